@@ -1,0 +1,1 @@
+"""Emission: one file a target, naming and layout shared."""

@@ -1,0 +1,386 @@
+"""The intermediate representation: a hash-consed graph of values with named axes.
+
+A `Value` is a primitive applied to operands. Its axes are named, not numbered: an elementwise value has the ordered
+union of its operands' axes, and that is all the broadcasting there is. Beside the rows of the table (primitives.py)
+there are a few structural operations:
+
+====================  ==================================================================================
+``const``             a number (`attr`: int, Fraction, float, bool, or "pi", "e")
+``input``             an array that a call provides (`attr`: its name); its axes are its dimensions
+``size``              the length of an axis as a number (`attr`: a `Size`)
+``iota``              the index of an axis as a number (`attr`: the `Axis`)
+``sum`` ``max`` ...   a reduction (`attr`: the axes that go)
+``read``              ``T[i, j, ...]``: the first operand is T, then an integer value for each axis of T
+``accumulate``        the transpose of ``read``: zeros with the axes `attr`, into which the first operand is added
+                      at the indices given by the other operands, over all points of its and their axes
+``inverse`` ...       matrix functions of the first operand's last two axes (`attr`: the axes of the result)
+====================  ==================================================================================
+
+Equal values are one value: `Builder.make` looks every value up before it makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from gradcompile.primitives import PRIMITIVES
+
+Number = int | float | Fraction | bool
+
+REDUCTIONS = ("sum", "max", "min", "prod")
+MATRIX_FUNCTIONS = ("inverse", "logdet", "determinant", "solve", "cholesky")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The length of an axis: a whole number that is affine in named sizes, such as ``N - K + 1``."""
+
+    terms: tuple[tuple[str, int], ...] = ()
+    constant: int = 0
+
+    @staticmethod
+    def of(length: Size | str | int) -> Size:
+        """Return the size that a name or a number stands for."""
+        if isinstance(length, Size):
+            return length
+        return Size(((length, 1),)) if isinstance(length, str) else Size((), int(length))
+
+    def __add__(self, other: Size | int) -> Size:
+        """Return the sum of two sizes."""
+        other = Size.of(other)
+        totals = dict(self.terms)
+        for name, count in other.terms:
+            totals[name] = totals.get(name, 0) + count
+        terms = tuple(sorted((name, count) for name, count in totals.items() if count))
+        return Size(terms, self.constant + other.constant)
+
+    def __mul__(self, factor: int) -> Size:
+        """Return `factor` times the size."""
+        return Size(tuple((n, c * factor) for n, c in self.terms if factor), self.constant * factor)
+
+    def __sub__(self, other: Size | int) -> Size:
+        """Return the difference of two sizes."""
+        return self + Size.of(other) * -1
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """Return the number for given named sizes."""
+        return self.constant + sum(count * sizes[name] for name, count in self.terms)
+
+    def __str__(self) -> str:
+        """Return the size as arithmetic, valid Python: ``2*N - 1``."""
+        parts = [(c, name if abs(c) == 1 else f"{abs(c)}*{name}") for name, c in self.terms]
+        if self.constant or not parts:
+            parts.append((self.constant, str(abs(self.constant))))
+        parts.sort(key=lambda part: part[0] < 0)
+        text = "".join(f" {'-' if sign < 0 else '+'} {term}" for sign, term in parts)
+        return text[3:] if text.startswith(" + ") else "-" + text[3:]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One named direction of an array. Axes of one size are told apart by a number, the smallest that is free.
+
+    Because the number does not depend on the letter that the user chose, the same sum written twice with other
+    letters is one value.
+    """
+
+    size: Size
+    number: int = 0
+
+    def __str__(self) -> str:
+        """Return a name for debugging; graphs know the user's letters."""
+        return f"{self.size}.{self.number}"
+
+
+class Value:
+    """One node of the graph. Made by a `Builder`, never by hand; equal values are the same object."""
+
+    __slots__ = ("attr", "axes", "builder", "kind", "number", "op", "operands", "origin")
+
+    def __init__(
+        self, builder: Builder, number: int, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], kind: str, attr: Any
+    ) -> None:
+        self.builder, self.number, self.op, self.operands = builder, number, op, operands
+        self.axes, self.kind, self.attr = axes, kind, attr
+        self.origin: object = None  # what it came from; str(origin) is mathematics
+
+    def __repr__(self) -> str:
+        """Return the value one level deep."""
+        operands = ", ".join(f"%{o.number}" for o in self.operands)
+        attr = "" if self.attr is None else f" {_show_attr(self.attr)}"
+        return f"%{self.number} = {self.op}{attr}({operands}) : {self.kind}[{', '.join(map(str, self.axes))}]"
+
+    def is_const(self, number: object) -> bool:
+        """Return whether the value is this very number."""
+        return self.op == "const" and self.attr == number and not isinstance(self.attr, str)
+
+    # Arithmetic, so that a partial derivative reads as it does on paper.
+    def __add__(self, other: Value | Number) -> Value:
+        return self.builder.apply("add", self, other)
+
+    def __radd__(self, other: Number) -> Value:
+        return self.builder.apply("add", other, self)
+
+    def __sub__(self, other: Value | Number) -> Value:
+        return self.builder.apply("sub", self, other)
+
+    def __rsub__(self, other: Number) -> Value:
+        return self.builder.apply("sub", other, self)
+
+    def __mul__(self, other: Value | Number) -> Value:
+        return self.builder.apply("mul", self, other)
+
+    def __rmul__(self, other: Number) -> Value:
+        return self.builder.apply("mul", other, self)
+
+    def __truediv__(self, other: Value | Number) -> Value:
+        return self.builder.apply("div", self, other)
+
+    def __rtruediv__(self, other: Number) -> Value:
+        return self.builder.apply("div", other, self)
+
+    def __pow__(self, other: Value | Number) -> Value:
+        return self.builder.apply("pow", self, other)
+
+    def __rpow__(self, other: Number) -> Value:
+        return self.builder.apply("pow", other, self)
+
+    def __neg__(self) -> Value:
+        return self.builder.apply("neg", self)
+
+
+def _show_attr(attr: object) -> str:
+    if isinstance(attr, tuple):
+        return "(" + ", ".join(map(str, attr)) + ")"
+    return str(attr)
+
+
+def union(axes: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:
+    """Return the ordered union of several tuples of axes: broadcasting by name."""
+    return tuple(dict.fromkeys(axis for each in axes for axis in each))
+
+
+class Builder:
+    """Makes values, each once. Operands are always older than what is made of them: `number` is a topological order."""
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self._known: dict[tuple[Any, ...], Value] = {}
+
+    def make(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], kind: str, attr: Any = None) -> Value:
+        """Return the value with these parts, made now if there was none."""
+        row = PRIMITIVES.get(op)
+        numbers = tuple(o.number for o in operands)
+        if row is not None and row.commutative:
+            numbers = tuple(sorted(numbers))
+        key = (op, numbers, axes if op in ("input", "accumulate") else None, attr, type(attr), str(attr) if op == "const" else None)
+        if key not in self._known:
+            self._known[key] = Value(self, len(self.values), op, operands, axes, kind, attr)
+            self.values.append(self._known[key])
+        return self._known[key]
+
+    def const(self, number: Number | str) -> Value:
+        """Return a number: int, float, Fraction, bool, or "pi", "e"."""
+        if isinstance(number, Fraction) and number.denominator == 1:
+            number = int(number)
+        kind = "bool" if isinstance(number, bool) else "int" if isinstance(number, int) else "real"
+        return self.make("const", (), (), kind, number)
+
+    def input(self, name: str, axes: tuple[Axis, ...], kind: str = "real") -> Value:
+        """Return an array that a call provides; `axes` are its dimensions, each another axis."""
+        return self.make("input", (), axes, kind, name)
+
+    def size(self, size: Size) -> Value:
+        """Return the length of an axis as a number."""
+        return self.const(size.constant) if not size.terms else self.make("size", (), (), "int", size)
+
+    def iota(self, axis: Axis) -> Value:
+        """Return the index along an axis, 0, 1, ..., as a number."""
+        return self.make("iota", (), (axis,), "int", axis)
+
+    def apply(self, op: str, *operands: Value | Number) -> Value:
+        """Apply a row of the table elementwise; axes broadcast by name."""
+        values = tuple(o if isinstance(o, Value) else self.const(o) for o in operands)
+        kind = PRIMITIVES[op].kind
+        if kind == "same":
+            kinds = {v.kind for v in (values[1:] if op == "select" else values)}
+            kind = "real" if "real" in kinds else "int" if "int" in kinds else "bool" if op == "select" else "int"
+        return self.make(op, values, union(v.axes for v in values), kind)
+
+    def reduce(self, op: str, value: Value, axes: Iterable[Axis]) -> Value:
+        """Reduce over axes. An axis that the value does not have repeats it: a sum multiplies, a product raises."""
+        axes = tuple(axes)
+        gone = tuple(a for a in value.axes if a in axes)
+        for axis in axes:
+            if axis not in value.axes and op in ("sum", "prod"):
+                value = self.apply("mul" if op == "sum" else "pow", value, self.size(axis.size))
+        if not gone:
+            return value
+        return self.make(op, (value,), tuple(a for a in value.axes if a not in gone), value.kind, gone)
+
+    def read(self, array: Value, indices: Iterable[Value]) -> Value:
+        """Return ``array[indices]``: an integer value for each axis of `array`, in their order."""
+        indices = tuple(indices)
+        if all(i.op == "iota" and i.attr == a for i, a in zip(indices, array.axes, strict=True)):
+            return array
+        return self.make("read", (array, *indices), union(i.axes for i in indices), array.kind)
+
+    def accumulate(self, value: Value, indices: Iterable[Value], axes: tuple[Axis, ...]) -> Value:
+        """Return zeros with `axes`, plus `value` added at `indices` over all points: the transpose of `read`."""
+        return self.make("accumulate", (value, *indices), axes, value.kind, axes)
+
+    def matrix(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], attr: Any) -> Value:
+        """Return a matrix function; `attr` says which axes of each operand are its rows and columns."""
+        return self.make(op, operands, axes, "real", attr)
+
+    def rebuild(self, value: Value, operands: tuple[Value, ...]) -> Value:
+        """Return `value` with other operands, made by the same rules."""
+        if operands == value.operands:
+            return value
+        if value.op in PRIMITIVES:
+            return self.apply(value.op, *operands)
+        if value.op in REDUCTIONS:
+            return self.reduce(value.op, operands[0], value.attr)
+        if value.op == "read":
+            return self.read(operands[0], operands[1:])
+        if value.op == "accumulate":
+            return self.accumulate(operands[0], operands[1:], value.attr)
+        return self.make(value.op, operands, value.axes, value.kind, value.attr)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An array of a call: its declared shape, what it holds and what it is for."""
+
+    name: str
+    shape: tuple[Size, ...] = ()
+    kind: str = "real"  # or "int": labels, used as an index
+    role: str = "constant"  # "parameter", "data", "labels", "constant"
+    default: float | None = None
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A whole number that must not be negative at run time, and the message if it is."""
+
+    size: Size
+    message: str
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A program: outputs by name, over a builder's values.
+
+    ``outputs["value"]`` is the objective; ``outputs["dW"]`` is the gradient of the parameter W, once there is one.
+    """
+
+    builder: Builder
+    inputs: dict[str, Input]
+    outputs: dict[str, Value]
+    names: dict[Value, str] = field(default_factory=dict)  # definitions, by the user's names
+    letters: dict[Axis, str] = field(default_factory=dict)  # the user's letter of each axis
+    requirements: tuple[Requirement, ...] = ()
+    objective: str = ""  # the mathematics, as text
+    wrt: tuple[str, ...] = ()
+    sample: Axis | None = None  # the axis over which the objective is a sum, if it is one
+
+    def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
+        """Return every value that the outputs (or `roots`) need, operands first."""
+        return reachable(self.outputs.values() if roots is None else roots)
+
+    def letter(self, axis: Axis) -> str:
+        """Return the letter of an axis: the user's, or one made from its size."""
+        return self.letters.get(axis) or f"i{axis.number}"
+
+    def rewrite(self, rule: Callable[[Value, tuple[Value, ...]], Value | None]) -> Graph:
+        """Return the graph with `rule` applied to every value, operands first.
+
+        `rule` gets the old value and its new operands; None means: the same operation on the new operands.
+        """
+        new: dict[Value, Value] = {}
+        for value in self.order([*self.outputs.values(), *self.names]):
+            operands = tuple(new[o] for o in value.operands)
+            result = rule(value, operands)
+            new[value] = result = self.builder.rebuild(value, operands) if result is None else result
+            if result.origin is None:
+                result.origin = value.origin
+        names = {new[value]: name for value, name in self.names.items()}
+        return replace(self, outputs={name: new[v] for name, v in self.outputs.items()}, names=names)
+
+    def __str__(self) -> str:
+        """Return a listing of the values, one a line, with the user's letters and names."""
+        lines = [f"{name}: {i.kind}[{', '.join(map(str, i.shape))}]  # {i.role}" for name, i in self.inputs.items()]
+        for value in self.order():
+            axes = ", ".join(map(self.letter, value.axes))
+            attr = "" if value.attr is None else f" {self._attr(value)}"
+            operands = ", ".join(f"%{o.number}" for o in value.operands)
+            name = f"  # {self.names[value]}" if value in self.names else ""
+            lines.append(f"%{value.number}[{axes}] = {value.op}{attr}({operands}){name}")
+        return "\n".join([*lines, *(f"{name} -> %{value.number}" for name, value in self.outputs.items())])
+
+    def _attr(self, value: Value) -> str:
+        if isinstance(value.attr, tuple):
+            return ",".join(self.letter(a) if isinstance(a, Axis) else str(a) for a in value.attr)
+        return self.letter(value.attr) if isinstance(value.attr, Axis) else str(value.attr)
+
+
+def reachable(roots: Iterable[Value]) -> list[Value]:
+    """Return the values that `roots` are made of, operands first, without recursion."""
+    stack, seen = list(roots), set[Value]()
+    while stack:
+        value = stack.pop()
+        if value not in seen:
+            seen.add(value)
+            stack.extend(value.operands)
+    return sorted(seen, key=lambda v: v.number)
+
+
+def substitute(values: Iterable[Value], index: Mapping[Axis, Value]) -> dict[Value, Value]:
+    """Return each value with indices put in place of axes, as ``y[s, i]`` becomes ``y[s, gt[s]]``.
+
+    The indices sink to the leaves; reductions and arrays whose own axes they are stay as they are.
+    """
+    new: dict[Value, Value] = {}
+    for value in reachable(values):
+        if not any(axis in value.axes for axis in index):
+            new[value] = value
+        elif value.op == "iota":
+            new[value] = index[value.attr]
+        elif value.op in ("input", "accumulate", *MATRIX_FUNCTIONS):
+            builder = value.builder
+            new[value] = builder.read(value, (index.get(a) or builder.iota(a) for a in value.axes))
+        elif value.op in REDUCTIONS:
+            new[value] = _substitute_reduction(value, new, index)
+        elif value.op == "read":  # the array's axes are bound by the read: only the indices change
+            new[value] = value.builder.read(value.operands[0], (new[o] for o in value.operands[1:]))
+        else:
+            new[value] = value.builder.rebuild(value, tuple(new[o] for o in value.operands))
+    return new
+
+
+def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mapping[Axis, Value]) -> Value:
+    """Put indices under a reduction, renaming its own axes where an index would be captured."""
+    builder, taken = value.builder, {a for i in index.values() for a in i.axes} | set(value.operands[0].axes)
+    captured = [a for a in value.attr if any(a in i.axes for i in index.values())]
+    body = new[value.operands[0]]
+    if captured or any(a in index for a in value.attr):
+        fresh: dict[Axis, Axis] = {}
+        for axis in value.attr:
+            if axis in captured or axis in index:
+                number = 0
+                while Axis(axis.size, number) in taken:
+                    number += 1
+                fresh[axis] = Axis(axis.size, number)
+                taken.add(fresh[axis])
+        inner = {a: i for a, i in index.items() if a not in value.attr} | {a: builder.iota(b) for a, b in fresh.items()}
+        body = substitute([value.operands[0]], inner)[value.operands[0]]
+        return builder.reduce(value.op, body, (fresh.get(a, a) for a in value.attr))
+    return builder.reduce(value.op, body, value.attr)
+
+
+def free_axes(values: Iterable[Value]) -> Iterator[Axis]:
+    """Yield every axis that any value has, once."""
+    yield from dict.fromkeys(axis for value in values for axis in value.axes)

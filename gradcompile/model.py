@@ -1,0 +1,107 @@
+"""What a model is before it is compiled: an objective in SymPy, its parameters, its definitions and its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import sympy
+from sympy.concrete.expr_with_limits import AddWithLimits
+
+Symbolic = sympy.Basic  # a Symbol, an IndexedBase, a MatrixSymbol, or an expression in them
+
+
+class MaxOver(AddWithLimits):  # type: ignore[misc]  # SymPy has no type hints
+    """The largest value of an expression over an index; see `max_over`."""
+
+    def __new__(cls, function: Symbolic, *limits: object, **options: object) -> MaxOver:
+        return AddWithLimits.__new__(cls, function, *limits, **options)
+
+    def _eval_derivative(self, x: Symbolic) -> None:
+        return None  # SymPy has no rule; gradcompile differentiates its own graph
+
+
+class MinOver(MaxOver):
+    """The smallest value of an expression over an index; see `min_over`."""
+
+
+def max_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> MaxOver:
+    """Return the largest value of `function` over one or more indices, as `sympy.Sum` returns the sum.
+
+    Equal largest values share the gradient equally.
+
+    Parameters
+    ----------
+    function : sympy expression
+        Any expression in the indices; dimensionless or in its own units.
+    *limits : (index, first, last)
+        The ranges, both ends included, as in `sympy.Sum`.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> import gradcompile as gc
+    >>> z, i = sympy.IndexedBase("z", shape=(3,)), sympy.Symbol("i", integer=True)
+    >>> gc.compile(gc.max_over(z[i], (i, 0, 2)), wrt=[z]).value(z=[1.0, 5.0, 2.0])
+    5.0
+    """
+    return MaxOver(function, *limits)
+
+
+def min_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> MinOver:
+    """Return the smallest value of `function` over one or more indices; see `max_over`.
+
+    Parameters
+    ----------
+    function : sympy expression
+        Any expression in the indices.
+    *limits : (index, first, last)
+        The ranges, both ends included, as in `sympy.Sum`.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> import gradcompile as gc
+    >>> z, i = sympy.IndexedBase("z", shape=(3,)), sympy.Symbol("i", integer=True)
+    >>> gc.compile(gc.min_over(z[i], (i, 0, 2)), wrt=[z]).value(z=[1.0, 5.0, 2.0])
+    1.0
+    """
+    return MinOver(function, *limits)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as mathematics, ready to be lowered.
+
+    Parameters
+    ----------
+    objective : sympy expression
+        The scalar (or, for Jacobians, vector) to differentiate.
+    wrt : tuple of Symbol, IndexedBase or MatrixSymbol
+        The parameters, in the order of the gradients.
+    single : bool
+        Whether `wrt` was given as one symbol, so that one gradient and not a tuple comes back.
+    data : tuple of Symbol, IndexedBase or MatrixSymbol
+        Inputs of the per-sample form: each gets a leading sample axis and the objective is the mean over it.
+    definitions : mapping
+        Named intermediate quantities, in order: ``{y: expr}`` for a scalar, ``{y[s, i]: expr}`` for an indexed one.
+    outputs : mapping of str to expression or sympy.Lambda
+        What `predict` can be asked for; a Lambda's variables are the axes of the output.
+    inputs : tuple of Symbol, IndexedBase or MatrixSymbol
+        Declared inputs in call order, where the order matters; the rest are found in the expressions.
+    defaults : mapping of str to float
+        Values of constants that a call may leave out.
+    text : str
+        The text that the model was parsed from, if it was.
+    """
+
+    objective: Symbolic
+    wrt: tuple[Symbolic, ...]
+    single: bool = False
+    data: tuple[Symbolic, ...] = ()
+    definitions: Mapping[Symbolic, Symbolic] = field(default_factory=lambda: MappingProxyType({}))
+    outputs: Mapping[str, Symbolic] = field(default_factory=lambda: MappingProxyType({}))
+    inputs: tuple[Symbolic, ...] = ()
+    defaults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    text: str = ""

@@ -1,0 +1,1 @@
+"""Passes over the graph, in the order in which they run."""

@@ -1,0 +1,200 @@
+"""THE TABLE: one row a function.
+
+A row holds all that the compiler knows of a function: its SymPy form, its meaning in NumPy, its partial derivatives,
+how each target spells it, where it may be sampled, and what it gives at the edges. Lowering, both modes of
+differentiation, every target, the documentation and a test of each row follow from it: a new function is one row.
+
+A partial derivative is a lambda of the operands and, last, the output, written with ordinary arithmetic and ``op.name``
+for other rows. The same lambda builds graph values, and SymPy expressions for the test that proves it with `sympy.diff`.
+
+A spelling is a Python expression in ``{0}``, ``{1}``; a bare name in it is a function of the target's support file,
+whose text is copied into the emitted module.
+"""
+
+# ruff: noqa: E501, E731  (a row is a line, however long: the table is read down its columns)
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy
+from scipy import special
+
+Operand = Any  # a graph Value, a SymPy expression or a number: whatever has arithmetic
+Partial = Callable[..., Operand]
+Interval = tuple[float, float]
+
+INF, NAN = float("inf"), float("nan")
+REALS: Interval = (-3.0, 3.0)
+POSITIVES: Interval = (0.05, 4.0)
+UNIT: Interval = (-0.95, 0.95)
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One function.
+
+    Parameters
+    ----------
+    name : str
+        What the graph calls it.
+    sympy : callable
+        Its SymPy form, as a function of SymPy operands.
+    reference : callable
+        Its meaning on NumPy arrays, with broadcasting.
+    partials : tuple of callables, or None
+        A local derivative an operand, of (operands..., output); None where there is none to take (comparisons) or
+        where the rule is structural (select, minimum, maximum: see adjoint.py).
+    python, numpy, numba : str
+        The spelling for each target.
+    heads : tuple of SymPy classes
+        The classes that lower to this row, operand by operand.
+    domain : tuple of (low, high)
+        Where tests sample each operand.
+    extremes : tuple of (operands, value)
+        What it gives at the edges.
+    kind : {"real", "bool", "same"}
+        What it returns; "same" is an integer for integer operands.
+    commutative : bool
+        Whether two operands may be exchanged.
+    textbook : tuple of callables or None
+        The partials as a lecture writes them, where they differ from `partials`.
+    source : str
+        Where the formula or the convention comes from.
+    """
+
+    name: str
+    sympy: Callable[..., Any]
+    reference: Callable[..., Any]
+    partials: tuple[Partial, ...] | None
+    python: str
+    numpy: str
+    numba: str
+    heads: tuple[type, ...] = ()
+    domain: tuple[Interval, ...] = (REALS,)
+    extremes: tuple[tuple[tuple[float, ...], float], ...] = ()
+    kind: str = "real"
+    commutative: bool = False
+    textbook: tuple[Partial, ...] | None = None
+    source: str = ""
+
+
+class _Calls:
+    """Names of rows as functions: ``op.cos(x)`` is a graph value if x is one, else a SymPy expression."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*operands: Operand) -> Any:
+            for operand in operands:
+                if hasattr(operand, "builder"):
+                    return operand.builder.apply(name, *operands)
+            return PRIMITIVES[name].sympy(*(sympy.sympify(o) for o in operands))
+
+        return call
+
+
+op = _Calls()
+
+
+def _select(condition: Any, a: Any, b: Any) -> Any:
+    return sympy.Piecewise((a, condition), (b, True))
+
+
+def _infix(symbol: str) -> dict[str, str]:
+    """Return one spelling for all three targets: Python's own operator."""
+    text = f"{{0}} {symbol} {{1}}"
+    return {"python": text, "numpy": text, "numba": text}
+
+
+def _math(name: str, numpy_name: str = "") -> dict[str, str]:
+    """Return the spellings of a function that `math` and NumPy both have."""
+    return {"python": f"math.{name}({{0}})", "numpy": f"np.{numpy_name or name}({{0}})", "numba": f"math.{name}({{0}})"}
+
+
+def _support(name: str, arity: int = 1) -> dict[str, str]:
+    """Return the spelling of a function that every target's support file defines."""
+    text = f"{name}({', '.join(f'{{{k}}}' for k in range(arity))})"
+    return {"python": text, "numpy": text, "numba": text}
+
+
+NO_DERIVATIVE = object()  # a partial that must never be asked for: adjoint.py raises NonDifferentiableError
+TWO_OVER_ROOT_PI = 1.1283791670955126
+TWO = (REALS, REALS)
+# fmt: off
+TABLE: tuple[Primitive, ...] = (
+    # arithmetic
+    Primitive("add", lambda a, b: a + b, np.add, (lambda a, b, y: 1, lambda a, b, y: 1), **_infix("+"), domain=TWO, kind="same", commutative=True),
+    Primitive("sub", lambda a, b: a - b, np.subtract, (lambda a, b, y: 1, lambda a, b, y: -1), **_infix("-"), domain=TWO, kind="same"),
+    Primitive("mul", lambda a, b: a * b, np.multiply, (lambda a, b, y: b, lambda a, b, y: a), **_infix("*"), domain=TWO, kind="same", commutative=True),
+    Primitive("div", lambda a, b: a / b, np.true_divide, (lambda a, b, y: 1 / b, lambda a, b, y: -(y / b)), python="{0} / {1}", numpy="{0} / {1}", numba="{0} / {1}", domain=(REALS, POSITIVES), extremes=(((1.0, 0.0), INF), ((-1.0, 0.0), -INF))),
+    Primitive("neg", lambda a: -a, np.negative, (lambda a, y: -1,), python="-{0}", numpy="-{0}", numba="-{0}", kind="same"),
+    Primitive(
+        "pow", lambda a, b: a**b, lambda a, b: np.power(np.asarray(a, np.result_type(a, np.float32)), b), (lambda a, b, y: _power_base(a, b), lambda a, b, y: op.select(op.eq(a, 0), 0, y * op.log(a))),
+        python="{0} ** {1}", numpy="{0} ** {1}", numba="{0} ** {1}", domain=(POSITIVES, REALS),
+        extremes=(((0.0, 0.0), 1.0), ((0.0, 2.0), 0.0), ((-1.5, 2.0), 2.25)), source="calculus at 0: design note on x**c",
+    ),
+    Primitive("abs", sympy.Abs, np.abs, (lambda x, y: op.sign(x),), python="abs({0})", numpy="np.abs({0})", numba="abs({0})", heads=(sympy.Abs,), extremes=(((-INF,), INF), ((0.0,), 0.0)), kind="same", source="subgradient 0 at 0"),
+    Primitive("sign", sympy.sign, np.sign, (lambda x, y: 0,), **(_support("sign") | {"numpy": "np.sign({0})"}), heads=(sympy.sign,), extremes=(((0.0,), 0.0), ((-INF,), -1.0))),
+    Primitive("floor", sympy.floor, np.floor, (lambda x, y: 0,), **_support("floor") | {"numpy": "np.floor({0})"}, heads=(sympy.floor,)),
+    Primitive("ceil", sympy.ceiling, np.ceil, (lambda x, y: 0,), **_support("ceil") | {"numpy": "np.ceil({0})"}, heads=(sympy.ceiling,)),
+    Primitive("mod", sympy.Mod, np.mod, (lambda a, b, y: 1, lambda a, b, y: -op.floor(a / b)), **_infix("%"), heads=(sympy.Mod,), domain=(REALS, POSITIVES), kind="same", source="sign of the divisor, as SymPy and Python"),
+    # exponentials and logarithms
+    Primitive("exp", sympy.exp, np.exp, (lambda x, y: y,), **_math("exp"), heads=(sympy.exp,), extremes=(((-INF,), 0.0), ((INF,), INF)), textbook=(lambda x, y: op.exp(x),)),
+    Primitive("log", sympy.log, np.log, (lambda x, y: 1 / x,), **_math("log"), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((0.0,), -INF), ((INF,), INF))),
+    Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
+    Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
+    Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
+    Primitive("cbrt", lambda x: sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3), np.cbrt, (lambda x, y: 1 / (3 * y**2),), **_math("cbrt") | {"numba": "np.cbrt({0})"}, domain=(POSITIVES,), extremes=(((-8.0,), -2.0),), source="the real cube root"),
+    Primitive("sigmoid", lambda x: 1 / (1 + sympy.exp(-x)), special.expit, (lambda x, y: y * (1 - y),), **_support("sigmoid"), extremes=(((-1e3,), 0.0), ((1e3,), 1.0))),
+    Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
+    Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
+    Primitive("hypot", lambda a, b: sympy.sqrt(a**2 + b**2), np.hypot, (lambda a, b, y: op.select(op.eq(y, 0), 0, a / y), lambda a, b, y: op.select(op.eq(y, 0), 0, b / y)), python="math.hypot({0}, {1})", numpy="np.hypot({0}, {1})", numba="math.hypot({0}, {1})", domain=TWO, extremes=(((0.0, 0.0), 0.0), ((INF, NAN), INF)), commutative=True, source="a norm has gradient 0 at the origin"),
+    # trigonometry
+    Primitive("sin", sympy.sin, np.sin, (lambda x, y: op.cos(x),), **_math("sin"), heads=(sympy.sin,)),
+    Primitive("cos", sympy.cos, np.cos, (lambda x, y: -op.sin(x),), **_math("cos"), heads=(sympy.cos,)),
+    Primitive("tan", sympy.tan, np.tan, (lambda x, y: 1 + y**2,), **_math("tan"), heads=(sympy.tan,), domain=((-1.2, 1.2),)),
+    Primitive("asin", sympy.asin, np.arcsin, (lambda x, y: 1 / op.sqrt((1 - x) * (1 + x)),), **_math("asin", "arcsin"), heads=(sympy.asin,), domain=(UNIT,), extremes=(((1.0,), np.pi / 2),)),
+    Primitive("acos", sympy.acos, np.arccos, (lambda x, y: -1 / op.sqrt((1 - x) * (1 + x)),), **_math("acos", "arccos"), heads=(sympy.acos,), domain=(UNIT,), extremes=(((1.0,), 0.0),)),
+    Primitive("atan", sympy.atan, np.arctan, (lambda x, y: 1 / (1 + x**2),), **_math("atan", "arctan"), heads=(sympy.atan,), extremes=(((INF,), np.pi / 2),)),
+    Primitive("atan2", sympy.atan2, np.arctan2, (lambda a, b, y: b / (a**2 + b**2), lambda a, b, y: -(a / (a**2 + b**2))), python="math.atan2({0}, {1})", numpy="np.arctan2({0}, {1})", numba="math.atan2({0}, {1})", heads=(sympy.atan2,), domain=TWO, extremes=(((0.0, -1.0), np.pi), ((-0.0, -1.0), -np.pi))),
+    Primitive("sinh", sympy.sinh, np.sinh, (lambda x, y: op.cosh(x),), **_math("sinh"), heads=(sympy.sinh,)),
+    Primitive("cosh", sympy.cosh, np.cosh, (lambda x, y: op.sinh(x),), **_math("cosh"), heads=(sympy.cosh,)),
+    Primitive("tanh", sympy.tanh, np.tanh, (lambda x, y: 1 - y**2,), **_math("tanh"), heads=(sympy.tanh,), extremes=(((-INF,), -1.0), ((INF,), 1.0))),
+    Primitive("asinh", sympy.asinh, np.arcsinh, (lambda x, y: 1 / op.sqrt(1 + x**2),), **_math("asinh", "arcsinh"), heads=(sympy.asinh,)),
+    Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / op.sqrt((x - 1) * (x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
+    Primitive("atanh", sympy.atanh, np.arctanh, (lambda x, y: 1 / ((1 - x) * (1 + x)),), **_math("atanh", "arctanh"), heads=(sympy.atanh,), domain=(UNIT,), extremes=(((1.0,), INF),)),
+    # special functions
+    Primitive("erf", sympy.erf, special.erf, (lambda x, y: TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erf") | {"numpy": "erf({0})"}, heads=(sympy.erf,), extremes=(((INF,), 1.0),)),
+    Primitive("erfc", sympy.erfc, special.erfc, (lambda x, y: -TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erfc") | {"numpy": "erfc({0})"}, heads=(sympy.erfc,), extremes=(((INF,), 0.0), ((-INF,), 2.0))),
+    Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
+    Primitive("lgamma", sympy.loggamma, special.gammaln, (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0),)),
+    Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
+    Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(n + 1, x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
+    # comparisons and choices
+    Primitive("lt", sympy.Lt, np.less, None, **_infix("<"), domain=TWO, kind="bool", heads=(sympy.StrictLessThan,)),
+    Primitive("le", sympy.Le, np.less_equal, None, **_infix("<="), domain=TWO, kind="bool", heads=(sympy.LessThan,)),
+    Primitive("gt", sympy.Gt, np.greater, None, **_infix(">"), domain=TWO, kind="bool", heads=(sympy.StrictGreaterThan,)),
+    Primitive("ge", sympy.Ge, np.greater_equal, None, **_infix(">="), domain=TWO, kind="bool", heads=(sympy.GreaterThan,)),
+    Primitive("eq", sympy.Eq, np.equal, None, **_infix("=="), domain=TWO, kind="bool", heads=(sympy.Equality,), commutative=True),
+    Primitive("ne", sympy.Ne, np.not_equal, None, **_infix("!="), domain=TWO, kind="bool", heads=(sympy.Unequality,), commutative=True),
+    Primitive("and", sympy.And, np.logical_and, None, python="{0} and {1}", numpy="{0} & {1}", numba="{0} and {1}", kind="bool", commutative=True),
+    Primitive("or", sympy.Or, np.logical_or, None, python="{0} or {1}", numpy="{0} | {1}", numba="{0} or {1}", kind="bool", commutative=True),
+    Primitive("not", sympy.Not, np.logical_not, None, python="not {0}", numpy="~{0}", numba="not {0}", kind="bool"),
+    Primitive("select", _select, np.where, None, python="{1} if {0} else {2}", numpy="np.where({0}, {1}, {2})", numba="{1} if {0} else {2}", kind="same", source="the branch that is taken, alone, in every derivative"),
+    Primitive("maximum", sympy.Max, np.maximum, None, **_support("maximum", 2) | {"numpy": "np.maximum({0}, {1})"}, domain=TWO, kind="same", source="k equal operands share the gradient, 1/k each; a constant takes none"),
+    Primitive("minimum", sympy.Min, np.minimum, None, **_support("minimum", 2) | {"numpy": "np.minimum({0}, {1})"}, domain=TWO, kind="same", source="as maximum"),
+    Primitive("real", lambda x: x, lambda x: np.asarray(x, np.float64), (lambda x, y: 1,), python="float({0})", numpy="{0} * 1.0", numba="float({0})", source="an integer as a number"),
+)
+# fmt: on
+PRIMITIVES: dict[str, Primitive] = {row.name: row for row in TABLE}
+HEADS: dict[type, str] = {head: row.name for row in TABLE for head in row.heads}
+
+
+def _power_base(a: Operand, b: Operand) -> Operand:
+    """Return d(a**b)/da = b*a**(b - 1), which is 0 and not 0*inf where b is 0."""
+    if b == 2 or getattr(b, "attr", None) == 2:
+        return b * a
+    if getattr(b, "is_number", False) or getattr(b, "op", "") == "const":
+        return b * a ** (b - 1)
+    return op.select(op.eq(b, 0), 0, b * a ** (b - 1))
