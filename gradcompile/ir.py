@@ -261,6 +261,11 @@ class Input:
     role: str = "constant"  # "parameter", "data", "labels", "constant"
     default: float | None = None
 
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """Return the axes of the array: those of one size are numbered in the order of the dimensions."""
+        return tuple(Axis(size, self.shape[:k].count(size)) for k, size in enumerate(self.shape))
+
 
 @dataclass(frozen=True)
 class Requirement:
@@ -286,6 +291,15 @@ class Graph:
     objective: str = ""  # the mathematics, as text
     wrt: tuple[str, ...] = ()
     sample: Axis | None = None  # the axis over which the objective is a sum, if it is one
+    cotangents: dict[Value, Value] = field(default_factory=dict)  # a cotangent -> the value whose derivative it is
+
+    def output_axes(self, name: str) -> tuple[Axis, ...]:
+        """Return the axes in which an output is delivered: a gradient has those of its parameter, in their order.
+
+        The value of a gradient may lack some of them (it is the same all along them) or have them in another order.
+        """
+        parameter = name[1:] if name.startswith("d") and name[1:] in self.wrt else ""
+        return self.inputs[parameter].axes if parameter else self.outputs[name].axes
 
     def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
         """Return every value that the outputs (or `roots`) need, operands first."""
@@ -308,7 +322,9 @@ class Graph:
             if result.origin is None:
                 result.origin = value.origin
         names = {new[value]: name for value, name in self.names.items()}
-        return replace(self, outputs={name: new[v] for name, v in self.outputs.items()}, names=names)
+        cotangents = {new[c]: new[v] for c, v in self.cotangents.items() if c in new and v in new}
+        outputs = {name: new[v] for name, v in self.outputs.items()}
+        return replace(self, outputs=outputs, names=names, cotangents=cotangents)
 
     def __str__(self) -> str:
         """Return a listing of the values, one a line, with the user's letters and names."""

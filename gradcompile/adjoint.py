@@ -1,0 +1,286 @@
+"""Reverse mode: one function from a graph to the same graph with its backward half.
+
+Walk back from the objective; multiply what comes in by the local partial derivative; add where a value is used twice;
+sum over the axes that the operand does not have. The partials come from the table and never mention axes: those are
+matched in one place, `_unbroadcast`.
+
+What is not taken leaks nothing: the cotangent under a branch is carried as a value and a mask, and the mask is applied
+*after* every multiplication, so that 0 times infinity is never formed where a branch is not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from gradcompile.errors import NonDifferentiableError, UnsupportedError
+from gradcompile.ir import Axis, Builder, Graph, Value, substitute
+from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
+
+Masked = tuple[Value, Value | None]  # a cotangent, and where it counts (None: everywhere)
+Rule = Callable[[Value, Masked], Iterable[tuple[Value, Masked]]]
+
+
+def adjoint(graph: Graph) -> Graph:
+    """Return the graph with an output ``d<name>`` for every parameter: the gradient of ``value``.
+
+    Parameters
+    ----------
+    graph : Graph
+        A lowered graph whose output ``value`` is a scalar.
+
+    Raises
+    ------
+    UnsupportedError
+        The objective is not a scalar.
+    NonDifferentiableError
+        A parameter goes through something that has no derivative.
+    """
+    root = graph.outputs["value"]
+    if root.axes:
+        raise UnsupportedError("the objective is not a scalar", expected="no free index", found=f"axes ({_letters(graph, root.axes)})")
+    parameters = _parameters(graph)
+    active = _active(graph.order([root]), set(parameters.values()))
+    incoming: dict[Value, list[Masked]] = {root: [(graph.builder.const(1), None)]}
+    cotangents: dict[Value, Value] = {}
+    for value in sorted(active, key=lambda v: -v.number):
+        if value in incoming:
+            total = _total(incoming[value])
+            incoming[value] = [total]
+            cotangents[_applied(total)] = value
+            for operand, contribution in _contributions(value, total):
+                if operand in active:
+                    incoming.setdefault(operand, []).append(contribution)
+    zero = graph.builder.const(0)
+    gradients = {f"d{name}": _applied(_total(incoming[p])) if p in incoming else zero for name, p in parameters.items()}
+    return replace(graph, outputs=graph.outputs | gradients, cotangents=cotangents)
+
+
+def _letters(graph: Graph, axes: Iterable[Axis]) -> str:
+    return ", ".join(map(graph.letter, axes))
+
+
+def _parameters(graph: Graph) -> dict[str, Value]:
+    """Return the value of every parameter, by name."""
+    for name in graph.wrt:
+        if graph.inputs[name].kind != "real":
+            raise NonDifferentiableError(
+                f"there is no derivative with respect to '{name}': it is used as an index",
+                expected="a parameter of real numbers",
+                hint=f"take '{name}' out of wrt",
+            )
+    return {name: graph.builder.input(name, graph.inputs[name].axes) for name in graph.wrt}
+
+
+def _active(values: list[Value], parameters: set[Value]) -> set[Value]:
+    """Return the real values that depend on a parameter."""
+    active = set(parameters)
+    for value in values:
+        if value.kind == "real" and any(o in active for o in value.operands):
+            active.add(value)
+    return active
+
+
+def _total(parts: list[Masked]) -> Masked:
+    """Add cotangents. One mask stays a mask; different masks are applied, and their union stays."""
+    masks = {mask for _, mask in parts}
+    if len(masks) == 1:
+        return _add([value for value, _ in parts]), parts[0][1]
+    union: Value | None = None
+    if None not in masks:
+        for _, mask in parts:
+            assert mask is not None
+            union = mask if union is None or union is mask else mask.builder.apply("or", union, mask)
+    return _add([_applied(part) for part in parts]), union
+
+
+def _add(values: list[Value]) -> Value:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total
+
+
+def _applied(part: Masked) -> Value:
+    """Return the cotangent as a plain value: 0 where the mask does not hold."""
+    value, mask = part
+    return value if mask is None else value.builder.apply("select", mask, value, 0)
+
+
+def _both(mask: Value | None, condition: Value) -> Value:
+    return condition if mask is None or mask is condition else condition.builder.apply("and", mask, condition)
+
+
+def _times(value: Value, partial: Value | int) -> Value:
+    """Return cotangent times local derivative, written as one would: no ``1*``, and ``d/x`` for ``d*(1/x)``."""
+    if isinstance(partial, int):
+        return value if partial == 1 else -value if partial == -1 else partial * value
+    if partial.op == "div" and partial.operands[0].is_const(1):
+        return partial if value.is_const(1) else value / partial.operands[1]
+    if value.is_const(1):
+        return partial
+    return partial * value
+
+
+def _unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
+    """Sum a contribution over the `axes` of the result that the operand does not have. The one place of axis matching."""
+    gone = [a for a in axes if a not in operand.axes]
+    if not gone:
+        return part
+    value, mask = part
+    if mask is not None and any(a in mask.axes for a in gone):
+        value, mask = _applied(part), None
+    return value.builder.reduce("sum", value, gone), mask
+
+
+def _contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Yield (operand, what it receives) for one value."""
+    rule = RULES.get(value.op, _elementwise)
+    for operand, part in rule(value, total):
+        yield operand, _unbroadcast(part, value.axes, operand) if value.op in PRIMITIVES or value.op == "custom" else part
+
+
+def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    partials = PRIMITIVES[value.op].partials
+    if partials is None:
+        return
+    for operand, partial in zip(value.operands, partials, strict=True):
+        if operand.op == "const":
+            continue
+        local = partial(*value.operands, value)
+        if local is NO_DERIVATIVE:
+            yield operand, _refused(value)
+        elif not (isinstance(local, int) and local == 0):
+            yield operand, (_times(total[0], local), total[1])
+
+
+def _refused(value: Value) -> Masked:
+    origin = "" if value.origin is None else str(value.origin)
+    raise NonDifferentiableError(
+        f"'{value.op}' has no derivative in one of its arguments", text=origin, hint="keep parameters out of that argument"
+    )
+
+
+def _select(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    condition, a, b = value.operands
+    yield a, (total[0], _both(total[1], condition))
+    yield b, (total[0], _both(total[1], value.builder.apply("not", condition)))
+
+
+def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Share a maximum's (minimum's) cotangent among k equal operands, 1/k each; constants take none (relu: 0 at 0)."""
+    apply, beyond = value.builder.apply, "gt" if value.op == "maximum" else "lt"
+    constants = [o for o in value.operands if o.op == "const"]
+    rest = [o for o in value.operands if o.op != "const"]
+    above = total[1]
+    for constant in constants:
+        above = _both(above, apply(beyond, value if len(rest) > 1 else rest[0], constant))
+    if len(rest) == 1:
+        yield rest[0], (total[0], above)
+    elif len(rest) == 2 and not constants:
+        for a, b in (rest, rest[::-1]):
+            share = apply("select", apply(beyond, a, b), 1, apply("select", apply("eq", a, b), 0.5, 0))
+            yield a, (_times(total[0], share), above)
+    else:
+        equal = [apply("eq", o, value) for o in rest]
+        count = _add([apply("select", e, 1, 0) for e in equal])
+        for operand, e in zip(rest, equal, strict=True):
+            yield operand, (total[0] / count, _both(above, e))
+
+
+def _sum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    yield value.operands[0], total
+
+
+def _extremum_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Share the cotangent of a maximum (minimum) over axes among its k equal elements, 1/k each."""
+    builder, operand = value.builder, value.operands[0]
+    equal = builder.apply("eq", operand, value)
+    count = builder.reduce("sum", builder.apply("select", equal, 1, 0), value.attr)
+    yield operand, (total[0] / count, _both(total[1], equal))
+
+
+def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Multiply by the product of all *other* elements: right where some are 0, which `product/x` is not."""
+    builder, operand = value.builder, value.operands[0]
+    others = {a: _fresh(a, operand.axes) for a in value.attr}
+    differs: Value | None = None
+    for axis, other in others.items():
+        unequal = builder.apply("ne", builder.iota(axis), builder.iota(other))
+        differs = unequal if differs is None else builder.apply("or", differs, unequal)
+    assert differs is not None
+    moved = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
+    rest = builder.reduce("prod", builder.apply("select", differs, moved, 1), others.values())
+    yield operand, (_times(total[0], rest), total[1])
+
+
+def _fresh(axis: Axis, taken: Iterable[Axis]) -> Axis:
+    """Return an axis of the same size that is not taken."""
+    taken, number = set(taken), 0
+    while Axis(axis.size, number) in taken:
+        number += 1
+    return Axis(axis.size, number)
+
+
+def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    array, *indices = value.operands
+    yield array, (value.builder.accumulate(_applied(total), indices, array.axes), None)
+
+
+def _accumulate(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    source, *indices = value.operands
+    incoming = _applied(total)
+    index = dict(zip(value.axes, indices, strict=True))
+    back = value.builder.read(incoming, [index[a] for a in incoming.axes])
+    axes = tuple(dict.fromkeys(a for i in indices for a in i.axes))
+    yield source, _unbroadcast((back, None), axes, source)
+
+
+def _custom(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Send the cotangent along the partials that a user's own function declares."""
+    count = (len(value.operands) - 1) // 2
+    for argument, partial in zip(value.operands[1 : count + 1], value.operands[count + 1 :], strict=True):
+        yield argument, (_times(total[0], partial), total[1])
+
+
+def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:
+    """Return the value with its axes renamed, all at once."""
+    builder: Builder = value.builder
+    return builder.read(value, [builder.iota(axes.get(a, a)) for a in value.axes])
+
+
+def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Y = M^-1: dM = -Y^T dY Y^T (Giles 2008, 2.2.3)."""
+    row, column = value.attr
+    a = _fresh(row, value.axes)
+    b = _fresh(column, (*value.axes, a))
+    left, right = _relabel(value, {row: a, column: row}), _relabel(value, {row: column, column: b})
+    middle = _relabel(_applied(total), {row: a, column: b})
+    yield value.operands[0], (-value.builder.reduce("sum", left * middle * right, (a, b)), None)
+
+
+def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """d log|det M| = tr(M^-1 dM); the determinant itself has a factor det M more (Jacobi's formula)."""
+    matrix = value.operands[0]
+    row, column = value.attr
+    inverse = value.builder.matrix("inverse", (matrix,), matrix.axes, value.attr)
+    transposed = _relabel(inverse, {row: column, column: row})
+    incoming = _applied(total)
+    yield matrix, ((incoming if value.op == "logdet" else incoming * value) * transposed, None)
+
+
+RULES: dict[str, Rule] = {
+    "select": _select,
+    "maximum": _extremum,
+    "minimum": _extremum,
+    "sum": _sum,
+    "max": _extremum_over,
+    "min": _extremum_over,
+    "prod": _product_over,
+    "read": _read,
+    "accumulate": _accumulate,
+    "custom": _custom,
+    "inverse": _inverse,
+    "logdet": _logdet,
+    "determinant": _logdet,
+}
