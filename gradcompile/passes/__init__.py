@@ -1,1 +1,29 @@
-"""Passes over the graph, in the order in which they run."""
+"""Passes: graph to graph, one file each, and the two tuples that order them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradcompile.ir import Graph
+from gradcompile.passes.fold import fold, settle
+from gradcompile.passes.gather import gather
+from gradcompile.passes.stabilise import stabilise
+
+Pass = Callable[[Graph], Graph]
+
+BEFORE: tuple[Pass, ...] = (fold, stabilise, gather, fold)  # on the model, before it is differentiated
+AFTER: tuple[Pass, ...] = (settle, fold)  # on the model with its backward half
+
+
+def prepare(graph: Graph) -> Graph:
+    """Run the passes that come before differentiation."""
+    for each in BEFORE:
+        graph = each(graph)
+    return graph
+
+
+def optimise(graph: Graph) -> Graph:
+    """Run the passes that come after differentiation."""
+    for each in AFTER:
+        graph = each(graph)
+    return graph

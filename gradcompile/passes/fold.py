@@ -1,0 +1,227 @@
+"""Constant folding: numbers are computed once, factors are collected, what does nothing goes.
+
+A rule gets the new operands of an operation and returns a simpler value, or None. One row of `RULES` an operation.
+Numbers stay exact: only whole numbers and fractions are folded together; ``x*(1/2)`` is written ``x/2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from gradcompile.ir import Graph, Value
+
+Rule = Callable[..., Value | None]
+Exact = int | Fraction
+
+
+def fold(graph: Graph) -> Graph:
+    """Return the graph with the rules applied to every value, operands first."""
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        apply = RULES.get(value.op)
+        if apply is None:
+            return None
+        return apply(value, *operands) if value.op in REDUCING else apply(*operands)
+
+    return graph.rewrite(rule)
+
+
+def settle(graph: Graph) -> Graph:
+    """Return the graph without the marks that only differentiation reads."""
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        return operands[0] if value.op in ("detach", "custom") else None
+
+    return graph.rewrite(rule)
+
+
+def exact(value: Value) -> Exact | None:
+    """Return the number that a value is, if it is a whole number or a fraction."""
+    number = value.attr if value.op == "const" else None
+    return number if isinstance(number, int | Fraction) and not isinstance(number, bool) else None
+
+
+def factored(value: Value) -> tuple[Exact, Value | None]:
+    """Return (c, rest) with value = c*rest and c exact; rest is None for a plain number."""
+    number = exact(value)
+    if number is not None:
+        return number, None
+    if value.op == "neg":
+        factor, rest = factored(value.operands[0])
+        return -factor, rest
+    if value.op == "mul" and exact(value.operands[0]) is not None:
+        return exact(value.operands[0]) or 0, value.operands[1]
+    if value.op == "div" and (divisor := exact(value.operands[1])):
+        factor, rest = factored(value.operands[0])
+        return Fraction(factor) / divisor, rest
+    return 1, value
+
+
+def scaled(value: Value | None, factor: Exact, like: Value) -> Value:
+    """Return factor*value as one writes it: ``-x``, ``2*x``, ``x/2``, ``3*x/2``."""
+    builder = like.builder
+    if value is None or factor == 0:
+        return builder.const(factor)
+    if factor < 0:
+        positive = scaled(value, -factor, like)
+        return builder.apply("neg", positive)
+    top, bottom = Fraction(factor).numerator, Fraction(factor).denominator
+    result = value if top == 1 else builder.apply("mul", top, value)
+    return result if bottom == 1 else builder.apply("div", result, bottom)
+
+
+def _add(a: Value, b: Value) -> Value | None:
+    left, right = exact(a), exact(b)
+    if left is not None and right is not None:
+        return a.builder.const(left + right)
+    if left == 0 or right == 0:
+        return b if left == 0 else a
+    if b.op == "neg":
+        return _sub(a, b.operands[0]) or a - b.operands[0]
+    if a.op == "neg":
+        return _sub(b, a.operands[0]) or b - a.operands[0]
+    return None
+
+
+def _sub(a: Value, b: Value) -> Value | None:
+    left, right = exact(a), exact(b)
+    if left is not None and right is not None:
+        return a.builder.const(left - right)
+    if right == 0:
+        return a
+    if left == 0:
+        return _neg(b) or -b
+    if b.op == "neg":
+        return a + b.operands[0]
+    return None
+
+
+def _neg(a: Value) -> Value | None:
+    if a.op == "neg":
+        return a.operands[0]
+    if a.op == "sub":
+        return a.operands[1] - a.operands[0]
+    number = exact(a)
+    return None if number is None else a.builder.const(-number)
+
+
+def _mul(a: Value, b: Value) -> Value | None:
+    (left, x), (right, y) = factored(a), factored(b)
+    factor = left * right
+    if factor == 1 and x is a and y is b:
+        return _quotient(a, b)
+    if x is None or y is None:
+        return scaled(y if x is None else x, factor, a)
+    if factor == 0:
+        return a.builder.const(0)
+    product = _quotient(x, y) or x * y
+    result = scaled(product, factor, a)
+    return None if result.op == "mul" and result.operands == (a, b) else result
+
+
+def _quotient(x: Value, y: Value) -> Value | None:
+    """Return ``x/z`` for ``x*(1/z)``."""
+    for left, right in ((x, y), (y, x)):
+        if right.op == "div" and right.operands[0].is_const(1):
+            return left / right.operands[1]
+    return None
+
+
+def _div(a: Value, b: Value) -> Value | None:
+    (left, x), (right, y) = factored(a), factored(b)
+    if right == 0 or (left == 1 and right == 1 and x is a and y is b):
+        return None
+    factor = Fraction(left) / Fraction(right)
+    if y is None:
+        return scaled(x, factor, a)
+    if x is None:
+        if abs(Fraction(right)) == 1:
+            result = a.builder.const(abs(left)) / y
+            return result if factor > 0 else -result
+        return None
+    return scaled(x / y, factor, a)
+
+
+def _pow(a: Value, b: Value) -> Value | None:
+    exponent, base = exact(b), exact(a)
+    if exponent == 0:
+        return a.builder.const(1)
+    if exponent == 1:
+        return a
+    if base is not None and isinstance(exponent, int) and abs(exponent) <= 64 and base:
+        return a.builder.const(Fraction(base) ** exponent)
+    if a.op == "neg" and isinstance(exponent, int) and exponent % 2 == 0:
+        return a.operands[0] ** exponent
+    return None
+
+
+def _select(condition: Value, a: Value, b: Value) -> Value | None:
+    if condition.op == "const":
+        return a if condition.attr else b
+    if a is b:
+        return a
+    if condition.op == "not":
+        return condition.builder.apply("select", condition.operands[0], b, a)
+    return None
+
+
+def _not(a: Value) -> Value | None:
+    if a.op == "not":
+        return a.operands[0]
+    return a.builder.const(not a.attr) if a.op == "const" else None
+
+
+def _and(a: Value, b: Value) -> Value | None:
+    for this, other in ((a, b), (b, a)):
+        if this.op == "const":
+            return other if this.attr else this
+    return a if a is b else None
+
+
+def _or(a: Value, b: Value) -> Value | None:
+    for this, other in ((a, b), (b, a)):
+        if this.op == "const":
+            return this if this.attr else other
+    if a is b:
+        return a
+    return a.builder.const(True) if _opposite(a, b) else None
+
+
+def _opposite(a: Value, b: Value) -> bool:
+    return (a.op == "not" and a.operands[0] is b) or (b.op == "not" and b.operands[0] is a)
+
+
+def _sum(old: Value, body: Value) -> Value | None:
+    """Take out of a sum what does not have its axes: ``sum_j c*x[j] = c*sum_j x[j]``."""
+    builder, axes = body.builder, old.attr
+    if body.op == "const" and body.attr == 0:
+        return body
+    factor, rest = factored(body)
+    if factor != 1 and rest is not None:
+        return scaled(builder.reduce("sum", rest, axes), factor, body)
+    if body.op == "mul":
+        for inside, outside in (body.operands, body.operands[::-1]):
+            if outside.op != "const" and not any(a in outside.axes for a in axes):
+                inner = _sum(old, inside) or builder.reduce("sum", inside, axes)
+                return inner * outside
+    if body.op == "div" and not any(a in body.operands[1].axes for a in axes):
+        inner = _sum(old, body.operands[0]) or builder.reduce("sum", body.operands[0], axes)
+        return inner / body.operands[1]
+    return None
+
+
+RULES: dict[str, Rule] = {
+    "add": _add,
+    "sub": _sub,
+    "neg": _neg,
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow,
+    "select": _select,
+    "not": _not,
+    "and": _and,
+    "or": _or,
+    "sum": _sum,
+}
+REDUCING = ("sum",)  # rules that also need the old value, for its axes

@@ -1,0 +1,89 @@
+"""Gather placement: where an index that is data is applied.
+
+``y[s, gt[s]]`` is written with the index at the leaves, as a sum over rows of W that labels pick. Where the full ``y``
+is computed anyway, picking one of its elements is free: the value becomes a read of ``y``. Where it is not, a read
+sinks to the leaves: a row of an embedding is read, not the table multiplied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from gradcompile.ir import Axis, Graph, Value, substitute
+
+
+def gather(graph: Graph) -> Graph:
+    """Return the graph with every data index where it costs least."""
+    return _lift(_sink(graph))
+
+
+def _sink(graph: Graph) -> Graph:
+    """Move the reads of a computed array to its leaves, if nothing else needs the array."""
+    uses = Counter(o for value in graph.order() for o in _whole_uses(value))
+    kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count}
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:
+            return None
+        array, *indices = operands
+        return substitute([array], dict(zip(array.axes, indices, strict=True)))[array]
+
+    return graph.rewrite(rule)
+
+
+def _whole_uses(value: Value) -> Iterable[Value]:
+    return value.operands[1:] if value.op == "read" else value.operands
+
+
+def _lift(graph: Graph) -> Graph:
+    """Turn a value with a data index at its leaves into a read of the full value, if that is computed anyway."""
+    order = graph.order()
+    computed = set(order)
+    lifted: dict[Value, Value] = {}
+    for index in _data_indices(order):
+        for axis in _axes_read(order, index):
+            for value, full in _abstracted(order, index, axis).items():
+                if full in computed and full is not value and value not in lifted and value.op not in ("read", "iota"):
+                    builder = value.builder
+                    lifted[value] = builder.read(full, [index if a == axis else builder.iota(a) for a in full.axes])
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        return lifted.get(value)
+
+    return graph.rewrite(rule) if lifted else graph
+
+
+def _data_indices(values: list[Value]) -> list[Value]:
+    """Return the index values that come from data and not from an axis."""
+    indices = (i for value in values if value.op == "read" for i in value.operands[1:])
+    return list(dict.fromkeys(i for i in indices if i.op in ("input", "read")))
+
+
+def _axes_read(values: list[Value], index: Value) -> list[Axis]:
+    """Return the axes over which a full value may stand in for `index`: one for each size that it reads."""
+    sizes = [
+        axis.size
+        for value in values
+        if value.op == "read"
+        for axis, i in zip(value.operands[0].axes, value.operands[1:], strict=True)
+        if i is index
+    ]
+    axes = dict.fromkeys(axis for value in values for axis in value.axes if axis.size in sizes)
+    return [axis for axis in axes if axis not in index.axes]
+
+
+def _abstracted(values: list[Value], index: Value, axis: Axis) -> dict[Value, Value]:
+    """Return each value that reads at `index`, with `axis` in place of the index."""
+    new: dict[Value, Value] = {}
+    for value in values:
+        operands = tuple(new.get(o, o) for o in value.operands)
+        if value.op == "read":
+            sizes = (a.size for a in value.operands[0].axes)
+            operands = (value.operands[0],) + tuple(
+                value.builder.iota(axis) if i is index and size == axis.size else i
+                for i, size in zip(value.operands[1:], sizes, strict=True)
+            )
+        if operands != value.operands and axis not in value.axes:
+            new[value] = value.builder.rebuild(value, operands)
+    return new
