@@ -89,7 +89,7 @@ class _Calls:
             for operand in operands:
                 if hasattr(operand, "builder"):
                     return operand.builder.apply(name, *operands)
-            return PRIMITIVES[name].sympy(*(sympy.sympify(o) for o in operands))
+            return PRIMITIVES[name].sympy(*(sympy.sympify(o, strict=True) for o in operands))
 
         return call
 
