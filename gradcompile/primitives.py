@@ -145,6 +145,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
     Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
+    Primitive("norm", sympy.sqrt, np.sqrt, (lambda x, y: op.select(op.eq(y, 0), 0, 1 / (2 * y)),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="the root of a sum of squares: gradient 0 at the origin"),
     Primitive("cbrt", lambda x: sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3), np.cbrt, (lambda x, y: 1 / (3 * y**2),), **_math("cbrt") | {"numba": "np.cbrt({0})"}, domain=(POSITIVES,), extremes=(((-8.0,), -2.0),), source="the real cube root"),
     Primitive("sigmoid", lambda x: 1 / (1 + sympy.exp(-x)), special.expit, (lambda x, y: y * (1 - y),), **_support("sigmoid"), extremes=(((-1e3,), 0.0), ((1e3,), 1.0))),
     Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
