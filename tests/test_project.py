@@ -17,6 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "digits",
+    "shuffle",
     "primitives",
     "ir",
     "model",

@@ -76,9 +76,9 @@ def torch(arrays: Arrays) -> Run:
 
 def shuffled(samples: int) -> np.ndarray:
     """Return the rows in the order in which `fit` takes them in its first epoch."""
-    from gradcompile.train import permutation
+    from gradcompile.shuffle import order
 
-    return permutation(SEED, 0, samples)
+    return order(SEED, 1, np.arange(samples))
 
 
 def fastest(choices: tuple[int, ...], choose: Callable[[int], object], run: Callable[[], object]) -> int:
