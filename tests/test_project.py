@@ -28,6 +28,8 @@ ORDER = (
     "adjoint",
     "tangent",
     "passes",
+    "minibatch",
+    "arguments",
     "schedule",
     "vecmath",
     "emit",
