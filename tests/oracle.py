@@ -8,7 +8,7 @@ Two of them, which check each other in test_oracle.py:
 `differences`
     evaluates the model directly in mpmath numbers and takes central differences; no symbols, no derivative rules.
 
-Both refuse to answer on a kink (`Kink`): what is right there is a convention and not mathematics.
+Both refuse to answer on a kink (`KinkError`): what is right there is a convention and not mathematics.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ mp = MPContext()
 mp.dps = DIGITS
 
 
-class Kink(ArithmeticError):
+class KinkError(ArithmeticError):
     """The point lies on a kink, where the derivative is a convention."""
 
 
@@ -269,11 +269,13 @@ class Unroller(Walker):
     def objective(self) -> sympy.Expr:
         if not self.sampled:
             return self.scalar(self.problem.objective, {})
-        terms = []
-        for self.sample in range(self.samples()):
-            self.seen.clear()
-            terms.append(self.scalar(self.problem.objective, {}))
-        return sympy.Add(*terms) / self.samples()
+        terms = [self.of_sample(sample) for sample in range(self.samples())]
+        return sympy.Add(*terms) / len(terms)
+
+    def of_sample(self, sample: int) -> sympy.Expr:
+        self.sample = sample
+        self.seen.clear()
+        return self.scalar(self.problem.objective, {})
 
     def leaf(self, name: str, place: Sequence[int]) -> sympy.Symbol:
         key = name, self.placed(name, place)
@@ -348,7 +350,9 @@ class Unroller(Walker):
     def matrix_element(self, e: MatrixElement, env: Mapping[Any, Any]) -> sympy.Expr:
         parent, *place = e.args
         i, j = (self.integer(a, env) for a in place)
-        return self.leaf(parent.name, [i, j]) if isinstance(parent, sympy.MatrixSymbol) else self.matrix(parent, env)[i, j]
+        if isinstance(parent, sympy.MatrixSymbol):
+            return self.leaf(parent.name, [i, j])
+        return self.matrix(parent, env)[i, j]
 
     def matrix(self, e: sympy.Basic, env: Mapping[Any, Any]) -> sympy.Matrix:
         """Make a matrix expression explicit."""
@@ -365,7 +369,7 @@ class Unroller(Walker):
             return sympy.eye(self.integer(e.shape[0], env))
         if isinstance(e, ElementwiseApplyFunction):
             (variable,) = e.function.variables
-            return self.matrix(e.expr, env).applyfunc(lambda a: self.fresh_in(e.function.expr, {**env, variable: a}))
+            return self.matrix(e.expr, env).applyfunc(lambda a: self.scalar(e.function.expr, {**env, variable: a}))
         if isinstance(e, MatrixSlice):
             parent = self.matrix(e.parent, env)
             rows, columns = (range(*(self.integer(a, env) for a in s)) for s in (e.rowslice, e.colslice))
@@ -392,10 +396,7 @@ class Unroller(Walker):
             return scale * self.fold([a for a in e.args if getattr(a, "is_Matrix", False)], env, lambda a, b: a * b)
         raise NotImplementedError(type(e))
 
-    def fresh_in(self, e: sympy.Basic, env: Mapping[Any, Any]) -> sympy.Expr:
-        return self.scalar(e, env)
-
-    def fold(self, args: Sequence[sympy.Basic], env: Mapping[Any, Any], join: Callable[[Any, Any], Any]) -> sympy.Matrix:
+    def fold(self, args: Sequence[sympy.Basic], env: Mapping[Any, Any], join: Callable[..., Any]) -> sympy.Matrix:
         first, *rest = (self.matrix(a, env) for a in args)
         for other in rest:
             first = join(first, other)
@@ -471,21 +472,39 @@ class Evaluator:
         if e.is_Add:
             return mp.fsum(v for v, _ in args), mp.fsum(s for _, s in args)
         if e.is_Mul:
-            return mp.fprod(v for v, _ in args), mp.fprod(s for _, s in args)
+            return self.product(args)
         if e.is_Pow:
             return self.power(*args)
         values = [v for v, _ in args]
         value = real(FUNCTIONS[kind](*values))
-        slopes = [abs(self(e.fdiff(k + 1))[0]) * s for k, (_, s) in enumerate(args) if kind != "polygamma" or k]
-        return value, max([abs(value), *slopes])
+        self.seen[e] = value, abs(value)  # exp is its own derivative
+        moved = [abs(self.slope(e, k, values)) * s for k, (_, s) in enumerate(args) if kind != "polygamma" or k]
+        return value, max([abs(value), *moved])
+
+    def slope(self, e: sympy.Basic, k: int, values: Sequence[Any]) -> Any:
+        """The derivative of a function with respect to argument number k."""
+        if isinstance(e, sympy.loggamma):
+            return mp.digamma(values[0])
+        if isinstance(e, sympy.polygamma):
+            return mp.polygamma(int(values[0]) + 1, values[1])
+        return self(e.fdiff(k + 1))[0]
+
+    def product(self, args: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
+        sizes = [abs(v) for v, _ in args]
+        scale = mp.fprod(sizes)
+        for a, (_, s) in enumerate(args):
+            if s > sizes[a]:
+                scale += (s - sizes[a]) * mp.fprod(sizes[:a] + sizes[a + 1 :])
+        return mp.fprod(v for v, _ in args), scale
 
     def power(self, base: tuple[Any, Any], exponent: tuple[Any, Any]) -> tuple[Any, Any]:
         (b, b_scale), (x, x_scale) = base, exponent
         value = real(mp.power(b, int(x) if x == int(x) else x))
         if b == 0 or value == 0:
             return value, abs(b_scale**x) if x > 0 else abs(value)
-        # the relative error of b, times x, and the absolute error of x, times log b
-        return value, abs(value) * max(1, abs(x) * b_scale / abs(b), abs(mp.log(abs(b))) * x_scale if x != int(x) else 0)
+        from_base = abs(x) * b_scale / abs(b)
+        from_exponent = 0 if x == int(x) else abs(mp.log(abs(b))) * x_scale
+        return value, abs(value) * max(1, from_base, from_exponent)
 
     def largest(self, e: Largest) -> tuple[Any, Any]:
         return max((self(a) for a in e.args), key=lambda pair: pair[0])
@@ -495,7 +514,7 @@ class Evaluator:
         values = [self(a)[0] for a in args]
         mine = values.pop(int(which))
         if mine == max(values):
-            raise Kink(f"a tie between arguments of a maximum at {mine}")
+            raise KinkError(f"a tie between arguments of a maximum at {mine}")
         return (mp.one, mp.one) if mine > max(values) else (mp.zero, mp.zero)
 
     def size(self, e: Size) -> tuple[Any, Any]:
@@ -505,7 +524,7 @@ class Evaluator:
     def direction(self, e: Direction) -> tuple[Any, Any]:
         value = self(e.args[0])[0]
         if value == 0:
-            raise Kink("the sign of 0")
+            raise KinkError("the sign of 0")
         return mp.mpf(mp.sign(value)), mp.one
 
     def step(self, e: Step) -> tuple[Any, Any]:
@@ -565,10 +584,12 @@ class Numeric(Walker):
     def objective(self) -> Any:
         if not self.sampled:
             return self.scalar(self.problem.objective, {})
-        total = mp.zero
-        for self.sample in range(self.samples()):
-            total += self.scalar(self.problem.objective, {})
-        return total / self.samples()
+        terms = [self.of_sample(sample) for sample in range(self.samples())]
+        return mp.fsum(terms) / len(terms)
+
+    def of_sample(self, sample: int) -> Any:
+        self.sample = sample
+        return self.scalar(self.problem.objective, {})
 
     def leaf(self, name: str, place: Sequence[int]) -> Any:
         return self.exact_arrays[name][self.placed(name, place)]
@@ -586,7 +607,7 @@ class Numeric(Walker):
             return self.indexed(e, env)
         if isinstance(e, sympy.Symbol):
             return self.symbol(e, env)
-        if kind in FOLDS:
+        if kind in RANGED:
             return FOLDS[kind]([self.scalar(e.function, inner) for inner in self.places(e.limits, env)])
         if isinstance(e, MatrixElement):
             parent, *place = e.args

@@ -1,0 +1,21 @@
+"""One private kernel cache for a test run: nothing is read from or left in the user's own."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+OWNER = "GRADCOMPILE_TEST_CACHE_OWNER"  # the process that made the cache, shared with its xdist workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if OWNER not in os.environ:
+        os.environ[OWNER] = str(os.getpid())
+        os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gradcompile-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if os.environ.get(OWNER) == str(os.getpid()):
+        shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+        del os.environ[OWNER]
