@@ -1,0 +1,263 @@
+"""From an objective over all samples to an estimate of it from a few: graph to graph.
+
+An objective ``c*Σ_s ℓ_s + R`` becomes ``(c*(N/B)*Σ_b ℓ_rows[b] + R)/N``, where `rows` holds the numbers of B samples:
+an unbiased estimate of the objective per sample, and so is its gradient. An objective that is a mean already
+(c holds 1/N) is not divided again. The data stay where they are and are read through `rows`: no batch is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from gradcompile.errors import MinibatchError
+from gradcompile.ir import Axis, Graph, Input, Size, Value, reachable, substitute
+
+NONE, BOTH = "", "the objective multiplies sums over samples with one another"
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """The estimate of an objective from some of its samples.
+
+    Parameters
+    ----------
+    graph : Graph
+        Its output ``value`` is the estimate of the objective per sample, dimension of the objective.
+    rows : str
+        The input with the numbers of the samples: int64, axes (B,).
+    count : str
+        The input with the number of samples that an epoch has, dimensionless; "" where the objective is a mean,
+        which does not need it.
+    """
+
+    graph: Graph
+    rows: str
+    count: str
+
+
+def minibatch(graph: Graph) -> Minibatch:
+    """Return the estimate of the objective per sample from the samples in a new input, `rows`.
+
+    Parameters
+    ----------
+    graph : Graph
+        A lowered graph with a sample axis and without a backward half.
+
+    Raises
+    ------
+    MinibatchError
+        The objective is not a sum over samples; the message says why.
+    """
+    reason = why_not(graph)
+    if reason or graph.sample is None:
+        raise MinibatchError(
+            "a minibatch cannot estimate this objective",
+            text=graph.objective,
+            expected="an objective that is a sum over samples, or their mean, and terms without samples",
+            found=reason,
+            hint="train on all samples at once: batch_size=None",
+        )
+    return _Estimate(graph, graph.sample).minibatch()
+
+
+def per_sample(graph: Graph) -> Graph:
+    """Return the graph with the objective per sample: divided by N where it is a sum over N samples.
+
+    An objective that is a mean already, or not a sum over samples, stays as it is.
+    """
+    if graph.sample is None or why_not(graph) or is_mean(graph):
+        return graph
+    value = graph.outputs["value"]
+    return replace(graph, outputs=graph.outputs | {"value": value / graph.builder.size(graph.sample.size)})
+
+
+def why_not(graph: Graph) -> str:
+    """Return why a minibatch does not estimate the objective; "" if it does."""
+    value = graph.outputs["value"]
+    if value.axes:
+        return "the objective is not a scalar"
+    if graph.sample is None:
+        return "the objective is not a sum over samples"
+    return _Terms(graph.sample, [value]).reason(value)
+
+
+def is_mean(graph: Graph) -> bool:
+    """Return whether the sums over samples in the objective are divided by the number of samples."""
+    value, axis = graph.outputs["value"], graph.sample
+    if axis is None:
+        return False
+    terms = _Terms(axis, [value])
+    return all(_degree(factor, axis.size) <= -1 for factor in terms.factors(value))
+
+
+class _Terms:
+    """The walk from an objective through sums, differences and factors to its sums over samples."""
+
+    def __init__(self, axis: Axis, roots: Iterable[Value]) -> None:
+        self.axis = axis
+        self.sampled: set[Value] = set()  # what depends on samples
+        for value in reachable(roots):
+            if axis in value.axes or any(o in self.sampled for o in value.operands):
+                self.sampled.add(value)
+
+    def is_sum(self, value: Value) -> bool:
+        """Return whether the value sums over samples what depends on one sample each."""
+        return value.op == "sum" and self.axis in value.attr
+
+    def linear(self, value: Value) -> tuple[Value, ...] | None:
+        """Return the operands through which the value is linear in sums over samples; None if it is not."""
+        dependent = tuple(o for o in value.operands if o in self.sampled)
+        if value.op in ("add", "sub", "neg"):
+            return dependent
+        if value.op == "sum":
+            return value.operands
+        if value.op == "mul" and len(dependent) == 1 and value.operands[0] is not value.operands[1]:
+            return dependent
+        if value.op == "div" and dependent == value.operands[:1]:
+            return dependent
+        return None
+
+    def walk(self, root: Value) -> list[Value]:
+        """Return what lies between the objective and its sums over samples, and these: operands last."""
+        found: dict[Value, None] = {}
+        stack = [root] if root in self.sampled else []
+        while stack:
+            value = stack.pop()
+            if value not in found:
+                found[value] = None
+                stack.extend(() if self.is_sum(value) else self.linear(value) or ())
+        return sorted(found, key=lambda v: -v.number)
+
+    def sums(self, root: Value) -> list[Value]:
+        """Return the sums over samples of which the objective is made."""
+        return [value for value in self.walk(root) if self.is_sum(value)]
+
+    def reason(self, root: Value) -> str:
+        """Return why the objective is not linear in sums over samples; "" if it is."""
+        if root not in self.sampled:
+            return "the objective does not depend on the samples"
+        for value in self.walk(root):
+            if not self.is_sum(value) and self.linear(value) is None:
+                return REASONS.get(value.op, f"the sum over samples is inside of {value.op}")
+        return NONE
+
+    def factors(self, root: Value) -> list[list[Value]]:
+        """Return, for every sum over samples, one list of what multiplies it on a way to the objective.
+
+        A divisor is given as ``1/divisor``; the last of the list is the body of the sum.
+        """
+        ways: dict[Value, list[Value]] = {root: []}
+        for value in self.walk(root):
+            for operand in () if self.is_sum(value) else self.linear(value) or ():
+                others = [o for o in value.operands if o is not operand]
+                factor = {"mul": others, "div": [1 / o for o in others]}.get(value.op, [])
+                ways.setdefault(operand, ways[value] + factor)
+        return [[*ways[value], value.operands[0]] for value in self.sums(root)]
+
+
+REASONS = {"mul": BOTH, "div": "the objective divides by a sum over samples"}
+
+
+def _degree(factors: Iterable[Value], size: Size) -> int:
+    """Return the power of the number of samples in a product: -1 in ``x/(2*N)``."""
+    return sum(_power(factor, size) for factor in factors)
+
+
+def _power(root: Value, size: Size) -> int:
+    """Return the power of the number of samples that a value holds as a factor."""
+    powers: dict[Value, int] = {}
+    for value in reachable([root]):
+        inner = [powers[o] for o in value.operands]
+        rule = POWERS.get(value.op)
+        powers[value] = rule(*inner) if rule else _power_of_leaf(value, inner, size)
+    return powers[root]
+
+
+POWERS: dict[str, Callable[..., int]] = {
+    "add": max,
+    "sub": max,
+    "neg": int,
+    "sum": int,
+    "real": int,
+    "mul": lambda a, b: a + b,
+    "div": lambda a, b: a - b,
+}
+
+
+def _power_of_leaf(value: Value, inner: list[int], size: Size) -> int:
+    if value.op == "size":
+        return 1 if any(term in size.terms for term in value.attr.terms) else 0
+    if value.op == "pow" and value.operands[1].op == "const" and isinstance(value.operands[1].attr, int):
+        return inner[0] * value.operands[1].attr
+    if value.op == "const" and not size.terms:
+        return _power_of_number(value.attr, size.constant)
+    return 0
+
+
+def _power_of_number(number: object, count: int) -> int:
+    """Return -1 for a fraction of a number of samples that is fixed: 1/20 or 1/40 for 20 samples."""
+    if count <= 1:
+        return 0
+    if isinstance(number, Fraction | int) and not isinstance(number, bool):
+        exact = Fraction(number)
+        return -1 if exact.denominator % count == 0 else 1 if exact and exact.numerator % count == 0 else 0
+    return -1 if isinstance(number, float) and abs(number * count - 1) < 1e-12 else 0
+
+
+class _Estimate:
+    """The estimate of one objective: its sums over samples, each over the rows of a batch."""
+
+    def __init__(self, graph: Graph, axis: Axis) -> None:
+        self.graph, self.axis, self.builder = graph, axis, graph.builder
+        self.root = graph.outputs["value"]
+        self.sums = _Terms(axis, [self.root]).sums(self.root)
+        sizes = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
+        self.batch = Axis(Size.of(_free("B", sizes)))
+        self.rows = _free("rows", graph.inputs)
+        self.count = "" if is_mean(graph) else _free("count", graph.inputs)
+
+    def minibatch(self) -> Minibatch:
+        """Return the graph of the estimate."""
+        whole = self.builder.input(self.count, ()) if self.count else self.builder.size(self.axis.size)
+        weight = whole / self.builder.size(self.batch.size)
+        bodies, names = self._bodies()
+        replaced = {value: weight * bodies[value] for value in self.sums}
+        bare = replace(self.graph, outputs={"value": self.root}, names={})
+        value = bare.rewrite(lambda old, _: replaced.get(old)).outputs["value"]
+        graph = replace(
+            bare,
+            inputs=self.graph.inputs | self._inputs(),
+            outputs={"value": value / whole if self.count else value},
+            names=names,
+            letters=self.graph.letters | {self.batch: self.graph.letter(self.axis)},
+            sample=self.batch,
+        )
+        return Minibatch(graph, self.rows, self.count)
+
+    def _inputs(self) -> dict[str, Input]:
+        rows = Input(self.rows, (self.batch.size,), "int", "labels")
+        return {self.rows: rows} | ({self.count: Input(self.count)} if self.count else {})
+
+    def _bodies(self) -> tuple[dict[Value, Value], dict[Value, str]]:
+        """Return each sum over samples as a sum over the batch, and the definitions inside, by their new values."""
+        row = self.builder.input(self.rows, (self.batch,), "int")
+        new = substitute((value.operands[0] for value in self.sums), {self.axis: row})
+        bodies = {
+            value: self.builder.reduce(
+                "sum", new[value.operands[0]], (self.batch if a == self.axis else a for a in value.attr)
+            )
+            for value in self.sums
+        }
+        names = {new.get(value, value): name for value, name in self.graph.names.items()}
+        return bodies, names
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    """Return `name`, or the first of ``name1, name2, ...`` that nothing bears."""
+    taken = set(taken)
+    number = 0
+    while (candidate := f"{name}{number or ''}") in taken:
+        number += 1
+    return candidate
