@@ -1,0 +1,178 @@
+"""Large models are a DAG of definitions: linear time, no recursion, right answers from 1,000 to 100,000 operations.
+
+The reference is a tape in plain Python that shares nothing with the package: it runs the operations forward and
+then backward.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+from sympy import Symbol
+
+import gradcompile as gc
+from tests.test_zoo import load
+
+INPUTS = 5
+BUDGET = 20.0  # seconds of processor time for 100,000 operations
+LINEAR = 4.0  # ten times the operations may take this many times ten times the time
+
+# How much an operation bends: small, so that values and slopes neither die nor explode on a path of 100,000.
+BEND = 2.0**-12
+SLOW = 2.0**-17
+
+# name: SymPy, value, partial derivatives
+OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., float], Callable[..., tuple[float, float]]]] = {
+    "mean": (lambda a, b: (a + b) / 2, lambda a, b: (a + b) / 2, lambda a, b: (0.5, 0.5)),
+    "sine": (lambda a, b: sympy.sin(a), lambda a, b: math.sin(a), lambda a, b: (math.cos(a), 0.0)),
+    "drift": (lambda a, b: a + SLOW * b, lambda a, b: a + SLOW * b, lambda a, b: (1.0, SLOW)),
+    "bend": (
+        lambda a, b: a + BEND * sympy.exp(-b),
+        lambda a, b: a + BEND * math.exp(-b),
+        lambda a, b: (1.0, -BEND * math.exp(-b)),
+    ),
+    "twist": (lambda a, b: a * (1 - BEND * b), lambda a, b: a * (1 - BEND * b), lambda a, b: (1 - BEND * b, -BEND * a)),
+}
+
+
+@dataclass
+class Tape:
+    """Operations on earlier values: (name, place of a, place of b); the first places are the inputs."""
+
+    start: list[float]
+    steps: list[tuple[str, int, int]]
+
+    def forward(self) -> list[float]:
+        values = list(self.start)
+        for name, a, b in self.steps:
+            values.append(OPERATIONS[name][1](values[a], values[b]))
+        return values
+
+    def gradient(self) -> list[float]:
+        """The gradient of the sum of the last INPUTS values."""
+        values = self.forward()
+        adjoint = [0.0] * (len(values) - INPUTS) + [1.0] * INPUTS
+        for place in range(len(values) - 1, INPUTS - 1, -1):
+            name, a, b = self.steps[place - INPUTS]
+            da, db = OPERATIONS[name][2](values[a], values[b])
+            adjoint[a] += da * adjoint[place]
+            adjoint[b] += db * adjoint[place]
+        return adjoint[:INPUTS]
+
+    def model(self) -> dict[str, Any]:
+        """The same as definitions: what gc.emit is called with."""
+        symbols = [Symbol(f"x{a}") for a in range(INPUTS)] + [Symbol(f"v{a}") for a in range(len(self.steps))]
+        define = {
+            symbols[INPUTS + place]: OPERATIONS[name][0](symbols[a], symbols[b])
+            for place, (name, a, b) in enumerate(self.steps)
+        }
+        return {"expr": sympy.Add(*symbols[-INPUTS:]), "wrt": symbols[:INPUTS], "define": define}
+
+
+def chain(length: int) -> Tape:
+    """sin and drift by turns, one long path: x, sin x, x + c sin x, ...; as deep as it is long."""
+    steps = [("twist", 0, 1), ("mean", INPUTS, 2), ("mean", INPUTS + 1, 3), ("bend", INPUTS + 2, 4)]
+    last = INPUTS + 3
+    while len(steps) < length:
+        last_sine = INPUTS + len(steps)
+        steps += [("sine", last, last), ("drift", last, last_sine)]
+        last = last_sine + 1
+    return Tape([0.3, 0.9, -0.4, 0.7, 0.5], steps[:length])
+
+
+def web(length: int) -> Tape:
+    """Random operations on one of the last 30 values and another or an input, so that nearly all are used."""
+    choose, steps = random.Random(length), []
+    for place in range(INPUTS, INPUTS + length):
+        a, b = (choose.randrange(max(0, place - 30), place) for _ in range(2))
+        name = choose.choice(["mean", "drift", "bend", "twist"])
+        steps.append((name, a, choose.randrange(INPUTS) if name != "mean" and choose.random() < 0.5 else b))
+    return Tape([0.3, 0.9, -0.4, 0.7, 0.5], steps)
+
+
+SHAPES = [pytest.param(chain, id="chain"), pytest.param(web, id="web")]
+
+
+def emitted(tape: Tape) -> tuple[str, float]:
+    """Return the module and the processor time of lowering, differentiating and emitting."""
+    model = tape.model()
+    start = time.process_time()
+    text = gc.emit(**model, target="python")
+    return text, time.process_time() - start
+
+
+def check(tape: Tape, module: Any) -> None:
+    value, grads = module.value_and_grad(*tape.start)
+    np.testing.assert_allclose(value, math.fsum(tape.forward()[-INPUTS:]), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(grads, tape.gradient(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("build", SHAPES)
+@pytest.mark.parametrize("length", [1_000, 10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_large_models_are_right(build: Callable[[int], Tape], length: int, tmp_path: Path) -> None:
+    tape = build(length)
+    text, seconds = emitted(tape)
+    assert seconds < BUDGET * max(length, 10_000) / 100_000
+    check(tape, load(text, tmp_path / "large.py"))
+
+
+@pytest.mark.parametrize("build", SHAPES)
+def test_time_grows_linearly(build: Callable[[int], Tape]) -> None:
+    emitted(build(200))  # imports and tables
+    small = min(emitted(build(1_000))[1] for _ in range(2))
+    _, large = emitted(build(10_000))
+    assert large <= 10 * LINEAR * small
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", SHAPES)
+def test_time_grows_linearly_to_100_000(build: Callable[[int], Tape]) -> None:
+    _, small = emitted(build(10_000))
+    _, large = emitted(build(100_000))
+    assert large <= 10 * LINEAR * small
+
+
+def test_reference_tape_agrees_with_differences() -> None:
+    """The tape is itself checked: in sums of halves and products at 1,000 operations."""
+    tape, step = web(1_000), 1e-6
+    for place, slope in enumerate(tape.gradient()):
+        ends = []
+        for sign in (1, -1):
+            start = list(tape.start)
+            start[place] += sign * step
+            ends.append(math.fsum(Tape(start, tape.steps).forward()[-INPUTS:]))
+        assert abs(slope - (ends[0] - ends[1]) / (2 * step)) <= 1e-6
+    assert max(map(abs, tape.gradient())) > 1e-3
+
+
+def test_wide_sum_without_definitions(tmp_path: Path) -> None:
+    """SymPy keeps a sum of 5,000 terms flat; so must everything behind it."""
+    xs = sympy.symbols("x0:50")
+    terms = [sympy.sin((k + 1) * xs[k % 50]) for k in range(5_000)]
+    module = load(gc.emit(sympy.Add(*terms), wrt=list(xs), target="python"), tmp_path / "wide.py")
+    point = [0.01 * (k + 1) for k in range(50)]
+    value, grads = module.value_and_grad(*point)
+    np.testing.assert_allclose(value, math.fsum(math.sin((k + 1) * point[k % 50]) for k in range(5_000)), rtol=1e-11)
+    expected = [math.fsum((k + 1) * math.cos((k + 1) * p) for k in range(j, 5_000, 50)) for j, p in enumerate(point)]
+    np.testing.assert_allclose(grads, expected, rtol=1e-10)
+
+
+def test_cse_output_is_a_model(tmp_path: Path) -> None:
+    """`sympy.cse` gives (replacements, expressions), and that is accepted as it is."""
+    x, y = sympy.symbols("x y")
+    f = sympy.exp(x * y + 1) * sympy.sin(x * y + 1) + (x * y + 1) ** 3
+    module = load(gc.emit(sympy.cse(f), wrt=[x, y], target="python"), tmp_path / "cse.py")
+    u, v = 0.3, -0.8
+    w = u * v + 1
+    slope = math.exp(w) * (math.sin(w) + math.cos(w)) + 3 * w**2
+    value, (dx, dy) = module.value_and_grad(u, v)
+    np.testing.assert_allclose([value, dx, dy], [math.exp(w) * math.sin(w) + w**3, slope * v, slope * u], rtol=1e-14)

@@ -1,0 +1,240 @@
+"""Every model of the zoo, in every notation, by every way of running it, against 50 digits.
+
+The bound is |g - g*| <= 64 eps scale, component by component, with scale = max(1, S). S is the size of the terms
+that are added up to make g*, carried to first order through products and functions (oracle.Evaluator): one eps of S
+is what one rounding of each term can do, so a bound without S would ask for more than the arithmetic has wherever
+terms cancel, and a bound relative to the whole gradient would let a wrong small component pass. 64 leaves room for
+the number of operations on the way and for elementary functions that are right to 2 units in the last place.
+No row has needed another tolerance because of a wrong formula; a row that has one says why.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcompile as gc
+from tests.oracle import Problem, mp
+from tests.zoo import BY_NAME, ZOO, Row, in_order, reference
+
+EPS = float(np.finfo(np.float64).eps)
+Found = tuple[Any, dict[str, Any]]  # value, gradient by name
+
+
+def marks(row: Row) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.later] if row.later else []
+
+
+def notations(*wanted: str) -> list[Any]:
+    return [
+        pytest.param(row.name, notation, id=f"{row.name}-{notation}", marks=marks(row))
+        for row in ZOO
+        for notation in row.forms
+        if not wanted or notation in wanted
+    ]
+
+
+ROWS = [pytest.param(row.name, id=row.name, marks=marks(row)) for row in ZOO]
+SEVERAL = [pytest.param(row.name, id=row.name, marks=marks(row)) for row in ZOO if len(row.forms) > 1]
+
+
+@functools.cache
+def compiled(name: str, notation: str) -> Any:
+    return gc.compile(**arguments(BY_NAME[name].forms[notation]))
+
+
+def arguments(problem: Problem) -> dict[str, Any]:
+    """What gc.compile and gc.emit are called with."""
+    options: dict[str, Any] = {"expr": problem.objective, "wrt": list(problem.wrt)}
+    if problem.data:
+        options["data"] = list(problem.data)
+    if problem.define:
+        options["define"] = dict(problem.define)
+    return options
+
+
+def call(f: Callable[..., Any], problem: Problem, **changed: Any) -> Any:
+    return f(**{**problem.inputs, **changed})
+
+
+def by_kernel(name: str, notation: str, tmp_path: Path) -> Found:
+    problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
+    model.wait()
+    value, grads = call(model.value_and_grad, problem)
+    return value, dict(zip(problem.names, grads, strict=True))
+
+
+def by_interpreter(name: str, notation: str, tmp_path: Path) -> Found:
+    from gradcompile.interpret import evaluate
+
+    problem = BY_NAME[name].forms[notation]
+    inputs = {name: np.asarray(value) for name, value in problem.inputs.items()}
+    outputs = evaluate(compiled(name, notation).graph, inputs)
+    return outputs["value"], {name: outputs[f"d{name}"] for name in problem.names}
+
+
+def by_module(target: str) -> Callable[[str, str, Path], Found]:
+    """Run an emitted module that was written to a file; plain Python gets nested lists."""
+
+    def run(name: str, notation: str, tmp_path: Path) -> Found:
+        problem = BY_NAME[name].forms[notation]
+        module = load(gc.emit(**arguments(problem), target=target), tmp_path / f"emitted_{target}.py")
+        inputs = {n: np.asarray(problem.inputs[n]) for n in compiled(name, notation).arguments}
+        ordered = [array.tolist() if target == "python" else array for array in inputs.values()]
+        value, grads = module.value_and_grad(*ordered)
+        return value, dict(zip(problem.names, grads, strict=True))
+
+    return run
+
+
+def load(text: str, path: Path) -> Any:
+    path.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check(row: Row, problem: Problem, found: Found) -> None:
+    """Compare with the oracle; a NaN or an infinity is a failure and never passes a comparison."""
+    asked, answer = reference(row.name)
+    value, grads = found
+    expected, scales = in_order(asked, answer.grads), in_order(asked, answer.scales)
+    assert_close("value", value, answer.value, answer.value_scale, row.tolerance)
+    for name in problem.names:
+        assert np.shape(grads[name]) == np.shape(problem.inputs[name]), f"the shape of the gradient of {name}"
+    vector = in_order(problem, grads)
+    assert len(vector) == len(expected)
+    for place, (g, exact, scale) in enumerate(zip(vector, expected, scales, strict=True)):
+        assert_close(f"component {place} of the gradient", g, exact, scale, row.tolerance)
+
+
+def assert_close(what: str, found: Any, exact: Any, scale: Any, tolerance: float) -> None:
+    assert np.isfinite(found), f"{what} is {found} where {mp.nstr(exact, 17)} is right"
+    error, bound = abs(mp.mpf(float(found)) - exact), tolerance * EPS * max(1, scale)
+    assert error <= bound, f"{what}: {found} for {mp.nstr(exact, 20)}: off by {mp.nstr(error / bound, 3)} bounds"
+
+
+@pytest.mark.parametrize(("name", "notation"), notations())
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(by_interpreter, id="interpreter"),
+        pytest.param(by_module("python"), id="python"),
+        pytest.param(by_module("numpy"), id="numpy"),
+        pytest.param(by_kernel, id="kernel"),
+    ],
+)
+def test_value_and_gradient_at_50_digits(run: Any, name: str, notation: str, tmp_path: Path) -> None:
+    row = BY_NAME[name]
+    check(row, row.forms[notation], run(name, notation, tmp_path))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_emitted_numba_module_at_50_digits(name: str, tmp_path: Path) -> None:
+    """One notation a row: Numba takes seconds for a module, and the other notations are one graph with this one."""
+    row = BY_NAME[name]
+    notation = next(n for n, form in row.forms.items() if form is reference(name)[0])
+    check(row, row.forms[notation], by_module("numba")(name, notation, tmp_path))
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize("run", [pytest.param(by_kernel, id="kernel"), pytest.param(by_interpreter, id="interpreter")])
+def test_all_notations_have_one_gradient(run: Any, name: str, tmp_path: Path) -> None:
+    """To 1e-14, relative to the scale of each component."""
+    row, (asked, answer) = BY_NAME[name], reference(name)
+    scales = [max(1.0, float(scale)) for scale in in_order(asked, answer.scales)]
+    vectors = []
+    for notation, problem in row.forms.items():
+        _, grads = run(name, notation, tmp_path)
+        vectors.append(np.array(in_order(problem, grads), dtype=float))
+    for vector in vectors[1:]:
+        assert np.all(np.abs(vector - vectors[0]) <= 1e-14 * np.array(scales))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_gradient_is_the_slope_of_the_value(name: str) -> None:
+    """Central differences of the compiled value itself: no oracle, no formula.
+
+    With step h = 1e-5 the truncation is h**2 times a third derivative and the rounding eps/h times the value.
+    """
+    problem, answer = reference(name)
+    notation = next(n for n, form in BY_NAME[name].forms.items() if form is problem)
+    model, step = compiled(name, notation), 1e-5
+    size = max(1.0, float(answer.value_scale), *(float(s) for s in in_order(problem, answer.scales)))
+    for parameter, slope in zip(problem.names, call(model.grad, problem), strict=True):
+        start = np.asarray(problem.inputs[parameter], dtype=float)
+        for place in np.ndindex(start.shape):
+            ends = []
+            for sign in (1, -1):
+                moved = start.copy()
+                moved[place] += sign * step
+                ends.append(float(call(model.value, problem, **{parameter: moved})))
+            difference = (ends[0] - ends[1]) / (2 * step)
+            assert abs(np.asarray(slope)[place] - difference) <= 1e-7 * size
+
+
+@pytest.mark.parametrize(("name", "notation"), notations())
+def test_value_and_grad_are_also_alone(name: str, notation: str) -> None:
+    row = BY_NAME[name]
+    problem, model = row.forms[notation], compiled(name, notation)
+    grads = call(model.grad, problem)
+    check(row, problem, (call(model.value, problem), dict(zip(problem.names, grads, strict=True))))
+
+
+@pytest.mark.parametrize(("name", "notation"), notations())
+def test_inputs_are_not_changed(name: str, notation: str) -> None:
+    problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
+    before = {n: np.array(v, copy=True) for n, v in problem.inputs.items()}
+    call(model.value_and_grad, problem)
+    for n, array in before.items():
+        np.testing.assert_array_equal(problem.inputs[n], array)
+
+
+def test_one_symbol_gives_one_gradient_and_a_list_a_tuple() -> None:
+    problem = BY_NAME["linear"].forms["indexed"]
+    w = problem.wrt[0]
+    one = call(gc.compile(problem.objective, wrt=w).grad, problem)
+    several = call(gc.compile(problem.objective, wrt=[w]).grad, problem)
+    assert isinstance(one, np.ndarray)
+    assert isinstance(several, tuple)
+    assert len(several) == 1
+    np.testing.assert_array_equal(one, several[0])
+
+
+def test_arguments_are_the_parameters_and_then_the_rest() -> None:
+    problem = BY_NAME["softmax"].forms["indexed"]
+    names = list(compiled("softmax", "indexed").arguments)
+    assert names[:2] == ["W", "b"]
+    assert sorted(names[2:]) == ["gt", "lam", "x"]
+    assert set(names) == set(problem.inputs)
+
+
+@pytest.mark.later
+def test_ties_of_hard_k_means_share_equally() -> None:
+    """A sample in the middle between two centroids pulls each with half of its force."""
+    problem = BY_NAME["k-means-hard"].forms["indexed"]
+    model = gc.compile(problem.objective, wrt=list(problem.wrt))
+    value, (grad,) = model.value_and_grad(x=[[0.0, 0.0]], c=[[1.0, 0.0], [-1.0, 0.0], [3.0, 3.0]])
+    assert value == 1
+    assert grad.tolist() == [[1, 0], [-1, 0], [0, 0]]
+
+
+@pytest.mark.later
+def test_missing_values_do_not_leak() -> None:
+    """Masked rows hold NaN: neither they nor their gradients may be seen, and no other number may change."""
+    problem = BY_NAME["masked"].forms["indexed"]
+    model = gc.compile(problem.objective, wrt=list(problem.wrt))
+    clean = {n: np.nan_to_num(v, nan=123.0) if n in "xt" else v for n, v in problem.inputs.items()}
+    value, (grad,) = model.value_and_grad(**problem.inputs)
+    expected_value, (expected,) = model.value_and_grad(**clean)
+    assert value == expected_value
+    assert grad.tolist() == expected.tolist()
