@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 import gradcompile as gc
-from tests.test_zoo import arguments
-from tests.zoo import BY_NAME
+from tests.zoo import BY_NAME, arguments
 
 MODELS = [
     ("lecture", "scalar"),

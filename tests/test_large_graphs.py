@@ -20,7 +20,7 @@ import sympy
 from sympy import Symbol
 
 import gradcompile as gc
-from tests.test_zoo import load
+from tests.zoo import load
 
 INPUTS = 5
 BUDGET = 20.0  # seconds of processor time for 100,000 operations

@@ -11,7 +11,6 @@ No row has needed another tolerance because of a wrong formula; a row that has o
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 
 import gradcompile as gc
 from tests.oracle import Problem, mp
-from tests.zoo import BY_NAME, ZOO, Row, in_order, reference
+from tests.zoo import BY_NAME, ZOO, Row, arguments, call, in_order, load, reference
 
 EPS = float(np.finfo(np.float64).eps)
 Found = tuple[Any, dict[str, Any]]  # value, gradient by name
@@ -47,20 +46,6 @@ SEVERAL = [pytest.param(row.name, id=row.name, marks=marks(row)) for row in ZOO 
 @functools.cache
 def compiled(name: str, notation: str) -> Any:
     return gc.compile(**arguments(BY_NAME[name].forms[notation]))
-
-
-def arguments(problem: Problem) -> dict[str, Any]:
-    """What gc.compile and gc.emit are called with."""
-    options: dict[str, Any] = {"expr": problem.objective, "wrt": list(problem.wrt)}
-    if problem.data:
-        options["data"] = list(problem.data)
-    if problem.define:
-        options["define"] = dict(problem.define)
-    return options
-
-
-def call(f: Callable[..., Any], problem: Problem, **changed: Any) -> Any:
-    return f(**{**problem.inputs, **changed})
 
 
 def by_kernel(name: str, notation: str, tmp_path: Path) -> Found:
@@ -91,16 +76,6 @@ def by_module(target: str) -> Callable[[str, str, Path], Found]:
         return value, dict(zip(problem.names, grads, strict=True))
 
     return run
-
-
-def load(text: str, path: Path) -> Any:
-    path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def check(row: Row, problem: Problem, found: Found) -> None:

@@ -9,9 +9,11 @@ there the loss of a sample is multiplied by the number of samples.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -831,3 +833,29 @@ def reference(name: str) -> tuple[Problem, Answer]:
 def in_order(problem: Problem, grads: dict[str, Any]) -> list[Any]:
     """Return all gradients in the order of `wrt`, each flattened: the same vector for all forms of a row."""
     return [g for name in problem.names for g in np.asarray(grads[name]).flat]
+
+
+def arguments(problem: Problem) -> dict[str, Any]:
+    """What gc.compile and gc.emit are called with."""
+    options: dict[str, Any] = {"expr": problem.objective, "wrt": list(problem.wrt)}
+    if problem.data:
+        options["data"] = list(problem.data)
+    if problem.define:
+        options["define"] = dict(problem.define)
+    return options
+
+
+def call(f: Callable[..., Any], problem: Problem, **changed: Any) -> Any:
+    """Call a method of a model with the inputs of a problem, some of them changed."""
+    return f(**{**problem.inputs, **changed})
+
+
+def load(text: str, path: Path) -> Any:
+    """Write an emitted module to a file and import that file."""
+    path.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
