@@ -90,10 +90,10 @@ class Rule:
     defaults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     source: str = ""
 
-    def __call__(self, rate: Rate, *values: Rate, **named: Rate) -> Optimizer:
+    def __call__(self, *values: Rate, **named: Rate) -> Optimizer:
         """Return the optimizer with a learning rate and hyperparameters; see the row for their order and defaults."""
         try:
-            given = self.__signature__.bind(rate, *values, **named)
+            given = self.__signature__.bind(*values, **named)
         except TypeError as error:
             raise ArgumentError(
                 f"{self.name} cannot be called like this: {error}", expected=f"{self.name}{self.__signature__}"
