@@ -9,7 +9,7 @@ from sympy import IndexedBase, MatrixSymbol, Piecewise, Sum, Symbol, symbols
 from gradcompile.model import max_over
 from tests import oracle
 from tests.oracle import Problem
-from tests.zoo import ZOO, Row, in_order
+from tests.zoo import ZOO, Row, in_order, reference
 
 N, D = symbols("N D", integer=True, positive=True)
 s, i, j = symbols("s i j", integer=True)
@@ -51,6 +51,13 @@ def test_no_gradient_of_the_zoo_is_trivial(row: Row) -> None:
     problem = next(iter(row.forms.values()))
     slopes = in_order(problem, oracle.differences(problem))
     assert sum(abs(slope) > 1e-3 for slope in slopes) >= max(1, 0.5 * len(slopes))
+
+
+@pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
+def test_the_bound_is_tight(row: Row) -> None:
+    """The bound of test_zoo.py notices an error of 1e-10 in any component, far less than any wrong formula makes."""
+    problem, answer = reference(row.name)
+    assert row.tolerance * np.finfo(float).eps * max(1, *in_order(problem, answer.scales)) < 1e-10
 
 
 def test_closed_form_of_least_squares() -> None:
