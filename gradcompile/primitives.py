@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -183,8 +184,8 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("or", sympy.Or, np.logical_or, None, python="{0} or {1}", numpy="{0} | {1}", numba="{0} or {1}", kind="bool", commutative=True),
     Primitive("not", sympy.Not, np.logical_not, None, python="not {0}", numpy="~{0}", numba="not {0}", kind="bool"),
     Primitive("select", _select, np.where, None, python="{1} if {0} else {2}", numpy="np.where({0}, {1}, {2})", numba="{1} if {0} else {2}", kind="same", source="the branch that is taken, alone, in every derivative"),
-    Primitive("maximum", sympy.Max, np.maximum, None, **_support("maximum", 2) | {"numpy": "np.maximum({0}, {1})"}, domain=TWO, kind="same", source="k equal operands share the gradient, 1/k each; a constant takes none"),
-    Primitive("minimum", sympy.Min, np.minimum, None, **_support("minimum", 2) | {"numpy": "np.minimum({0}, {1})"}, domain=TWO, kind="same", source="as maximum"),
+    Primitive("maximum", sympy.Max, lambda *operands: reduce(np.maximum, operands), None, **_support("maximum", 2) | {"numpy": "np.maximum({0}, {1})"}, domain=TWO, kind="same", source="k equal operands share the gradient, 1/k each; a constant takes none"),
+    Primitive("minimum", sympy.Min, lambda *operands: reduce(np.minimum, operands), None, **_support("minimum", 2) | {"numpy": "np.minimum({0}, {1})"}, domain=TWO, kind="same", source="as maximum"),
     Primitive("detach", lambda x: x, lambda x: x, (lambda x, y: 0,), python="{0}", numpy="{0}", numba="{0}", kind="same", source="a shift that cancels: no derivative passes"),
     Primitive("real", lambda x: x, lambda x: np.asarray(x, np.float64), (lambda x, y: 1,), python="float({0})", numpy="{0} * 1.0", numba="float({0})", source="an integer as a number"),
 )
