@@ -1,0 +1,334 @@
+"""Given arrays become the arguments of a kernel: found by name, checked against the declared axes, and cast.
+
+Everything that NumPy accepts is accepted, and copied only where the kernel needs another layout: native byte order,
+C order, aligned, the model's dtype, int64 for labels. An array that fits is passed on as it is, and the checks of one
+that fits cost well under a microsecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside
+from gradcompile.arguments.signature import Signature, axes, wanted
+from gradcompile.arguments.sizes import Shape, Sizes
+from gradcompile.errors import ArgumentError, DataError, GradcompileError, LabelError, ShapeError
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Graph, Input, Size
+
+Argument = Array | float | int
+Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the limits of each label array
+
+LABELS = np.dtype(np.int64)
+BLOCK = 1 << 16  # entries looked at together in the search for one that is not finite: bounds the memory
+ONE = Size((), 1)
+
+
+class Arguments:
+    """Checks and casts the arguments of the calls of one graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        Its inputs are the arguments, in call order: the parameters first.
+    dtype : {"float64", "float32"}
+        What real arrays are cast to. Real scalars are Python floats, labels int64.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The arguments in call order.
+
+    Examples
+    --------
+    >>> from gradcompile.ir import Builder, Graph, Input, Size
+    >>> x = Input("x", (Size.of("N"), Size.of(2)))
+    >>> arguments = Arguments(Graph(Builder(), {"x": x}, {}))
+    >>> (x,), sizes = arguments.bind({"x": [[1, 2], [3, 4], [5, 6]]})
+    >>> x.dtype, sizes
+    (dtype('float64'), {'N': 3})
+    """
+
+    def __init__(self, graph: Graph, dtype: str = "float64") -> None:
+        self.graph = graph
+        self.names = tuple(graph.inputs)
+        self.dtype = np.dtype(dtype)
+        self.signature = Signature(graph.inputs)
+        self._rows = tuple(
+            (i, i.name, len(i.shape), LABELS if i.kind == "int" else self.dtype) for i in graph.inputs.values()
+        )
+        self._defaults = {i.name: i.default for i in graph.inputs.values() if i.default is not None}
+        limits = list(label_ranges(graph))
+        self._ranges = [(limit, self.names.index(limit.name)) for limit in limits if isinstance(limit, LabelRange)]
+        self._indices = [limit for limit in limits if isinstance(limit, LabelIndex)]
+        self._last: tuple[tuple[Shape, ...] | None, Solution] = (
+            None,
+            ({}, []),
+        )  # replaced as a whole: safe between threads
+
+    def __str__(self) -> str:
+        """Return the arguments with their axes: ``W[D, C], b[C], lam``."""
+        return str(self.signature)
+
+    def bind(self, given: Mapping[str, Any], *, check_finite: bool = False) -> tuple[list[Argument], dict[str, int]]:
+        """Return the arguments in call order, and the sizes by name.
+
+        Parameters
+        ----------
+        given : mapping of str to array-like
+            The arguments by name. ``(n,)`` is taken for a declared ``(n, 1)``. Labels may be whole numbers of any
+            dtype, floats included.
+        check_finite : bool
+            Whether a nan or an infinity in the data is an error, as it is in training. Elsewhere both flow through
+            the arithmetic as IEEE 754 says.
+
+        Raises
+        ------
+        ArgumentError
+            An argument is missing, or holds no numbers.
+        UnknownNameError
+            There is no such argument.
+        ShapeError
+            An array has the wrong rank, or disagrees with another about the length of an axis.
+        LabelError
+            A label leaves the axis that it indexes, or is not a whole number.
+        DataError
+            An array is empty or, with `check_finite`, holds a nan or an infinity.
+        """
+        if len(given) != len(self._rows):
+            given = self._completed(given)
+        arguments: list[Argument] = []
+        for declared, name, rank, dtype in self._rows:
+            try:
+                value = given[name]
+            except KeyError:
+                raise self._absent(given, name) from None
+            if type(value) is np.ndarray and value.dtype is dtype and value.ndim == rank and rank and value.size:
+                flags = value.flags
+                arguments.append(value if flags.c_contiguous and flags.aligned else np.require(value, None, ("C", "A")))
+            elif type(value) is float and not rank and dtype is not LABELS:
+                arguments.append(value)
+            else:
+                arguments.append(self._cast(declared, value, given))
+        sizes, limits = self._solved(arguments)
+        for (limit, position), (low, high) in zip(self._ranges, limits, strict=True):
+            labels = arguments[position]
+            if outside(labels, low, high):
+                raise self._out_of_range(limit, np.asarray(labels), low, high, sizes)
+        if self._indices:
+            self._check_indices(arguments, sizes)
+        if check_finite:
+            self._check_finite(arguments)
+        return arguments, dict(sizes)
+
+    def _completed(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add the defaults, after a look for names that are not arguments."""
+        for name in given:
+            if name not in self.names:
+                raise self.signature.unknown(name)
+        return {**self._defaults, **given}
+
+    def _absent(self, given: Mapping[str, Any], name: str) -> GradcompileError:
+        """Return the error for a missing argument; a misspelt one explains it better."""
+        unknown = [other for other in given if other not in self.names]
+        return self.signature.unknown(unknown[0]) if unknown else self.signature.missing(name)
+
+    # casting ------------------------------------------------------------------------------------------------------
+
+    def _cast(self, declared: Input, value: object, given: Mapping[str, Any]) -> Argument:
+        """Return any value as what the kernel takes, or say why it cannot be."""
+        array = self._ranked(declared, self._numeric(declared, value), given)
+        if declared.kind == "int":
+            self._check_whole(declared, array)
+        if not declared.shape:
+            return int(array) if declared.kind == "int" else float(array)
+        with np.errstate(over="ignore"):  # a number beyond float32 is an infinity, as IEEE 754 says
+            return np.require(array, LABELS if declared.kind == "int" else self.dtype, ("C", "A"))
+
+    def _numeric(self, declared: Input, value: object) -> Array:
+        """Return `value` as an array of numbers."""
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            hint = "fill the masked entries, and give the mask as data of its own"
+            raise self.signature.fail(DataError, declared.name, f"{declared.name} has masked entries", hint=hint)
+        if isinstance(value, Real) and not isinstance(value, (int, float, np.generic)):
+            value = float(value)  # a Fraction
+        try:
+            array = np.asarray(value)
+        except Exception:  # any array-like may refuse in its own way
+            ragged = isinstance(value, (list, tuple))
+            found = "rows of unequal lengths" if ragged else f"an object of type {type(value).__name__}"
+            raise self._no_numbers(declared, found) from None
+        if array.dtype == object and array.ndim == 0 and type(value) is int:
+            return np.asarray(np.inf if value > 0 else -np.inf) if abs(value) >> 1024 else np.asarray(float(value))
+        if array.dtype.kind not in "biuf":
+            raise self._no_numbers(declared, _described(value, array))
+        return array
+
+    def _no_numbers(self, declared: Input, found: str) -> GradcompileError:
+        what = f"{declared.name} does not hold real numbers"
+        hint = "convert it to an array of real numbers, as numpy.asarray(..., dtype=float) does"
+        return self.signature.fail(
+            ArgumentError, declared.name, what, expected=wanted(declared), found=found, hint=hint
+        )
+
+    def _ranked(self, declared: Input, array: Array, given: Mapping[str, Any]) -> Array:
+        """Return the array with its declared rank: ``(n,)`` is taken for ``(n, 1)``."""
+        ones = tuple(k for k, size in enumerate(declared.shape) if size == ONE)
+        if ones and array.ndim == len(declared.shape) - len(ones):
+            array = np.expand_dims(array, ones)
+        if array.ndim != len(declared.shape):
+            raise self._wrong_rank(declared, array, given)
+        if array.size == 0:
+            axis = declared.shape[array.shape.index(0)]
+            what, hint = f"{declared.name} is empty: its axis {axis} has length 0", "give at least one entry"
+            raise self.signature.fail(
+                DataError, declared.name, what, expected=wanted(declared), found=f"shape {array.shape}", hint=hint
+            )
+        return array
+
+    def _wrong_rank(self, declared: Input, array: Array, given: Mapping[str, Any]) -> GradcompileError:
+        name, found = declared.name, f"shape {array.shape}"
+        if not declared.shape:
+            what = f"{name} is one number, not an array"
+            hint = f"give one number; list {name} in data=[...] if there is one a sample"
+        else:
+            what = f"{name} has axes {axes(declared)}"
+            told = self._told_by_others(declared, given)
+            found, hint = f"{found}; {told}" if told else found, f"give {name} {len(declared.shape)} axes"
+        return self.signature.fail(ShapeError, name, what, expected=wanted(declared), found=found, hint=hint)
+
+    def _told_by_others(self, declared: Input, given: Mapping[str, Any]) -> str:
+        """Return what the other arguments say about the axes of one that does not fit."""
+        sizes = Sizes(self.signature)
+        for other, name, rank, _ in self._rows:
+            with suppress(GradcompileError, KeyError, ValueError):
+                if other is not declared and len(shape := np.shape(given[name])) == rank:
+                    sizes.solve([(other, shape)])
+        names = dict.fromkeys(name for size in declared.shape for name, _ in size.terms if name in sizes.known)
+        return ", ".join(map(sizes.told, names))
+
+    # checking -----------------------------------------------------------------------------------------------------
+
+    def _solved(self, arguments: list[Argument]) -> Solution:
+        """Return the sizes, and the limits of the labels; shapes as in the last call need no second look."""
+        shapes = tuple([a.shape for a in arguments if isinstance(a, np.ndarray)])
+        last, solution = self._last
+        if shapes != last:
+            sizes = Sizes(self.signature)
+            sizes.solve(zip([i for i, _, rank, _ in self._rows if rank], shapes, strict=True))
+            for requirement in self.graph.requirements:
+                sizes.require(requirement)
+            solution = sizes.known, [limit.limits(sizes.known) for limit, _ in self._ranges]
+            self._last = shapes, solution
+        return solution
+
+    def _check_whole(self, declared: Input, array: Array) -> None:
+        """Raise unless every label is a whole number that int64 holds."""
+        if array.dtype.kind == "f":
+            array = array.astype(np.float64)
+            wrong = ~(np.abs(array) < 2.0**63) | (array != np.rint(array))
+        else:
+            wrong = array > np.iinfo(np.int64).max
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            what = f"{declared.name} is used as an index, and has entries that are not whole numbers"
+            details = {"expected": wanted(declared), "found": _entry(declared.name, array, at)}
+            hint = "give labels counted from 0; rows without a label are left out"
+            raise self.signature.fail(LabelError, declared.name, what, **details, hint=hint)
+
+    def _out_of_range(
+        self, limit: LabelRange, labels: Array, low: int, high: int, sizes: Mapping[str, int]
+    ) -> GradcompileError:
+        wrong = np.flatnonzero((labels < low) | (labels > high))
+        found = _entry(limit.name, labels, int(wrong[0])) + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+        from_one = int(labels.min()) > low and int(labels.max()) == high + 1
+        hint = (
+            f"labels count from {low}: give {limit.name} - 1"
+            if from_one
+            else f"correct {limit.name}, or give {limit.array or 'the array'} more entries"
+        )
+        what = f"{limit.name} leaves the axis that it indexes: {_axis(limit, sizes)}"
+        expected = f"whole numbers from {low} to {high}"
+        return self.signature.fail(LabelError, limit.name, what, expected=expected, found=found, hint=hint)
+
+    def _check_indices(self, arguments: list[Argument], sizes: Mapping[str, int]) -> None:
+        """Evaluate every index that is no affine form in one label array, and look at what comes out."""
+        given = {name: np.asarray(value) for name, value in zip(self.names, arguments, strict=True)}
+        for limit in self._indices:
+            index = evaluate(replace(self.graph, outputs={"index": limit.index}), given)["index"]
+            high = limit.length.evaluate(sizes) - 1
+            if outside(index, 0, high):
+                what = f"an index of {labels_in(limit.index)} leaves the axis that it indexes: {_axis(limit, sizes)}"
+                found = f"{index.min()} to {index.max()}"
+                raise LabelError(what, text=str(self), expected=f"whole numbers from 0 to {high}", found=found)
+
+    def _check_finite(self, arguments: list[Argument]) -> None:
+        for (declared, name, _, _), value in zip(self._rows, arguments, strict=True):
+            at = _first_not_finite(np.asarray(value)) if declared.role == "data" else None
+            if at is None:
+                continue
+            array = np.asarray(value)
+            row = f" in row {np.unravel_index(at, array.shape)[0]}" if array.ndim else ""
+            what = f"{name} has {_shown(array.flat[at])}{row}"
+            hint = "fill or leave out the rows that are not finite"
+            raise self.signature.fail(
+                DataError, name, what, expected="finite numbers", found=_entry(name, array, at), hint=hint
+            )
+
+
+def _axis(limit: LabelRange | LabelIndex, sizes: Mapping[str, int]) -> str:
+    """Return an axis and its length in words: ``axis C of y, of length 10``."""
+    of = f" of {limit.array}" if limit.array else ""
+    name = f"axis {limit.length}{of}, " if limit.length.terms else f"an axis{of} "
+    return f"{name}of length {limit.length.evaluate(sizes)}"
+
+
+def _entry(name: str, array: Array, at: int) -> str:
+    """Return one entry as it is found: ``gt[17] = 12``."""
+    place = ", ".join(map(str, np.unravel_index(at, array.shape)))
+    return f"{name}{f'[{place}]' if place else ''} = {_shown(array.flat[at])}"
+
+
+def _shown(number: object) -> str:
+    """Return a NumPy number as Python writes it."""
+    return str(number.item()) if isinstance(number, np.generic) else str(number)
+
+
+def _described(value: object, array: Array) -> str:
+    """Return what a thing without numbers is."""
+    if array.ndim == 0:
+        return (
+            f"{value!r:.40}"
+            if isinstance(value, (str, bytes, complex)) or value is None
+            else f"an object of type {type(value).__name__}"
+        )
+    kinds = {
+        "U": "text",
+        "S": "bytes",
+        "T": "text",
+        "c": "complex numbers",
+        "O": "Python objects",
+        "M": "dates",
+        "m": "times",
+        "V": "records",
+    }
+    return f"an array of {kinds.get(array.dtype.kind, array.dtype)}, shape {array.shape}"
+
+
+def _first_not_finite(array: Array) -> int | None:
+    """Return the place of the first nan or infinity; None if there is none. Needs no memory of the array's size."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # a sum is finite only if all of it is
+            return None
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        wrong = np.flatnonzero(~np.isfinite(flat[start : start + BLOCK]))
+        if len(wrong):
+            return start + int(wrong[0])
+    return None
