@@ -141,9 +141,9 @@ def _contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]
 
 
 def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    partials = PRIMITIVES[value.op].partials
+    partials = PRIMITIVES[value.op].partials if value.op in PRIMITIVES else None
     if partials is None:
-        return
+        return  # an input, or a comparison
     for operand, partial in zip(value.operands, partials, strict=True):
         if operand.op == "const":
             continue

@@ -230,7 +230,7 @@ class Builder:
 
     def accumulate(self, value: Value, indices: Iterable[Value], axes: tuple[Axis, ...]) -> Value:
         """Return zeros with `axes`, plus `value` added at `indices` over all points: the transpose of `read`."""
-        return self.make("accumulate", (value, *indices), axes, value.kind, axes)
+        return self.make("accumulate", (value, *indices), axes, "real", axes)
 
     def matrix(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], attr: Any) -> Value:
         """Return a matrix function; `attr` says which axes of each operand are its rows and columns."""

@@ -131,7 +131,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("div", lambda a, b: a / b, np.true_divide, (lambda a, b, y: 1 / b, lambda a, b, y: -(y / b)), python="{0} / {1}", numpy="{0} / {1}", numba="{0} / {1}", domain=(REALS, POSITIVES), extremes=(((1.0, 0.0), INF), ((-1.0, 0.0), -INF))),
     Primitive("neg", lambda a: -a, np.negative, (lambda a, y: -1,), python="-{0}", numpy="-{0}", numba="-{0}", kind="same"),
     Primitive(
-        "pow", lambda a, b: a**b, lambda a, b: np.power(np.asarray(a, np.result_type(a, np.float32)), b), (lambda a, b, y: _power_base(a, b), lambda a, b, y: op.select(op.eq(a, 0), 0, y * op.log(a))),
+        "pow", lambda a, b: a**b, np.float_power, (lambda a, b, y: _power_base(a, b), lambda a, b, y: op.select(op.eq(a, 0), 0, y * op.log(a))),
         python="{0} ** {1}", numpy="{0} ** {1}", numba="{0} ** {1}", domain=(POSITIVES, REALS),
         extremes=(((0.0, 0.0), 1.0), ((0.0, 2.0), 0.0), ((-1.5, 2.0), 2.25)), source="calculus at 0: design note on x**c",
     ),

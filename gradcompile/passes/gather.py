@@ -15,7 +15,7 @@ from gradcompile.ir import Axis, Graph, Value, substitute
 
 def gather(graph: Graph) -> Graph:
     """Return the graph with every data index where it costs least."""
-    return _lift(_sink(graph))
+    return _part(_lift(_sink(graph)))
 
 
 def _sink(graph: Graph) -> Graph:
@@ -52,6 +52,29 @@ def _lift(graph: Graph) -> Graph:
         return lifted.get(value)
 
     return graph.rewrite(rule) if lifted else graph
+
+
+CHEAP = ("add", "sub", "mul", "neg")
+
+
+def _part(graph: Graph) -> Graph:
+    """Read the operands of a cheap operation and not its result, so that the result need not be kept as an array."""
+    uses = Counter(o for value in graph.order() for o in _whole_uses(value))
+    kept = set(graph.outputs.values()) | set(graph.names)
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op != "read":
+            return None
+        array, *indices = operands
+        cheap = array.op in CHEAP and uses[value.operands[0]] <= 1 and value.operands[0] not in kept
+        return _read_operands(array, indices) if cheap else None
+
+    return graph.rewrite(rule)
+
+
+def _read_operands(array: Value, indices: list[Value]) -> Value:
+    builder, index = array.builder, dict(zip(array.axes, indices, strict=True))
+    return builder.apply(array.op, *(builder.read(o, [index[a] for a in o.axes]) if o.axes else o for o in array.operands))
 
 
 def _data_indices(values: list[Value]) -> list[Value]:

@@ -25,8 +25,7 @@ def stabilise(graph: Graph) -> Graph:
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         result = _stable(value.op, operands, forms) or value.builder.rebuild(value, operands)
-        form = _form(result, forms)
-        if form is not None:
+        if result not in forms and (form := _form(result, forms)) is not None:
             forms[result] = form
         return result
 
@@ -188,7 +187,9 @@ def _ratio(a: Value, b: Value, forms: dict[Value, Form]) -> Value | None:
     (w1, u1), (w2, u2) = forms[a], forms[b]
     top = apply("exp", u1 - u2)
     top = top if w1 is None else w1 * top
-    return top if w2 is None else top / w2
+    result = top if w2 is None else top / w2
+    forms[result] = (w1 if w2 is None else (w1 if w1 is not None else a.builder.const(1)) / w2), u1 - u2
+    return result
 
 
 def _negated(x: Value) -> Value:
@@ -222,9 +223,19 @@ def _log_of(x: Value) -> Value | None:
     return None
 
 
+NEARBY = 64  # operations that a search for an exponential looks at
+
+
 def _grows(x: Value) -> bool:
-    """Return whether a term holds an exponential, so that the scaled-exponential form serves it better."""
-    return x.op in ("mul", "div", "add", "sum") and any(o.op == "exp" or _grows(o) for o in x.operands)
+    """Return whether a term holds an exponential nearby, so that the scaled-exponential form serves it better."""
+    stack, seen = [x], 0
+    while stack and seen < NEARBY:
+        value, seen = stack.pop(), seen + 1
+        if value.op == "exp":
+            return True
+        if value.op in ("mul", "div", "add", "sum"):
+            stack.extend(value.operands)
+    return False
 
 
 def _even(x: Value) -> bool:

@@ -1,0 +1,327 @@
+"""Printing a plan as loops: for Numba, over arrays; for pure Python, over nested lists with `math`.
+
+The two targets share everything but the few spellings in `Dialect`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from gradcompile.emit.expression import Printer
+from gradcompile.emit.mathematics import describe
+from gradcompile.emit.names import Names
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
+from gradcompile.schedule import Define, Loop, Node, Plan, Result, Update, aligned
+
+INDENT = "    "
+WIDTH = 100
+EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a loop target spells what is not an elementary function."""
+
+    target: str
+    infinity: str
+    zeros: str  # of a shape
+    empty: str
+    subscript: str  # between two indices
+    transposes: bool  # whether inputs may be laid out in another order
+
+
+NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
+PYTHON = Dialect("python", "math.inf", "", "", "][", False)
+
+
+def function(plan: Plan, names: Names, printer: Printer, dialect: Dialect, *, single: bool, dtype: str) -> list[str]:
+    """Return the body of a function that computes the outputs of a plan, line by line, without its first line.
+
+    Parameters
+    ----------
+    plan : Plan
+        The schedule, of a graph with the outputs that are to be returned.
+    names, printer : Names, Printer
+        What identifiers and expressions look like.
+    dialect : Dialect
+        `NUMBA` or `PYTHON`.
+    single : bool
+        Whether one gradient is returned as it is, and not in a tuple.
+    dtype : str
+        "float64" or "float32".
+    """
+    return list(_Body(plan, names, printer, dialect, dtype).lines(single))
+
+
+class _Body:
+    """One function's text in the making."""
+
+    def __init__(self, plan: Plan, names: Names, printer: Printer, dialect: Dialect, dtype: str) -> None:
+        self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
+        self.dtype = dtype
+        self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
+        self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
+
+    # The whole
+
+    def lines(self, single: bool) -> Iterator[str]:
+        yield from self._sizes()
+        yield from self._scalars()
+        yield from self._layouts()
+        yield from self._buffers()
+        yield from self._nodes(self.plan.body, "")
+        yield self._returned(single)
+
+    def _sizes(self) -> Iterator[str]:
+        needed = self._sizes_needed()
+        yield from self.names.size_lines(needed, self.dialect.target)
+
+    def _sizes_needed(self) -> set[str]:
+        """Return the names of the sizes that the body mentions."""
+        sizes: list[Size] = [v.attr for v in self.graph.order() if v.op == "size"]
+        stack = list(self.plan.body)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Loop):
+                sizes.append(node.axis.size)
+                stack.extend(node.body)
+        sizes += [axis.size for axes in self.plan.stored.values() for axis in axes]
+        sizes += [axis.size for name in self.graph.outputs for axis in self.graph.output_axes(name)]
+        return {name for size in sizes for name, _ in size.terms}
+
+    def _scalars(self) -> Iterator[str]:
+        """Cast scalar arguments to the model's type, so that they do not widen what they meet."""
+        if self.real:
+            used = {v.attr for v in self.graph.order() if v.op == "input" and not v.axes and v.kind == "real"}
+            for name in self.graph.inputs:
+                if name in used:
+                    text = self.names.input(name)
+                    yield f"{text} = {self.real}({text})"
+
+    def _layouts(self) -> Iterator[str]:
+        for value, _ in self._laid_out():
+            if value.op == "input":
+                own = self.names.input(value.attr)
+                yield f"{self._array(value)} = np.ascontiguousarray({own}.T)"
+
+    def _laid_out(self) -> list[tuple[Value, tuple[Axis, ...]]]:
+        known = set(self.graph.order())
+        return [(v, axes) for v, axes in self.plan.layout.items() if v in known] if self.dialect.transposes else []
+
+    def _buffers(self) -> Iterator[str]:
+        for value, axes in self.plan.stored.items():
+            if axes:
+                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed())}"
+        for name, value in self.plan.results.items():
+            if value is None and (axes := self.graph.output_axes(name)):
+                yield f"{self.names.output(name)} = {self._allocation(axes, zero=False)}"
+
+    def _zeroed(self) -> set[Value]:
+        """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
+        if not hasattr(self, "_zero"):
+            self._zero = {
+                v for node in self.plan.body if isinstance(node, Loop) for v in node.starts if self._fill(v) == EXTREMES["sum"]
+            }
+        return self._zero
+
+    def _allocation(self, axes: tuple[Axis, ...], zero: bool) -> str:
+        sizes = [self.names.size(a.size) for a in axes]
+        if self.dialect.target == "python":
+            text = f"[0.0] * {_factor(sizes[-1])}"
+            for size in reversed(sizes[:-1]):
+                text = f"[{text} for _ in range({size})]"
+            return text
+        shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
+        kind = f", np.{self.dtype}" if self.dtype != "float64" else ""
+        return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + kind)
+
+    def _returned(self, single: bool) -> str:
+        value = [self._result(name) for name in self.graph.outputs if not self._is_gradient(name)]
+        gradients = [self._result(name) for name in self.graph.outputs if self._is_gradient(name)]
+        grads = gradients[0] if single and len(gradients) == 1 else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
+        return "return " + ", ".join([*value, grads] if gradients else value)
+
+    def _is_gradient(self, name: str) -> bool:
+        return name.startswith("d") and name[1:] in self.graph.wrt
+
+    def _result(self, name: str) -> str:
+        value = self.plan.results[name]
+        if value is None:
+            return self.names.output(name)
+        text = self._array(value) if value in self.plan.stored else self._expression(value)
+        if value in self.plan.layout and self.dialect.transposes:
+            return f"np.ascontiguousarray({text}.T)"
+        return text
+
+    # Loops and statements
+
+    def _nodes(self, nodes: Iterable[Node], indent: str) -> Iterator[str]:
+        before: Define | None = None  # a sum's first value, which the next loop may take into its local variable
+        for node, after in pairwise([*nodes, None]):
+            if isinstance(node, Loop):
+                yield from self._loop(node, indent, before)
+            elif isinstance(node, Define) and self._opens(node, after):
+                before = node
+                continue
+            elif isinstance(node, Define):
+                yield from self._define(node, indent)
+            elif isinstance(node, Update):
+                yield self._commented(indent + self._update(node), node.target)
+            elif node is not None:
+                yield indent + self._fill_result(node)
+            before = None
+
+    def _opens(self, node: Define, after: Node | None) -> bool:
+        """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
+        return isinstance(after, Loop) and any(u.target is node.target for u in self._holdable(after))
+
+    def _holdable(self, loop: Loop) -> list[Update]:
+        return [u for u in loop.body if isinstance(u, Update) and self._can_hold(u, loop)]
+
+    def _loop(self, loop: Loop, indent: str, before: Define | None) -> Iterator[str]:
+        held = self._holdable(loop)
+        locals_ = {u.target: self._local(u.target) for u in held}
+        for value in loop.starts:
+            if value in locals_:
+                yield f"{indent}{locals_[value]} = {self._typed_start(value, self._filling(value))}"
+            else:
+                yield from self._start(value, indent)
+        for update in held:
+            if before is not None and before.target is update.target:
+                yield f"{indent}{locals_[update.target]} = {self._expression(before.expression)}"
+            elif update.target not in loop.starts:
+                yield f"{indent}{locals_[update.target]} = {self._place(update.target)}"
+        self.held.update(locals_)
+        yield f"{indent}for {self.names.axis(loop.axis)} in range({self.names.size(loop.axis.size)}):"
+        yield from self._nodes(loop.body, indent + INDENT)
+        for update in held:
+            local = self.held.pop(update.target)
+            yield f"{indent}{self._place(update.target)} = {local}"
+
+    def _local(self, value: Value) -> str:
+        """Return the name of the local variable in which one element of an array is summed: ``y_i`` for ``y[i]``."""
+        return "_".join([self.names.value(value), *map(self.names.axis, self.plan.stored[value])])
+
+    def _can_hold(self, update: Update, loop: Loop) -> bool:
+        """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
+        if update.term.op == "accumulate" or update.target in self.held:
+            return False
+        axes = self.plan.stored[update.target]
+        only = sum(isinstance(n, Update) and n.target is update.target for n in loop.body) == 1
+        return bool(axes) and loop.axis not in axes and only and not self._read_in(loop, update.target)
+
+    def _read_in(self, loop: Loop, value: Value) -> bool:
+        """Return whether a loop also reads a value that it updates."""
+        return any(not isinstance(node, Update) for node in loop.body)
+
+    def _start(self, value: Value, indent: str) -> Iterator[str]:
+        fill = self._filling(value)
+        axes = self.plan.stored[value]
+        if not axes:
+            yield f"{indent}{self._array(value)} = {self._typed_start(value, fill)}"
+        elif value not in self._zeroed():
+            inner = indent
+            for axis in axes:
+                yield f"{inner}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
+                inner += INDENT
+            yield f"{inner}{self._place(value)} = {fill}"
+
+    def _typed_start(self, value: Value, fill: str) -> str:
+        """Return the first value of a sum in a local variable: in double precision if it runs over the samples."""
+        over_samples = self.plan.sample is not None and self.plan.sample not in value.axes
+        return fill if over_samples or not self.real else f"{self.real}({fill})"
+
+    def _filling(self, value: Value) -> str:
+        return self._fill(value).format(inf=self.dialect.infinity)
+
+    def _fill(self, value: Value) -> str:
+        return EXTREMES.get(value.op, EXTREMES["sum"])
+
+    def _define(self, node: Define, indent: str) -> Iterator[str]:
+        target = self._place(node.target)
+        if node.expression.op in MATRIX_FUNCTIONS:
+            yield from self._matrix(node, indent)
+            return
+        yield self._commented(f"{indent}{target} = {self._expression(node.expression, whole=node.expression is node.target)}", node.target)
+
+    def _matrix(self, node: Define, indent: str) -> Iterator[str]:
+        raise NotImplementedError
+
+    def _update(self, node: Update) -> str:
+        target, term = self._place(node.target), node.term
+        operand = self._expression(term.operands[0])
+        if term.op == "accumulate":
+            target = self._element(node.target, dict(zip(term.axes, term.operands[1:], strict=True)))
+        if term.op in ("max", "min"):
+            spelled = self.printer.call({"max": "maximum", "min": "minimum"}[term.op], target, operand)
+            return f"{target} = {spelled}"
+        if term.op == "prod":
+            return f"{target} *= {operand}"
+        sign = node.sign
+        if operand.startswith("-") and term.operands[0].op in ("neg", "const"):
+            operand, sign = operand[1:], -sign
+        return f"{target} {'+=' if sign > 0 else '-='} {operand}"
+
+    def _fill_result(self, node: Result) -> str:
+        indices = self.dialect.subscript.join(self.names.axis(a) for a in node.axes)
+        target = self.names.output(node.name)
+        place = f"{target}[{indices}]" if node.axes else target
+        return f"{place} = {self._expression(node.value)}"
+
+    def _commented(self, line: str, value: Value) -> str:
+        comment = describe(value, self.graph, self.names)
+        long = f"{line}  # {comment}"
+        return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
+
+    # Names and places
+
+    def _array(self, value: Value) -> str:
+        text = self.names.value(value)
+        return f"{text}_t" if value in self.plan.layout and self.dialect.transposes else text
+
+    def _place(self, value: Value) -> str:
+        if value in self.held:
+            return self.held[value]
+        return self._element(value, {})
+
+    def _element(self, value: Value, index: dict[Axis, Value]) -> str:
+        """Return a stored value at an index: the loops' letters, or what `index` puts in their place."""
+        axes = self.plan.layout.get(value, value.axes) if value.op == "input" else self.plan.stored[value]
+        if not self.dialect.transposes and value.op == "input":
+            axes = value.axes
+        if not axes:
+            return self._array(value)
+        indices = [self._expression(index[a]) if a in index else self.names.axis(a) for a in axes]
+        return f"{self._array(value)}[{self.dialect.subscript.join(indices)}]"
+
+    def _expression(self, value: Value, *, whole: bool = False) -> str:
+        """Return an expression; `whole` prints the operation of a value that has a name of its own."""
+        return self.printer.render(value, self._leaf, whole=whole)
+
+    def _leaf(self, value: Value) -> str | None:
+        """Return what stands for a value inside an expression, or None if it is to be written out."""
+        if value in self.held:
+            return self.held[value]
+        if value.op == "iota":
+            return self.names.axis(value.attr)
+        if value.op == "size":
+            return self.names.size(value.attr)
+        if value.op == "input" or value in self.plan.stored:
+            return self._element(value, {})
+        if value.op == "read":
+            array = value.operands[0]
+            return self._element(array, dict(zip(array.axes, value.operands[1:], strict=True)))
+        return None
+
+
+def _factor(size: str) -> str:
+    return size if size.isidentifier() or size.isdigit() else f"({size})"
+
+
+def with_outputs(graph: Graph, names: Iterable[str]) -> Graph:
+    """Return the graph with some of its outputs only."""
+    from dataclasses import replace
+
+    return replace(graph, outputs={name: graph.outputs[name] for name in names})

@@ -1,0 +1,580 @@
+"""Scheduling: a graph becomes a plan, a tree of loops with statements.
+
+The sample axis is streamed: what does not have it is computed before the loop over samples (prologue) or, if it needs a
+sum over them, after it (epilogue); what has it is computed inside, sample by sample, and never stored for all of them.
+An objective that needs a sum over samples *inside* another function takes a second loop, which computes again what it
+needs. Loops over the same axes are fused, a value lives in the innermost loop that all its uses share, and a value that
+is used once is written where it is used.
+
+A sum is a statement that updates: its target starts at the terms that are added to it (a bias, a regulariser's
+gradient), so that no temporary is made for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+
+LEAVES = ("const", "input", "size", "iota")
+LINE = 7  # operations that one line holds
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop over an axis. `starts` are the sums that begin at nothing just before it."""
+
+    axis: Axis
+    position: int  # in the body that holds it
+    body: list[Node] = field(default_factory=list)
+    starts: list[Value] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Define:
+    """``target = expression``; the expression is None for a sum that starts at nothing."""
+
+    target: Value
+    expression: Value
+
+
+@dataclass(eq=False)
+class Update:
+    """``target += term`` (or max, min, product), at the term's indices if it is an accumulation."""
+
+    target: Value
+    term: Value  # a reduction or an accumulate
+    sign: int = 1
+
+
+@dataclass(eq=False)
+class Result:
+    """An output array that is filled from a value which is not itself the output."""
+
+    name: str
+    value: Value
+    axes: tuple[Axis, ...]
+
+
+Node = Loop | Define | Update | Result
+Statement = Define | Update | Result
+
+
+@dataclass
+class Plan:
+    """A schedule, ready to be printed.
+
+    `stored` gives the axes along which each computed value is kept (none: a local scalar); `layout` the order in which
+    an input's axes are laid out, where that is not its own; `results` what each output is returned from (None: an
+    array that a `Result` fills).
+    """
+
+    graph: Graph
+    body: list[Node]
+    stored: dict[Value, tuple[Axis, ...]]
+    layout: dict[Value, tuple[Axis, ...]]
+    results: dict[str, Value | None]
+    sample: Axis | None
+    passes: int  # loops over the samples
+
+    def __str__(self) -> str:
+        """Return the schedule as an indented outline with its reasons."""
+        sample = "no sample axis" if self.sample is None else f"samples along {self.graph.letter(self.sample)}"
+        again = "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
+        lines = [f"{sample}{again}"]
+        for value, axes in self.layout.items():
+            if value.op != "input":
+                continue
+            lines.append(f"{value.attr} is laid out with {self.graph.letter(axes[-1])} contiguous, as the data are")
+        return "\n".join([*lines, *_outline(self, self.body, "")])
+
+
+def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}:"
+            yield from _outline(plan, node.body, indent + "    ")
+        elif isinstance(node, Result):
+            yield f"{indent}{node.name} <- %{node.value.number}"
+        else:
+            kept = ", ".join(map(plan.graph.letter, plan.stored.get(node.target, ())))
+            yield f"{indent}%{node.target.number}[{kept}] {'=' if isinstance(node, Define) else '+='} {_head(node)}"
+
+
+def _head(node: Define | Update) -> str:
+    value = node.expression if isinstance(node, Define) else node.term
+    return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
+
+
+def plan(graph: Graph) -> Plan:
+    """Return the schedule of a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        With its backward half and after the passes; any outputs.
+    """
+    sample = graph.sample or _stream_axis(graph)
+    work = _Work(graph, sample)
+    return work.plan()
+
+
+def _stream_axis(graph: Graph) -> Axis | None:
+    """Return the axis to stream over when the objective is not a sum over samples: the data's most common first axis."""
+    firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
+    used = {axis for value in graph.order() for axis in value.axes}
+    candidates = [axis for axis in firsts if axis in used]
+    if candidates:
+        return max(candidates, key=lambda axis: firsts[axis])
+    summed = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
+    return summed[-1] if summed and len({a.size for a in summed}) == 1 else None
+
+
+def loop_axes(value: Value) -> tuple[Axis, ...]:
+    """Return the axes that a statement for this value loops over."""
+    if value.op in REDUCTIONS:
+        return value.operands[0].axes
+    if value.op == "accumulate":
+        return union([value.operands[0].axes, *(i.axes for i in value.operands[1:])])
+    return value.axes
+
+
+def aligned(term: Value, axis: Axis) -> bool:
+    """Return whether an accumulation (or reduction) is complete for one index of `axis` as soon as its loop body ends."""
+    if term.op == "accumulate":
+        index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
+        return index is not None and index.op == "iota" and index.attr == axis
+    return axis in term.axes
+
+
+class _Work:
+    """The state of one scheduling: which values get statements, in which region, and where they were put."""
+
+    def __init__(self, graph: Graph, sample: Axis | None) -> None:
+        self.graph, self.sample = graph, sample
+        self.order = graph.order()
+        self.uses = Counter(o for v in self.order for o in v.operands)
+        self.results: dict[str, Value | None] = {}
+        self.copies: list[Result] = []
+        self._decide_results()
+        self.layout = _layouts(graph, self.order, sample)
+        self.phase = self._phases()
+        self.sums: dict[Value, tuple[Value | None, list[tuple[Value, int]]]] = {}  # target -> (base, its terms)
+        self.absorbed: set[Value] = set()
+        self._find_sums()
+        self.made = self._made()
+        self.body: list[Node] = []
+        self.paths: dict[Value, list[list[list[Loop]]]] = {}  # where it is started, updated and used, each time it is placed
+        self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
+
+    def plan(self) -> Plan:
+        for index in range(max(self.phase.values(), default=0) + 1):
+            self._region(index)
+        stored = {value: self._stored(value) for value in self.made}
+        return Plan(self.graph, self.body, stored, self.layout, self.results, self.sample, self._loops())
+
+    def _loops(self) -> int:
+        return sum(isinstance(node, Loop) and node.axis == self.sample for node in self.body)
+
+    # What is returned
+
+    def _decide_results(self) -> None:
+        taken: set[Value] = set()
+        for name, value in self.graph.outputs.items():
+            axes = self.graph.output_axes(name)
+            if value.op in LEAVES or value.axes != axes or value in taken:
+                if axes or value.op not in LEAVES:
+                    self.copies.append(Result(name, value, axes))
+                    self.results[name] = None
+                else:
+                    self.results[name] = value
+            else:
+                self.results[name] = value
+                taken.add(value)
+        self.returned = taken
+
+    # Regions
+
+    def _phases(self) -> dict[Value, int]:
+        """Return, for a value with the sample axis, the loop over samples that can first compute it; for another one,
+        the number of loops that must have ended before it is known."""
+        phase: dict[Value, int] = {}
+        for value in self.order:
+            known = max((phase[o] for o in value.operands), default=0)
+            phase[value] = known + self._crosses(value)
+        return phase
+
+    def _crosses(self, value: Value) -> int:
+        """Return 1 if the value needs all samples of an operand: a sum over them, or a read across them."""
+        if self.sample is None:
+            return 0
+        if value.op in REDUCTIONS:
+            return int(self.sample in value.attr)
+        if value.op == "accumulate":
+            return int(self.sample in loop_axes(value) and not aligned(value, self.sample))
+        if value.op == "read" and value.operands[0].op != "input":
+            return int(not self._reads_own_sample(value))
+        return int(value.op in MATRIX_FUNCTIONS and self.sample in value.operands[0].axes)
+
+    def _reads_own_sample(self, value: Value) -> bool:
+        array, *indices = value.operands
+        return all(a != self.sample or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True))
+
+    def _streamed(self, value: Value) -> bool:
+        return self.sample is not None and self.sample in value.axes
+
+    # Sums with what they start from
+
+    def _find_sums(self) -> None:
+        for value in reversed(self.order):
+            if value not in self.absorbed and value.op in ("add", "sub", "neg"):
+                self._find_sum(value)
+
+    def _find_sum(self, value: Value) -> None:
+        """Let a chain of additions start its own target and update it by each sum that occurs in it."""
+        rest: list[tuple[Value, int]] = []
+        terms: list[tuple[Value, int]] = []
+        inner: list[Value] = []
+        stack = [(value, 1)]
+        while stack:
+            part, sign = stack.pop()
+            if (part is value or self._absorbable(part, value)) and part.op in ("add", "sub", "neg") and len(inner) < LINE:
+                inner.append(part)
+                second = -sign if part.op in ("sub", "neg") else sign
+                stack.append((part.operands[-1], second))
+                if part.op != "neg":
+                    stack.append((part.operands[0], sign))
+            elif self._absorbable(part, value) and part.op in ("sum", "accumulate") and part.axes == value.axes:
+                terms.append((part, sign))
+            else:
+                rest.append((part, sign))
+        if not terms or not self._together(terms, rest):
+            return
+        self.sums[value] = self._base(rest), terms
+        self.absorbed.update(v for v in inner if v is not value)
+        self.absorbed.update(term for term, _ in terms)
+
+    def _absorbable(self, part: Value, into: Value) -> bool:
+        return self.uses[part] == 1 and part not in self.returned and part not in self.graph.names and part.kind == into.kind
+
+    def _together(self, terms: list[tuple[Value, int]], rest: list[tuple[Value, int]]) -> bool:
+        """Return whether one loop over the samples can do all terms, with the rest known before it."""
+        phases = {self.phase[t] - self._crosses(t) for t, _ in terms if self._crosses(t) or self._streamed(t)}
+        if len(phases) > 1 or len({self._crosses(t) for t, _ in terms}) > 1:
+            return False
+        first = min(phases, default=None)
+        return first is None or all(self.phase[r] <= first for r, _ in rest)
+
+    def _base(self, rest: list[tuple[Value, int]]) -> Value | None:
+        base: Value | None = None
+        for part, sign in sorted(rest, key=lambda r: -r[1]):
+            if base is None:
+                base = part if sign > 0 else -part
+            else:
+                base = base + part if sign > 0 else base - part
+        return base
+
+    # Which values get a statement
+
+    def _made(self) -> dict[Value, None]:
+        """Return the values that get statements, in order; all others are written where they are used."""
+        made: dict[Value, None] = {}
+        bases = [base for base, _ in self.sums.values() if base is not None]
+        new = [v for v in self.graph.order([*self.graph.outputs.values(), *bases]) if v not in self.absorbed]
+        known = set(self.order)
+        for value in new:
+            if value not in known:
+                self.phase[value] = max((self.phase[o] for o in value.operands), default=0)
+        self.uses = Counter(o for v in self._consumers(new) for o in v.operands) + Counter(bases)
+        self.order = new
+        narrower = self._hoisted(new)
+        size: dict[Value, int] = {}
+        for value in new:
+            size[value] = 1 + sum(size.get(o, 0) for o in value.operands if o not in made)
+            if value.op not in LEAVES and (self._stands_alone(value, narrower) or size[value] > LINE):
+                made[value] = None
+        return made
+
+    def _consumers(self, values: list[Value]) -> Iterator[Value]:
+        """Yield what reads operands directly: plain values, and the terms of the sums."""
+        for value in values:
+            if value in self.sums:
+                yield from (term for term, _ in self.sums[value][1])
+            else:
+                yield value
+
+    def _hoisted(self, values: list[Value]) -> set[Value]:
+        """Return the values that some use needs along more axes than they have: computed once, before that loop."""
+        narrower: set[Value] = set()
+        for consumer in self._consumers(values):
+            axes = set(loop_axes(consumer))
+            narrower.update(o for o in consumer.operands if set(o.axes) != axes)
+        for value, (base, _) in self.sums.items():
+            if base is not None and set(base.axes) != set(value.axes):
+                narrower.add(base)
+        return narrower
+
+    def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
+        if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
+            return True
+        if value in self.returned or value in self.graph.names or any(c.value is value for c in self.copies if value.axes):
+            return True
+        if value.op == "neg" and value.operands[0].op in LEAVES:
+            return False
+        if self._is_array_of_read(value):
+            return True
+        if value.op == "read" and not value.axes and value.operands[0].op == "input":
+            return False
+        return self.uses[value] > 1 or value in narrower
+
+    def _is_array_of_read(self, value: Value) -> bool:
+        return value in self._read_arrays
+
+    @property
+    def _read_arrays(self) -> set[Value]:
+        if not hasattr(self, "_arrays"):
+            self._arrays = {v.operands[0] for v in self._consumers(self.order) if v.op == "read"}
+        return self._arrays
+
+    # Placing statements
+
+    def _region(self, index: int) -> None:
+        """Place what is known after `index` loops over the samples, then the next such loop."""
+        for value in self.made:
+            if not self._streamed(value) and self.phase[value] == index and not self._spans(value):
+                self._place(value)
+        goals = [v for v in self.made if self._goal(v, index)]
+        for value in goals:
+            if not self._streamed(value):
+                self._start(value)
+        copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
+        needed = self._needed([*goals, *(c.value for c in copies)])
+        for value in self.made:
+            if self._streamed(value) and value in needed:
+                self._start(value)
+            if value in needed or value in goals:
+                self._finish(value)
+        for copy in copies:
+            self._insert(copy, copy.value, copy.axes, [copy.value])
+        for copy in self.copies:
+            if self.sample not in copy.axes and self.phase[copy.value] == index:
+                self._insert(copy, copy.value, copy.axes, [copy.value])
+
+    def _spans(self, value: Value) -> bool:
+        """Return whether the statement of a value runs over the samples and leaves none of them."""
+        return any(self._crosses(t) for t in self._terms_of(value))
+
+    def _terms_of(self, value: Value) -> list[Value]:
+        return [t for t, _ in self.sums[value][1]] if value in self.sums else [value]
+
+    def _goal(self, value: Value, index: int) -> bool:
+        """Return whether the loop over samples number `index` is the one that must produce the value."""
+        if self._streamed(value):
+            return self.phase[value] == index and (value in self.returned or self._read_across(value))
+        return self._spans(value) and self.phase[value] == index + 1
+
+    def _kept(self, value: Value) -> bool:
+        """Return whether an earlier loop has stored the value for all samples."""
+        return value in self.spot and (value in self.returned or self._read_across(value))
+
+    def _read_across(self, value: Value) -> bool:
+        return any(
+            v.op == "read" and v.operands[0] is value and not self._reads_own_sample(v) for v in self._consumers(self.order)
+        )
+
+    def _needed(self, goals: Iterable[Value]) -> set[Value]:
+        """Return the streamed values that the goals are made of."""
+        needed: set[Value] = set()
+        stack = [o for g in goals for o in (*self._operands(g), g)]
+        while stack:
+            value = stack.pop()
+            if self._streamed(value) and value not in needed and not self._kept(value):
+                needed.add(value)
+                stack.extend(self._operands(value))
+        return needed
+
+    def _operands(self, value: Value) -> tuple[Value, ...]:
+        if value in self.sums:
+            base, terms = self.sums[value]
+            return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
+        return value.operands
+
+    def _place(self, value: Value) -> None:
+        self._start(value)
+        self._finish(value)
+
+    def _start(self, value: Value) -> None:
+        """Place what a sum starts from, before any of its terms."""
+        self.spot[value] = []
+        self.paths.setdefault(value, []).append([])
+        base = self.sums[value][0] if value in self.sums else None
+        if base is not None:
+            self._insert(Define(value, base), value, value.axes, [base])
+
+    def _finish(self, value: Value) -> None:
+        """Place the terms of a sum, or the one statement of any other value."""
+        if value in self.sums:
+            for term, sign in self.sums[value][1]:
+                self._insert(Update(value, term, sign), value, loop_axes(term), term.operands)
+        elif value.op in (*REDUCTIONS, "accumulate"):
+            self._insert(Update(value, value), value, loop_axes(value), value.operands)
+        else:
+            self._insert(Define(value, value), value, value.axes, value.operands)
+
+    def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
+        """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
+        reads = self._dependencies(operands)
+        if isinstance(statement, Update):
+            reads.append((value, None))
+        remaining = self._loop_order(statement, axes)
+        body, path = self.body, list[Loop]()
+        starts = isinstance(statement, Update) and not self.spot[value]
+        while remaining:
+            loop = self._joinable(body, path, remaining[0], reads)
+            if loop is None:
+                loop = Loop(remaining[0], len(body))
+                body.append(loop)
+            if starts and isinstance(statement, Update) and not aligned(statement.term, loop.axis):
+                loop.starts.append(value)
+                self._note(value, path)
+                starts = False
+            path, body = [*path, loop], loop.body
+            remaining.remove(loop.axis)
+        body.append(statement)
+        term = statement.term if isinstance(statement, Update) else None
+        if not isinstance(statement, Result):
+            self.spot[value].append((path, len(body) - 1, term))
+            self._note(value, path)
+        for read, _ in reads:
+            self._note(read, path)
+
+    def _note(self, value: Value, path: list[Loop]) -> None:
+        self.paths[value][-1].append(path)
+
+    def _dependencies(self, operands: Iterable[Value]) -> list[tuple[Value, Value | None]]:
+        """Return (made value, the read through which it is used or None) for all that an expression uses."""
+        found: list[tuple[Value, Value | None]] = []
+        stack = [(o, None) for o in operands]
+        while stack:
+            value, _ = stack.pop()
+            if value in self.made:
+                found.append((value, None))
+            elif value.op == "read" and value.operands[0] in self.made:
+                found.append((value.operands[0], value))
+                stack.extend((o, None) for o in value.operands[1:])
+            else:
+                stack.extend((o, None) for o in value.operands)
+        return found
+
+    def _joinable(
+        self, body: list[Node], path: list[Loop], axis: Axis, reads: list[tuple[Value, Value | None]]
+    ) -> Loop | None:
+        """Return the first loop over `axis` in `body` that comes after (or has, complete) all that is read."""
+        depth, first = len(path), 0
+        blocked: set[int] = set()
+        for value, read in reads:
+            for spot, index, term in self.spot.get(value, ()):
+                if spot[:depth] == path:
+                    position = spot[depth].position if len(spot) > depth else index
+                    first = max(first, position)
+                    if len(spot) == depth or not self._complete(value, term, read, spot[depth].axis):
+                        blocked.add(position)
+        if first in blocked:
+            first += 1
+        for node in body[first:]:
+            if isinstance(node, Loop) and node.axis == axis:
+                return node
+        return None
+
+    def _complete(self, value: Value, term: Value | None, read: Value | None, axis: Axis) -> bool:
+        """Return whether, inside one turn of a loop over `axis`, what is read of the value is already final."""
+        if axis not in value.axes or (term is not None and not aligned(term, axis)):
+            return False
+        if read is None:
+            return True
+        index = dict(zip(value.axes, read.operands[1:], strict=True))[axis]
+        return index.op == "iota" and index.attr == axis
+
+    # Order of loops, and storage
+
+    def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
+        """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
+        rest = [a for a in axes if a != self.sample]
+        if len(rest) > 1:
+            votes = self._votes(statement)
+            innermost = max(rest, key=lambda a: (votes[a], rest.index(a)))
+            rest = [*(a for a in rest if a is not innermost and a != innermost), innermost]
+        return [a for a in axes if a == self.sample] + rest
+
+    def _votes(self, statement: Statement) -> Counter[Axis]:
+        votes: Counter[Axis] = Counter()
+        for axes in self._accesses(statement):
+            for axis in axes[:-1]:
+                votes[axis] -= 1
+            if axes:
+                votes[axes[-1]] += 1
+        return votes
+
+    def _accesses(self, statement: Statement) -> Iterator[tuple[Axis, ...]]:
+        """Yield the axes, in storage order, of every array that a statement touches."""
+        if isinstance(statement, Result):
+            yield statement.axes
+            stack = [statement.value]
+        else:
+            yield self._storage_order(statement.target)
+            stack = list(statement.expression.operands if isinstance(statement, Define) else statement.term.operands)
+        while stack:
+            value = stack.pop()
+            if value.op == "read" and value.operands[0].op == "input":
+                indices = value.operands[1:]
+                yield tuple(i.axes[-1] for i in indices if i.axes)
+            elif value.op == "input" or value in self.made:
+                yield self._storage_order(value)
+            else:
+                stack.extend(value.operands)
+
+    def _storage_order(self, value: Value) -> tuple[Axis, ...]:
+        return tuple(a for a in self.layout.get(value, value.axes) if a != self.sample)
+
+    def _stored(self, value: Value) -> tuple[Axis, ...]:
+        """Return the axes along which a value is kept: those whose loop its definition and its uses do not share."""
+        if value in self.returned:
+            return self.layout.get(value, value.axes)
+        kept: set[Axis] = set()
+        for paths in self.paths[value]:
+            shared = 0
+            while all(len(p) > shared and p[shared] is paths[0][shared] for p in paths):
+                shared += 1
+            kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
+        return tuple(a for a in self.layout.get(value, value.axes) if a in kept)
+
+
+def _layouts(graph: Graph, order: list[Value], sample: Axis | None) -> dict[Value, tuple[Axis, ...]]:
+    """Lay a parameter out along the axis that the data have contiguous, where the two are contracted over it."""
+    layout: dict[Value, tuple[Axis, ...]] = {}
+    for value in order:
+        if value.op == "sum" and value.operands[0].op == "mul" and sample in value.axes:
+            for data, weight in (value.operands[0].operands, value.operands[0].operands[::-1]):
+                axes = _row_axes(data, sample)
+                if axes and axes[-1] in value.attr and weight.op == "input" and len(weight.axes) == 2:
+                    last = axes[-1]
+                    if weight.axes[0] == last and weight.axes[1] != last:
+                        layout[weight] = (weight.axes[1], last)
+    for weight in list(layout):
+        gradient = graph.outputs.get(f"d{weight.attr}")
+        if gradient is not None and gradient.axes == weight.axes:
+            layout[gradient] = layout[weight]
+    return layout
+
+
+def _row_axes(data: Value, sample: Axis | None) -> tuple[Axis, ...]:
+    """Return the axes of a row of data, if the value is an array read along the samples."""
+    if data.op == "input" and sample in data.axes:
+        return tuple(a for a in data.axes if a != sample)
+    if data.op == "read" and data.operands[0].op == "input":
+        first, *rest = data.operands[1:]
+        if sample in first.axes and all(i.op == "iota" for i in rest):
+            return tuple(i.attr for i in rest)
+    return ()
