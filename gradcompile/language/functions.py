@@ -1,0 +1,164 @@
+"""The functions of the language: one row each.
+
+What SymPy lacks is written out, as in ``sigmoid(x) = 1/(1 + exp(-x))``; the compiler finds these forms again where
+they can be computed better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from .terms import add, multiply, power
+
+HALF = sympy.Rational(1, 2)
+ONE, TWO = sympy.Integer(1), sympy.Integer(2)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of real numbers.
+
+    word : its name in the text
+    build : operands in SymPy -> expression in SymPy, nothing evaluated
+    estimate : the same in floats, for constants: where it is not defined or overflows, the text is refused
+    fewest, most : number of operands; None for any number
+    """
+
+    word: str
+    build: Callable[..., sympy.Expr]
+    estimate: Callable[..., float] | None
+    fewest: int = 1
+    most: int | None = 1
+
+
+def _as_is(head: Any) -> Callable[..., sympy.Expr]:
+    """Return a constructor that leaves ``head(x)`` as it is."""
+    return lambda *operands: head(*operands, evaluate=False)
+
+
+def _minus(x: sympy.Expr) -> sympy.Expr:
+    return multiply(sympy.S.NegativeOne, x)
+
+
+def _sqrt(x: sympy.Expr) -> sympy.Expr:
+    return power(x, HALF)
+
+
+def _exp(x: sympy.Expr) -> sympy.Expr:
+    return sympy.exp(x, evaluate=False)
+
+
+def _log(x: sympy.Expr) -> sympy.Expr:
+    return sympy.log(x, evaluate=False)
+
+
+def _sigmoid(x: sympy.Expr) -> sympy.Expr:
+    return power(add(ONE, _exp(_minus(x))), sympy.S.NegativeOne)
+
+
+def _gelu(x: sympy.Expr) -> sympy.Expr:
+    return multiply(HALF, x, add(ONE, sympy.erf(multiply(x, power(TWO, -HALF)), evaluate=False)))
+
+
+def _cbrt(x: sympy.Expr) -> sympy.Expr:
+    sign, size = sympy.sign(x, evaluate=False), sympy.Abs(x, evaluate=False)
+    return multiply(sign, power(size, sympy.Rational(1, 3)))
+
+
+def _hypot(x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
+    return _sqrt(add(power(x, TWO), power(y, TWO)))
+
+
+def _softplus(x: float) -> float:
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+FUNCTIONS = {
+    row.word: row
+    for row in (
+        Function("exp", _exp, math.exp),
+        Function("expm1", lambda x: add(sympy.S.NegativeOne, _exp(x)), math.expm1),
+        Function("log", _log, math.log),
+        Function("log1p", lambda x: _log(add(ONE, x)), math.log1p),
+        Function("sqrt", _sqrt, math.sqrt),
+        Function("cbrt", _cbrt, math.cbrt),
+        Function("sin", _as_is(sympy.sin), math.sin),
+        Function("cos", _as_is(sympy.cos), math.cos),
+        Function("tan", _as_is(sympy.tan), math.tan),
+        Function("asin", _as_is(sympy.asin), math.asin),
+        Function("acos", _as_is(sympy.acos), math.acos),
+        Function("atan", _as_is(sympy.atan), math.atan),
+        Function("atan2", _as_is(sympy.atan2), math.atan2, 2, 2),
+        Function("sinh", _as_is(sympy.sinh), math.sinh),
+        Function("cosh", _as_is(sympy.cosh), math.cosh),
+        Function("tanh", _as_is(sympy.tanh), math.tanh),
+        Function("asinh", _as_is(sympy.asinh), math.asinh),
+        Function("acosh", _as_is(sympy.acosh), math.acosh),
+        Function("atanh", _as_is(sympy.atanh), math.atanh),
+        Function("abs", _as_is(sympy.Abs), abs),
+        Function("sign", _as_is(sympy.sign), lambda x: float(x > 0) - float(x < 0)),
+        Function("floor", _as_is(sympy.floor), math.floor),
+        Function("ceil", _as_is(sympy.ceiling), math.ceil),
+        Function("mod", _as_is(sympy.Mod), lambda x, y: x % y, 2, 2),
+        Function("min", _as_is(sympy.Min), min, 2, None),
+        Function("max", _as_is(sympy.Max), max, 2, None),
+        Function("erf", _as_is(sympy.erf), math.erf),
+        Function("erfc", _as_is(sympy.erfc), math.erfc),
+        Function("gamma", _as_is(sympy.gamma), math.gamma),
+        Function("lgamma", _as_is(sympy.loggamma), math.lgamma),
+        Function("digamma", lambda x: sympy.polygamma(sympy.S.Zero, x, evaluate=False), None),
+        Function("hypot", _hypot, math.hypot, 2, 2),
+        Function("sigmoid", _sigmoid, lambda x: (1 + math.tanh(x / 2)) / 2),
+        Function("softplus", lambda x: _log(add(ONE, _exp(x))), _softplus),
+        Function("relu", lambda x: sympy.Max(x, sympy.S.Zero, evaluate=False), lambda x: max(x, 0.0)),
+        Function("gelu", _gelu, lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+    )
+}
+
+COMPARISONS: dict[str, Any] = {
+    "<": sympy.StrictLessThan,
+    "<=": sympy.LessThan,
+    ">": sympy.StrictGreaterThan,
+    ">=": sympy.GreaterThan,
+    "==": sympy.Equality,
+    "!=": sympy.Unequality,
+}
+CONNECTIVES: dict[str, Any] = {"and": sympy.And, "or": sympy.Or, "not": sympy.Not}
+CONSTANTS = {"pi": (sympy.pi, math.pi), "e": (sympy.E, math.e)}
+
+# Calls that bind an index, or, softmax, use one that is bound.
+REDUCTIONS = ("Sum", "Product", "Max", "Min", "Mean", "logsumexp", "softmax")
+WORDS = frozenset({*FUNCTIONS, *REDUCTIONS, "where"})
+
+WRITTEN_INSTEAD = {
+    "ln": "log(x)",
+    "log2": "log(x)/log(2)",
+    "log10": "log(x)/log(10)",
+    "exp2": "2**x",
+    "pow": "x**y",
+    "square": "x**2",
+    "factorial": "gamma(n + 1)",
+    "binomial": "gamma(n + 1)/(gamma(k + 1)*gamma(n - k + 1))",
+    "arcsin": "asin(x)",
+    "arccos": "acos(x)",
+    "arctan": "atan(x)",
+    "arctan2": "atan2(y, x)",
+    "Abs": "abs(x)",
+    "ceiling": "ceil(x)",
+    "loggamma": "lgamma(x)",
+    "sgn": "sign(x)",
+    "sum": "Sum(f, i)",
+    "mean": "Mean(f, i)",
+    "prod": "Product(f, i)",
+    "Piecewise": "where(condition, a, b)",
+    "logistic": "sigmoid(x)",
+    "tg": "tan(x)",
+    "sec": "1/cos(x)",
+    "csc": "1/sin(x)",
+    "cot": "1/tan(x)",
+}

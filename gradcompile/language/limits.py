@@ -1,0 +1,52 @@
+"""How much text the language reads: every limit is named in its message and can be set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a text may cost, so that no text can exhaust the machine.
+
+    Parameters
+    ----------
+    characters : int
+        Length of the text.
+    tokens : int
+        Numbers, names and signs in it.
+    names : int
+        Different names in it.
+    name_characters, number_characters : int
+        Length of one name and of one number.
+    nesting : int
+        Brackets, signs and operators that are open at the same time.
+    arguments : int
+        Arguments of one call.
+    exponent : int
+        Absolute value of a whole exponent.
+    constant_bits : int
+        Size of numerator and denominator of an exact constant, in bits.
+
+    Examples
+    --------
+    >>> Limits(nesting=20).nesting
+    20
+    """
+
+    characters: int = 64 * 1024
+    tokens: int = 20_000
+    names: int = 1_000
+    name_characters: int = 64
+    number_characters: int = 40
+    nesting: int = 200
+    arguments: int = 64
+    exponent: int = 1_024
+    constant_bits: int = 4_096
+
+    def exceeded(self, limit: str) -> str:
+        """Return the hint for a text that exceeds the limit of that name."""
+        return f"the limit is {getattr(self, limit):,} (Limits.{limit}); pass limits=Limits({limit}=...) to change it"
+
+
+LIMITS = Limits()

@@ -1,0 +1,339 @@
+"""A text as a model: `parse`, `load` and `parse_expression`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+
+import sympy
+
+from ..model import Model
+from .expressions import Builder
+from .functions import CONSTANTS
+from .grammar import ExpressionParser
+from .limits import LIMITS, Limits
+from .names import Entry, Index, Names
+from .ranges import Axis
+from .source import Source, quoted, suggestion
+from .statements import Declaration, Definition, StatementParser
+from .tokens import tokenise
+
+BYTES_PER_CHARACTER = 4  # at most, in UTF-8
+
+
+def parse(text: str, *, loss: str = "loss", name: str = "model", limits: Limits = LIMITS) -> Model:
+    """Return the model that a text in the model language describes. Nothing in it is ever run.
+
+    Parameters
+    ----------
+    text : str
+        Declarations ``name: role[axes]``, definitions ``name[indices] = expression``, comments.
+    loss : str
+        The definition to minimise; a number, without axes.
+    name : str
+        What messages call the text.
+    limits : Limits
+        What it may cost.
+
+    Returns
+    -------
+    Model
+        `wrt` are the parameters, `inputs` the rest, both as declared; every other definition is an output.
+
+    Raises
+    ------
+    ParseError
+        If the text is not in the language; with file, line, a caret, what was expected and a suggestion.
+
+    Examples
+    --------
+    >>> model = parse('''
+    ... x: data[N]
+    ... t: data[N]
+    ... w: parameter
+    ... loss = Sum((w*x[s] - t[s])**2, s)
+    ... ''')
+    >>> model.wrt
+    (w,)
+    >>> model.objective
+    Sum((w*x[s] - t[s])**2, (s, 0, N - 1))
+    """
+    return _ModelText(Source(name, text), limits).model(loss)
+
+
+def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMITS) -> Model:
+    r"""Return the model in a file; see `parse`.
+
+    Parameters
+    ----------
+    path : path
+        A text in UTF-8, usually ``*.model``.
+    loss : str
+        The definition to minimise.
+    limits : Limits
+        What it may cost; no more than that is read.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ParseError
+        If it is not a text in the model language.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "parabola.model")
+    ...     _ = path.write_text("w: parameter\nloss = (w - 1)**2\n")
+    ...     load(path).objective
+    (w - 1)**2
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(BYTES_PER_CHARACTER * limits.characters + 1)
+    shown = Path(path).name
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        readable = Source(shown, content[: error.start].decode("utf-8-sig"))
+        raise readable.error(len(readable.text), "the file is not a text in UTF-8") from None
+    return parse(text, loss=loss, name=shown, limits=limits)
+
+
+def parse_expression(
+    text: str,
+    wrt: Sequence[str] | str | None = None,
+    data: Iterable[str] = (),
+    *,
+    name: str = "expression",
+    limits: Limits = LIMITS,
+) -> Model:
+    """Return the model of an expression alone, in which every name is a number. Nothing in it is ever run.
+
+    Parameters
+    ----------
+    text : str
+        One expression.
+    wrt : sequence of str, or str
+        The parameters, in the order of the gradients; one name for one gradient that is no tuple. All names that
+        are not data, in order of appearance, if not given.
+    data : iterable of str
+        The names that have one value a sample; the objective is then the mean over the samples.
+    name : str
+        What messages call the text.
+    limits : Limits
+        What it may cost.
+
+    Raises
+    ------
+    ParseError
+        If the text is not an expression of the language, or does not hold a name of `wrt` or `data`.
+
+    Examples
+    --------
+    >>> model = parse_expression("1 + exp(w1*x + w0)", wrt=["w1", "w0"])
+    >>> model.objective, model.wrt, model.inputs
+    (exp(w1*x + w0) + 1, (w1, w0), (x,))
+    """
+    source = Source(name, text)
+    parser = ExpressionParser(source, tokenise(source, limits, lines=False), 0, limits)
+    node = parser.parse()
+    single, columns = isinstance(wrt, str), tuple(data)
+    wanted = [wrt] if isinstance(wrt, str) else list(wrt or ())
+    names = Names(source, {w: _number(w, "input") for w in (*wanted, *columns) if w in CONSTANTS}, implicit=True)
+    names.resolve(node, {})
+    _complete_ranges(source, names.indices)
+    entries = {e.word: e for e in sorted(names.entries.values(), key=lambda e: e.place)}
+    for entry in entries.values():
+        entry.symbol = sympy.Symbol(entry.word, real=True)
+    _check_occur(source, (*wanted, *columns), names)
+    if wrt is None:
+        wanted = [word for word in entries if word not in columns]
+    return Model(
+        objective=Builder(source, names, limits).expression(node),
+        wrt=tuple(entries[word].symbol for word in wanted),
+        single=single,
+        data=tuple(entries[word].symbol for word in columns),
+        inputs=tuple(entry.symbol for word, entry in entries.items() if word not in wanted),
+        text=text,
+    )
+
+
+def _number(word: str, role: str, place: int = 0) -> Entry:
+    return Entry(word, role, place)
+
+
+def _check_occur(source: Source, wanted: Sequence[str], names: Names) -> None:
+    """Check that each parameter and each column of data is a name of the expression, named once."""
+    occurring = {found.word for found in names.meaning.values() if isinstance(found, Entry)}
+    for position, word in enumerate(wanted):
+        if word in wanted[:position]:
+            raise source.error(0, f"{quoted(word)} is given twice", hint="a name is a parameter or data, once")
+        if word not in occurring:
+            hint = suggestion(word, sorted(occurring)) or "the names are " + ", ".join(sorted(occurring)[:10])
+            raise source.error(0, f"there is no {quoted(word)} in the expression", hint=hint)
+
+
+class _ModelText:
+    """The statements of a model file and what they mean together."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source, self.limits = source, limits
+        self.entries: dict[str, Entry] = {}
+        self.names = Names(source, self.entries)
+        statements = StatementParser(source, limits).parse()
+        self.declarations = [s for s in statements if isinstance(s, Declaration)]
+        self.definitions = {s.word: s for s in statements if isinstance(s, Definition)}
+        self.indices: dict[str, tuple[Index, ...]] = {}
+        for statement in statements:
+            self._introduce(statement)
+
+    def model(self, loss: str) -> Model:
+        """Return the model with that objective."""
+        self._check_loss(loss)
+        order = self._ordered(self._resolved())
+        _complete_ranges(self.source, self.names.indices)
+        for entry in self.entries.values():
+            entry.symbol = _symbol(entry)
+        builder = Builder(self.source, self.names, self.limits)
+        bodies = {word: builder.expression(self.definitions[word].body) for word in order}
+        used = {found.word for found in self.names.meaning.values() if isinstance(found, Entry)}
+        keys = {word: self._key(word) for word in order if word != loss or word in used}
+        return Model(
+            objective=keys[loss] if loss in keys else bodies[loss],
+            wrt=tuple(self.entries[d.word].symbol for d in self.declarations if d.role == "parameter"),
+            definitions=MappingProxyType({key: bodies[word] for word, key in keys.items()}),
+            outputs=MappingProxyType({w: self._output(w, keys[w]) for w in self.definitions if w != loss}),
+            inputs=tuple(self.entries[d.word].symbol for d in self.declarations if d.role != "parameter"),
+            defaults=MappingProxyType({d.word: builder.constant(d.default) for d in self.declarations if d.default}),
+            text=self.source.text,
+        )
+
+    def _introduce(self, statement: Declaration | Definition) -> None:
+        """Make the name of a statement, and the sizes in it, known."""
+        if isinstance(statement, Declaration):
+            self._enter(Entry(statement.word, statement.role, statement.place, self._declared_axes(statement)))
+        else:
+            axes = tuple(Axis() for _ in statement.indices)
+            self._enter(Entry(statement.word, "definition", statement.place, axes))
+
+    def _enter(self, entry: Entry) -> None:
+        earlier = self.entries.get(entry.word)
+        if earlier is not None:
+            what = f"the name {quoted(entry.word)} is taken"
+            where = f"{'used as a size' if earlier.role == 'size' else 'introduced'} in"
+            raise self.source.error(entry.place, what, found=f"{where} {self.source.line_of(earlier.place)}")
+        self.entries[entry.word] = entry
+
+    def _declared_axes(self, declaration: Declaration) -> tuple[Axis, ...]:
+        """Return the axes of an array; a size that is a name is known from its first use on."""
+        axes = []
+        for word, place in declaration.axes:
+            if word.isdigit():
+                axes.append(Axis(sympy.Integer(int(word)), place))
+                continue
+            known = self.entries.get(word)
+            if known is None:
+                self._enter(Entry(word, "size", place, symbol=_size(word)))
+            elif known.role != "size":
+                what = f"{quoted(word)} is not a size: it is introduced in {self.source.line_of(known.place)}"
+                raise self.source.error(place, what, hint="choose another name for the size")
+            axes.append(Axis(_size(word), place))
+        return tuple(axes)
+
+    def _check_loss(self, loss: str) -> None:
+        scalars = [word for word, definition in self.definitions.items() if not definition.indices]
+        if loss not in self.definitions:
+            hint = suggestion(loss, scalars) or "write loss = ..., or name another definition as the loss"
+            raise self.source.error(len(self.source.text), f"there is no definition of {quoted(loss)}", hint=hint)
+        definition = self.definitions[loss]
+        if definition.indices:
+            what = f"{quoted(loss)} has axes; what is minimised is one number"
+            raise self.source.error(definition.place, what, hint=f"sum over them: Sum({loss}[s], s)")
+        if not any(d.role == "parameter" for d in self.declarations):
+            raise self.source.error(definition.place, "the model has no parameter", hint="declare one: w: parameter[D]")
+
+    def _resolved(self) -> dict[str, set[str]]:
+        """Resolve every definition, and return the definitions that each one uses."""
+        for entry in self.entries.values():
+            if entry.role == "definition":
+                self.indices[entry.word] = self._left_side(self.definitions[entry.word], entry)
+        for declaration in self.declarations:
+            if declaration.default:
+                self.names.resolve(declaration.default, {})
+        uses = {}
+        for word, definition in self.definitions.items():
+            scope = {index.word: index for index in self.indices[word]}
+            uses[word] = {entry.word for entry in self.names.resolve(definition.body, scope)}
+        return uses
+
+    def _left_side(self, definition: Definition, entry: Entry) -> tuple[Index, ...]:
+        """Return the indices of a definition, each running over its axis."""
+        scope: dict[str, Index] = {}
+        for (word, place), axis in zip(definition.indices, entry.axes, strict=True):
+            if word in scope:
+                raise self.source.error(place, f"the index {quoted(word)} is written twice")
+            scope[word] = self.names.new_index(word, place, scope, axis)
+        return tuple(scope.values())
+
+    def _ordered(self, uses: Mapping[str, set[str]]) -> list[str]:
+        """Return the definitions so that each comes after those it uses, in the order of the text otherwise."""
+        order: dict[str, None] = {}
+        for word in uses:
+            path = {word: iter(sorted(uses[word]))} if word not in order else {}
+            while path:
+                last = next(reversed(path))
+                following = next((w for w in path[last] if w not in order), None)
+                if following is None:
+                    order[last] = None
+                    path.popitem()
+                elif following in path:
+                    raise self._cycle([*path][[*path].index(following) :])
+                else:
+                    path[following] = iter(sorted(uses[following]))
+        return list(order)
+
+    def _cycle(self, words: Sequence[str]) -> Exception:
+        circle = " -> ".join([*words, words[0]])
+        what = f"{quoted(words[0])} is defined by itself"
+        return self.source.error(
+            self.definitions[words[0]].place, what, found=circle, hint="a definition uses others, never itself"
+        )
+
+    def _key(self, word: str) -> sympy.Expr:
+        """Return the left side of a definition."""
+        indices = tuple(index.symbol for index in self.indices[word])
+        symbol = self.entries[word].symbol
+        return symbol[indices] if isinstance(symbol, sympy.IndexedBase) else symbol
+
+    def _output(self, word: str, key: sympy.Expr) -> sympy.Basic:
+        indices = tuple(index.symbol for index in self.indices[word])
+        return sympy.Lambda(indices, key) if indices else key
+
+
+def _size(word: str) -> sympy.Symbol:
+    return sympy.Symbol(word, integer=True, positive=True)
+
+
+def _symbol(entry: Entry) -> sympy.Basic:
+    """Return what stands for a name in SymPy."""
+    if entry.role == "size":
+        return _size(entry.word)
+    if entry.axes:
+        return sympy.IndexedBase(entry.word, shape=tuple(axis.root.size for axis in entry.axes))
+    assumption = "integer" if entry.role == "labels" else "real"
+    return sympy.Symbol(entry.word, **{assumption: True})
+
+
+def _complete_ranges(source: Source, indices: Iterable[Index]) -> None:
+    """Check that every index has a range."""
+    for index in indices:
+        if index.bounds is None and index.axis.root.size is None:
+            raise source.error(
+                index.place,
+                f"the index {quoted(index.word)} has no range",
+                expected=f"an axis that it indexes by itself, x[{index.word}], or bounds",
+                hint=f"give it bounds: Sum(f, {index.word}, 0, N - 1)",
+            )

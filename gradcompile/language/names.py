@@ -1,0 +1,284 @@
+"""What every name of an expression stands for: a user's name first, then an index, then the language's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sympy
+
+from .functions import CONSTANTS, FUNCTIONS, REDUCTIONS, WORDS, WRITTEN_INSTEAD
+from .grammar import Node
+from .ranges import Axis, TwoSizesError, join
+from .source import Source, quoted, suggestion
+
+
+@dataclass(eq=False)
+class Entry:
+    """A name of the user's, visible everywhere.
+
+    word : the name
+    role : "data", "labels", "parameter", "constant", "size", "definition" or "input"
+    place : where it is introduced
+    axes : one for each index; a number has none
+    symbol : the Symbol or IndexedBase that stands for it, once its sizes are known
+    """
+
+    word: str
+    role: str
+    place: int
+    axes: tuple[Axis, ...] = ()
+    symbol: sympy.Basic | None = None
+
+
+@dataclass(eq=False)
+class Index:
+    """An index of a definition or of a sum, visible in it.
+
+    word : the name
+    place : where it is bound
+    symbol : the integer symbol that stands for it
+    axis : what it runs over, where it has no bounds
+    bounds : lowest and highest value as arguments of the call, both included
+    """
+
+    word: str
+    place: int
+    symbol: sympy.Symbol
+    axis: Axis = field(default_factory=Axis)
+    bounds: tuple[Node, Node] | None = None
+
+
+Scope = Mapping[str, Index]
+Scoped = list[tuple[Node, Scope]]
+
+
+class Names:
+    """Resolves the names of expressions.
+
+    Parameters
+    ----------
+    source : Source
+        The text, for errors.
+    entries : dict of str to Entry
+        The user's names.
+    implicit : bool
+        Whether a name that nothing declares becomes an input: the form of an expression alone.
+
+    Attributes
+    ----------
+    meaning : dict of int to Entry or Index
+        What the name at each place stands for.
+    bound : dict of int to tuple of Index
+        The indices of the call at each place.
+    """
+
+    def __init__(self, source: Source, entries: dict[str, Entry], *, implicit: bool = False) -> None:
+        self.source, self.entries, self.implicit = source, entries, implicit
+        self.meaning: dict[int, Entry | Index] = {}
+        self.bound: dict[int, tuple[Index, ...]] = {}
+        self.indices: list[Index] = []
+
+    def new_index(self, word: str, place: int, scope: Scope, axis: Axis | None = None) -> Index:
+        """Return a new index; one that hides another of its name gets a symbol of its own.
+
+        Raises
+        ------
+        ParseError
+            If the name is taken by something else than an index.
+        """
+        if word in self.entries:
+            entry = self.entries[word]
+            raise self.source.error(
+                place,
+                f"{quoted(word)} cannot be an index: it is {_described(entry)}, {self.source.line_of(entry.place)}",
+                hint="choose another letter for the index",
+            )
+        if word in ("and", "or", "not"):
+            raise self.source.error(place, f"{quoted(word)} is a word of the language, not an index")
+        taken = {index.symbol.name for index in scope.values()}.union(self.entries)
+        name = next(n for n in (word, *(f"{word}_{k}" for k in range(2, len(taken) + 3))) if n not in taken)
+        index = Index(word, place, sympy.Symbol(name, integer=True), axis or Axis())
+        self.indices.append(index)
+        return index
+
+    def resolve(self, node: Node, scope: Scope) -> set[Entry]:
+        """Find the meaning of every name in an expression, and let its indices run over the axes they index.
+
+        Returns
+        -------
+        set of Entry
+            The definitions that the expression uses.
+
+        Raises
+        ------
+        ParseError
+            At an unknown name, a wrong number of indices or arguments, an index with two sizes.
+        """
+        used: set[Entry] = set()
+        stack: Scoped = [(node, scope)]
+        while stack:
+            node, scope = stack.pop()
+            if node.kind == "call":
+                stack += reversed(self._call(node, scope))
+                continue
+            if node.kind in ("name", "read") and node.place not in self.meaning:
+                self._name(node, scope)
+            found = self.meaning.get(node.place)
+            if isinstance(found, Entry) and found.role == "definition":
+                used.add(found)
+            stack += [(part, scope) for part in reversed(node.parts)]
+        return used
+
+    def _name(self, node: Node, scope: Scope) -> None:
+        """Find what a name stands for, and check that it is written with its indices."""
+        found = scope.get(node.word) or self.entries.get(node.word)
+        if found is None and node.kind == "name" and node.word in CONSTANTS:
+            return
+        if found is None and self.implicit and node.kind == "name":
+            found = self._new_input(node)
+        if found is None:
+            raise self._unknown(node, scope)
+        self._check_rank(node, found)
+        self.meaning[node.place] = found
+        for part, axis in zip(node.parts, found.axes if isinstance(found, Entry) else (), strict=True):
+            index = scope.get(part.word) if part.kind == "name" else None
+            if index is not None and index.bounds is None:
+                self._join(index, axis, part.place)
+
+    def _new_input(self, node: Node) -> Entry:
+        """Let a name that nothing declares be an input; the order of `place` is the order of appearance."""
+        if any(index.word == node.word for index in self.indices):
+            what = f"{quoted(node.word)} is an index elsewhere and cannot be an input as well"
+            raise self.source.error(node.place, what, hint="choose another letter for the index")
+        entry = self.entries[node.word] = Entry(node.word, "input", node.place)
+        return entry
+
+    def _check_rank(self, node: Node, found: Entry | Index) -> None:
+        rank = len(found.axes) if isinstance(found, Entry) else 0
+        if len(node.parts) == rank:
+            return
+        if not rank:
+            raise self.source.error(
+                node.place,
+                f"{quoted(node.word)} is a number and has no axes",
+                hint="an expression alone has no arrays; declare them in a model file" if self.implicit else "",
+            )
+        assert isinstance(found, Entry)
+        raise self.source.error(
+            node.place,
+            f"{quoted(node.word)} has {rank} axes and stands with {len(node.parts)} indices",
+            expected=f"{rank}, one for each axis",
+            hint=f"it is {_described(found)}",
+        )
+
+    def _join(self, index: Index, axis: Axis, place: int) -> None:
+        try:
+            join(index.axis, axis, place)
+        except TwoSizesError as two:
+            raise self.source.error(
+                place,
+                f"the index {quoted(index.word)} has two sizes",
+                expected=f"{two.first.size}, from {self.source.line_of(two.first.place)}",
+                found=f"{two.second.size}, here",
+                hint="use two indices, or give one of them bounds: Sum(f, j, 0, D - 1)",
+            ) from None
+
+    def _call(self, node: Node, scope: Scope) -> Scoped:
+        """Check a call, bind its indices, and return its arguments with the scope of each."""
+        word = node.word
+        taken = scope.get(word) or self.entries.get(word)
+        if taken:
+            what = f"{quoted(word)} is {_described(taken)} here, not a function"
+            raise self.source.error(node.place, what, hint=f"write {word}*(...) for a product")
+        if word not in WORDS:
+            raise self._unknown_function(node)
+        if word == "softmax":
+            return self._softmax(node, scope)
+        if word in REDUCTIONS:
+            return self._bind(node, scope)
+        fewest, most = (3, 3) if word == "where" else (FUNCTIONS[word].fewest, FUNCTIONS[word].most)
+        if not fewest <= len(node.parts) <= (most or len(node.parts)):
+            hint = "the largest over an index is Max(f, i)" if word == "max" else ""
+            expected = str(fewest) if fewest == most else f"{fewest} or more"
+            what = f"{quoted(word)} has {len(node.parts)} argument{'s' * (len(node.parts) != 1)}"
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
+        return [(part, scope) for part in node.parts]
+
+    def _softmax(self, node: Node, scope: Scope) -> Scoped:
+        """Check ``softmax(f, i)``, whose index is bound outside."""
+        parts = node.parts
+        index = scope.get(parts[1].word) if len(parts) == 2 and parts[1].kind == "name" else None
+        if index is None:
+            what = "softmax needs an expression and an index that is bound outside of it"
+            raise self.source.error(node.place, what, hint="p[s, i] = softmax(y[s, i], i)")
+        self.bound[node.place] = (index,)
+        return [(part, scope) for part in parts]
+
+    def _bind(self, node: Node, scope: Scope) -> Scoped:
+        """Bind the indices of ``Sum(f, i, j, 1, N)``: names, each with two bounds or none."""
+        bound: list[Index] = []
+        bounds: Scoped = []
+        inner = dict(scope)
+        rest = list(node.parts[1:])
+        while rest:
+            name = rest.pop(0)
+            if name.kind != "name":
+                raise self._no_index(node, name)
+            index = self.new_index(name.word, name.place, inner)
+            if self._is_bound(rest, inner):
+                if len(rest) < 2:
+                    raise self.source.error(rest[0].place, "an index has a lower and an upper bound, or none")
+                index.bounds = (rest.pop(0), rest.pop(0))
+                bounds += [(part, inner) for part in index.bounds]
+            self.meaning[name.place] = index
+            inner = {**inner, name.word: index}
+            bound.append(index)
+        if not bound:
+            what = f"{quoted(node.word)} needs an index to run over"
+            raise self.source.error(node.place, what, hint=f"{node.word}(x[i], i)")
+        if len({index.word for index in bound}) < len(bound):
+            raise self.source.error(bound[-1].place, f"an index of {quoted(node.word)} is named twice")
+        self.bound[node.place] = tuple(bound)
+        return [(node.parts[0], inner), *bounds]
+
+    def _is_bound(self, rest: list[Node], scope: Scope) -> bool:
+        """Whether the next argument is a bound, and not the next index: it is no new name."""
+        if not rest:
+            return False
+        fresh = [n.kind == "name" and n.word not in scope and n.word not in self.entries for n in rest[:2]]
+        return rest[0].kind != "name" or (len(fresh) == 2 and not any(fresh))
+
+    def _no_index(self, call: Node, argument: Node) -> Exception:
+        hint = f"{call.word}(x[i], i) or, with bounds, {call.word}(x[i], i, 0, N - 1)"
+        if call.word in ("Max", "Min"):
+            hint += f"; the {call.word.lower()} of numbers is {call.word.lower()}(a, b)"
+        what = f"{quoted(call.word)} runs over an index"
+        return self.source.error(argument.place, what, expected="a name", hint=hint)
+
+    def _unknown(self, node: Node, scope: Scope) -> Exception:
+        hint = suggestion(node.word, [*self.entries, *scope, *CONSTANTS])
+        if self.implicit:
+            hint = "an expression alone has no arrays; declare them in a model file"
+        elif node.word in WORDS:
+            hint = f"{quoted(node.word)} is a function: write {node.word}(...)"
+        elif not hint and node.kind == "name":
+            hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
+        return self.source.error(node.place, f"there is no {quoted(node.word)}", hint=hint)
+
+    def _unknown_function(self, node: Node) -> Exception:
+        written = WRITTEN_INSTEAD.get(node.word, "")
+        hint = f"write {written}" if written else suggestion(node.word, WORDS)
+        if node.word in CONSTANTS or len(node.word) == 1:
+            hint = f"write {node.word}*(...) for a product"
+        hint = hint or "the functions are " + " ".join(FUNCTIONS)
+        return self.source.error(node.place, f"there is no function {quoted(node.word)}", hint=hint)
+
+
+def _described(found: Entry | Index) -> str:
+    """Return ``data[N, D]``: what a name is, with the sizes that are known."""
+    if isinstance(found, Index):
+        return "an index"
+    axes = [str(axis.root.size) if axis.root.size is not None else "?" for axis in found.axes]
+    role = {"size": "a size", "definition": "a definition", "input": "a number"}.get(found.role, found.role)
+    return f"{role}[{', '.join(axes)}]" if axes else role

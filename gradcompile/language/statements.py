@@ -1,0 +1,156 @@
+"""The lines of a model file: declarations and definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .grammar import ExpressionParser, Node
+from .limits import Limits
+from .source import Source, quoted, suggestion
+from .tokens import Token, tokenise, value_of
+
+ROLES = ("data", "labels", "parameter", "constant")
+FORMS = "name: role[axes]  or  name[indices] = expression"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A line ``name: role[axes] = default``.
+
+    word : the name
+    place : its offset
+    role : one of `ROLES`
+    axes : size (a name, or a number as text) and place of each axis
+    default : the value of a constant, or None
+    """
+
+    word: str
+    place: int
+    role: str
+    axes: tuple[tuple[str, int], ...] = ()
+    default: Node | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A line ``name[indices] = body``.
+
+    word : the name
+    place : its offset
+    indices : name and place of each index
+    body : the right side
+    """
+
+    word: str
+    place: int
+    indices: tuple[tuple[str, int], ...]
+    body: Node
+
+
+class StatementParser:
+    """Reads a model file line by line.
+
+    Parameters
+    ----------
+    source : Source
+        The text.
+    limits : Limits
+        What it may cost.
+    """
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source, self.limits = source, limits
+        self.tokens: Sequence[Token] = tokenise(source, limits, lines=True)
+        self.position = 0
+
+    def parse(self) -> list[Declaration | Definition]:
+        """Return the statements in the order of the text.
+
+        Raises
+        ------
+        ParseError
+            If a line is neither a declaration nor a definition.
+        """
+        found: list[Declaration | Definition] = []
+        while (token := self._token()).kind != "end":
+            if token.kind == "newline":
+                self.position += 1
+            else:
+                found.append(self._statement())
+        return found
+
+    def _token(self) -> Token:
+        return self.tokens[self.position]
+
+    def _take(self, expected: str, *, sign: str = "", kind: str = "sign", hint: str = "") -> Token:
+        """Return the next token, which must be the sign, or of the kind."""
+        token = self._token()
+        if token.kind != kind or (sign and token.text != sign):
+            shown = "the end" if token.kind in ("newline", "end") else quoted(token.text)
+            what = f"{shown} cannot stand here"
+            raise self.source.error(token.place, what, expected=expected, found=shown, hint=hint)
+        self.position += 1
+        return token
+
+    def _statement(self) -> Declaration | Definition:
+        """Read one line."""
+        name = self._take("a name", kind="name", hint=f"a line is {FORMS}")
+        if name.text in ("and", "or", "not"):
+            raise self.source.error(name.place, f"{quoted(name.text)} is a word of the language, not a name")
+        if self._token().text == ":":
+            self.position += 1
+            return self._declaration(name)
+        indices = self._bracketed("an index, one letter or word", numbers=False)
+        hint = "" if indices else f"a line is {FORMS}; for an expression alone there is parse_expression"
+        self._take("'=' or ':'", sign="=", hint=hint)
+        return Definition(name.text, name.place, indices, self._expression())
+
+    def _declaration(self, name: Token) -> Declaration:
+        role = self._take("one of " + ", ".join(ROLES), kind="name")
+        if role.text not in ROLES:
+            raise self.source.error(
+                role.place,
+                f"there is no role {quoted(role.text)}",
+                expected="one of " + ", ".join(ROLES),
+                hint=suggestion(role.text, ROLES),
+            )
+        axes = self._bracketed("a size, such as N or 3", numbers=True)
+        default = self._default(role, axes) if self._token().text == "=" else None
+        if self._token().kind not in ("newline", "end"):
+            self._take("the end of the line", sign="\n")
+        return Declaration(name.text, name.place, role.text, axes, default)
+
+    def _default(self, role: Token, axes: tuple[tuple[str, int], ...]) -> Node:
+        """Read the value of a constant."""
+        sign = self._take("'='", sign="=")
+        if role.text != "constant" or axes:
+            what = "only a constant without axes has a value in the text"
+            raise self.source.error(sign.place, what, hint="give it when the model is called or fitted")
+        return self._expression()
+
+    def _bracketed(self, expected: str, *, numbers: bool) -> tuple[tuple[str, int], ...]:
+        """Read ``[N, D]``: names or, where allowed, numbers; nothing where there is no bracket."""
+        if self._token().text != "[":
+            return ()
+        found: list[tuple[str, int]] = []
+        while not found or self._token().text == ",":
+            self.position += 1
+            token = self._token()
+            item = self._take(expected, kind="number" if numbers and token.kind == "number" else "name")
+            found.append((self._size(item) if item.kind == "number" else item.text, item.place))
+        self._take("',' or ']'", sign="]")
+        return tuple(found)
+
+    def _size(self, token: Token) -> str:
+        """Check that a number is the size of an axis."""
+        value = value_of(self.source, token, self.limits)
+        if not isinstance(value, int) or value < 1:
+            raise self.source.error(token.place, f"{token.text} is not a size", expected="a whole number from 1")
+        return str(value)
+
+    def _expression(self) -> Node:
+        parser = ExpressionParser(self.source, self.tokens, self.position, self.limits)
+        node = parser.parse()
+        self.position = parser.position
+        return node
