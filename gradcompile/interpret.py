@@ -37,7 +37,7 @@ def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     Returns
     -------
     dict of str to ndarray
-        The outputs by name; the dimensions of each are its axes, in their order.
+        The outputs by name; the dimensions of each are its axes in their order, those of a gradient its parameter's.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
     with np.errstate(all="ignore"):
         for value in graph.order():
             known[value] = np.asarray(machine.result(value), DTYPES[value.kind])
-    return {name: known[value] for name, value in graph.outputs.items()}
+    return {name: np.array(machine.full(value, graph.output_axes(name))) for name, value in graph.outputs.items()}
 
 
 def _array(declared: Input, inputs: Mapping[str, ArrayLike]) -> Array:

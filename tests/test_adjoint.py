@@ -1,0 +1,98 @@
+"""Reverse mode against central differences, through the interpreter; and its conventions."""
+
+import numpy as np
+import pytest
+
+from gradcompile import passes
+from gradcompile.adjoint import adjoint
+from gradcompile.errors import NonDifferentiableError
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Axis, Builder, Graph, Input, Size
+from tests.graphs import CASES, Case, case
+
+D = Axis(Size.of("D"))
+
+
+def differences(given: Case, name: str, step: float = 1e-5) -> np.ndarray:
+    """Return central differences, O(step**2), of the interpreter."""
+    result = np.zeros(np.shape(given.inputs[name]))
+    for place in np.ndindex(result.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = {k: np.array(v) for k, v in given.inputs.items()}
+            moved[name][place] += sign * step
+            ends.append(float(evaluate(given.graph, moved)["value"]))
+        result[place] = (ends[0] - ends[1]) / (2 * step)
+    return result
+
+
+@pytest.mark.parametrize("optimised", [False, True], ids=["plain", "with passes"])
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_are_differences(name: str, optimised: bool) -> None:
+    given = CASES[name]
+    graph = adjoint(passes.prepare(given.graph) if optimised else given.graph)
+    found = evaluate(passes.optimise(graph) if optimised else graph, given.inputs)
+    assert found["value"] == pytest.approx(evaluate(given.graph, given.inputs)["value"], rel=1e-13)
+    for parameter in given.graph.wrt:
+        # 1e-7: the differences have an error of about step**2 = 1e-10 times a third derivative
+        np.testing.assert_allclose(found[f"d{parameter}"], differences(given, parameter), rtol=1e-7, atol=1e-7)
+
+
+def gradient(build, **values: float) -> list[float]:
+    given = case(build, {name: () for name in values}, " ".join(values))
+    graph = adjoint(given.graph)
+    inputs = {k: np.array(v) for k, v in values.items()}
+    return [float(evaluate(graph, inputs)[f"d{name}"]) for name in values]
+
+
+def test_equal_operands_share_and_constants_take_none() -> None:
+    assert gradient(lambda b, v: b.apply("maximum", v["x"], v["y"]), x=2.0, y=2.0) == [0.5, 0.5]
+    third = gradient(lambda b, v: b.apply("maximum", v["x"], v["y"], v["z"]), x=2.0, y=2.0, z=2.0)
+    assert third == pytest.approx([1 / 3] * 3, rel=1e-15)
+    assert gradient(lambda b, v: b.apply("maximum", v["x"], 0), x=0.0) == [0.0]
+    assert gradient(lambda b, v: b.apply("minimum", b.apply("maximum", v["x"], 0), v["x"]), x=5.0) == [1.0]
+
+
+def test_a_branch_that_is_not_taken_leaks_nothing() -> None:
+    def root(b, v):
+        return b.apply("select", b.apply("gt", v["x"], 0), b.apply("sqrt", v["x"]), 0)
+
+    assert gradient(root, x=-1.0) == [0.0]
+    assert gradient(root, x=1.0) == [0.5]
+
+
+def test_nested_branches_that_share_a_value() -> None:
+    def shared(b, v):
+        root = b.apply("sqrt", v["x"])
+        inner = b.apply("select", b.apply("gt", v["x"], -1), 2 * root, 0)
+        return b.apply("select", b.apply("gt", v["x"], 1), root, inner)
+
+    assert gradient(shared, x=-2.0) == [0.0]
+    assert gradient(shared, x=0.25) == [2.0]
+
+
+def test_a_product_with_zeros() -> None:
+    values = Builder()
+    w = values.input("w", (D,))
+    graph = Graph(values, {"w": Input("w", (D.size,))}, {"value": values.reduce("prod", w, [D])}, wrt=("w",))
+    assert evaluate(adjoint(graph), {"w": [0.0, 2.0, 3.0]})["dw"].tolist() == [6.0, 0.0, 0.0]
+    assert evaluate(adjoint(graph), {"w": [0.0, 0.0, 3.0]})["dw"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_parameter_that_does_not_occur_has_gradient_zero() -> None:
+    assert gradient(lambda b, v: v["x"] * 2, x=1.0, y=3.0) == [2.0, 0.0]
+
+
+def test_a_parameter_used_many_times() -> None:
+    def chain(b, v):
+        total = v["x"]
+        for _ in range(99):
+            total = total + v["x"] * 1.0
+        return total
+
+    assert gradient(chain, x=1.0) == [100.0]
+
+
+def test_the_order_of_polygamma_has_no_derivative() -> None:
+    with pytest.raises(NonDifferentiableError, match="polygamma"):
+        gradient(lambda b, v: b.apply("polygamma", v["n"], v["x"]), n=1.0, x=2.0)
