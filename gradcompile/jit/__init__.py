@@ -1,0 +1,11 @@
+"""Emitted text becomes a module: one file, named by its content, in a directory that only the user can write to.
+
+The module that runs is made from the text itself; the file is there so that `inspect.getsource`, tracebacks and
+editors show what runs, and so that its machine code has a place beside it. A second process finds the machine code by
+the same name and compiles nothing.
+"""
+
+from gradcompile.jit.directory import CacheWarning, cache_directory
+from gradcompile.jit.loading import load, specialise
+
+__all__ = ["CacheWarning", "cache_directory", "load", "specialise"]

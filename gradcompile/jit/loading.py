@@ -1,0 +1,163 @@
+"""From text to functions that can be called."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy
+
+from gradcompile.errors import EmissionError
+from gradcompile.jit.directory import PrivateDirectory, cache_directory
+
+FORMAT = 1  # of the cache; a new number leaves all old entries alone
+
+_modules: dict[str, ModuleType] = {}
+_lock = threading.RLock()
+
+
+def load(source: str, *, compiled: bool) -> ModuleType:
+    r"""Return the module that a text is, imported now if this process has not done so yet.
+
+    Parameters
+    ----------
+    source : str
+        Emitted text, after its own check.
+    compiled : bool
+        Whether the module has functions that Numba compiles, so that their machine code is kept.
+
+    Examples
+    --------
+    >>> load("def twice(x):\n    return 2*x\n", compiled=False).twice(21)
+    42
+    """
+    digest = _digest(source, _circumstances(compiled))
+    with _lock:
+        if digest not in _modules:
+            _modules[digest] = _import(source, digest, compiled)
+        return _modules[digest]
+
+
+def _import(source: str, digest: str, compiled: bool) -> ModuleType:
+    directory = cache_directory()
+    kept = directory is not None and _store(directory, f"{digest}.py", source)
+    filename = str(directory.path / f"{digest}.py") if directory and kept else f"gradcompile-{digest}.py"
+    name = f"gradcompile_{digest}"
+    loader = _Text(source, filename)
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=filename)
+    spec.has_location = True
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    if directory and kept and compiled:
+        _keep_machine_code(module, directory, digest)
+    return module
+
+
+class _Text(importlib.abc.ExecutionLoader):
+    """Imports a text that we hold; whatever stands in the file of that name is never run."""
+
+    def __init__(self, source: str, filename: str) -> None:
+        self.source, self.filename = source, filename
+
+    def get_source(self, fullname: str) -> str:
+        return self.source
+
+    def get_filename(self, fullname: str) -> str:
+        return self.filename
+
+    def is_package(self, fullname: str) -> bool:
+        return False
+
+
+def _store(directory: PrivateDirectory, name: str, source: str) -> bool:
+    """Make sure that the file holds this text; return whether it does."""
+    content = source.encode()
+    found = directory.read(name)
+    if found == content:
+        directory.touch(name)
+        return True
+    if found is not None:
+        directory.put_aside(name)
+    written = directory.write(name, content)
+    if written:
+        directory.trim(keep=name.split(".")[0])
+    return written
+
+
+def _keep_machine_code(module: ModuleType, directory: PrivateDirectory, digest: str) -> None:
+    """Keep the machine code of the public functions: that of the others is inside it."""
+    from gradcompile.jit.machine_code import keep  # Numba takes its time to import, and not every model needs it
+
+    for name, thing in vars(module).items():
+        if not name.startswith("_"):
+            keep(thing, directory, digest)
+
+
+def _digest(source: str, circumstances: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps([FORMAT, source, *circumstances]).encode()).hexdigest()
+
+
+def _circumstances(compiled: bool) -> list[object]:
+    """Return everything besides its text on which a module's machine code depends."""
+    import gradcompile  # the package's front door imports this module
+
+    versions: list[object] = [platform.python_implementation(), sys.version, gradcompile.__version__, numpy.__version__]
+    if not compiled:
+        return versions
+    import llvmlite.binding
+    import numba
+
+    cpu = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
+    settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    return [*versions, numba.__version__, llvmlite.__version__, llvmlite.binding.get_process_triple(), *cpu, settings]
+
+
+def specialise(function: Callable[..., Any], types: Sequence[tuple[str, int]]) -> None:
+    """Compile a function of a compiled module for the only types that it will be called with.
+
+    Parameters
+    ----------
+    function : callable
+        A function that Numba compiles; any other is left as it is.
+    types : sequence of (dtype, rank)
+        One for each argument. Arrays are in C order and may be read-only: no kernel writes to what it is given, so
+        that a memory map needs neither a copy nor a second compilation.
+
+    Raises
+    ------
+    EmissionError
+        The code does not compile, which is a defect of gradcompile.
+    """
+    from numba.core.dispatcher import Dispatcher
+    from numba.core.errors import NumbaError
+
+    if not isinstance(function, Dispatcher):
+        return
+    dispatcher: Any = function  # Numba's type hints are partial
+    try:
+        dispatcher.compile(tuple(_numba_type(dtype, rank) for dtype, rank in types))
+    except NumbaError:
+        hint = "report it as a defect of gradcompile, together with model.source"
+        raise EmissionError(f"the emitted function {dispatcher.__name__!r} does not compile", hint=hint) from None
+    dispatcher.disable_compile()
+
+
+def _numba_type(dtype: str, rank: int) -> Any:
+    from numba import types
+
+    scalar = getattr(types, dtype)
+    return types.Array(scalar, rank, "C", readonly=True) if rank else scalar
