@@ -43,8 +43,9 @@ class Signature:
 
     def unknown(self, name: str) -> GradcompileError:
         """Return the error for a name that is no argument."""
-        close = get_close_matches(name, self.inputs, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"leave {name!r} out"
+        names = {other.casefold(): other for other in self.inputs}
+        close = get_close_matches(name.casefold(), names, 1)
+        hint = f"did you mean {names[close[0]]!r}?" if close else f"leave {name!r} out"
         return UnknownNameError(
             f"the model has no argument {name!r}", expected=str(self), found=f"{name}=...", hint=hint
         )
