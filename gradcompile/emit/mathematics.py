@@ -1,0 +1,83 @@
+"""The mathematics beside a line of code: what a statement computes, one level deep, with its indices.
+
+A comment is made of the graph and of allocated names; where user's text is quoted it is first reduced to a fixed set
+of printable characters, so that it cannot end a comment or a docstring.
+"""
+
+from __future__ import annotations
+
+import re
+
+from gradcompile.emit.expression import ADD, ATOM, MUL, Printer, Text, parenthesised
+from gradcompile.emit.names import Names
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
+from gradcompile.primitives import PRIMITIVES
+
+LONGEST = 88  # columns of a comment
+HARMLESS = re.compile(r"[^A-Za-z0-9 _+\-*/^().,<>=\[\]{}|&~!:;%?']")
+
+
+def describe(value: Value, graph: Graph, names: Names) -> str:
+    """Return the mathematics of a value, in ASCII: ``y[s, i] = sum_j x[s, j]*W[j, i]``, or ``df/dW[j, i]``.
+
+    Parameters
+    ----------
+    value : Value
+        What a line computes. Values that have names already stand for themselves.
+    graph : Graph
+        Tells which values are derivatives of the objective, and with respect to what.
+    names : Names
+        The identifiers of the module.
+    """
+    primal, root = names.primal(value), graph.outputs.get("value")
+    if primal is not None and root is not None:
+        axes = graph.cotangents[value].axes if value in graph.cotangents else value.axes
+        return f"d{names.value(root)}/d{primal}{_indices(axes, names)}"
+    text = Mathematics(names).of(value)
+    return f"{names.value(value)}{_indices(value.axes, names)} = {text}" if value.axes else text
+
+
+def harmless(text: str) -> str:
+    """Return user's text with every character outside of a fixed ASCII set replaced by ``?``."""
+    return HARMLESS.sub("?", text)
+
+
+def _indices(axes: tuple[Axis, ...], names: Names) -> str:
+    return f"[{', '.join(map(names.axis, axes))}]" if axes else ""
+
+
+class Mathematics(Printer):
+    """Prints values as on paper: ``sum_j x[s, j]*W[j, i]``, without the modules of a target."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__("python", names)
+
+    def of(self, value: Value) -> str:
+        """Return a value's own operation, cut where it gets long."""
+        text = self.render(value, self._element, whole=True)
+        return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
+    def _element(self, value: Value) -> str | None:
+        name = self.names.known(value)
+        return None if name is None else f"{name}{_indices(value.axes, self.names)}"
+
+    def spelling(self, value: Value) -> str:
+        return "{0} ** {1}" if value.op == "pow" else super().spelling(value).replace("math.", "")
+
+    def operation(self, value: Value, operands: list[Text]) -> Text:
+        if value.op in REDUCTIONS:
+            return f"{value.op}_{','.join(map(self.names.axis, value.attr))} {parenthesised(operands[0], MUL)}", ADD
+        if value.op == "accumulate":
+            places = ", ".join(text for text, _ in operands[1:])
+            return f"{operands[0][0]} added at [{places}]", ATOM
+        if value.op not in ("read", "const", "size", "iota") and value.op not in PRIMITIVES:
+            return f"{value.op}({', '.join(text for text, _ in operands)})", ATOM
+        return super().operation(value, operands)
+
+    def children(self, value: Value) -> tuple[Value, ...]:
+        return value.operands
+
+    def read(self, value: Value, indices: list[str]) -> str:
+        array = value.operands[0]
+        name = self.names.known(array) or f"({self.render(array, self._element)})"
+        return f"{name}[{', '.join(indices)}]"

@@ -1,0 +1,217 @@
+"""Names: every identifier of an emitted module is allocated here, each once.
+
+A user's name is kept where it is a plain identifier that means nothing else; any other name never reaches the code and
+is found only, escaped, in the table at the top of the module. What the compiler names itself is called as in a
+lecture: values a, b, c, ...; the objective f; the derivative of the objective with respect to `v` is `dv`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable, Iterator
+from itertools import count
+
+from gradcompile.errors import EmissionError
+from gradcompile.ir import Axis, Graph, Size, Value
+
+SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)  # 30 columns: three such names fit on a line
+MODULE_NAMES = ("math", "np", "numpy", "numba", "njit", "random", "sys", "self")
+FUNCTION_NAMES = ("value", "grad", "value_and_grad", "check")
+LATER_BUILTINS = ("PythonFinalizationError",)  # so that every version of Python allocates the same names
+PYTHON_NAMES = (*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *LATER_BUILTINS)
+RESERVED = frozenset((*PYTHON_NAMES, *MODULE_NAMES, *FUNCTION_NAMES))
+AMBIGUOUS = frozenset("lIO")  # ruff (E741) takes these for 1 and 0; users' names are kept all the same
+LETTERS = "abceghijkmnopqrstuvwxyz"  # not d (the mark of a derivative), f (the objective), l (looks like 1)
+OBJECTIVES = ("f", "loss")
+FEW = 150  # names beyond which values are numbered, v1, v2, ...
+
+
+def is_safe(name: str) -> bool:
+    """Return whether a user's name may stand in code as it is."""
+    return SAFE.fullmatch(name) is not None and "__" not in name and name not in RESERVED
+
+
+class Names:
+    """The identifiers of one module; the same graph gets the same ones every time.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program. Its inputs, sizes, axes and definitions are named at once; values when they are first asked for.
+    reserved : iterable of str
+        Further identifiers that are taken, such as support functions that the module defines.
+    many : bool
+        Number the values (v1, v2, ...) instead of giving them letters.
+
+    Attributes
+    ----------
+    inputs, sizes : dict of str to str
+        The identifier of each input and of each named size, by the user's name.
+    renamed : dict of str to str
+        The user's name behind each identifier that differs from it; never to be printed unescaped.
+    """
+
+    def __init__(self, graph: Graph, reserved: Iterable[str] = (), *, many: bool = False) -> None:
+        self.graph = graph
+        self._taken: set[str] = {*RESERVED, *reserved}
+        self._suffixes: dict[str, Iterator[int]] = {}
+        self._values: dict[Value, str] = {}
+        self._axes: dict[Axis, str] = {}
+        self._outputs: dict[str, str] = {}
+        self.renamed: dict[str, str] = {}
+        self.inputs = {name: self._users(name, "p") for name in graph.inputs}
+        sizes = sorted({name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms})
+        self.sizes = {name: self._users(name, "n") for name in sizes}
+        self._hints = {v: n for v, n in graph.names.items() if v.op != "input"}
+        self._reserve_letters()
+        self._letters = self._sequence(many)
+        self._objective = graph.outputs.get("value")
+        self._gradients = {v: name for name, v in graph.outputs.items() if name[1:] in graph.wrt and name != "value"}
+
+    def size(self, size: Size) -> str:
+        """Return a size as arithmetic in identifiers: ``N - K + 1``."""
+        for name, _ in size.terms:
+            if name not in self.sizes:
+                self.sizes[name] = self._users(name, "n")
+        return str(Size(tuple((self.sizes[n], c) for n, c in size.terms), size.constant))
+
+    def size_lines(self, needed: Iterable[str], target: str) -> Iterator[str]:
+        """Yield statements that read the named sizes off the arguments' shapes: ``N, D = x.shape``."""
+        sources = {name: self._source(name) for name in sorted(needed)}
+        done: set[str] = set()
+        for name, (array, dimension, size) in sources.items():
+            shape = self.graph.inputs[array].shape
+            alone = [str(s) for s in shape]
+            if name in done:
+                continue
+            if target != "python" and len(shape) > 1 and all(sources.get(n, ("",))[0] == array for n in alone):
+                done.update(alone)
+                yield f"{', '.join(self.size(s) for s in shape)} = {self.inputs[array]}.shape"
+            else:
+                yield f"{self.size(Size.of(name))} = {self._solved(name, size, self._length(array, dimension, target))}"
+
+    def _source(self, name: str) -> tuple[str, int, Size]:
+        """Return the input, its dimension and the size of that, from which a named size is found."""
+        found = [
+            (len(size.terms) + bool(size.constant), abs(count), array, dimension, size)
+            for array, declared in self.graph.inputs.items()
+            for dimension, size in enumerate(declared.shape)
+            for term, count in size.terms
+            if term == name
+        ]
+        if not found:
+            raise EmissionError(f"no argument tells the size {name!r}", hint="give an array that has this size")
+        _, _, array, dimension, size = min(found, key=lambda each: each[:2])
+        return array, dimension, size
+
+    def _length(self, array: str, dimension: int, target: str) -> str:
+        name = self.inputs[array]
+        return f"len({name}{'[0]' * dimension})" if target == "python" else f"{name}.shape[{dimension}]"
+
+    def _solved(self, name: str, size: Size, length: str) -> str:
+        """Return the size from the length of a dimension that is affine in it: ``x.shape[0] + 1``."""
+        count = dict(size.terms)[name]
+        rest = size - Size(((name, count),))
+        text = length
+        if rest != Size():
+            text = f"{length} - ({self.size(rest)})" if rest.terms else f"{length}{_signed(-rest.constant)}"
+        return text if count == 1 else f"({text})//{count}" if text != length else f"{text}//{count}"
+
+    def input(self, name: str) -> str:
+        """Return the identifier of an input, by the user's name."""
+        return self.inputs[name]
+
+    def output(self, name: str) -> str:
+        """Return the identifier of an output that is not itself a named value: a gradient's, ``dW``."""
+        if name not in self._outputs:
+            stem = f"d{self.inputs[name[1:]]}" if name[1:] in self.graph.wrt else "q"
+            self._outputs[name] = self.fresh(stem)
+        return self._outputs[name]
+
+    def axis(self, axis: Axis) -> str:
+        """Return the identifier of an index: the user's letter where that is possible."""
+        if axis not in self._axes:
+            letter = self.graph.letter(axis)
+            self._axes[axis] = self.fresh(letter if is_safe(letter) else "i")
+        return self._axes[axis]
+
+    def value(self, value: Value) -> str:
+        """Return the identifier of a value, allocated when it is first asked for."""
+        if value.op == "input":
+            return self.inputs[value.attr]
+        if value not in self._values:
+            self._values[value] = self._named(value)
+        return self._values[value]
+
+    def known(self, value: Value) -> str | None:
+        """Return the identifier of a value that has one already."""
+        return self.inputs[value.attr] if value.op == "input" else self._values.get(value)
+
+    def fresh(self, hint: str) -> str:
+        """Return `hint`, or the first of ``hint1, hint2, ...`` that nothing bears; it is taken from now on.
+
+        `hint` is the compiler's own word, never a user's.
+        """
+        name = hint
+        while name in self._taken:
+            name = f"{hint}{next(self._suffixes.setdefault(hint, count(1)))}"
+        self._taken.add(name)
+        return name
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Return every identifier that was allocated, without the reserved ones."""
+        return frozenset(self._taken - RESERVED)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Return whether a name is one that ruff's rule E741 warns of."""
+        return not AMBIGUOUS.isdisjoint(self._taken)
+
+    def _users(self, name: str, prefix: str) -> str:
+        """Return the user's name if it is safe and free, else the first free of ``p0, p1, ...``."""
+        if is_safe(name) and name not in self._taken:
+            self._taken.add(name)
+            return name
+        identifier = prefix
+        while identifier in self._taken or identifier == prefix:
+            identifier = f"{prefix}{next(self._suffixes.setdefault(f'{prefix}*', count()))}"
+        self._taken.add(identifier)
+        self.renamed[identifier] = name
+        return identifier
+
+    def _reserve_letters(self) -> None:
+        """Keep the letters of axes for axes: ``y[s, i]`` beside a value called i would mislead."""
+        for axis in self.graph.letters:
+            self.axis(axis)
+
+    def _sequence(self, many: bool) -> Iterator[str]:
+        """Yield names for values: a, b, ..., z, a1, b1, ...; or v1, v2, ..."""
+        for number in count(1 if many else 0):
+            yield from [f"v{number}"] if many else [f"{letter}{number or ''}" for letter in LETTERS]
+
+    def _named(self, value: Value) -> str:
+        hint = self._hints.get(value)
+        if hint is not None:
+            return self._users(hint, "y") if is_safe(hint) else self._users(hint, "q")
+        if value is self._objective:
+            return self.fresh(next((o for o in OBJECTIVES if o not in self._taken), OBJECTIVES[0]))
+        primal = self.primal(value)
+        if primal is not None:
+            return self.fresh(f"d{primal}")
+        return self.fresh(next(name for name in self._letters if name not in self._taken))
+
+    def primal(self, value: Value) -> str | None:
+        """Return the name of what this value is the cotangent of, if that has one."""
+        if value in self._gradients:
+            return self.inputs[self._gradients[value][1:]]
+        source = self.graph.cotangents.get(value)
+        if source is None or source is value:
+            return None
+        return self.inputs[source.attr] if source.op == "input" else self._values.get(source)
+
+
+def _signed(number: int) -> str:
+    return f" {'-' if number < 0 else '+'} {abs(number)}"
