@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+from gradcompile.primitives import PRIMITIVES
 
 LEAVES = ("const", "input", "size", "iota")
 LINE = 7  # operations that one line holds
@@ -108,17 +109,32 @@ def _head(node: Define | Update) -> str:
     return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
 
 
-def plan(graph: Graph) -> Plan:
+def plan(graph: Graph, *, relayout: bool = True) -> Plan:
     """Return the schedule of a graph.
 
     Parameters
     ----------
     graph : Graph
         With its backward half and after the passes; any outputs.
+    relayout : bool
+        Whether parameters may be laid out in another order than their own.
     """
     sample = graph.sample or _stream_axis(graph)
-    work = _Work(graph, sample)
-    return work.plan()
+    layout = _layouts(graph, graph.order(), sample) if relayout else {}
+    again: set[Value] = set()
+    while True:
+        result = _Work(graph, sample, layout, again).plan()
+        cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)} - again
+        if not cheap:
+            return result
+        again |= cheap
+
+
+def _is_recomputed(value: Value) -> bool:
+    """Return whether computing a value again costs less than an array to keep it: a comparison, a read of an input."""
+    if value.op == "read":
+        return value.operands[0].op == "input"
+    return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
 
 
 def _stream_axis(graph: Graph) -> Axis | None:
@@ -138,6 +154,8 @@ def loop_axes(value: Value) -> tuple[Axis, ...]:
         return value.operands[0].axes
     if value.op == "accumulate":
         return union([value.operands[0].axes, *(i.axes for i in value.operands[1:])])
+    if value.op in MATRIX_FUNCTIONS:
+        return tuple(a for a in value.operands[0].axes if a not in value.attr)
     return value.axes
 
 
@@ -149,21 +167,41 @@ def aligned(term: Value, axis: Axis) -> bool:
     return axis in term.axes
 
 
+Guard = frozenset[tuple[Value, bool]]  # conditions, and whether each must hold
+
+
+def guards(graph: Graph) -> dict[Value, Guard]:
+    """Return, for each value that only branches use, the conditions that hold wherever it is used.
+
+    A target whose functions raise outside their domain (pure Python) must not evaluate such a value elsewhere.
+    """
+    order = graph.order()
+    found: dict[Value, Guard] = {value: frozenset() for value in graph.outputs.values()}
+    for value in reversed(order):
+        mine = found.get(value, frozenset())
+        for k, operand in enumerate(value.operands):
+            taken = mine | {(value.operands[0], k == 1)} if value.op == "select" and k else mine
+            found[operand] = found[operand] & taken if operand in found else taken
+    own = {v: frozenset(g for g in guard if set(g[0].axes) <= set(v.axes)) for v, guard in found.items()}
+    return {value: guard for value, guard in own.items() if guard}
+
+
 class _Work:
     """The state of one scheduling: which values get statements, in which region, and where they were put."""
 
-    def __init__(self, graph: Graph, sample: Axis | None) -> None:
-        self.graph, self.sample = graph, sample
+    def __init__(self, graph: Graph, sample: Axis | None, layout: dict[Value, tuple[Axis, ...]], again: set[Value]) -> None:
+        self.graph, self.sample, self.layout, self.again = graph, sample, layout, again
         self.order = graph.order()
         self.uses = Counter(o for v in self.order for o in v.operands)
         self.results: dict[str, Value | None] = {}
         self.copies: list[Result] = []
+        self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self._decide_results()
-        self.layout = _layouts(graph, self.order, sample)
         self.phase = self._phases()
         self.sums: dict[Value, tuple[Value | None, list[tuple[Value, int]]]] = {}  # target -> (base, its terms)
         self.absorbed: set[Value] = set()
         self._find_sums()
+        self.arrays: dict[Value, None] = {}
         self.made = self._made()
         self.body: list[Node] = []
         self.paths: dict[Value, list[list[list[Loop]]]] = {}  # where it is started, updated and used, each time it is placed
@@ -184,7 +222,7 @@ class _Work:
         taken: set[Value] = set()
         for name, value in self.graph.outputs.items():
             axes = self.graph.output_axes(name)
-            if value.op in LEAVES or value.axes != axes or value in taken:
+            if value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
                 if axes or value.op not in LEAVES:
                     self.copies.append(Result(name, value, axes))
                     self.results[name] = None
@@ -193,6 +231,7 @@ class _Work:
             else:
                 self.results[name] = value
                 taken.add(value)
+                self.delivered[value] = axes
         self.returned = taken
 
     # Regions
@@ -292,7 +331,7 @@ class _Work:
         narrower = self._hoisted(new)
         size: dict[Value, int] = {}
         for value in new:
-            size[value] = 1 + sum(size.get(o, 0) for o in value.operands if o not in made)
+            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
             if value.op not in LEAVES and (self._stands_alone(value, narrower) or size[value] > LINE):
                 made[value] = None
         return made
@@ -321,22 +360,18 @@ class _Work:
             return True
         if value in self.returned or value in self.graph.names or any(c.value is value for c in self.copies if value.axes):
             return True
-        if value.op == "neg" and value.operands[0].op in LEAVES:
-            return False
-        if self._is_array_of_read(value):
+        if self._is_whole_array(value):
             return True
-        if value.op == "read" and not value.axes and value.operands[0].op == "input":
+        if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
         return self.uses[value] > 1 or value in narrower
 
-    def _is_array_of_read(self, value: Value) -> bool:
-        return value in self._read_arrays
-
-    @property
-    def _read_arrays(self) -> set[Value]:
-        if not hasattr(self, "_arrays"):
-            self._arrays = {v.operands[0] for v in self._consumers(self.order) if v.op == "read"}
-        return self._arrays
+    def _is_whole_array(self, value: Value) -> bool:
+        """Return whether some use reads the value at other indices than its own, or as a matrix."""
+        if not self.arrays:
+            whole = ("read", *MATRIX_FUNCTIONS)
+            self.arrays = {v.operands[0]: None for v in self._consumers(self.order) if v.op in whole}
+        return value in self.arrays
 
     # Placing statements
 
@@ -421,7 +456,7 @@ class _Work:
         elif value.op in (*REDUCTIONS, "accumulate"):
             self._insert(Update(value, value), value, loop_axes(value), value.operands)
         else:
-            self._insert(Define(value, value), value, value.axes, value.operands)
+            self._insert(Define(value, value), value, loop_axes(value), value.operands)
 
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
@@ -536,19 +571,22 @@ class _Work:
                 stack.extend(value.operands)
 
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:
-        return tuple(a for a in self.layout.get(value, value.axes) if a != self.sample)
+        return tuple(a for a in self._kept_axes(value) if a != self.sample)
+
+    def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
+        return self.layout.get(value) or self.delivered.get(value) or value.axes
 
     def _stored(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes along which a value is kept: those whose loop its definition and its uses do not share."""
         if value in self.returned:
-            return self.layout.get(value, value.axes)
+            return self._kept_axes(value)
         kept: set[Axis] = set()
         for paths in self.paths[value]:
             shared = 0
             while all(len(p) > shared and p[shared] is paths[0][shared] for p in paths):
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
-        return tuple(a for a in self.layout.get(value, value.axes) if a in kept)
+        return tuple(a for a in self._kept_axes(value) if a in kept)
 
 
 def _layouts(graph: Graph, order: list[Value], sample: Axis | None) -> dict[Value, tuple[Axis, ...]]:
@@ -564,7 +602,7 @@ def _layouts(graph: Graph, order: list[Value], sample: Axis | None) -> dict[Valu
                         layout[weight] = (weight.axes[1], last)
     for weight in list(layout):
         gradient = graph.outputs.get(f"d{weight.attr}")
-        if gradient is not None and gradient.axes == weight.axes:
+        if gradient is not None and gradient.op not in LEAVES and set(gradient.axes) == set(weight.axes):
             layout[gradient] = layout[weight]
     return layout
 

@@ -6,17 +6,18 @@ The two targets share everything but the few spellings in `Dialect`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from gradcompile.emit.expression import Printer
-from gradcompile.emit.mathematics import describe
+from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
-from gradcompile.schedule import Define, Loop, Node, Plan, Result, Update, aligned
+from gradcompile.passes.fold import exact
+from gradcompile.schedule import Define, Loop, Node, Plan, Result, Update, guards
 
 INDENT = "    "
 WIDTH = 100
+EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
 
 
@@ -34,6 +35,24 @@ class Dialect:
 
 NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
 PYTHON = Dialect("python", "math.inf", "", "", "][", False)
+
+
+class LoopPrinter(Printer):
+    """Prints expressions of one element; in float32 every number is cast, so that none widens the arithmetic."""
+
+    def __init__(self, target: str, names: Names, real: str = "") -> None:
+        super().__init__(target, names)
+        self.real = real
+
+    def row(self, value: Value, operands: list[Text]) -> Text:
+        """Return a row of the table, its numbers in the model's type."""
+        if self.real and value.kind == "real":
+            last = len(operands) - 1 if value.op == "pow" and value.operands[1].kind == "int" else len(operands)
+            operands = [
+                (f"{self.real}({text[0]})", ATOM) if k < last and (o.kind == "int" or o.op == "const") else text
+                for k, (o, text) in enumerate(zip(value.operands, operands, strict=True))
+            ]
+        return super().row(value, operands)
 
 
 def function(plan: Plan, names: Names, printer: Printer, dialect: Dialect, *, single: bool, dtype: str) -> list[str]:
@@ -62,6 +81,10 @@ class _Body:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype = dtype
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
+        self.guards = guards(self.graph) if dialect.target == "python" else {}
+        self.open: list[Axis] = []  # the loops that are open
+        self.arrays: dict[Value, str] = {}
+        self.locals: dict[Value, str] = {}
         self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
 
     # The whole
@@ -195,14 +218,19 @@ class _Body:
                 yield f"{indent}{locals_[update.target]} = {self._place(update.target)}"
         self.held.update(locals_)
         yield f"{indent}for {self.names.axis(loop.axis)} in range({self.names.size(loop.axis.size)}):"
+        self.open.append(loop.axis)
         yield from self._nodes(loop.body, indent + INDENT)
+        self.open.pop()
         for update in held:
             local = self.held.pop(update.target)
             yield f"{indent}{self._place(update.target)} = {local}"
 
     def _local(self, value: Value) -> str:
         """Return the name of the local variable in which one element of an array is summed: ``y_i`` for ``y[i]``."""
-        return "_".join([self.names.value(value), *map(self.names.axis, self.plan.stored[value])])
+        if value not in self.locals:
+            parts = [self.names.value(value), *map(self.names.axis, self.plan.stored[value])]
+            self.locals[value] = self.names.fresh("_".join(parts))
+        return self.locals[value]
 
     def _can_hold(self, update: Update, loop: Loop) -> bool:
         """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
@@ -210,11 +238,7 @@ class _Body:
             return False
         axes = self.plan.stored[update.target]
         only = sum(isinstance(n, Update) and n.target is update.target for n in loop.body) == 1
-        return bool(axes) and loop.axis not in axes and only and not self._read_in(loop, update.target)
-
-    def _read_in(self, loop: Loop, value: Value) -> bool:
-        """Return whether a loop also reads a value that it updates."""
-        return any(not isinstance(node, Update) for node in loop.body)
+        return bool(axes) and loop.axis not in axes and only and all(a in self.open for a in axes)
 
     def _start(self, value: Value, indent: str) -> Iterator[str]:
         fill = self._filling(value)
@@ -224,6 +248,8 @@ class _Body:
         elif value not in self._zeroed():
             inner = indent
             for axis in axes:
+                if axis in self.open:
+                    continue
                 yield f"{inner}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
                 inner += INDENT
             yield f"{inner}{self._place(value)} = {fill}"
@@ -240,29 +266,54 @@ class _Body:
         return EXTREMES.get(value.op, EXTREMES["sum"])
 
     def _define(self, node: Define, indent: str) -> Iterator[str]:
-        target = self._place(node.target)
         if node.expression.op in MATRIX_FUNCTIONS:
-            yield from self._matrix(node, indent)
-            return
-        yield self._commented(f"{indent}{target} = {self._expression(node.expression, whole=node.expression is node.target)}", node.target)
+            line = self._matrix(node.target)
+        else:
+            text = self._expression(node.expression, whole=node.expression is node.target)
+            line = f"{self._place(node.target)} = {self._guarded(node.target, text)}"
+        yield self._commented(indent + line, node.target)
 
-    def _matrix(self, node: Define, indent: str) -> Iterator[str]:
-        raise NotImplementedError
+    def _guarded(self, value: Value, text: str) -> str:
+        """Return an expression that is evaluated only where a branch that uses it is taken."""
+        guard = self.guards.get(value)
+        if not guard or not _may_raise(value):
+            return text
+        literals = sorted(guard, key=lambda literal: literal[0].number)
+        conditions = [self._expression(c if holds else c.builder.apply("not", c)) for c, holds in literals]
+        return f"{text} if {' and '.join(conditions)} else 0.0"
+
+    def _matrix(self, value: Value) -> str:
+        """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
+        matrix = self._slice(value.operands[0], value.attr)
+        call = f"{value.op}({matrix})"
+        return f"{self._slice(value, value.attr)} = {call}" if value.op == "inverse" else f"{self._place(value)} = {call}"
+
+    def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
+        """Return the part of an array along `axes`, at one index of all others."""
+        stored = value.axes if value.op == "input" else self.plan.stored[value]
+        if self.dialect.target == "python":
+            return self._array(value) + "".join(f"[{self.names.axis(a)}]" for a in stored if a not in axes)
+        return f"{self._array(value)}[{', '.join(':' if a in axes else self.names.axis(a) for a in stored)}]"
 
     def _update(self, node: Update) -> str:
-        target, term = self._place(node.target), node.term
-        operand = self._expression(term.operands[0])
+        target, term, sign = self._place(node.target), node.term, node.sign
+        body = term.operands[0]
+        if term.op not in EXTREMA and (body.op == "neg" or (body.op == "const" and exact(body) == -1)):
+            body = body.operands[0] if body.op == "neg" else body.builder.const(1)
+            sign = -sign
+        operand = self._term(body)
         if term.op == "accumulate":
             target = self._element(node.target, dict(zip(term.axes, term.operands[1:], strict=True)))
-        if term.op in ("max", "min"):
-            spelled = self.printer.call({"max": "maximum", "min": "minimum"}[term.op], target, operand)
-            return f"{target} = {spelled}"
+        if term.op in EXTREMA:
+            return f"{target} = {self.printer.call(EXTREMA[term.op], target, operand)}"
         if term.op == "prod":
             return f"{target} *= {operand}"
-        sign = node.sign
-        if operand.startswith("-") and term.operands[0].op in ("neg", "const"):
-            operand, sign = operand[1:], -sign
         return f"{target} {'+=' if sign > 0 else '-='} {operand}"
+
+    def _term(self, value: Value) -> str:
+        """Return what is added to a sum, in the model's type."""
+        text = self._expression(value)
+        return f"{self.real}({text})" if self.real and (value.kind == "int" or value.op == "const") else text
 
     def _fill_result(self, node: Result) -> str:
         indices = self.dialect.subscript.join(self.names.axis(a) for a in node.axes)
@@ -271,15 +322,18 @@ class _Body:
         return f"{place} = {self._expression(node.value)}"
 
     def _commented(self, line: str, value: Value) -> str:
-        comment = describe(value, self.graph, self.names)
+        comment = ""
         long = f"{line}  # {comment}"
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
 
     # Names and places
 
     def _array(self, value: Value) -> str:
-        text = self.names.value(value)
-        return f"{text}_t" if value in self.plan.layout and self.dialect.transposes else text
+        if value not in self.plan.layout or not self.dialect.transposes:
+            return self.names.value(value)
+        if value not in self.arrays:
+            self.arrays[value] = self.names.fresh(f"{self.names.value(value)}_t")
+        return self.arrays[value]
 
     def _place(self, value: Value) -> str:
         if value in self.held:
@@ -298,6 +352,8 @@ class _Body:
 
     def _expression(self, value: Value, *, whole: bool = False) -> str:
         """Return an expression; `whole` prints the operation of a value that has a name of its own."""
+        if whole and value.op == "read":
+            return self._read(value)
         return self.printer.render(value, self._leaf, whole=whole)
 
     def _leaf(self, value: Value) -> str | None:
@@ -310,10 +366,19 @@ class _Body:
             return self.names.size(value.attr)
         if value.op == "input" or value in self.plan.stored:
             return self._element(value, {})
-        if value.op == "read":
-            array = value.operands[0]
-            return self._element(array, dict(zip(array.axes, value.operands[1:], strict=True)))
-        return None
+        return self._read(value) if value.op == "read" else None
+
+    def _read(self, value: Value) -> str:
+        array, *indices = value.operands
+        return self._element(array, dict(zip(array.axes, indices, strict=True)))
+
+
+SAFE = ("add", "sub", "mul", "neg", "select", "maximum", "minimum", "abs", "sign", "real", "sin", "cos", "atan", "tanh", "read")
+
+
+def _may_raise(value: Value) -> bool:
+    """Return whether pure Python may raise on evaluating the value: a domain, an overflow, a division by zero."""
+    return value.op not in SAFE or any(o.op not in ("const", "input", "iota", "size") for o in value.operands)
 
 
 def _factor(size: str) -> str:
@@ -322,6 +387,4 @@ def _factor(size: str) -> str:
 
 def with_outputs(graph: Graph, names: Iterable[str]) -> Graph:
     """Return the graph with some of its outputs only."""
-    from dataclasses import replace
-
     return replace(graph, outputs={name: graph.outputs[name] for name in names})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import Graph, Value, substitute
 
 Rule = Callable[..., Value | None]
 Exact = int | Fraction
@@ -52,6 +52,9 @@ def factored(value: Value) -> tuple[Exact, Value | None]:
         return -factor, rest
     if value.op == "mul" and exact(value.operands[0]) is not None:
         return exact(value.operands[0]) or 0, value.operands[1]
+    if value.op == "mul" and value.operands[0].op == "mul" and exact(value.operands[0].operands[0]) is not None:
+        scale, first = value.operands[0].operands
+        return exact(scale) or 0, first * value.operands[1]
     if value.op == "div" and (divisor := exact(value.operands[1])):
         factor, rest = factored(value.operands[0])
         return Fraction(factor) / divisor, rest
@@ -67,8 +70,16 @@ def scaled(value: Value | None, factor: Exact, like: Value) -> Value:
         positive = scaled(value, -factor, like)
         return builder.apply("neg", positive)
     top, bottom = Fraction(factor).numerator, Fraction(factor).denominator
-    result = value if top == 1 else builder.apply("mul", top, value)
+    result = value if top == 1 else _times(top, value)
     return result if bottom == 1 else builder.apply("div", result, bottom)
+
+
+def _times(number: int, value: Value) -> Value:
+    """Return number*value; in a product the number goes to the operand with fewer axes: ``2*lam*W``."""
+    if value.op != "mul":
+        return number * value
+    first, second = sorted(value.operands, key=lambda o: len(o.axes))
+    return (number * first) * second
 
 
 def _add(a: Value, b: Value) -> Value | None:
@@ -211,6 +222,15 @@ def _sum(old: Value, body: Value) -> Value | None:
     return None
 
 
+def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:
+    """Return a renaming of axes where an accumulation is only that, as in the gradient of a transpose."""
+    axes = [i.attr for i in indices if i.op == "iota"]
+    if len(set(axes)) < len(indices) or any(i.size != a.size for i, a in zip(axes, old.attr, strict=True)):
+        return None
+    moved = {i: value.builder.iota(a) for i, a in zip(axes, old.attr, strict=True)}
+    return substitute([value], moved)[value] if set(value.axes) <= set(axes) else None
+
+
 RULES: dict[str, Rule] = {
     "add": _add,
     "sub": _sub,
@@ -223,5 +243,6 @@ RULES: dict[str, Rule] = {
     "and": _and,
     "or": _or,
     "sum": _sum,
+    "accumulate": _accumulate,
 }
-REDUCING = ("sum",)  # rules that also need the old value, for its axes
+REDUCING = ("sum", "accumulate")  # rules that also need the old value, for its axes
