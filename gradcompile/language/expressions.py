@@ -221,6 +221,9 @@ class Builder:
                 ranges.append((index.symbol, sympy.S.Zero, size - 1))
                 continue
             low, high = (self._bound(part, terms[part.place]) for part in index.bounds)
+            if (high - low).is_negative:
+                what = f"the bounds of the index {quoted(index.word)} hold nothing"
+                raise self.source.error(index.place, what, found=f"{low} to {high}, both included")
             ranges.append((index.symbol, low, high))
         symbols = {index.symbol for index in indices}
         nested = any((low.free_symbols | high.free_symbols) & symbols for _, low, high in ranges)

@@ -135,16 +135,16 @@ def parse_expression(
     --------
     >>> model = parse_expression("1 + exp(w1*x + w0)", wrt=["w1", "w0"])
     >>> model.objective, model.wrt, model.inputs
-    (exp(w1*x + w0) + 1, (w1, w0), (x,))
+    (exp(w0 + w1*x) + 1, (w1, w0), (x,))
     """
     source = Source(name, text)
     parser = ExpressionParser(source, tokenise(source, limits, lines=False), 0, limits)
     node = parser.parse()
     single, columns = isinstance(wrt, str), tuple(data)
     wanted = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    names = Names(source, {w: _number(w, "input") for w in (*wanted, *columns) if w in CONSTANTS}, implicit=True)
+    names = Names(source, {}, implicit=True, constants=CONSTANTS.keys() - {*wanted, *columns})
     names.resolve(node, {})
-    _complete_ranges(source, names.indices)
+    _complete_ranges(names)
     entries = {e.word: e for e in sorted(names.entries.values(), key=lambda e: e.place)}
     for entry in entries.values():
         entry.symbol = sympy.Symbol(entry.word, real=True)
@@ -159,10 +159,6 @@ def parse_expression(
         inputs=tuple(entry.symbol for word, entry in entries.items() if word not in wanted),
         text=text,
     )
-
-
-def _number(word: str, role: str, place: int = 0) -> Entry:
-    return Entry(word, role, place)
 
 
 def _check_occur(source: Source, wanted: Sequence[str], names: Names) -> None:
@@ -194,7 +190,7 @@ class _ModelText:
         """Return the model with that objective."""
         self._check_loss(loss)
         order = self._ordered(self._resolved())
-        _complete_ranges(self.source, self.names.indices)
+        _complete_ranges(self.names)
         for entry in self.entries.values():
             entry.symbol = _symbol(entry)
         builder = Builder(self.source, self.names, self.limits)
@@ -327,13 +323,14 @@ def _symbol(entry: Entry) -> sympy.Basic:
     return sympy.Symbol(entry.word, **{assumption: True})
 
 
-def _complete_ranges(source: Source, indices: Iterable[Index]) -> None:
+def _complete_ranges(names: Names) -> None:
     """Check that every index has a range."""
-    for index in indices:
+    summed = {index for indices in names.bound.values() for index in indices}
+    for index in names.indices:
         if index.bounds is None and index.axis.root.size is None:
-            raise source.error(
-                index.place,
-                f"the index {quoted(index.word)} has no range",
-                expected=f"an axis that it indexes by itself, x[{index.word}], or bounds",
-                hint=f"give it bounds: Sum(f, {index.word}, 0, N - 1)",
-            )
+            word = index.word
+            hint = f"give it bounds: Sum(f, {word}, 0, N - 1)"
+            if index not in summed:
+                hint = f"index an array with {word} alone, on the right side or where the definition is used"
+            what, expected = f"the index {quoted(word)} has no range", f"an axis that it indexes by itself, x[{word}]"
+            raise names.source.error(index.place, what, expected=expected, hint=hint)

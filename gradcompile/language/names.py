@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import sympy
@@ -64,6 +64,8 @@ class Names:
         The user's names.
     implicit : bool
         Whether a name that nothing declares becomes an input: the form of an expression alone.
+    constants : collection of str
+        The constants of the language that the user has not taken as names.
 
     Attributes
     ----------
@@ -73,8 +75,15 @@ class Names:
         The indices of the call at each place.
     """
 
-    def __init__(self, source: Source, entries: dict[str, Entry], *, implicit: bool = False) -> None:
-        self.source, self.entries, self.implicit = source, entries, implicit
+    def __init__(
+        self,
+        source: Source,
+        entries: dict[str, Entry],
+        *,
+        implicit: bool = False,
+        constants: Collection[str] = frozenset(CONSTANTS),
+    ) -> None:
+        self.source, self.entries, self.implicit, self.constants = source, entries, implicit, constants
         self.meaning: dict[int, Entry | Index] = {}
         self.bound: dict[int, tuple[Index, ...]] = {}
         self.indices: list[Index] = []
@@ -133,7 +142,7 @@ class Names:
     def _name(self, node: Node, scope: Scope) -> None:
         """Find what a name stands for, and check that it is written with its indices."""
         found = scope.get(node.word) or self.entries.get(node.word)
-        if found is None and node.kind == "name" and node.word in CONSTANTS:
+        if found is None and node.kind == "name" and node.word in self.constants:
             return
         if found is None and self.implicit and node.kind == "name":
             found = self._new_input(node)
@@ -167,8 +176,9 @@ class Names:
         assert isinstance(found, Entry)
         raise self.source.error(
             node.place,
-            f"{quoted(node.word)} has {rank} axes and stands with {len(node.parts)} indices",
-            expected=f"{rank}, one for each axis",
+            f"{quoted(node.word)} needs one index for each of its axes",
+            expected=str(rank),
+            found=str(len(node.parts)),
             hint=f"it is {_described(found)}",
         )
 
@@ -280,5 +290,8 @@ def _described(found: Entry | Index) -> str:
     if isinstance(found, Index):
         return "an index"
     axes = [str(axis.root.size) if axis.root.size is not None else "?" for axis in found.axes]
-    role = {"size": "a size", "definition": "a definition", "input": "a number"}.get(found.role, found.role)
-    return f"{role}[{', '.join(axes)}]" if axes else role
+    if axes:
+        return f"{found.role}[{', '.join(axes)}]"
+    return (
+        found.role if found.role in ("data", "labels") else "a number" if found.role == "input" else f"a {found.role}"
+    )

@@ -126,8 +126,8 @@ def expression(term: Term) -> sympy.Expr:
 
 
 def of(expr: sympy.Expr, whole: Whole = Whole.NO, estimate: float | None = None) -> Term:
-    """Return the term of an expression that is no number; hashed now, so that no deep tree is hashed at once."""
-    hash(expr)
+    """Return the term of an expression that is no number."""
+    hash(expr), expr.is_commutative  # SymPy works these out by recursion and keeps them: no deep tree is walked at once
     return Term(1, (expr,), whole, estimate)
 
 
