@@ -8,8 +8,8 @@ from typing import Any
 
 import sympy
 
-from ..errors import ParseError
-from ..model import max_over, min_over
+from gradcompile.errors import ParseError
+from gradcompile.model import max_over, min_over
 from .functions import COMPARISONS, CONNECTIVES, CONSTANTS, FUNCTIONS
 from .grammar import Node
 from .limits import Limits

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import sympy
 
-from ..model import Model
+from gradcompile.model import Model
 from .expressions import Builder
 from .functions import CONSTANTS
 from .grammar import ExpressionParser

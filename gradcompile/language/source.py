@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import ParseError
+from gradcompile.errors import ParseError
 
 SHOWN = 200  # characters after the place that an error keeps of a line
 LONGEST_WORD_SHOWN = 40
