@@ -108,9 +108,7 @@ EXHAUSTION = [
     "((9**9)**9999)**9999",
     "((9**999)**9)*x",
     "(1/7)**1000*(1/11)**1000*x",
-    "+".join(f"x/{k}" for k in range(10**9, 10**9 + 300))
-    + "+"
-    + "+".join(f"1/{k}" for k in range(10**9, 10**9 + 200)),
+    "+".join(f"x/{k}" for k in range(10**9, 10**9 + 300)) + "+" + "+".join(f"1/{k}" for k in range(10**9, 10**9 + 200)),
     "factorial(10**7)",
     "factorial(factorial(10))",
     "binomial(10**9,5*10**8)",

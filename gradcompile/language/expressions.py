@@ -10,6 +10,7 @@ import sympy
 
 from gradcompile.errors import ParseError
 from gradcompile.model import max_over, min_over
+
 from .functions import COMPARISONS, CONNECTIVES, CONSTANTS, FUNCTIONS
 from .grammar import Node
 from .limits import Limits

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import sympy
 
 from gradcompile.model import Model
+
 from .expressions import Builder
 from .functions import CONSTANTS
 from .grammar import ExpressionParser
