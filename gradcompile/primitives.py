@@ -151,6 +151,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("sigmoid", lambda x: 1 / (1 + sympy.exp(-x)), special.expit, (lambda x, y: y * (1 - y),), **_support("sigmoid"), extremes=(((-1e3,), 0.0), ((1e3,), 1.0))),
     Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
     Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
+    Primitive("xlogx", lambda x: x * sympy.log(x), lambda x: special.xlogy(x, x), (lambda x, y: op.log(x) + 1,), python="xlogy({0}, {0})", numpy="xlogy({0}, {0})", numba="xlogy({0}, {0})", domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="0 log 0 = 0"),
     Primitive("hypot", lambda a, b: sympy.sqrt(a**2 + b**2), np.hypot, (lambda a, b, y: op.select(op.eq(y, 0), 0, a / y), lambda a, b, y: op.select(op.eq(y, 0), 0, b / y)), python="math.hypot({0}, {1})", numpy="np.hypot({0}, {1})", numba="math.hypot({0}, {1})", domain=TWO, extremes=(((0.0, 0.0), 0.0), ((INF, NAN), INF)), commutative=True, source="a norm has gradient 0 at the origin"),
     # trigonometry
     Primitive("sin", sympy.sin, np.sin, (lambda x, y: op.cos(x),), **_math("sin"), heads=(sympy.sin,)),

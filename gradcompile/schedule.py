@@ -204,6 +204,7 @@ class _Work:
         self.arrays: dict[Value, None] = {}
         self.made = self._made()
         self.body: list[Node] = []
+        self.barrier = 0  # the first place at which this region may have its loop over the samples
         self.paths: dict[Value, list[list[list[Loop]]]] = {}  # where it is started, updated and used, each time it is placed
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
 
@@ -377,6 +378,7 @@ class _Work:
 
     def _region(self, index: int) -> None:
         """Place what is known after `index` loops over the samples, then the next such loop."""
+        self.barrier = len(self.body)
         for value in self.made:
             if not self._streamed(value) and self.phase[value] == index and not self._spans(value):
                 self._place(value)
@@ -461,13 +463,11 @@ class _Work:
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
         reads = self._dependencies(operands)
-        if isinstance(statement, Update):
-            reads.append((value, None))
         remaining = self._loop_order(statement, axes)
         body, path = self.body, list[Loop]()
         starts = isinstance(statement, Update) and not self.spot[value]
         while remaining:
-            loop = self._joinable(body, path, remaining[0], reads)
+            loop = self._joinable(body, path, remaining[0], reads, value if isinstance(statement, Update) else None)
             if loop is None:
                 loop = Loop(remaining[0], len(body))
                 body.append(loop)
@@ -504,17 +504,22 @@ class _Work:
         return found
 
     def _joinable(
-        self, body: list[Node], path: list[Loop], axis: Axis, reads: list[tuple[Value, Value | None]]
+        self, body: list[Node], path: list[Loop], axis: Axis, reads: list[tuple[Value, Value | None]], updated: Value | None
     ) -> Loop | None:
-        """Return the first loop over `axis` in `body` that comes after (or has, complete) all that is read."""
-        depth, first = len(path), 0
+        """Return the first loop over `axis` in `body` that comes after (or has, complete) all that is read.
+
+        A sum that is `updated` further must have been started; its other terms may still be running.
+        """
+        depth = len(path)
+        first = self.barrier if axis == self.sample and not depth else 0
         blocked: set[int] = set()
-        for value, read in reads:
+        for value, read in [*reads, *([] if updated is None else [(updated, None)])]:
             for spot, index, term in self.spot.get(value, ()):
                 if spot[:depth] == path:
                     position = spot[depth].position if len(spot) > depth else index
                     first = max(first, position)
-                    if len(spot) == depth or not self._complete(value, term, read, spot[depth].axis):
+                    running = value is updated and term is not None and len(spot) > depth
+                    if not running and (len(spot) == depth or not self._complete(value, term, read, spot[depth].axis)):
                         blocked.add(position)
         if first in blocked:
             first += 1

@@ -288,7 +288,7 @@ def _add_pattern(a: Value, b: Value) -> Value | None:
 def _mul_pattern(a: Value, b: Value) -> Value | None:
     for x, other in ((a, b), (b, a)):
         if other.op == "log" and other.operands[0] is x:
-            return a.builder.apply("xlogy", x, x)
+            return a.builder.apply("xlogx", x)
     return None
 
 

@@ -1,0 +1,128 @@
+"""The passes: stable where the formula is not, the same value everywhere else, and gathers where they cost least."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gradcompile import passes
+from gradcompile.adjoint import adjoint
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Builder, Graph, Value
+from gradcompile.passes.fold import fold
+from tests.graphs import CASES, C, D, N, case
+
+
+def ops(graph: Graph) -> list[str]:
+    return [value.op for value in graph.order()]
+
+
+def stable(build, **inputs: float) -> tuple[float, list[float]]:
+    """Return value and gradient of a scalar model after all passes."""
+    given = case(build, {name: () for name in inputs}, " ".join(inputs))
+    graph = passes.optimise(adjoint(passes.prepare(given.graph)))
+    found = evaluate(graph, {k: np.array(v) for k, v in inputs.items()})
+    return float(found["value"]), [float(found[f"d{name}"]) for name in inputs]
+
+
+def exp(x: Value) -> Value:
+    return x.builder.apply("exp", x)
+
+
+def log(x: Value) -> Value:
+    return x.builder.apply("log", x)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "x", "value", "slope"),
+    [
+        ("softplus", lambda b, v: log(1 + exp(v["x"])), 1000.0, 1000.0, 1.0),
+        ("softplus", lambda b, v: log(1 + exp(v["x"])), -1000.0, 0.0, 0.0),
+        ("softplus of -x", lambda b, v: log(1 + exp(-v["x"])), -800.0, 800.0, -1.0),
+        ("sigmoid", lambda b, v: 1 / (1 + exp(-v["x"])), -1000.0, 0.0, 0.0),
+        ("sigmoid", lambda b, v: 1 / (1 + exp(-v["x"])), 1e6, 1.0, 0.0),
+        ("sigmoid from above", lambda b, v: exp(v["x"]) / (1 + exp(v["x"])), 1000.0, 1.0, 0.0),
+        ("log sigmoid", lambda b, v: log(1 / (1 + exp(-v["x"]))), -1000.0, -1000.0, 1.0),
+        ("log of a difference", lambda b, v: log(1 - 1 / (1 + exp(-v["x"]))), 1000.0, -1000.0, -1.0),
+        ("log cosh", lambda b, v: log(b.apply("cosh", v["x"])), 1000.0, 1000.0 - math.log(2), 1.0),
+        ("log of two exponentials", lambda b, v: log(exp(v["x"]) + exp(2 * v["x"])), 800.0, 1600.0, 2.0),
+        ("density under a log", lambda b, v: log(exp(-(v["x"] ** 2) / 2) / 2), 100.0, -5000.0 - math.log(2), -100.0),
+        ("square root of a square", lambda b, v: b.apply("sqrt", v["x"] ** 2), -3.0, 3.0, -1.0),
+        ("square root of a square", lambda b, v: b.apply("sqrt", v["x"] ** 2), 0.0, 0.0, 0.0),
+        ("difference of exponentials", lambda b, v: exp(v["x"]) - 1, 1e-20, 1e-20, 1.0),
+        ("log of 1 + x", lambda b, v: log(1 + v["x"]), 1e-20, 1e-20, 1.0),
+        ("x log x", lambda b, v: v["x"] * log(v["x"]), 0.0, 0.0, -math.inf),
+        ("log of a square", lambda b, v: log(v["x"] ** 2), -1e-200, 2 * math.log(1e-200), -2e200),
+    ],
+)
+def test_a_formula_is_finite_where_the_mathematics_is(name, build, x, value, slope) -> None:
+    found, gradient = stable(build, x=x)
+    assert found == pytest.approx(value, rel=1e-15, abs=0), name
+    assert gradient == pytest.approx([slope], rel=1e-15, abs=0), name
+
+
+@pytest.mark.parametrize("logits", [(-431.0, 279, 427), (-1047.0, -981, 1891), (1e4, -1e4, 0), (0.0, 0, 0)])
+def test_logits_of_any_size(logits) -> None:
+    def build(b: Builder, v: dict[str, Value]) -> Value:
+        return -log(b.read(exp(v["z"]), [b.const(0)]) / b.reduce("sum", exp(v["z"]), [C]))
+
+    given = case(build, {"z": (C,)}, "z")
+    graph = passes.optimise(adjoint(passes.prepare(given.graph)))
+    found = evaluate(graph, {"z": np.array(logits)})
+    shares = np.exp(np.array(logits) - max(logits))
+    shares /= shares.sum()
+    assert found["value"] == pytest.approx(-(logits[0] - max(logits)) + math.log(np.exp(np.array(logits) - max(logits)).sum()), rel=1e-15)
+    np.testing.assert_allclose(found["dz"], shares - [1, 0, 0], rtol=1e-15, atol=1e-16)
+
+
+def test_a_likelihood_as_a_product() -> None:
+    """log prod_s p^t (1 - p)^(1 - t) is a sum of softplus, finite for a thousand samples."""
+
+    def build(b: Builder, v: dict[str, Value]) -> Value:
+        p = 1 / (1 + exp(-v["w"] * v["x"]))
+        return -log(b.reduce("prod", p ** v["t"] * (1 - p) ** (1 - v["t"]), [N]))
+
+    given = case(build, {"w": (), "x": (N,), "t": (N,)}, "w", sample=N)
+    graph = passes.optimise(adjoint(passes.prepare(given.graph)))
+    x, t = np.linspace(-50, 50, 1000), np.tile([0.0, 1.0], 500)
+    found = evaluate(graph, {"w": 2.0, "x": x, "t": t})
+    assert found["value"] == pytest.approx(np.sum(np.logaddexp(0, 2 * x) - t * 2 * x), rel=1e-14)
+
+
+def test_a_gather_reads_what_is_computed_anyway() -> None:
+    graph = passes.prepare(CASES["softmax"].graph)
+    reads = [value for value in graph.order() if value.op == "read"]
+    assert [value.operands[0].axes for value in reads] == [(N, C)]  # one read, of y, and none of W or b
+
+
+def test_a_gather_sinks_where_the_full_array_is_not_needed() -> None:
+    def build(b: Builder, v: dict[str, Value]) -> Value:
+        table = b.reduce("sum", v["W"] * v["c"], [D])
+        return b.reduce("sum", b.read(table, [v["gt"]]), [N])
+
+    graph = passes.prepare(case(build, {"W": (D, C), "c": (D,), "gt": (N,)}, "W c", labels="gt").graph)
+    assert all(value.operands[0].op == "input" for value in graph.order() if value.op == "read")
+
+
+@pytest.mark.parametrize(
+    ("build", "simplest"),
+    [
+        (lambda x, y: x * 1, "x"), (lambda x, y: x + 0, "x"), (lambda x, y: -(-x), "x"), (lambda x, y: x - 0, "x"),
+        (lambda x, y: 2 * (x / 2), "x"), (lambda x, y: -(-1 * x), "x"), (lambda x, y: x**1, "x"),
+        (lambda x, y: x.builder.apply("select", True, x, y), "x"),
+    ],
+)  # fmt: skip
+def test_what_does_nothing_goes(build, simplest) -> None:
+    builder = Builder()
+    x, y = builder.input("x", ()), builder.input("y", ())
+    graph = fold(Graph(builder, {}, {"value": build(x, y)}))
+    assert graph.outputs["value"] is {"x": x, "y": y}[simplest]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_passes_keep_value_and_gradient(name: str) -> None:
+    given = CASES[name]
+    plain = evaluate(adjoint(given.graph), given.inputs)
+    passed = evaluate(passes.optimise(adjoint(passes.prepare(given.graph))), given.inputs)
+    for output, expected in plain.items():
+        np.testing.assert_allclose(passed[output], expected, rtol=1e-12, atol=1e-13)

@@ -1,0 +1,78 @@
+"""Schedules: what is stored, what is streamed, how often the samples are passed."""
+
+import pytest
+
+from gradcompile import passes
+from gradcompile.adjoint import adjoint
+from gradcompile.ir import Value
+from gradcompile.schedule import Define, Loop, Plan, Update, guards, plan
+from tests.graphs import CASES, C, D, N
+
+
+def planned(name: str) -> Plan:
+    return plan(passes.optimise(adjoint(passes.prepare(CASES[name].graph))))
+
+
+def statements(nodes: list, loops: tuple = ()) -> list[tuple[Value, tuple]]:
+    """Return every statement's target with the loops around it."""
+    found = []
+    for node in nodes:
+        if isinstance(node, Loop):
+            found += statements(node.body, (*loops, node.axis))
+        elif isinstance(node, Define | Update):
+            found.append((node.target, loops))
+    return found
+
+
+@pytest.mark.parametrize("name", ["softmax", "gathered", "root of a sum"])
+def test_nothing_is_stored_for_all_samples(name: str) -> None:
+    assert all(N not in axes for axes in planned(name).stored.values())
+
+
+def test_the_softmax_classifier_is_one_loop_over_the_samples() -> None:
+    found = planned("softmax")
+    assert found.passes == 1
+    loops = [node for node in found.body if isinstance(node, Loop)]
+    assert [loop.axis for loop in loops].count(N) == 1
+    assert loops[-1].axis == N  # the regulariser comes before
+
+
+def test_a_sum_inside_the_objective_takes_a_second_pass() -> None:
+    found = planned("root of a sum")
+    assert found.passes == 2
+    assert "passed 2 times" in str(found)
+
+
+def test_the_weights_are_laid_out_as_the_data_are() -> None:
+    graph = planned("softmax").graph
+    weights = graph.builder.input("W", (D, C))
+    assert planned("softmax").layout[weights] == (C, D)
+    assert weights not in plan(graph, relayout=False).layout
+
+
+def test_a_sum_starts_from_what_is_added_to_it() -> None:
+    found = planned("softmax")
+    gradient = found.graph.outputs["dW"]
+    kinds = [type(n) for n in flat(found.body) if isinstance(n, Define | Update) and n.target is gradient]
+    assert kinds == [Define, Update]  # starts at 2*lam*W, then adds over the samples
+
+
+def flat(nodes: list) -> list:
+    return [n for node in nodes for n in (flat(node.body) if isinstance(node, Loop) else [node])]
+
+
+def test_a_branch_guards_what_only_it_uses() -> None:
+    graph = CASES["branch"].graph
+    root = next(value for value in graph.order() if value.op == "sqrt")
+    ((condition, holds),) = guards(graph)[root]
+    assert condition.op == "gt"
+    assert holds
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_operands_come_before_what_is_made_of_them(name: str) -> None:
+    found = planned(name)
+    made = set()
+    for target, _ in statements(found.body):
+        made.add(target)
+    assert set(found.stored) == made
