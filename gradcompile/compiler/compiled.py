@@ -1,0 +1,391 @@
+"""`compile`, `emit` and the compiled model: the calls that users make."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from gradcompile.arguments import Argument, Arguments
+from gradcompile.compiler.flat import Flat, FlatFunction
+from gradcompile.compiler.outputs import alone, without_outputs
+from gradcompile.compiler.pipeline import Program, differentiate
+from gradcompile.compiler.specification import dtype_of, model_of
+from gradcompile.emit import listing, module
+from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Graph
+from gradcompile.lower import lower
+from gradcompile.minibatch import minibatch
+from gradcompile.model import Model
+from gradcompile.schedule import Plan
+from gradcompile.verify import verify
+
+Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
+Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
+TARGETS = ("listing", "python", "numpy", "numba")
+
+
+def compile(
+    expr: Any,
+    wrt: Any = None,
+    data: Any = (),
+    define: Any = None,
+    outputs: Any = None,
+    dtype: Any = "float64",
+    strict: bool = False,
+) -> CompiledModel:
+    """Compile an objective and its gradient.
+
+    Everything that can be wrong with the mathematics is told here; Numba starts at the first call.
+
+    Parameters
+    ----------
+    expr : SymPy expression, Model, or the output of sympy.cse
+        The objective: a scalar in Symbols, in Indexed arrays and sums over indices, in matrices, or in all of them.
+    wrt : Symbol, IndexedBase, MatrixSymbol, or a list of them
+        The parameters. One symbol: one gradient comes back; a list: a tuple. A `Model` brings its own.
+    data : list of Symbol, IndexedBase or MatrixSymbol
+        Inputs that get a leading sample axis; the objective is then the mean over the samples.
+    define : mapping, or list of pairs
+        Named intermediate quantities: ``{y: expr}``, ``{y[s, i]: expr}``. The names appear in the emitted code.
+    outputs : mapping of str to expression or sympy.Lambda
+        What `predict` can be asked for; a Lambda's variables are the axes of the output.
+    dtype : {"float64", "float32"}
+        Of the arithmetic and of all real arrays.
+    strict : bool
+        Whether sums and products are computed as they are written, without being rearranged for speed.
+
+    Returns
+    -------
+    CompiledModel
+
+    Raises
+    ------
+    ModelError
+        The mathematics is not a model; the subclass and the message say how.
+    ArgumentError
+        An argument is of another type.
+
+    Examples
+    --------
+    >>> from sympy import exp, symbols
+    >>> x, w1, w0 = symbols("x w1 w0")
+    >>> model = compile(1 + exp(w1*x + w0), wrt=[x, w1, w0])
+    >>> model.value_and_grad(x=0.5, w1=2, w0=-1)
+    (2.0, (2.0, 0.5, 1.0))
+    """
+    return CompiledModel(model_of(expr, wrt, data, define, outputs), dtype_of(dtype), bool(strict))
+
+
+def emit(
+    expr: Any,
+    wrt: Any = None,
+    data: Any = (),
+    define: Any = None,
+    outputs: Any = None,
+    dtype: Any = "float64",
+    strict: bool = False,
+    *,
+    target: Literal["listing", "python", "numpy", "numba"] = "numpy",
+) -> str:
+    """Return value and gradient as the text of a module that needs no gradcompile.
+
+    Parameters
+    ----------
+    expr, wrt, data, define, outputs, dtype, strict
+        As in `compile`.
+    target : {"listing", "python", "numpy", "numba"}
+        "python" computes with `math` and nested lists, "numpy" with whole arrays, "numba" with compiled loops;
+        "listing" is the lecture's forward and backward steps, for reading.
+
+    Examples
+    --------
+    >>> from sympy import exp, symbols
+    >>> x, w = symbols("x w")
+    >>> "def value_and_grad(w, x):" in emit(exp(w*x), wrt=w, target="python")
+    True
+    """
+    if target not in TARGETS:
+        raise ArgumentError("there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}")
+    model = compile(expr, wrt, data, define, outputs, dtype, strict)
+    if target == "listing":
+        return model.listing
+    return module.render(model.graph, target, dtype=model.dtype, strict=model.strict, single=model.model.single)
+
+
+class CompiledModel:
+    """An objective, its gradient, and the code of both. Made by `compile`.
+
+    Arguments of all calls are given by name, as ``model.arguments`` lists them: numbers, arrays, and whatever NumPy
+    takes for one. ``help(model.value)`` shows their axes.
+
+    Attributes
+    ----------
+    model : Model
+        The mathematics.
+    graph : Graph
+        The intermediate representation of value and gradient; it prints.
+    lowered : Graph
+        The objective alone, before differentiation.
+    arguments : tuple of str
+        The names of the arguments in call order, the parameters first.
+    dtype : {"float64", "float32"}
+        Of the arithmetic and of all real arrays.
+    strict : bool
+        Whether arithmetic is done as written.
+    """
+
+    def __init__(self, model: Model, dtype: str = "float64", strict: bool = False) -> None:
+        self.model, self.dtype, self.strict = model, dtype, strict
+        self._all = verify(lower(model))
+        self.lowered = without_outputs(self._all)
+        self.graph = differentiate(self.lowered)
+        self._program = Program(self.graph, dtype, strict)
+        self.arguments = self._program.arguments.names
+        self.__signature__ = self.checked.signature.inspected()
+
+    def __repr__(self) -> str:
+        """Return the arguments, the parameters and the state of compilation."""
+        gradients = ", ".join(self.graph.wrt)
+        state = "" if self.ready else ", not compiled yet"
+        return f"<CompiledModel ({self.checked}) -> value and gradient by {gradients}; {self.dtype}{state}>"
+
+    # What is called ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def value(self) -> Callable[..., float]:
+        """Return the objective.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The arguments by name.
+
+        Raises
+        ------
+        ArgumentError, UnknownNameError, ShapeError, LabelError, DataError
+            An argument is missing, unknown, or not what the model needs; the message says which, where and how.
+        """
+        run, bound = self._program.run, self._bound
+
+        def value(*positional: Any, **inputs: Any) -> float:
+            return float(run("value", bound(positional, inputs)))
+
+        return self._signed(value)
+
+    @cached_property
+    def grad(self) -> Callable[..., Gradients]:
+        """Return the gradient: for one symbol in `wrt` an array or number, for a list a tuple.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+        """
+        run, bound, mirrored = self._program.run, self._bound, self._mirrored
+
+        def grad(*positional: Any, **inputs: Any) -> Gradients:
+            return mirrored(run("grad", bound(positional, inputs)))
+
+        return self._signed(grad)
+
+    @cached_property
+    def value_and_grad(self) -> Callable[..., tuple[float, Gradients]]:
+        """Return the objective and its gradient, at little more than the cost of one of them.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+        """
+        run, bound, mirrored = self._program.run, self._bound, self._mirrored
+
+        def value_and_grad(*positional: Any, **inputs: Any) -> tuple[float, Gradients]:
+            value, gradients = run("value_and_grad", bound(positional, inputs))
+            return float(value), mirrored(gradients)
+
+        return self._signed(value_and_grad)
+
+    def minibatch_grad(self, /, *positional: Any, rows: Any, **inputs: Any) -> Gradients:
+        """Return an unbiased estimate of the gradient of the objective per sample, from some of the samples.
+
+        The objective is Σ ℓ + R over N samples; the estimate from B of them is (1/B) Σ ∇ℓ + ∇R/N. An objective
+        that is a mean already is not divided by N again.
+
+        Parameters
+        ----------
+        rows : array of int
+            The numbers of the samples, from 0; one may occur twice.
+        **inputs : number or array-like
+            The arguments by name, with all samples.
+
+        Raises
+        ------
+        MinibatchError
+            The objective is not a sum over samples; the message says why.
+        """
+        program, given = self._minibatch, self.checked.bind(self._named(positional, inputs))
+        arguments = dict(zip(self.arguments, given[0], strict=True)) | {self._estimate.rows: rows}
+        if self._estimate.count:
+            assert self.lowered.sample is not None
+            arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
+        return self._mirrored(program.run("grad", program.arguments.bind(arguments)[0]))
+
+    def predict(self, output: str, /, **inputs: Any) -> Any:
+        """Return one of the outputs that were named in ``outputs={...}``.
+
+        Parameters
+        ----------
+        output : str
+            Its name.
+        **inputs : number or array-like
+            The arguments that the output needs, by name; others of the model are left aside.
+
+        Returns
+        -------
+        float or ndarray
+            The axes are the variables of the output's Lambda, in their order.
+        """
+        if output not in self.model.outputs:
+            known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
+            raise UnknownNameError(f"the model has no output {output!r}", expected=known)
+        graph = self._output_graphs.get(output) or self._output_graphs.setdefault(output, alone(self._all, output))
+        for name in inputs:
+            if name not in self._all.inputs:
+                raise Arguments(self._all).signature.unknown(name)
+        given = Arguments(graph, self.dtype)
+        bound = given.bind({name: value for name, value in inputs.items() if name in graph.inputs})[0]
+        arrays = {name: np.asarray(value) for name, value in zip(given.names, bound, strict=True)}
+        result = evaluate(graph, arrays)["value"]
+        return result.astype(self.dtype) if result.ndim else float(result)
+
+    def fit(self, /, *positional: Any, **settings: Any) -> Any:
+        """Minimise the objective; see `gradcompile.train.fit` for the settings and the result.
+
+        Parameters
+        ----------
+        **settings : array-like, number or setting
+            The data and constants by name, and the settings: optimizer, epochs, batch_size, seed, init, valid,
+            patience, min_improvement, progress.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, t, w = symbols("x t w")
+        >>> line = compile((w*x - t)**2, wrt=w, data=[x, t])
+        >>> result = line.fit(x=[1, 2, 3], t=[2, 4, 6], init={"w": 0.0}, epochs=50, progress=False)
+        >>> round(result.params["w"], 6)
+        2.0
+        """
+        from gradcompile import train  # it brings a progress bar, which nothing else needs
+
+        known = inspect.signature(train.fit).parameters
+        options = {name: settings.pop(name) for name in list(settings) if name in known and name not in self.arguments}
+        return train.fit(self, self._named(positional, settings), **options)
+
+    def ravel(self, start: Mapping[str, Any], /, **inputs: Any) -> tuple[FlatFunction, Flat]:
+        """Return the model as a function of one flat array of all parameters, and the array to start from.
+
+        Parameters
+        ----------
+        start : mapping of str to array-like
+            A value for every parameter.
+        **inputs : number or array-like
+            All other arguments; they are checked once, here.
+
+        Returns
+        -------
+        fun : FlatFunction
+            ``fun(flat)`` is (value, flat gradient); ``fun.unravel(flat)`` gives the parameters by name.
+        x0 : ndarray of float64
+            The start, flat.
+
+        Examples
+        --------
+        >>> from scipy.optimize import minimize
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> fun, x0 = compile((1 - x)**2 + 100*(y - x**2)**2, wrt=[x, y]).ravel({"x": -1, "y": 1})
+        >>> minimize(fun, x0, jac=True).x.round(3)
+        array([1., 1.])
+        """
+        for name in start:
+            if name not in self.graph.wrt:
+                expected = ", ".join(self.graph.wrt)
+                raise UnknownNameError(f"start has {name!r}, which is not a parameter", expected=expected, found=name)
+        arguments, _ = self.checked.bind({**inputs, **start})
+        fun = FlatFunction(self._flat_call, arguments, self.graph.wrt, self.dtype)
+        return fun, fun.start()
+
+    # What is read --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def listing(self) -> str:
+        """The lecture's forward and backward steps, one operation a line."""
+        return listing.render(self.graph)
+
+    @property
+    def source(self) -> str:
+        """The module that runs."""
+        return self._program.source
+
+    @property
+    def plan(self) -> Plan:
+        """The schedule of the kernel, with its reasons; it prints."""
+        return self._program.plan
+
+    @property
+    def checked(self) -> Arguments:
+        """The declared arguments, which check and cast those of a call."""
+        return self._program.arguments
+
+    @property
+    def ready(self) -> bool:
+        """Whether the kernel is compiled."""
+        return self._program.ready
+
+    def wait(self) -> CompiledModel:
+        """Compile the kernel now, and return the model."""
+        self._program.function("value_and_grad")
+        return self
+
+    # How it is done ------------------------------------------------------------------------------------------------
+
+    def _signed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function with the model's arguments as its signature, and the words of the property as its own."""
+        call.__doc__ = getattr(type(self), call.__name__).__doc__
+        call.__qualname__ = f"{type(self).__name__}.{call.__name__}"
+        call.__signature__ = self.__signature__  # type: ignore[attr-defined]  # a function may have attributes
+        return call
+
+    def _named(self, positional: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        if positional:
+            raise self.checked.signature.positional(len(positional))
+        return inputs
+
+    def _bound(self, positional: Sequence[Any], inputs: dict[str, Any]) -> list[Argument]:
+        return self._program.arguments.bind(self._named(positional, inputs) if positional else inputs)[0]
+
+    def _mirrored(self, gradients: tuple[Gradient, ...]) -> Gradients:
+        """Return gradients as `wrt` was given."""
+        return gradients[0] if self.model.single else gradients
+
+    def _flat_call(self, arguments: Sequence[Argument]) -> tuple[float, tuple[Gradient, ...]]:
+        value, gradients = self._program.run("value_and_grad", arguments)
+        return float(value), gradients
+
+    @cached_property
+    def _output_graphs(self) -> dict[str, Graph]:
+        return {}
+
+    @cached_property
+    def _estimate(self) -> Any:
+        return minibatch(self.lowered)
+
+    @cached_property
+    def _minibatch(self) -> Program:
+        return Program(differentiate(self._estimate.graph), self.dtype, self.strict)

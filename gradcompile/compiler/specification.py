@@ -1,0 +1,154 @@
+"""What a user gives to `compile`, checked and put in order: a `Model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import sympy
+
+from gradcompile.errors import ArgumentError, DuplicateNameError, ModelError, UnsupportedError
+from gradcompile.model import Model
+
+DTYPES = ("float64", "float32")
+VARIABLES = (sympy.Symbol, sympy.IndexedBase, sympy.MatrixSymbol)
+
+
+def model_of(expr: Any, wrt: Any, data: Any, define: Any, outputs: Any) -> Model:
+    """Return the model that the arguments of `compile` describe.
+
+    Raises
+    ------
+    ArgumentError
+        An argument is no SymPy object of the right sort.
+    DuplicateNameError
+        A parameter is listed twice.
+    UnsupportedError
+        There are several objectives.
+    """
+    if isinstance(expr, Model):
+        return _adjusted(expr, wrt, data, define, outputs)
+    replacements, objective = _objective(expr)
+    definitions = {**dict(replacements), **dict(_pairs("define", define or ()))}
+    parameters, single = _parameters(wrt)
+    return Model(
+        objective,
+        parameters,
+        single=single,
+        data=_variables("data", data),
+        definitions=MappingProxyType(definitions),
+        outputs=MappingProxyType(dict(_pairs("outputs", outputs or ()))),
+    )
+
+
+def dtype_of(dtype: Any) -> str:
+    """Return the name of a floating type that kernels can have."""
+    try:
+        name = str(np.dtype(dtype))
+    except TypeError:
+        name = repr(dtype)
+    if name not in DTYPES:
+        raise ArgumentError(
+            f"there are no kernels of dtype {name}", expected=" or ".join(DTYPES), found=f"dtype={dtype!r}"
+        )
+    return name
+
+
+def _adjusted(model: Model, wrt: Any, data: Any, define: Any, outputs: Any) -> Model:
+    """Return a model with other parameters or further outputs; what else it is was said when it was made."""
+    for name, given in (("data", data), ("define", define)):
+        if given:
+            raise ArgumentError(f"{name} is a part of the model already", hint=f"give {name} where the Model is made")
+    if wrt is not None:
+        parameters, single = _parameters(wrt)
+        model = replace(model, wrt=parameters, single=single)
+    merged = {**model.outputs, **dict(_pairs("outputs", outputs or ()))}
+    return replace(model, outputs=MappingProxyType(merged))
+
+
+def _objective(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """Return definitions and objective: an expression has no definitions, the output of `sympy.cse` has."""
+    if isinstance(expr, tuple) and len(expr) == 2 and isinstance(expr[0], (list, tuple)):
+        replacements, expressions = expr
+        several = isinstance(expressions, (list, tuple))
+        if several and len(expressions) != 1:
+            raise UnsupportedError(
+                "sympy.cse gave several expressions", expected="one objective", found=str(len(expressions))
+            )
+        return _pairs("the output of sympy.cse", replacements), _expression(expressions[0] if several else expressions)
+    return [], _expression(expr)
+
+
+def _expression(expr: Any) -> Any:
+    if isinstance(expr, (int, float)) and not isinstance(expr, bool):
+        return sympy.sympify(expr, strict=True)
+    if isinstance(expr, str):
+        hint = "make symbols with sympy.symbols, or parse the text: gradcompile.parse(...)"
+        raise ArgumentError("the objective is text", text=expr, expected="a SymPy expression", hint=hint)
+    if isinstance(expr, (list, tuple)):
+        raise UnsupportedError("the objective is a list", expected="one expression", found=f"{len(expr)} of them")
+    if not isinstance(expr, (sympy.Basic, sympy.MatrixBase)):
+        found = f"an object of type {type(expr).__name__}"
+        raise ArgumentError("the objective is not mathematics", expected="a SymPy expression", found=found)
+    return expr
+
+
+def _parameters(wrt: Any) -> tuple[tuple[Any, ...], bool]:
+    """Return the parameters, and whether there is one that is not in a list."""
+    single = isinstance(wrt, VARIABLES)
+    parameters = (wrt,) if single else _variables("wrt", wrt)
+    if not parameters:
+        hint = "list the symbols to differentiate with respect to: wrt=[...]"
+        raise ArgumentError(
+            "there is no parameter", expected="a symbol, or a list of them", found=f"wrt={wrt!r}", hint=hint
+        )
+    names = [str(parameter) for parameter in parameters]
+    if (name := _repeated(names)) is not None:
+        raise DuplicateNameError(f"{name} is listed twice", text=f"wrt={list(parameters)}", place=name)
+    return parameters, single
+
+
+def _variables(argument: str, given: Any) -> tuple[Any, ...]:
+    """Return a list of symbols, arrays or matrices."""
+    if isinstance(given, VARIABLES):
+        given = (given,)
+    if isinstance(given, (str, sympy.Basic)) or not isinstance(given, Iterable):
+        given = () if given is None else (given,)
+    variables = tuple(given)
+    for variable in variables:
+        if not isinstance(variable, VARIABLES):
+            raise _not_a_variable(argument, variable)
+    return variables
+
+
+def _not_a_variable(argument: str, variable: Any) -> ModelError | ArgumentError:
+    hint = ""
+    if isinstance(variable, (sympy.Indexed, sympy.matrices.expressions.matexpr.MatrixElement)):
+        hint = f"give the whole array: {variable.args[0]}"
+    elif isinstance(variable, str):
+        hint = f"give the symbol itself: {variable} = sympy.Symbol({variable!r})"
+    found = f"{argument}=[... {variable!r:.60} ...]"
+    what = f"{argument} lists something that is no variable"
+    return ArgumentError(what, expected="a Symbol, an IndexedBase or a MatrixSymbol", found=found, hint=hint)
+
+
+def _pairs(argument: str, given: Any) -> list[tuple[Any, Any]]:
+    """Return a mapping, or a list of pairs, as a list of pairs of name and expression."""
+    pairs = list(given.items()) if isinstance(given, Mapping) else list(given)
+    for pair in pairs:
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+            raise ArgumentError(
+                f"{argument} does not say what is what", expected="{name: expression}", found=f"{pair!r:.60}"
+            )
+    if (name := _repeated([key for key, _ in pairs])) is not None:
+        raise DuplicateNameError(f"{name} is defined twice", expected="one definition for each name")
+    return [(key, value if isinstance(value, sympy.Lambda) else _expression(value)) for key, value in pairs]
+
+
+def _repeated(names: Iterable[Any]) -> Any:
+    """Return the first name that occurs a second time, or None."""
+    seen: set[Any] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]  # add returns None
