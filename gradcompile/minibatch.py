@@ -52,14 +52,19 @@ def minibatch(graph: Graph) -> Minibatch:
     """
     reason = why_not(graph)
     if reason or graph.sample is None:
-        raise MinibatchError(
-            "a minibatch cannot estimate this objective",
-            text=graph.objective,
-            expected="an objective that is a sum over samples, or their mean, and terms without samples",
-            found=reason,
-            hint="train on all samples at once: batch_size=None",
-        )
+        raise refusal(graph, reason)
     return _Estimate(graph, graph.sample).minibatch()
+
+
+def refusal(graph: Graph, reason: str) -> MinibatchError:
+    """Return the error for an objective that is not a sum over samples."""
+    return MinibatchError(
+        "a minibatch cannot estimate this objective",
+        text=graph.objective,
+        expected="a sum over samples, or their mean, and terms without samples",
+        found=reason,
+        hint="train on all samples at once: batch_size=None",
+    )
 
 
 def per_sample(graph: Graph) -> Graph:

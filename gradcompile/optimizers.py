@@ -24,7 +24,12 @@ from typing import Any, TypeAlias
 
 import sympy
 
+from gradcompile.emit.epoch import Formulas
 from gradcompile.errors import ArgumentError, ModelError
+from gradcompile.ir import Graph
+from gradcompile.lower import lower
+from gradcompile.model import Model
+from gradcompile.passes import prepare
 
 Rate: TypeAlias = "float | sympy.Expr"  # a number, or a formula in the step number t
 
@@ -241,3 +246,18 @@ def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
 
 
 RULES: tuple[Rule, ...] = (_PLAIN, _MOMENTUM, _NESTEROV, Adam, AdamW, RMSProp, AdaGrad)
+
+
+def formulas(optimizer: Optimizer) -> Formulas:
+    """Return an optimizer's formulas as graphs, ready to be emitted: the pipeline that models take."""
+    rule = optimizer.rule
+    return Formulas(
+        repr(optimizer),
+        {name: _graph(value) for name, value in optimizer.settings.items()},
+        tuple(symbol.name for symbol in rule.state),
+        tuple((target.name, _graph(formula)) for target, formula in rule.steps),
+    )
+
+
+def _graph(formula: sympy.Expr) -> Graph:
+    return prepare(lower(Model(formula, wrt=())))

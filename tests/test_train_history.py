@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from gradcompile.history import Epoch, Patience
+from gradcompile.train.history import Epoch, Patience
 
 
 def test_a_record_is_its_objective():

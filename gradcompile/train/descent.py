@@ -1,0 +1,84 @@
+"""The course of a training: epochs in calls of compiled code, until one of the reasons to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from gradcompile import shuffle
+from gradcompile.train.history import Epoch, Patience
+from gradcompile.train.progress import Show, progress_bar
+from gradcompile.train.settings import Settings
+from gradcompile.train.task import Task
+
+CALL = 0.1  # seconds that one call of compiled code aims at: an interrupt waits for the end of a call
+GROWTH = 8  # how many times more batches a call may take than the one before it
+
+FINISHED, PATIENCE, INTERRUPTED, DIVERGED = "finished", "no improvement", "interrupted", "not finite"
+
+
+class Run:
+    """One training: epochs, until one of the reasons to stop."""
+
+    def __init__(self, settings: Settings, task: Task) -> None:
+        self.settings, self.task, self.steps = settings, task, task.steps
+        self.history: list[Epoch] = []
+        self.patience = Patience(settings.patience, settings.min_improvement)
+        self.safe = self.best = self.steps.copy()  # the last finite ones, and the best
+        self.batches = 1  # in the next call: as many as the time of the last one allows
+
+    def train(self) -> tuple[str, str]:
+        """Train, leave the parameters in `steps`, and return why training stopped: a word and a sentence."""
+        try:
+            with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
+                stopped, reason = self._epochs(show)
+        except KeyboardInterrupt:
+            stopped, reason = INTERRUPTED, f"interrupted in epoch {len(self.history) + 1}"
+            if not self.steps.is_finite():
+                self.steps.restore(self.safe)
+        if self.settings.patience is not None and math.isfinite(self.patience.best):
+            self.steps.restore(self.best)
+        return stopped, reason
+
+    def _epochs(self, show: Show) -> tuple[str, str]:
+        for number in range(1, self.settings.epochs + 1):
+            record = self._epoch(number, show)
+            if record is None:
+                return DIVERGED, self._diverged(number)
+            self.history.append(record)
+            if self.patience.improved(record.watched) and self.settings.patience is not None:
+                self.best = self.steps.copy()
+            if self.patience.exhausted:
+                waited = self.patience.waited
+                return PATIENCE, f"no improvement in {waited} epochs; the best was epoch {number - waited}"
+        return FINISHED, f"all {self.settings.epochs} epochs are done"
+
+    def _epoch(self, number: int, show: Show) -> Epoch | None:
+        """Train for an epoch and return its record; None if something was not finite."""
+        began, total, done, count = time.perf_counter(), 0.0, 0, self.task.count
+        order = self.task.order(self.settings.seed, number)
+        while done < count:
+            last = min(done + self.batches * self.task.batch, count)
+            part = self._call(order, done, last)
+            if not (math.isfinite(part) and self.steps.is_finite()):
+                self.steps.restore(self.safe)
+                return None
+            total, done = total + part, last
+            show((number - 1) * count + done, f"epoch {number}, objective {total / done:.4g}")
+        validation = None if self.task.validation is None else self.task.validation(self.steps.learned())
+        return Epoch(total / count, number, validation, time.perf_counter() - began, self.steps.rate)
+
+    def _call(self, order: shuffle.Rows, first: int, last: int) -> float:
+        """Call compiled code once, and learn from its time how many batches the next call may take."""
+        self.safe = self.steps.copy()
+        began = time.perf_counter()
+        total = self.steps.run(order, first, last, self.task.batch)
+        a_batch = (time.perf_counter() - began) / math.ceil((last - first) / self.task.batch)
+        self.batches = max(1, min(int(CALL / max(a_batch, 1e-9)), GROWTH * self.batches))
+        return total
+
+    def _diverged(self, epoch: int) -> str:
+        return (
+            f"objective or parameters were not finite in epoch {epoch}, by step {self.steps.taken}, at a rate of "
+            f"{self.steps.rate:g}; the parameters are the last finite ones; try a lower rate"
+        )

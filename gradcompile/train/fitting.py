@@ -1,0 +1,143 @@
+"""Training: steps of an optimizer over batches of samples, in compiled code, until it is time to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gradcompile.optimizers import SGD, Optimizer
+from gradcompile.train.descent import Run
+from gradcompile.train.history import Epoch
+from gradcompile.train.settings import Settings
+from gradcompile.train.task import task_of
+
+
+class Trained:
+    """A model with its parameters learned: calls need the data alone.
+
+    Parameters
+    ----------
+    model : CompiledModel
+        The model that was trained.
+    known : mapping of str to array or float
+        The learned parameters, and the constants of the training.
+    """
+
+    def __init__(self, model: Any, known: Mapping[str, Any]) -> None:
+        self.model, self.known = model, dict(known)
+
+    def predict(self, output: str, /, **inputs: Any) -> Any:
+        """Return an output of the model with the learned parameters, for new data; see `CompiledModel.predict`."""
+        return self.model.predict(output, **self._with(inputs))
+
+    def value(self, **inputs: Any) -> Any:
+        """Return the objective with the learned parameters; see `CompiledModel.value`."""
+        return self.model.value(**self._with(inputs))
+
+    def grad(self, **inputs: Any) -> Any:
+        """Return the gradient at the learned parameters; see `CompiledModel.grad`."""
+        return self.model.grad(**self._with(inputs))
+
+    def value_and_grad(self, **inputs: Any) -> Any:
+        """Return objective and gradient at the learned parameters; see `CompiledModel.value_and_grad`."""
+        return self.model.value_and_grad(**self._with(inputs))
+
+    def _with(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return self.known | dict(inputs)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `fit` returns.
+
+    Parameters
+    ----------
+    params : dict of str to array or float
+        The learned parameters by name, in the model's dtype, with the axes that the model declares.
+    history : list of Epoch
+        One number an epoch, the objective per sample, with its facts as attributes.
+    stopped : {"finished", "no improvement", "interrupted", "not finite"}
+        Why training ended.
+    reason : str
+        The same in a sentence.
+    model : Trained
+        The model with the learned parameters.
+    """
+
+    params: dict[str, Any]
+    history: list[Epoch]
+    stopped: str
+    reason: str
+    model: Trained = field(repr=False)
+
+
+def fit(
+    model: Any,
+    inputs: Mapping[str, Any],
+    *,
+    optimizer: Optimizer = SGD(0.1),  # noqa: B008  (immutable)
+    epochs: int = 20,
+    batch_size: int | Literal["auto"] | None = "auto",
+    seed: int = 0,
+    init: Mapping[str, Any] | None = None,
+    valid: float | Mapping[str, Any] | None = None,
+    patience: int | None = None,
+    min_improvement: float = 0.0,
+    progress: bool = True,
+) -> Result:
+    """Minimise the objective by steps over batches of samples.
+
+    A step takes the gradient of the objective per sample, estimated from the batch: (1/B) Σ ∇ℓ + ∇R/N for an
+    objective Σ ℓ + R, and the mean's own for a mean. The samples of an epoch are shuffled by (seed, epoch) alone, and
+    read where they are. The last batch may be short. All of a step is compiled code, in calls of about 0.1 s, so that
+    Ctrl-C stops training within a second and returns what was learned.
+
+    Parameters
+    ----------
+    model : CompiledModel
+        The model.
+    inputs : mapping of str to array-like
+        The data and the constants, by name, in their own units.
+    optimizer : Optimizer
+        The rule and its learning rate, a number or a formula in the step number t.
+    epochs : int
+        How often every sample is taken.
+    batch_size : int, None or "auto"
+        Samples in a batch; None or N and more: all of them, without shuffling. "auto" is 128 where the objective is
+        a sum over samples, else all.
+    seed : int
+        The only source of randomness: of the order, of the split and of starting values. Not negative.
+    init : mapping of str to array-like
+        Values to start from. Other scalars and vectors start at 0; other arrays with two axes or more at normal random
+        numbers with standard deviation 1/sqrt(first axis).
+    valid : float or mapping, optional
+        A part of the samples to hold out, between 0 and 1; or data to validate on, by name (what it leaves out is
+        taken from `inputs`).
+    patience : int, optional
+        Stop after so many epochs without improvement of the validation objective (the training objective if there are
+        no validation data), and return the best parameters.
+    min_improvement : float
+        What counts as improvement, in units of the objective per sample.
+    progress : bool
+        Whether to show a bar on stderr; there is none if that is not a terminal.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    MinibatchError
+        A part of the samples is asked for, and the objective is not a sum over samples.
+    DataError, ShapeError, LabelError, ArgumentError, UnknownNameError
+        The data, a constant or a setting is wrong; the message says which and how.
+    """
+    settings = Settings(optimizer, epochs, batch_size, seed, patience, min_improvement, progress)
+    settings.check()
+    run = Run(settings, task_of(model, settings, dict(inputs), dict(init or {}), valid))
+    stopped, reason = run.train()
+    params = run.steps.learned()
+    declared = model.lowered.inputs.values()
+    constants = {i.name: inputs[i.name] for i in declared if i.role == "constant" and i.name in inputs}
+    return Result(params, run.history, stopped, reason, Trained(model, constants | params))

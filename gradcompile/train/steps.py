@@ -1,0 +1,159 @@
+"""Steps of training: from an objective and an optimizer to compiled code, and the arrays that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcompile.arguments import Argument
+from gradcompile.compiler.pipeline import differentiate
+from gradcompile.emit import epoch as text
+from gradcompile.emit import module
+from gradcompile.ir import Graph
+from gradcompile.jit import load
+from gradcompile.minibatch import Minibatch, minibatch, per_sample
+from gradcompile.optimizers import Optimizer, formulas
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The compiled steps of an optimizer on an objective.
+
+    Parameters
+    ----------
+    task : Minibatch
+        The objective per sample, of the samples in `rows`; of all samples if `rows` is "".
+    optimizer : Optimizer
+        The rule.
+    dtype : str
+        Of the parameters and their state.
+    source : str
+        The text of the module that runs.
+    """
+
+    task: Minibatch
+    optimizer: Optimizer
+    dtype: str
+    source: str
+
+    @property
+    def epoch(self) -> Callable[..., float]:
+        """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
+        function: Callable[..., float] = load(self.source, compiled=True).epoch
+        return function
+
+    def rate(self, t: int) -> float:
+        """Return the learning rate of step t."""
+        return float(load(self.source, compiled=True).rate(t))
+
+
+def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -> Kernel:
+    """Return the steps of an optimizer on a lowered objective.
+
+    Parameters
+    ----------
+    lowered : Graph
+        The model.
+    optimizer : Optimizer
+        The rule and its numbers.
+    dtype : {"float64", "float32"}
+        Of the parameters.
+    by_rows : bool
+        Whether a step takes some samples by their numbers, or all of them.
+    """
+    task = minibatch(lowered) if by_rows else Minibatch(per_sample(lowered), "", "")
+    graph = differentiate(task.graph)
+    rule = formulas(optimizer)
+    functions = text.rate(rule), text.update(rule, dtype), text.epoch(text.Epoch(graph, task.rows, rule.state, dtype))
+    parts = [module.render(graph, "numba", dtype=dtype), *("\n".join(lines) for lines in functions)]
+    source = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, source)
+
+
+class Steps:
+    """Training in progress: parameters and optimizer state, changed in place by compiled steps.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        What a step is.
+    arguments : mapping of str to array or number
+        The checked arguments of the model; parameters are copied, data are not.
+    count : int
+        Number of samples in an epoch.
+
+    Attributes
+    ----------
+    parameters : dict of str to array
+        A scalar parameter has one element.
+    """
+
+    def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int) -> None:
+        self.kernel, self.taken = kernel, 0
+        graph, rule = kernel.task.graph, kernel.optimizer.rule
+        self.parameters: dict[str, Array] = {
+            name: np.array(arguments[name], kernel.dtype, order="C", ndmin=1) for name in graph.wrt
+        }
+        self.shapes = {name: np.shape(arguments[name]) for name in graph.wrt}
+        self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
+        given = {**arguments, **self.parameters, kernel.task.count: float(count)}
+        self.before, self.after = _around(kernel, given)
+        self.run(np.zeros(0, np.int64), 0, 0, 1)  # compiles, and takes no step
+
+    def run(self, order: Array, first: int, last: int, batch: int) -> float:
+        """Take the steps of the samples ``order[first:last]``, and return the sum over them of the objective.
+
+        Every batch counts with its objective per sample, at the parameters that it found, times its length.
+        """
+        rows = [order] if self.kernel.task.rows else []
+        total = self.kernel.epoch(*self.before, *rows, *self.after, *self.state, first, last, batch, self.taken)
+        self.taken += -(-(last - first) // batch)
+        return float(total)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step; before the first, of the first."""
+        return self.kernel.rate(max(self.taken, 1))
+
+    def is_finite(self) -> bool:
+        """Return whether every parameter is finite."""
+        return all(bool(np.isfinite(p).all()) for p in self.parameters.values())
+
+    def copy(self) -> dict[str, Array]:
+        """Return the parameters as they are now."""
+        return {name: p.copy() for name, p in self.parameters.items()}
+
+    def restore(self, parameters: Mapping[str, Array]) -> None:
+        """Put back parameters that `copy` returned."""
+        for name, value in parameters.items():
+            np.copyto(self.parameters[name], value)
+
+    def learned(self) -> dict[str, Any]:
+        """Return the parameters with the shapes that the model declares; a scalar is a float."""
+        shaped = {name: p.reshape(self.shapes[name]) for name, p in self.parameters.items()}
+        return {name: p.copy() if p.ndim else p.item() for name, p in shaped.items()}
+
+
+def _around(kernel: Kernel, given: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Return the arguments before and after the rows, in call order; what is no parameter is read-only."""
+    graph, rows = kernel.task.graph, kernel.task.rows
+    names = list(graph.inputs)
+    arguments = [None if name == rows else _guarded(given[name], name in graph.wrt) for name in names]
+    place = names.index(rows) if rows else len(names)
+    return arguments[:place], arguments[place + bool(rows) :]
+
+
+def _guarded(value: Any, writable: bool) -> Any:
+    """Return an array that must not change as a read-only view: one compiled form serves memory maps, too."""
+    if writable or not isinstance(value, np.ndarray):
+        return value
+    view = value.view()
+    view.flags.writeable = False
+    return view
+
+

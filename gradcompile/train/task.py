@@ -1,0 +1,117 @@
+"""What is trained on: an objective's compiled steps, the samples of an epoch, and the data to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from gradcompile import shuffle
+from gradcompile.arguments import Arguments
+from gradcompile.ir import Graph
+from gradcompile.minibatch import refusal, why_not
+from gradcompile.optimizers import Optimizer
+from gradcompile.train.settings import Settings, wrong
+from gradcompile.train.start import starting_values
+from gradcompile.train.steps import Kernel, Steps, kernel
+from gradcompile.train.validation import Validation
+
+BATCH = 128  # samples in a batch, if the user does not say
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on: compiled steps, the rows that an epoch takes, and the data to validate on."""
+
+    steps: Steps
+    rows: shuffle.Rows | None  # None: all samples in every step, and no shuffling
+    batch: int
+    validation: Validation | None
+
+    @property
+    def count(self) -> int:
+        """Samples in an epoch; a step over all of them counts as one."""
+        return 1 if self.rows is None else len(self.rows)
+
+    def order(self, seed: int, epoch: int) -> shuffle.Rows:
+        """Return the rows of an epoch in their order."""
+        return np.zeros(0, np.int64) if self.rows is None else shuffle.order(seed, epoch, self.rows)
+
+
+def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[str, Any], valid: Any) -> Task:
+    """Check everything, and return what is trained on.
+
+    Parameters
+    ----------
+    model : CompiledModel
+        The model.
+    settings : Settings
+        How to train.
+    inputs, init : dict of str to array-like
+        Data and constants; values to start from.
+    valid : float, mapping or None
+        A part of the samples to hold out, or other data.
+    """
+    graph: Graph = model.lowered
+    _check_valid(graph, valid)
+    given = inputs | starting_values(graph, inputs, init, settings.seed)
+    checked = Arguments(graph, model.dtype)
+    arguments, sizes = checked.bind(given, check_finite=True)
+    samples = _samples(graph, arguments, sizes)
+    rows, held = np.arange(samples), None
+    if isinstance(valid, float):
+        rows, held = shuffle.split(settings.seed, samples, valid)
+    batch = _batch(graph, settings.batch_size, len(rows))
+    by_rows = held is not None or batch < len(rows)
+    own = dict(zip(checked.names, arguments, strict=True))
+    steps = Steps(_kernel(model, settings.optimizer, by_rows), own, len(rows))
+    validation = None
+    if valid is not None:
+        others = dict(valid) if isinstance(valid, Mapping) else {}
+        validation = Validation(graph, model.dtype, {**own, **others}, held, len(rows))
+    return Task(steps, rows if by_rows else None, batch if by_rows else 1, validation)
+
+
+_kernels: WeakKeyDictionary[Any, dict[tuple[str, bool], Kernel]] = WeakKeyDictionary()
+
+
+def _kernel(model: Any, optimizer: Optimizer, by_rows: bool) -> Kernel:
+    """Return the compiled steps, made once for a model, an optimizer and a way of taking samples."""
+    known = _kernels.setdefault(model, {})
+    key = f"{optimizer.rule} {optimizer.settings}", by_rows
+    if key not in known:
+        known[key] = kernel(model.lowered, optimizer, model.dtype, by_rows=by_rows)
+    return known[key]
+
+
+def _check_valid(graph: Graph, valid: Any) -> None:
+    """Raise if the validation data cannot be meant, or cannot be held out."""
+    if valid is None or isinstance(valid, Mapping):
+        return
+    if not isinstance(valid, float) or not 0 < valid < 1:
+        raise wrong("valid", valid, "a part between 0 and 1, such as 0.1, or a dict of data")
+    if reason := why_not(graph):
+        raise refusal(graph, reason)
+
+
+def _samples(graph: Graph, arguments: list[Any], sizes: Mapping[str, int]) -> int:
+    """Return the number of samples; where no axis is known to be theirs, that of the longest axis of the data."""
+    if graph.sample is not None:
+        return graph.sample.size.evaluate(sizes)
+    data = (a for a, i in zip(arguments, graph.inputs.values(), strict=True) if i.role != "parameter")
+    return max((max(np.shape(a), default=1) for a in data), default=1)
+
+
+def _batch(graph: Graph, wanted: int | Literal["auto"] | None, samples: int) -> int:
+    """Return the number of samples in a batch."""
+    if wanted is None or (wanted != "auto" and wanted >= samples):
+        return samples
+    reason = why_not(graph)
+    if not reason:
+        return min(BATCH, samples) if wanted == "auto" else wanted
+    if wanted == "auto":
+        return samples
+    raise refusal(graph, reason)
