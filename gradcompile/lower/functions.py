@@ -1,0 +1,187 @@
+"""Functions that are not a row of the table: rewritten in rows, once a class; a user's own keep their derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+from sympy.core.function import AppliedUndef
+
+from gradcompile.errors import UnsupportedError
+from gradcompile.ir import Value, union
+
+from .places import shown, text_of
+from .state import Ask, Scope, State, Steps
+from .survey import walk
+
+NOT_REAL = (
+    type(sympy.oo),
+    type(-sympy.oo),
+    type(sympy.zoo),
+    type(sympy.nan),
+    type(sympy.I),
+    sympy.Integral,
+    sympy.Limit,
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A function in terms of rows: its value, and the derivative that the user gave it, in the symbols of arguments."""
+
+    symbols: tuple[Any, ...]
+    value: Any
+    partials: tuple[Any, ...] = ()
+    output: Any = None
+
+
+def rewritten(state: State, ask: Ask) -> Steps:
+    """Lower a function without a row by what it is equal to."""
+    template = _template(state, ask.expr, ())
+    if template is None:
+        raise _unknown(ask)
+    scope, arguments = Scope(ask.scope.root, guarded=ask.scope.guarded), []
+    for symbol, arg in zip(template.symbols, ask.expr.args, strict=True):
+        arguments.append((yield Ask(arg, ask.scope)))
+        scope = scope.bind(symbol, state.argument(arguments[-1]))
+    value = yield Ask(template.value, scope)
+    if not template.partials:
+        return value
+    scope = scope.bind(template.output, state.argument(value))
+    partials = []
+    for partial in template.partials:
+        partials.append((yield Ask(partial, scope)))
+    operands = (value, *arguments, *partials)
+    return state.builder.make("custom", operands, union(o.axes for o in operands), "real", type(ask.expr).__name__)
+
+
+def _template(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | None:
+    """Return the template of a function, made once for each class and each number among its arguments."""
+    key = expr.func, tuple(a if a.is_Number else None for a in expr.args)
+    if key not in state.templates:
+        state.templates[key] = None  # while it is being made, it cannot be used
+        state.templates[key] = _make(state, expr, (*visiting, expr.func))
+    found: Template | None = state.templates[key]
+    return found
+
+
+def _make(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | None:
+    symbols = tuple(sympy.Dummy(f"a{k}", real=True) for k in range(len(expr.args)))
+    call = expr.func(*(a if a.is_Number else d for a, d in zip(expr.args, symbols, strict=True)))
+    candidates = [c for c in _equal_to(call) if _is_lowered(state, c, visiting)]
+    if not candidates:
+        return None
+    value = min(candidates, key=lambda c: c.count_ops())
+    partials: tuple[Any, ...] = ()
+    output = sympy.Dummy("f", real=True)
+    if _has_own_derivative(expr.func):
+        partials = tuple(_partial(call, value, symbols, k, output) for k in range(len(symbols)))
+    state.survey.free.bound.update((*symbols, output))
+    state.survey.free.learn([value, *partials])
+    return Template(symbols, value, partials, output)
+
+
+def _equal_to(call: Any) -> Iterator[Any]:
+    """Yield what a call of a function is equal to: evaluated, expanded, rewritten, or what its implementation gives."""
+    forms = [lambda: call.doit(), lambda: sympy.expand_func(call)]
+    forms += [lambda n=n: getattr(call, n)(*call.args) for n in dir(call) if n.startswith("_eval_rewrite_as_")]
+    if callable(getattr(call, "_imp_", None)):
+        forms.append(lambda: call._imp_(*call.args))
+    for form in forms:
+        try:
+            result = form()
+        except Exception:  # noqa: S112, BLE001  # a rewrite that is not made for these arguments
+            continue
+        if isinstance(result, sympy.Basic) and result != call:
+            yield result
+
+
+def _is_lowered(state: State, expr: Any, visiting: tuple[type, ...]) -> bool:
+    """Return whether every part of an expression has a rule, and none leads back to a function being rewritten."""
+    for part in walk([expr]):
+        if isinstance(part, NOT_REAL) or type(part) in visiting:
+            return False
+        rule = state.rule_for(Ask(part, Scope(part)))
+        if rule is unsupported and not isinstance(part, (sympy.Tuple, sympy.functions.elementary.piecewise.ExprCondPair)):
+            return False
+        if rule is rewritten and _template(state, part, visiting) is None:
+            return False
+    return True
+
+
+def _has_own_derivative(function: type) -> bool:
+    own = getattr(function, "fdiff", None)
+    return own is not sympy.Function.fdiff and not function.__module__.startswith("sympy.")
+
+
+def _partial(call: Any, value: Any, symbols: tuple[Any, ...], k: int, output: Any) -> Any:
+    """Return the user's derivative by argument k; inside of it the function is its value."""
+    try:
+        partial = sympy.sympify(call.fdiff(k + 1))
+    except sympy.core.function.ArgumentIndexError:
+        return sympy.diff(value, symbols[k])
+    partial = partial.xreplace({call: output})
+    return partial.replace(call.func, lambda *args: value.xreplace(dict(zip(symbols, args, strict=True))))
+
+
+# --- single functions
+
+
+def logarithm(state: State, ask: Ask) -> Steps:
+    """Lower log(x); the logarithm of a determinant is computed as such."""
+    argument = ask.expr.args[0]
+    if isinstance(argument, sympy.Determinant):
+        from .matrices import matrix_function
+
+        return (yield from matrix_function(state, "logdet", argument.arg, ask.scope))
+    return state.apply("log", (yield Ask(argument, ask.scope)))
+
+
+def polygamma(state: State, ask: Ask) -> Steps:
+    """Lower the polygamma function, whose order is a number."""
+    order, argument = ask.expr.args
+    if not (order.is_Integer and order >= 0):
+        raise UnsupportedError("the order of polygamma is not a whole number", **shown(ask.scope.root, ask.expr))
+    value = yield Ask(argument, ask.scope)
+    if order == 0:
+        return state.apply("digamma", value)
+    return state.apply("polygamma", state.builder.const(int(order)), value)
+
+
+def evaluated(state: State, ask: Ask) -> Steps:
+    """Lower what SymPy can carry out: a derivative, a substitution."""
+    done = ask.expr.doit()
+    if isinstance(done, type(ask.expr)):
+        raise unsupported_error(ask)
+    state.survey.free.learn([done])
+    return (yield Ask(done, ask.scope))
+
+
+def unsupported(state: State, ask: Ask) -> Value:
+    """Refuse an object for which there is no meaning."""
+    raise unsupported_error(ask)
+
+
+def unsupported_error(ask: Ask) -> UnsupportedError:
+    """Return the error for an object without a meaning."""
+    what = text_of(ask.expr) if isinstance(ask.expr, NOT_REAL[:5]) else f"{type(ask.expr).__name__}"
+    return UnsupportedError(
+        f"{what} has no meaning in a model",
+        **shown(ask.scope.root, ask.expr),
+        expected="real numbers, symbols, arrays, matrices, functions, sums over indices",
+        hint="rewrite this part",
+    )
+
+
+def _unknown(ask: Ask) -> UnsupportedError:
+    name = type(ask.expr).__name__
+    if isinstance(ask.expr, AppliedUndef):
+        hint = f"name it with define=..., or make it a subclass of sympy.Function whose eval says what {name} is"
+        return UnsupportedError(f"there is no function {name!r}", **shown(ask.scope.root, ask.expr), hint=hint)
+    return UnsupportedError(
+        f"the function {name!r} has no form in elementary functions",
+        **shown(ask.scope.root, ask.expr),
+        hint=f"write it out, or give the class a method _eval_rewrite_as_exp that says what {name} is",
+    )

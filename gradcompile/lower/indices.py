@@ -1,0 +1,256 @@
+"""Indices: ranges become axes, and every index is checked against the axis that it indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from gradcompile.errors import IndexRangeError, UnsupportedError
+from gradcompile.ir import Axis, Size, Value
+
+from .affine import Affine, Binding, never_negative
+from .places import shown, text_of
+from .state import Ask, Scope, State
+from .survey import SYMBOLS
+
+
+@dataclass(frozen=True)
+class Range:
+    """A bound index: its axis, what it means, and the conditions that cut the axis where its ends depend on others."""
+
+    axis: Axis
+    binding: Binding
+    after: Any = None  # SymPy: the index must be at least this
+    before: Any = None  # SymPy: the index must be less than this
+
+
+def bind_range(state: State, limit: Any, scope: Scope, taken: set[Axis], body: Any) -> Range:
+    """Return the range of a limit ``(index, first, last)``; `taken` are axes that it must not get."""
+    symbol, first, last = _limit(state, limit, scope, body)
+    low, high = (_end(state, end, scope, limit) for end in (first, last))
+    lowest, highest = low.extreme(largest=False), high.extreme(largest=True)
+    if lowest is None or highest is None:
+        raise UnsupportedError("the range depends on something that is not an index", **shown(scope.root, limit))
+    length = _aligned(low, high, lowest, highest) or highest - lowest + 1
+    _check_length(state, length, limit, scope)
+    axis = state.axis(length, taken, symbol.name)
+    value = state.builder.iota(axis)
+    if lowest != Size():
+        value = state.builder.apply("add", value, state.builder.size(lowest))
+    depth = 1 + max((b.depth for b in scope.bound.values()), default=0)
+    binding = state.binding(value, low, high, (lowest, lowest + length - 1), depth)
+    return Range(axis, binding, first if low.terms else None, last + 1 if high.terms else None)
+
+
+def _limit(state: State, limit: Any, scope: Scope, body: Any) -> tuple[Any, Any, Any]:
+    """Return index, first and last; a limit without ends takes them from the axes that the index indexes."""
+    symbol, *ends = limit
+    if not isinstance(symbol, SYMBOLS):
+        raise UnsupportedError(f"{symbol} is not an index", **shown(scope.root, limit), expected="a Symbol")
+    if len(ends) == 2:
+        return symbol, ends[0], ends[1]
+    if ends:
+        raise UnsupportedError(f"the range of {symbol} has one end", **shown(scope.root, limit))
+    return symbol, sympy.Integer(0), inferred_length(state, symbol, body, scope) - 1
+
+
+def _end(state: State, end: Any, scope: Scope, limit: Any) -> Affine:
+    number = state.affine(end, scope)
+    if number is None:
+        raise UnsupportedError(
+            f"the range of {limit[0]} ends at {text_of(end)}, which is not a whole number of sizes and indices",
+            **shown(scope.root, end),
+            expected="sizes, indices further out, and whole multiples of them",
+            hint="sum over the whole axis and put the condition into a Piecewise",
+        )
+    return number
+
+
+def _aligned(low: Affine, high: Affine, lowest: Size, highest: Size) -> Size | None:
+    """Return the length of the outer index's axis where the range is a triangle of it, so that arrays line up."""
+    if lowest != Size() or len(high.terms) != 1 or low.terms:
+        return None
+    (outer, count), = high.terms
+    if count != 1 or outer.box is None:
+        return None
+    length = outer.box[1] + 1
+    return length if length - (highest + 1) in (Size(), Size((), 1)) else None
+
+
+def _check_length(state: State, length: Size, limit: Any, scope: Scope) -> None:
+    fits = never_negative(length)
+    what = f"the range of {limit[0]} has the length {length}"
+    if fits is False:
+        raise IndexRangeError(f"{what}, which is negative", **shown(scope.root, limit), expected="first <= last + 1")
+    if fits is None:
+        state.require(length, f"{what}, which must not be negative: {text_of(limit)}")
+    for name, _ in length.terms:
+        if name not in state.measured:
+            raise IndexRangeError(
+                f"nothing says how large {name} is",
+                **shown(scope.root, limit),
+                expected=f"an array with {name} in its shape",
+                hint=f"declare one, as in IndexedBase('x', shape=({name},)), or write a number",
+            )
+
+
+# --- what an index is where it is used
+
+
+Steps = Generator[Ask, Value, Value]
+
+
+def index_value(state: State, index: Any, length: Size, scope: Scope, use: Any, position: int = 0) -> Steps:
+    """Ask for an index of an axis of some length, checked as far as it can be before there are arrays.
+
+    `use` is the expression that holds the index.
+    """
+    _has_ranges(state, index, scope, use)
+    value = yield Ask(index, scope)
+    if value.kind != "int":
+        raise IndexRangeError(
+            f"{text_of(index)} is not a whole number",
+            **shown(scope.root, use),
+            expected="an index, integer data, or a sum of whole multiples of them",
+            hint="use floor with integer data, or declare the array as labels",
+        )
+    number = state.affine(index, scope)
+    if number is None:
+        return _clamped(state, value, length, (True, True)) if scope.guarded else value
+    outside = _outside(state, number, length, scope, use, index)
+    return _clamped(state, value, length, outside)
+
+
+def _has_ranges(state: State, index: Any, scope: Scope, use: Any) -> None:
+    """Refuse an index symbol that no sum binds."""
+    stack = [index]
+    while stack:
+        expr = stack.pop()
+        if isinstance(expr, SYMBOLS):
+            name = expr.name
+            if expr not in scope.bound and expr not in state.survey.sizes and name not in state.survey.declared:
+                raise no_range(expr, scope, use)
+        elif not isinstance(expr, sympy.Indexed):
+            stack.extend(expr.args)
+
+
+def no_range(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
+    """Return the error for an index that nothing binds."""
+    return IndexRangeError(
+        f"the index {symbol} has no range",
+        **shown(scope.root, use),
+        expected="an index that a Sum, a Product, a Lambda or a definition binds",
+        found=f"{symbol} is free, so the objective is not scalar",
+        hint=f"write Sum(..., ({symbol}, first, last)), or Lambda({symbol}, ...) for a vector",
+    )
+
+
+def _outside(
+    state: State, number: Affine, length: Size, scope: Scope, use: Any, index: Any
+) -> tuple[bool, bool]:
+    """Return whether the index must be kept from falling below 0 and from rising above the end.
+
+    An index that leaves the axis for certain is an error, one that may leave it is a requirement at run time. Where a
+    condition decides, or a triangle is cut out of a box, the index is clamped: those points do not count.
+    """
+    clamps = []
+    for largest in (False, True):
+        tight, box = (_slack(e, length, largest) for e in (number.extreme(largest), number.extreme_in_box(largest)))
+        inside = tight is not None and never_negative(tight)
+        if not scope.guarded and inside is not True and tight is not None:
+            message = f"{text_of(use)}: the index {text_of(index)} {'exceeds' if largest else 'is below'} its axis"
+            if inside is False:
+                raise _leaves(number, length, largest, scope, use, index)
+            state.require(tight, f"{message} of length {length}")
+        cut = scope.guarded or tight != box
+        clamps.append(cut and (box is None or never_negative(box) is not True))
+    return clamps[0], clamps[1]
+
+
+def _slack(extreme: Size | None, length: Size, largest: bool) -> Size | None:
+    """Return how far inside of its axis an index stays."""
+    if extreme is None:
+        return None
+    return length - 1 - extreme if largest else extreme
+
+
+def _leaves(number: Affine, length: Size, largest: bool, scope: Scope, use: Any, index: Any) -> IndexRangeError:
+    extreme = number.extreme(largest)
+    return IndexRangeError(
+        f"the index {text_of(index)} leaves its axis",
+        **shown(scope.root, use),
+        expected=f"0 to {length - 1}",
+        found=f"{'up to' if largest else 'down to'} {extreme}",
+        hint="indices count from 0; both ends of a range are included",
+    )
+
+
+def _clamped(state: State, value: Value, length: Size, ends: tuple[bool, bool]) -> Value:
+    """Keep an index on its axis at the points that do not count."""
+    below, above = ends
+    if below:
+        value = state.builder.apply("maximum", value, state.builder.const(0))
+    if above:
+        value = state.builder.apply("minimum", value, state.builder.size(length - 1))
+    return value
+
+
+# --- ranges from uses
+
+
+def inferred_length(state: State, symbol: Any, body: Any, scope: Scope) -> Any:
+    """Return the length of the axis that a symbol indexes in an expression, as a SymPy number of sizes."""
+    found = _uses(state, symbol, body)
+    lengths = {length for length, _ in found}
+    if not found:
+        raise no_range(symbol, scope, symbol)
+    if len(lengths) > 1:
+        first = next(iter(found))
+        other = next(use for use in found if use[0] != first[0])
+        raise IndexRangeError(
+            f"the index {symbol} has two ranges",
+            **shown(scope.root, other[1]),
+            expected=f"{first[0]}, from {text_of(first[1])}",
+            found=f"{other[0]}, from {text_of(other[1])}",
+            hint=f"write the range: ({symbol}, first, last)",
+        )
+    return _as_sympy(state, lengths.pop())
+
+
+def _uses(state: State, symbol: Any, body: Any) -> list[tuple[Size, Any]]:
+    """Return the axes that a symbol indexes all alone, each with its place."""
+    found: list[tuple[Size, Any]] = []
+    stack, seen = [body], set[int]()
+    while stack:
+        expr = stack.pop()
+        if id(expr) in seen or symbol not in state.survey.free(expr):
+            continue
+        seen.add(id(expr))
+        found.extend((length, expr) for length, index in _indexed_axes(state, expr) if index == symbol)
+        stack.extend(reversed([a for a in getattr(expr, "args", ()) if not isinstance(a, type)]))
+    return found
+
+
+def _indexed_axes(state: State, expr: Any) -> list[tuple[Size, Any]]:
+    """Return the length of each axis that an expression indexes, with the index."""
+    if isinstance(expr, sympy.Indexed):
+        shape = state.shapes.get(expr.base.name, ())
+        return list(zip(shape, expr.indices, strict=False))
+    if isinstance(expr, sympy.matrices.expressions.matexpr.MatrixElement):
+        return [(state.size(n, expr), i) for n, i in zip(expr.parent.shape, expr.args[1:], strict=True)]
+    return []
+
+
+def _as_sympy(state: State, size: Size) -> Any:
+    symbols = {name: symbol for symbol, name in state.survey.sizes.items()}
+    total = sympy.Integer(size.constant)
+    for name, count in size.terms:
+        if name not in symbols:  # a length that only the array knows
+            symbol = sympy.Symbol(name, integer=True, positive=True)
+            state.survey.sizes[symbol] = name
+            symbols[name] = symbol
+        total += count * symbols[name]
+    return total

@@ -1,0 +1,180 @@
+"""The stage itself: a model goes in, a graph comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import sympy
+
+from gradcompile.errors import IndexRangeError, ModelError
+from gradcompile.ir import Axis, Graph, Value
+from gradcompile.model import Model
+
+from .affine import Affine
+from .arrays import declare
+from .indices import inferred_length
+from .matrices import ONE, shape_of
+from .places import shown, summary
+from .rules import rule_for
+from .samples import detect_samples
+from .state import Ask, Scope, State
+from .survey import name_of, survey
+
+
+def lower(model: Model) -> Graph:
+    """Lower a model to a graph.
+
+    Parameters
+    ----------
+    model : Model
+        The objective, its parameters, data, definitions and outputs, in SymPy.
+
+    Returns
+    -------
+    Graph
+        ``outputs["value"]`` is the objective, other outputs have the model's names; no backward half yet.
+        Inputs are in call order: parameters, data, other inputs as declared or in order of appearance.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be compiled; the message points at the place. Its subclasses say what kind of mistake it is.
+
+    Examples
+    --------
+    >>> import sympy
+    >>> x, w1, w0 = sympy.symbols("x w1 w0")
+    >>> print(lower(Model(1 + sympy.exp(w1*x + w0), (x, w1, w0))))
+    x: real[]  # parameter
+    w1: real[]  # parameter
+    w0: real[]  # parameter
+    %0[] = input x()
+    %1[] = input w1()
+    %2[] = input w0()
+    %4[] = mul(%0, %1)
+    %5[] = add(%4, %2)
+    %6[] = exp(%5)
+    %7[] = add(%3, %6)
+    value -> %7
+    """
+    state = State(model, survey(model), rule_for)
+    inputs = declare(state)
+    outputs = {"value": _output(state, model.objective, objective=True)}
+    for name, expr in model.outputs.items():
+        outputs[name] = _output(state, expr, objective=False)
+    names: dict[Value, str] = {}
+    for name, definition in state.definitions.items():
+        value = state.value(definition.ask)
+        if value.op not in ("input", "const", "size", "iota"):
+            names.setdefault(value, name)
+    for declared in inputs.values():
+        for axis in state.arrays[declared.name].axes:
+            state.name_axis(axis)
+    graph = Graph(
+        builder=state.builder,
+        inputs=inputs,
+        outputs=outputs,
+        names=names,
+        letters=state.letters,
+        requirements=tuple(state.requirements),
+        objective=model.text or summary(model.objective, state.survey.count),
+        wrt=tuple(name_of(p) for p in model.wrt),
+    )
+    return replace(graph, sample=detect_samples(graph))
+
+
+def _output(state: State, expr: Any, objective: bool) -> Value:
+    """Lower the objective or an output, with its axes in the user's order."""
+    scope = Scope(expr)
+    if isinstance(expr, sympy.Lambda):
+        value, axes = _family(state, expr, scope)
+    elif getattr(expr, "is_Matrix", False) and shape_of(state, expr, scope) != (ONE, ONE):
+        value, axes = _matrix(state, expr, scope)
+    else:
+        value, axes = state.value(Ask(expr, scope)), ()
+    if value.kind != "real":
+        value = state.builder.apply("real", value)
+    if objective and state.sample is not None:
+        value = _mean(state, value, state.sample)
+    elif state.sample is not None:
+        axes = (state.sample, *axes)
+    if value.axes == axes:
+        return value
+    if not set(value.axes) <= set(axes):
+        raise ModelError("the objective is not scalar", **shown(expr, expr), hint="sum over its indices")
+    return state.builder.accumulate(value, (state.builder.iota(a) for a in axes), axes)
+
+
+def _family(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:
+    """Lower a Lambda: an array with an axis for each variable."""
+    axes: list[Axis] = []
+    for symbol in expr.variables:
+        try:
+            length = inferred_length(state, symbol, expr.expr, scope)
+        except IndexRangeError as error:
+            if error.found.startswith(str(symbol)):
+                error.hint = f"index an array with {symbol} alone, so that its length is known"
+            raise
+        size = state.size(length, expr)
+        axis = state.axis(size, axes, symbol.name)
+        low, high = Affine(size * 0), Affine(size - 1)
+        scope = scope.bind(symbol, state.binding(state.builder.iota(axis), low, high, (low.size, high.size), len(axes)))
+        axes.append(axis)
+    return state.value(Ask(expr.expr, scope)), tuple(axes)
+
+
+def _matrix(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:
+    """Lower all elements of a matrix; a length of one is no axis."""
+    axes: list[Axis] = []
+    place = []
+    for size in shape_of(state, expr, scope):
+        if size == ONE:
+            place.append(state.builder.const(0))
+        else:
+            axes.append(state.axis(size, axes))
+            place.append(state.builder.iota(axes[-1]))
+    return state.value(Ask(expr, scope, (place[0], place[1]))), tuple(axes)
+
+
+# --- the per-sample form
+
+
+def _mean(state: State, value: Value, sample: Axis) -> Value:
+    """Return the mean over samples of the terms that depend on data, plus the others, once."""
+    mean, once = _split(state, value, sample)
+    if mean is None:
+        return value
+    size = state.builder.size(sample.size)
+    result = state.apply("div", state.builder.reduce("sum", mean, [sample]), size)
+    return result if once is None else state.builder.apply("add", result, once)
+
+
+def _split(state: State, value: Value, sample: Axis) -> tuple[Value | None, Value | None]:
+    """Split a sum into the terms with the sample axis and the terms without."""
+    if all(sample in v.axes for _, v in _terms(value)):
+        return value, None
+    parts: dict[bool, Value | None] = {True: None, False: None}
+    for negative, term in _terms(value):
+        key = sample in term.axes
+        so_far = parts[key]
+        if so_far is None:
+            parts[key] = state.builder.apply("neg", term) if negative else term
+        else:
+            parts[key] = state.builder.apply("sub" if negative else "add", so_far, term)
+    return parts[True], parts[False]
+
+
+def _terms(value: Value) -> Iterator[tuple[bool, Value]]:
+    """Yield the terms of a sum from left to right, with whether they are subtracted."""
+    stack = [(False, value)]
+    while stack:
+        negative, value = stack.pop()
+        if value.op in ("add", "sub"):
+            a, b = value.operands
+            stack += [(negative ^ (value.op == "sub"), b), (negative, a)]
+        elif value.op == "neg":
+            stack.append((not negative, value.operands[0]))
+        else:
+            yield negative, value

@@ -1,0 +1,133 @@
+"""The sum is the sampler: the axis over which an objective is a sum of one term a sample, plus a regulariser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
+
+LINEAR = ("add", "sub", "neg", "real")
+
+
+def detect_samples(graph: Graph) -> Axis | None:
+    """Return the axis of samples, or None.
+
+    The objective must be a sum over it of terms that each read one sample, times factors without samples, plus terms
+    without samples. Leading dimensions of data come first; no parameter may have a dimension of that size.
+    """
+    return next((axis for axis in _candidates(graph) if not _reason(graph, axis)), None)
+
+
+def why_not_samples(graph: Graph) -> str:
+    """Return why the objective is not a sum over samples; "" if it is one."""
+    if detect_samples(graph) is not None:
+        return ""
+    if graph.outputs["value"].axes:
+        return "the objective is not a scalar"
+    reasons = [_reason(graph, axis) for axis in _candidates(graph)]
+    return reasons[0] if reasons else "no array has an axis of its own for samples"
+
+
+def sample_sums(graph: Graph, axis: Axis) -> tuple[Value, ...]:
+    """Return the sums over samples that the objective is linear in; scaled by N/B they make a minibatch estimate."""
+    return tuple(_Walk(graph, axis).sums())
+
+
+def _candidates(graph: Graph) -> Iterator[Axis]:
+    """Yield the axes of data that no parameter shares, leading dimensions first."""
+    inputs = [v for v in graph.order([graph.outputs["value"]]) if v.op == "input"]
+    inputs.sort(key=lambda v: list(graph.inputs).index(v.attr))
+    parameters = {name for name, i in graph.inputs.items() if i.role == "parameter"}
+    taken = {axis.size for name in parameters for axis in _axes_of(graph, name)}
+    data = [v for v in inputs if v.attr not in parameters and v.axes]
+    leading = [v.axes[0] for v in data]
+    others = [axis for v in data for axis in v.axes[1:] if axis.number == 0]
+    yield from dict.fromkeys(a for a in (*leading, *others) if a.size not in taken)
+
+
+def _axes_of(graph: Graph, name: str) -> tuple[Axis, ...]:
+    return tuple(Axis(size) for size in graph.inputs[name].shape)
+
+
+def _reason(graph: Graph, axis: Axis) -> str:
+    """Return why the objective is not a sum over one axis; "" if it is."""
+    return _Walk(graph, axis).reason()
+
+
+class _Walk:
+    """The way from an objective back to its sums over one axis."""
+
+    def __init__(self, graph: Graph, axis: Axis) -> None:
+        self.graph, self.axis, self.root = graph, axis, graph.outputs["value"]
+        self.letter = graph.letter(axis)
+        self.sampled: set[Value] = set()  # what depends on samples in any way
+        for value in reachable([self.root]):
+            own = value.op in ("input", "iota") and any(a.size == axis.size for a in value.axes)
+            if own or any(o in self.sampled for o in value.operands):
+                self.sampled.add(value)
+
+    def is_sum(self, value: Value) -> bool:
+        """Return whether the value is a sum over the axis."""
+        return value.op == "sum" and self.axis in value.attr
+
+    def linear(self, value: Value) -> tuple[Value, ...] | None:
+        """Return the operands that depend on samples, if the value is linear in them."""
+        parts = tuple(o for o in value.operands if o in self.sampled)
+        if value.op in LINEAR or value.op == "sum":
+            return parts
+        single = len(parts) == 1 and value.operands.count(parts[0]) == 1
+        if (value.op == "mul" and single) or (value.op == "div" and parts == value.operands[:1]):
+            return parts
+        return None
+
+    def walk(self) -> Iterator[Value]:
+        """Yield what lies between the objective and its sums over samples, and these."""
+        stack, seen = [self.root] if self.root in self.sampled else [], set[Value]()
+        while stack:
+            value = stack.pop()
+            if value not in seen:
+                seen.add(value)
+                yield value
+                if not self.is_sum(value):
+                    stack.extend(reversed(self.linear(value) or ()))
+
+    def sums(self) -> list[Value]:
+        """Return the sums over the axis, in their order."""
+        return sorted((v for v in self.walk() if self.is_sum(v)), key=lambda v: v.number)
+
+    def reason(self) -> str:
+        """Return why the objective is not linear in sums over the axis of terms that see one sample each."""
+        if self.root not in self.sampled:
+            return f"the objective does not depend on {self.letter}"
+        for value in self.walk():
+            if not self.is_sum(value) and self.linear(value) is None:
+                return NOT_LINEAR.get(value.op, "the objective takes {op} of the sum over {s}").format(
+                    op=value.op, s=self.letter
+                )
+            if not self.is_sum(value) and not value.operands:
+                return f"the objective reads {value.attr} outside of the sum over {self.letter}"
+        bodies = [v.operands[0] for v in self.sums()]
+        return next((why for v in reachable(bodies) if v in self.sampled and (why := self._sees_others(v))), "")
+
+    def _sees_others(self, value: Value) -> str:
+        """Return how a value of one sample depends on other samples; "" if it does not."""
+        if value.op in (*REDUCTIONS, *MATRIX_FUNCTIONS) and any(a.size == self.axis.size for a in value.attr):
+            return f"a term of the sum over {self.letter} takes the {value.op} over other samples"
+        if value.op in ("input", "iota"):
+            return ""
+        if value.op == "read" and not self._at_sample(value):
+            return f"a term of the sum over {self.letter} reads other samples"
+        return ""
+
+    def _at_sample(self, value: Value) -> bool:
+        """Return whether a read stays at its sample."""
+        array, *indices = value.operands
+        along = [i for a, i in zip(array.axes, indices, strict=True) if a.size == self.axis.size]
+        return all(i.op == "iota" and i.attr == self.axis for i in along)
+
+
+NOT_LINEAR = {
+    "mul": "the objective multiplies sums over {s} with one another",
+    "div": "the objective divides by a sum over {s}",
+    "select": "the objective chooses by a sum over {s}",
+}

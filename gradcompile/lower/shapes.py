@@ -1,0 +1,94 @@
+"""Shapes of arrays that the user did not declare, from the ranges of the indices that they are used with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import sympy
+from sympy.concrete.expr_with_limits import ExprWithLimits
+
+from gradcompile.errors import IndexRangeError
+from gradcompile.ir import Size
+
+from .affine import Affine, Binding, never_negative
+from .places import shown
+from .survey import children
+
+if TYPE_CHECKING:
+    from gradcompile.ir import Value
+
+    from .state import Scope, State
+
+
+def used_shapes(state: State, arrays: list[Any]) -> dict[str, tuple[Size, ...]]:
+    """Return a shape for each array without one: as long as the largest index that is used."""
+    if not arrays:
+        return {}
+    names = {a.name for a in arrays}
+    lengths: dict[str, list[Size | None]] = {}
+    for use, scope in _uses(state, names):
+        found = lengths.setdefault(use.base.name, [None] * len(use.indices))
+        if len(found) != len(use.indices):
+            raise IndexRangeError(
+                f"{use.base} is used with {len(found)} and with {len(use.indices)} indices",
+                **shown(scope.root, use),
+                hint=f"declare its shape: IndexedBase('{use.base}', shape=(...))",
+            )
+        for k, index in enumerate(use.indices):
+            found[k] = _larger(found[k], _reach(state, index, scope))
+    for a in arrays:
+        if a.name not in lengths:
+            raise IndexRangeError(f"{a.name} has no shape", hint=f"IndexedBase('{a.name}', shape=(...))")
+    return {n: tuple(s or Size.of(f"{n}.{k}") for k, s in enumerate(found)) for n, found in lengths.items()}
+
+
+def _reach(state: State, index: Any, scope: Scope) -> Size | None:
+    """Return the length that an index needs."""
+    number = state.affine(index, scope)
+    largest = number.extreme(largest=True) if number else None
+    return None if largest is None else largest + 1
+
+
+def _larger(a: Size | None, b: Size | None) -> Size | None:
+    """Return the larger of two lengths, the first where nothing says; the other is then checked at run time."""
+    if a is None or b is None:
+        return b if a is None else a
+    return b if never_negative(b - a) else a
+
+
+def _uses(state: State, names: set[str]) -> Iterator[tuple[Any, Scope]]:
+    """Yield every element of the arrays, in order, with the ranges around it."""
+    from .state import Scope
+
+    model = state.model
+    roots = [(model.objective, ()), *((e, ()) for e in model.outputs.values())]
+    roots += [(body, key.indices if isinstance(key, sympy.Indexed) else ()) for key, body in model.definitions.items()]
+    for root, _ in roots:
+        stack, seen = [(root, Scope(root))], set()
+        while stack:
+            expr, scope = stack.pop()
+            key = id(expr), frozenset((s, scope.bound[s]) for s in state.survey.free(expr) if s in scope.bound)
+            if key in seen:
+                continue
+            seen.add(key)
+            if isinstance(expr, sympy.Indexed) and expr.base.name in names:
+                yield expr, scope
+            inner = _inside(state, expr, scope) if isinstance(expr, ExprWithLimits) else scope
+            stack.extend((part, inner) for part in reversed(children(expr)))
+
+
+def _inside(state: State, expr: Any, scope: Scope) -> Scope:
+    """Return the scope inside of a sum; only the ends of the ranges matter here."""
+    nothing: Value = state.builder.const(0)
+    for symbol, *ends in reversed(expr.limits):
+        if len(ends) == 2:
+            low, high = (state.affine(end, scope) for end in ends)
+            if low and high:
+                depth = 1 + max((b.depth for b in scope.bound.values()), default=0)
+                scope = scope.bind(symbol, _binding(nothing, low, high, depth))
+    return scope
+
+
+def _binding(value: Value, low: Affine, high: Affine, depth: int) -> Binding:
+    return Binding(value, low, high, (Size(), Size()), depth)
