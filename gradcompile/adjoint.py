@@ -128,9 +128,14 @@ def _unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked
     if not gone:
         return part
     value, mask = part
-    if mask is not None and any(a in mask.axes for a in gone):
+    if mask is not None and (any(a in mask.axes for a in gone) or _compares_indices(mask)):
         value, mask = _applied(part), None
     return value.builder.reduce("sum", value, gone), mask
+
+
+def _compares_indices(mask: Value) -> bool:
+    """Return whether a mask is a triangle, ``j < i``, which bounds a loop where it stands inside of the sum."""
+    return mask.op in ("lt", "le", "gt", "ge") and all(o.op == "iota" for o in mask.operands)
 
 
 def _contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

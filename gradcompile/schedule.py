@@ -21,6 +21,7 @@ from gradcompile.primitives import PRIMITIVES
 
 LEAVES = ("const", "input", "size", "iota")
 LINE = 7  # operations that one line holds
+Bounds = tuple[Value | None, Value | None]
 
 
 @dataclass(eq=False)
@@ -29,6 +30,7 @@ class Loop:
 
     axis: Axis
     position: int  # in the body that holds it
+    bounds: Bounds = (None, None)  # its first index and the one after its last, where they are not 0 and the size
     body: list[Node] = field(default_factory=list)
     starts: list[Value] = field(default_factory=list)
 
@@ -95,7 +97,8 @@ class Plan:
 def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Loop):
-            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}:"
+            bounded = "" if node.bounds == (None, None) else " (a triangle)"
+            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}{bounded}:"
             yield from _outline(plan, node.body, indent + "    ")
         elif isinstance(node, Result):
             yield f"{indent}{node.name} <- %{node.value.number}"
@@ -131,9 +134,11 @@ def plan(graph: Graph, *, relayout: bool = True) -> Plan:
 
 
 def _is_recomputed(value: Value) -> bool:
-    """Return whether computing a value again costs less than an array to keep it: a comparison, a read of an input."""
+    """Return whether computing a value again costs less than an array to keep it: a comparison, a read, one step."""
     if value.op == "read":
         return value.operands[0].op == "input"
+    if value.op in ("add", "sub", "mul"):
+        return all(o.op in LEAVES for o in value.operands)
     return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
 
 
@@ -186,6 +191,23 @@ def guards(graph: Graph) -> dict[Value, Guard]:
     return {value: guard for value, guard in own.items() if guard}
 
 
+def _index_bounds(condition: Value, order: list[Axis]) -> dict[Axis, Bounds] | None:
+    """Return the bounds of the inner loop that stand for a comparison of two indices, or None."""
+    if condition.op not in ("lt", "le", "gt", "ge") or any(o.op != "iota" for o in condition.operands):
+        return None
+    left, right = condition.operands
+    if left.attr == right.attr:
+        return None
+    low, high, strict = (left, right, condition.op == "lt") if condition.op in ("lt", "le") else (right, left, condition.op == "gt")
+    inner = max(low.attr, high.attr, key=order.index)
+    if inner == high.attr:  # i > j: the inner index starts behind the outer one
+        return {inner: (low + 1 if strict else low, None)}
+    slack = inner.size - high.attr.size + (1 if strict else 0)
+    if slack.terms or slack.constant < 0:
+        return None
+    return {inner: (None, high if strict else high + 1)}
+
+
 class _Work:
     """The state of one scheduling: which values get statements, in which region, and where they were put."""
 
@@ -199,6 +221,7 @@ class _Work:
         self._decide_results()
         self.phase = self._phases()
         self.sums: dict[Value, tuple[Value | None, list[tuple[Value, int]]]] = {}  # target -> (base, its terms)
+        self.conditions: dict[tuple[Value, Value], Value] = {}  # (target, term) -> what bounds the term's loops
         self.absorbed: set[Value] = set()
         self._find_sums()
         self.arrays: dict[Value, None] = {}
@@ -271,6 +294,32 @@ class _Work:
         for value in reversed(self.order):
             if value not in self.absorbed and value.op in ("add", "sub", "neg"):
                 self._find_sum(value)
+            if value not in self.absorbed and value not in self.sums and self._condition(value) is not None:
+                self.sums[value] = None, [(value, 1)]
+        for target, (base, terms) in self.sums.items():
+            self.sums[target] = base, [(self._bounded(target, term), sign) for term, sign in terms]
+
+    def _condition(self, term: Value) -> Value | None:
+        """Return the comparison of two indices under which a sum runs, ``j < i``, if that can bound its loops."""
+        if term.op not in ("sum", "accumulate") or term.operands[0].op != "select":
+            return None
+        condition, taken, other = term.operands[0].operands
+        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
+        if not other.is_const(0) or set(loop_axes(kept)) != set(loop_axes(term)):
+            return None
+        order = loop_axes(term)
+        both = _index_bounds(condition, list(order)) and _index_bounds(condition, list(reversed(order)))
+        return condition if both else None
+
+    def _bounded(self, target: Value, term: Value) -> Value:
+        """Return a term without the condition that bounds its loops, and remember that."""
+        condition = self._condition(term)
+        if condition is None:
+            return term
+        taken = term.operands[0].operands[1]
+        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
+        self.conditions[target, kept] = condition
+        return kept
 
     def _find_sum(self, value: Value) -> None:
         """Let a chain of additions start its own target and update it by each sum that occurs in it."""
@@ -321,12 +370,11 @@ class _Work:
     def _made(self) -> dict[Value, None]:
         """Return the values that get statements, in order; all others are written where they are used."""
         made: dict[Value, None] = {}
-        bases = [base for base, _ in self.sums.values() if base is not None]
-        new = [v for v in self.graph.order([*self.graph.outputs.values(), *bases]) if v not in self.absorbed]
-        known = set(self.order)
+        new = self._reached()
         for value in new:
-            if value not in known:
+            if value not in self.phase:
                 self.phase[value] = max((self.phase[o] for o in value.operands), default=0)
+        bases = [base for base, _ in self.sums.values() if base is not None]
         self.uses = Counter(o for v in self._consumers(new) for o in v.operands) + Counter(bases)
         self.order = new
         narrower = self._hoisted(new)
@@ -336,6 +384,20 @@ class _Work:
             if value.op not in LEAVES and (self._stands_alone(value, narrower) or size[value] > LINE):
                 made[value] = None
         return made
+
+    def _reached(self) -> list[Value]:
+        """Return what the outputs are made of, operands first, once the sums are what they are to be."""
+        done: dict[Value, None] = {}
+        stack = [(value, False) for value in reversed(self.graph.outputs.values())]
+        while stack:
+            value, ready = stack.pop()
+            if ready:
+                done[value] = None
+            elif value not in done:
+                stack.append((value, True))
+                operands = sorted(set(self._operands(value)), key=lambda v: -v.number)
+                stack.extend((o, False) for o in operands if o not in done)
+        return list(done)
 
     def _consumers(self, values: list[Value]) -> Iterator[Value]:
         """Yield what reads operands directly: plain values, and the terms of the sums."""
@@ -462,14 +524,18 @@ class _Work:
 
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
-        reads = self._dependencies(operands)
         remaining = self._loop_order(statement, axes)
+        condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
+        bounds = (_index_bounds(condition, remaining) or {}) if condition is not None else {}
+        reads = self._dependencies(operands)
         body, path = self.body, list[Loop]()
         starts = isinstance(statement, Update) and not self.spot[value]
         while remaining:
-            loop = self._joinable(body, path, remaining[0], reads, value if isinstance(statement, Update) else None)
+            limits = bounds.get(remaining[0], (None, None))
+            updated = value if isinstance(statement, Update) else None
+            loop = self._joinable(body, path, (remaining[0], limits), reads, updated)
             if loop is None:
-                loop = Loop(remaining[0], len(body))
+                loop = Loop(remaining[0], len(body), limits)
                 body.append(loop)
             if starts and isinstance(statement, Update) and not aligned(statement.term, loop.axis):
                 loop.starts.append(value)
@@ -504,13 +570,18 @@ class _Work:
         return found
 
     def _joinable(
-        self, body: list[Node], path: list[Loop], axis: Axis, reads: list[tuple[Value, Value | None]], updated: Value | None
+        self,
+        body: list[Node],
+        path: list[Loop],
+        wanted: tuple[Axis, Bounds],
+        reads: list[tuple[Value, Value | None]],
+        updated: Value | None,
     ) -> Loop | None:
-        """Return the first loop over `axis` in `body` that comes after (or has, complete) all that is read.
+        """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
         A sum that is `updated` further must have been started; its other terms may still be running.
         """
-        depth = len(path)
+        depth, (axis, bounds) = len(path), wanted
         first = self.barrier if axis == self.sample and not depth else 0
         blocked: set[int] = set()
         for value, read in [*reads, *([] if updated is None else [(updated, None)])]:
@@ -524,7 +595,7 @@ class _Work:
         if first in blocked:
             first += 1
         for node in body[first:]:
-            if isinstance(node, Loop) and node.axis == axis:
+            if isinstance(node, Loop) and node.axis == axis and node.bounds == bounds:
                 return node
         return None
 

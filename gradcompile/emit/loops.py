@@ -196,6 +196,11 @@ class _Body:
                 yield indent + self._fill_result(node)
             before = None
 
+    def _range(self, loop: Loop) -> str:
+        start, stop = loop.bounds
+        last = self.names.size(loop.axis.size) if stop is None else self._expression(stop)
+        return f"range({last})" if start is None else f"range({self._expression(start)}, {last})"
+
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
         return isinstance(after, Loop) and any(u.target is node.target for u in self._holdable(after))
@@ -217,7 +222,7 @@ class _Body:
             elif update.target not in loop.starts:
                 yield f"{indent}{locals_[update.target]} = {self._place(update.target)}"
         self.held.update(locals_)
-        yield f"{indent}for {self.names.axis(loop.axis)} in range({self.names.size(loop.axis.size)}):"
+        yield f"{indent}for {self.names.axis(loop.axis)} in {self._range(loop)}:"
         self.open.append(loop.axis)
         yield from self._nodes(loop.body, indent + INDENT)
         self.open.pop()
