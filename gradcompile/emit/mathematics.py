@@ -62,9 +62,11 @@ class Mathematics(Printer):
         return None if name is None else f"{name}{_indices(value.axes, self.names)}"
 
     def spelling(self, value: Value) -> str:
+        """Return Python's spelling without the name of a module."""
         return "{0} ** {1}" if value.op == "pow" else super().spelling(value).replace("math.", "")
 
     def operation(self, value: Value, operands: list[Text]) -> Text:
+        """Return one operation of any kind; what the targets write as statements, too."""
         if value.op in REDUCTIONS:
             return f"{value.op}_{','.join(map(self.names.axis, value.attr))} {parenthesised(operands[0], MUL)}", ADD
         if value.op == "accumulate":
@@ -75,9 +77,11 @@ class Mathematics(Printer):
         return super().operation(value, operands)
 
     def children(self, value: Value) -> tuple[Value, ...]:
+        """Return all operands."""
         return value.operands
 
     def read(self, value: Value, indices: list[str]) -> str:
+        """Return an element of an array, which may be an expression."""
         array = value.operands[0]
         name = self.names.known(array) or f"({self.render(array, self._element)})"
         return f"{name}[{', '.join(indices)}]"

@@ -1,0 +1,108 @@
+"""Functions of arrays that NumPy lacks: copied into modules of the target numpy.
+
+Each works for nan, infinities and both zeros, elementwise with broadcasting, and keeps float32.
+"""
+
+import math
+
+import numpy as np
+
+
+def sigmoid(x):
+    """Return 1/(1 + exp(-x)); neither tail overflows."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+def softplus(x):
+    """Return log(1 + exp(x)); neither tail overflows."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def xlogy(x, y):
+    """Return x*log(y), which is 0 at x = 0."""
+    return x * np.log(np.where((x == 0) & (y == y), 1, y))
+
+
+def elementwise(function, x):
+    """Return a function of numbers, applied to every element."""
+    x = np.asarray(x)
+    with np.errstate(all="ignore"):
+        return np.vectorize(function, otypes=[np.result_type(x, np.float32)])(x)[()]
+
+
+def erf(x):
+    """Return the error function."""
+    return elementwise(math.erf, x)
+
+
+def erfc(x):
+    """Return 1 - erf(x) without cancellation."""
+    return elementwise(math.erfc, x)
+
+
+def gamma_of(x):
+    """Return the gamma function of a number: infinite at 0 and where it overflows, nan at its other poles."""
+    try:
+        return math.gamma(x)
+    except OverflowError:
+        return math.copysign(math.inf, x)
+    except ValueError:
+        return math.copysign(math.inf, x) if x == 0 else math.nan
+
+
+def gamma(x):
+    """Return the gamma function."""
+    return elementwise(gamma_of, x)
+
+
+def lgamma_of(x):
+    """Return log|gamma(x)| of a number: infinite at the poles and where it overflows."""
+    try:
+        return math.lgamma(x)
+    except (OverflowError, ValueError):
+        return math.inf
+
+
+def lgamma(x):
+    """Return log|gamma(x)|."""
+    return elementwise(lgamma_of, x)
+
+
+def digamma(x):
+    """Return the derivative of lgamma: recurrence to x >= 10, then Stirling's series; dlmf.nist.gov/5.11."""
+    with np.errstate(all="ignore"):
+        pole = (x <= 0) & (x == np.floor(x))
+        total = np.where(x < 0, -np.pi / np.tan(np.pi * (x - np.floor(x + 0.5))), 0)
+        z = np.where(x < 0, 1 - x, x)
+        for _ in range(10):
+            total = np.where(z < 10, total - 1 / z, total)
+            z = np.where(z < 10, z + 1, z)
+        w = 1 / (z * z)
+        series = 1 / 252 - w * (1 / 240 - w * (1 / 132 - w * (691 / 32760 - w / 12)))
+        result = total + np.log(z) - 0.5 / z - w * (1 / 12 - w * (1 / 120 - w * series))
+        return np.where(pole, np.where(x == 0, np.copysign(np.inf, -x), np.nan), result)[()]
+
+
+def polygamma(n, x):
+    """Return derivative number n of digamma: recurrence, then Euler and Maclaurin's sum; dlmf.nist.gov/25.11.28."""
+    if n == 0:
+        return digamma(x)
+    factor = math.gamma(n + 1) if n % 2 else -math.gamma(n + 1)
+    with np.errstate(all="ignore"):
+        pole = (x <= 0) & (x == np.floor(x))
+        z, total, s = np.where(pole, 1, x), np.where(pole, np.inf, 0 * x), n + 1
+        while np.any(z < 15 + n):
+            total = np.where(z < 15 + n, total + 1 / z**s, total)
+            z = np.where(z < 15 + n, z + 1, z)
+        w = 1 / (z * z)
+        tail = 1 - w * (s + 7) * (s + 8) * (5 / 198) * (1 - w * (s + 9) * (s + 10) * (691 / 27300))
+        tail = 1 - w * (s + 3) * (s + 4) / 42 * (1 - w * (s + 5) * (s + 6) / 40 * tail)
+        tail = 1 - w * (s + 1) * (s + 2) / 60 * tail
+        return factor * (total + (z / n + 0.5 + s / (12 * z) * tail) / z**s)[()]
+
+
+def logdet(matrix):
+    """Return the logarithm of the determinant; nan where that is negative."""
+    orientation, log = np.linalg.slogdet(matrix)
+    return np.where(orientation < 0, np.nan, log)[()]

@@ -1,0 +1,82 @@
+"""Functions of numbers that `math` lacks: copied into modules of the target python, and of numba but for two.
+
+Each works for nan, infinities and both zeros, and raises nothing that `math` would raise for an overflow on the way.
+"""
+
+import math
+
+
+def sign(x):
+    """Return 1 for x > 0, -1 for x < 0, 0 at 0."""
+    return x if x != x else float((x > 0) - (x < 0))
+
+
+def floor(x):
+    """Return the largest whole number that is not above x."""
+    return math.copysign(float(math.floor(x)), x) if math.isfinite(x) else x
+
+
+def ceil(x):
+    """Return the smallest whole number that is not below x."""
+    return math.copysign(float(math.ceil(x)), x) if math.isfinite(x) else x
+
+
+def maximum(a, b):
+    """Return the larger number; nan if one of them is."""
+    return a if a >= b or a != a else b
+
+
+def minimum(a, b):
+    """Return the smaller number; nan if one of them is."""
+    return a if a <= b or a != a else b
+
+
+def sigmoid(x):
+    """Return 1/(1 + exp(-x)); neither tail overflows."""
+    e = math.exp(-abs(x))
+    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+def softplus(x):
+    """Return log(1 + exp(x)); neither tail overflows."""
+    return (0.0 if x < 0 else x) + math.log1p(math.exp(-abs(x)))
+
+
+def xlogy(x, y):
+    """Return x*log(y), which is 0 at x = 0."""
+    if x == 0 and y == y:
+        return 0.0 * x
+    return x * math.log(y) if y > 0 else -x * math.inf if y == 0 else math.nan
+
+
+def digamma(x):
+    """Return the derivative of log(gamma(x)): recurrence to x >= 10, then Stirling's series; dlmf.nist.gov/5.11."""
+    if x <= 0 and x == floor(x):
+        return math.copysign(math.inf, -x) if x == 0 else math.nan
+    total = 0.0
+    if x < 0:  # reflection
+        total = -math.pi / math.tan(math.pi * (x - floor(x + 0.5)))
+        x = 1 - x
+    while x < 10:
+        total -= 1 / x
+        x = x + 1
+    w = 1 / (x * x)
+    series = 1 / 252 - w * (1 / 240 - w * (1 / 132 - w * (691 / 32760 - w / 12)))
+    return total + math.log(x) - 0.5 / x - w * (1 / 12 - w * (1 / 120 - w * series))
+
+
+def polygamma(n, x):
+    """Return derivative number n of digamma: recurrence, then Euler and Maclaurin's sum; dlmf.nist.gov/25.11.28."""
+    if n == 0:
+        return digamma(x)
+    factor = math.gamma(n + 1.0) if n % 2 else -math.gamma(n + 1.0)
+    if x <= 0 and x == floor(x):
+        return factor * math.inf
+    total, s = 0.0, n + 1
+    while x < 15 + n:
+        total += 1 / x**s
+        x = x + 1
+    w = 1 / (x * x)
+    tail = 1 - w * (s + 7) * (s + 8) * (5 / 198) * (1 - w * (s + 9) * (s + 10) * (691 / 27300))
+    tail = 1 - w * (s + 1) * (s + 2) / 60 * (1 - w * (s + 3) * (s + 4) / 42 * (1 - w * (s + 5) * (s + 6) / 40 * tail))
+    return factor * (total + (x / n + 0.5 + s / (12 * x) * tail) / x**s)

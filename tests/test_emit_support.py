@@ -1,0 +1,159 @@
+"""Support functions against SciPy and mpmath, edges included, for every target that has them."""
+
+import functools
+import math
+import warnings
+
+import mpmath
+import numba
+import numpy as np
+import pytest
+from scipy import special
+
+from gradcompile.emit import support
+from gradcompile.primitives import PRIMITIVES
+
+INF, NAN = math.inf, math.nan
+EDGES = [0.0, -0.0, INF, -INF, NAN, 1e-300, -1e-300, 745.0, -745.0, 710.0, 1e4, -1e4, 1e308, 0.5, -0.5, 2.0, -3.0]
+ORACLES = {
+    "sign": np.sign,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "sigmoid": special.expit,
+    "softplus": lambda x: np.logaddexp(0, x),
+    "erf": lambda x: exact(mpmath.erf, x),
+    "erfc": lambda x: exact(mpmath.erfc, x),
+}
+POINTS = [*np.linspace(-5, 5, 41).tolist(), 1e-3, 30.0, -30.0, 100.5, 1e6]
+
+
+@functools.cache
+def function(target: str, name: str):
+    """A support function as a module of the target has it."""
+    if target != "numba":
+        return support.functions(target)[name]
+    namespace: dict = {"math": math, "np": np, "njit": numba.njit}
+    exec("\n".join(support.source(target, each) for each in support.closure(target, [name])), namespace)
+    return namespace[name]
+
+
+def of(target: str, name: str, *operands: float) -> float:
+    call = function(target, name)
+    if target == "numpy":
+        found = call(*(o if isinstance(o, int) else np.array([o, o]) for o in operands))
+        assert found.dtype == np.float64
+        assert found.shape == (2,)
+        return float(found[0])
+    return float(call(*operands))
+
+
+def same(found: float, expected: float, rtol: float = 4e-16) -> bool:
+    """Equal, nan with nan, infinities by sign."""
+    if math.isnan(expected) or math.isinf(expected):
+        return math.isnan(found) if math.isnan(expected) else found == expected
+    return abs(found - expected) <= rtol * abs(expected) + 5e-324
+
+
+def having(*names: str) -> list[tuple[str, str]]:
+    return [(target, name) for target in support.FILES for name in names if name in support.functions(target)]
+
+
+@pytest.mark.parametrize(("target", "name"), having(*ORACLES))
+def test_functions_of_one_number(target, name):
+    for x in EDGES + POINTS:
+        with np.errstate(all="ignore"):
+            expected = float(ORACLES[name](x))
+        found = of(target, name, x)
+        assert same(found, expected), (x, found, expected)
+        if name in ("floor", "ceil"):
+            assert math.copysign(1, found) == math.copysign(1, expected) or math.isnan(found), x
+
+
+@pytest.mark.parametrize(("target", "name"), having("maximum", "minimum"))
+def test_maximum_and_minimum_pass_nan_on(target, name):
+    oracle = {"maximum": np.maximum, "minimum": np.minimum}[name]
+    for a in EDGES:
+        for b in EDGES:
+            assert same(of(target, name, a, b), float(oracle(a, b))), (a, b)
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_xlogy(target):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        for x in EDGES:
+            for y in EDGES:
+                assert same(of(target, "xlogy", x, y), float(special.xlogy(x, y))), (x, y)
+
+
+def exact(call, *operands: float) -> float:
+    with mpmath.workdps(40):
+        return float(call(*map(mpmath.mpf, operands)))
+
+
+GAMMA_POINTS = [x for x in [*np.linspace(-4.6, 12, 84).tolist(), 1e-8, -1e-8, 25.0, 171.5, 1e5] if x > 0 or x != round(x)]
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_digamma(target):
+    for x in GAMMA_POINTS:
+        expected = exact(mpmath.digamma, x)
+        assert abs(of(target, "digamma", x) - expected) <= 4e-15 * max(1, abs(expected)) * (1 if x > 0 else 8), x
+    for x in (0.0, -0.0, -1.0, -7.0, INF, NAN):
+        assert same(of(target, "digamma", x), float(special.digamma(x))), x
+
+
+@pytest.mark.parametrize("target", support.FILES)
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7])
+def test_polygamma(target, n):
+    for x in [x for x in GAMMA_POINTS if x > 0]:
+        expected = exact(lambda x: mpmath.polygamma(n, x), x)
+        assert abs(of(target, "polygamma", n, x) - expected) <= 5e-15 * max(abs(expected), 1 if n == 0 else 0), x
+    assert math.isnan(of(target, "polygamma", n, NAN))
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_polygamma_of_negative_numbers_and_at_poles(target):
+    for x in (-0.5, -1.25, -3.75):
+        expected = exact(lambda x: mpmath.polygamma(1, x), x)
+        assert same(of(target, "polygamma", 1, x), expected, 1e-13)
+    assert of(target, "polygamma", 1, -2.0) == INF
+
+
+@pytest.mark.parametrize("name", ["gamma", "lgamma"])
+def test_gamma_of_arrays(name):
+    call = function("numpy", name)
+    for x in GAMMA_POINTS:
+        expected = exact({"gamma": mpmath.gamma, "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x)))}[name], x)
+        assert same(float(call(np.float64(x))), expected, 4e-15) or abs(call(x) - expected) < 1e-15, x
+    for x in [0.0, -0.0, -2.0, INF, -INF, NAN, 200.0, 1e306, 1e308]:
+        edge = {"gamma": special.gamma, "lgamma": special.gammaln}[name]
+        assert same(float(call(np.float64(x))), float(edge(x)), 1e-13), x
+
+
+@pytest.mark.parametrize("name", sorted(n for n in support.functions("numpy") if n in PRIMITIVES))
+def test_arrays_keep_float32_and_their_shape(name):
+    call = function("numpy", name)
+    x = np.linspace(0.25, 2, 6, dtype=np.float32).reshape(2, 3)
+    operands = {"xlogy": (x, x), "polygamma": (1, x)}.get(name, (x,))
+    found = call(*operands)
+    assert found.dtype == np.float32
+    assert found.shape == (2, 3)
+    np.testing.assert_allclose(found, PRIMITIVES[name].reference(*operands), rtol=2e-6)
+
+
+def test_every_bare_name_in_a_spelling_is_a_support_function():
+    from gradcompile.emit.expression import template
+
+    for row in PRIMITIVES.values():
+        for target in support.FILES:
+            for name in template(getattr(row, target)).support:
+                assert name in support.functions(target), (row.name, target)
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_what_a_function_calls_comes_before_it(target):
+    for name in support.functions(target):
+        order = support.closure(target, [name])
+        assert order[-1] == name
+        for position, each in enumerate(order):
+            assert support.calls(target, each) <= set(order[:position])
