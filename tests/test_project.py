@@ -36,11 +36,11 @@ ORDER = (
     "vecmath",
     "emit",
     "jit",
-    "compiler",
+    "pipeline",
     "optimizers",
-    "history",
-    "progress",
     "train",
+    "compiler",
+    "check",
     "cli",
 )
 RANK = {name: rank for rank, name in enumerate(ORDER)}

@@ -12,7 +12,7 @@ import numpy as np
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.outputs import alone, without_outputs
-from gradcompile.compiler.pipeline import Program, differentiate
+from gradcompile.pipeline import Program, differentiate
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing, module
 from gradcompile.errors import ArgumentError, UnknownNameError
