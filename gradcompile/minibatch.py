@@ -13,8 +13,7 @@ from fractions import Fraction
 
 from gradcompile.errors import MinibatchError
 from gradcompile.ir import Axis, Graph, Input, Size, Value, reachable, substitute
-
-NONE, BOTH = "", "the objective multiplies sums over samples with one another"
+from gradcompile.lower import sample_sums, why_not_samples
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,8 @@ def minibatch(graph: Graph) -> Minibatch:
     MinibatchError
         The objective is not a sum over samples; the message says why.
     """
-    reason = why_not(graph)
-    if reason or graph.sample is None:
-        raise refusal(graph, reason)
+    if graph.sample is None:
+        raise refusal(graph, why_not(graph))
     return _Estimate(graph, graph.sample).minibatch()
 
 
@@ -72,7 +70,7 @@ def per_sample(graph: Graph) -> Graph:
 
     An objective that is a mean already, or not a sum over samples, stays as it is.
     """
-    if graph.sample is None or why_not(graph) or is_mean(graph):
+    if graph.sample is None or is_mean(graph):
         return graph
     value = graph.outputs["value"]
     return replace(graph, outputs=graph.outputs | {"value": value / graph.builder.size(graph.sample.size)})
@@ -80,89 +78,37 @@ def per_sample(graph: Graph) -> Graph:
 
 def why_not(graph: Graph) -> str:
     """Return why a minibatch does not estimate the objective; "" if it does."""
-    value = graph.outputs["value"]
-    if value.axes:
-        return "the objective is not a scalar"
-    if graph.sample is None:
-        return "the objective is not a sum over samples"
-    return _Terms(graph.sample, [value]).reason(value)
+    return why_not_samples(graph) if graph.sample is None else ""
 
 
 def is_mean(graph: Graph) -> bool:
     """Return whether the sums over samples in the objective are divided by the number of samples."""
-    value, axis = graph.outputs["value"], graph.sample
-    if axis is None:
-        return False
-    terms = _Terms(axis, [value])
-    return all(_degree(factor, axis.size) <= -1 for factor in terms.factors(value))
+    axis = graph.sample
+    return axis is not None and all(_degree(factors, axis.size) <= -1 for factors in _factors(graph, axis))
 
 
-class _Terms:
-    """The walk from an objective through sums, differences and factors to its sums over samples."""
+def _factors(graph: Graph, axis: Axis) -> list[list[Value]]:
+    """Return, for every sum over samples, one list of what multiplies it on a way to the objective.
 
-    def __init__(self, axis: Axis, roots: Iterable[Value]) -> None:
-        self.axis = axis
-        self.sampled: set[Value] = set()  # what depends on samples
-        for value in reachable(roots):
-            if axis in value.axes or any(o in self.sampled for o in value.operands):
-                self.sampled.add(value)
-
-    def is_sum(self, value: Value) -> bool:
-        """Return whether the value sums over samples what depends on one sample each."""
-        return value.op == "sum" and self.axis in value.attr
-
-    def linear(self, value: Value) -> tuple[Value, ...] | None:
-        """Return the operands through which the value is linear in sums over samples; None if it is not."""
-        dependent = tuple(o for o in value.operands if o in self.sampled)
-        if value.op in ("add", "sub", "neg"):
-            return dependent
-        if value.op == "sum":
-            return value.operands
-        if value.op == "mul" and len(dependent) == 1 and value.operands[0] is not value.operands[1]:
-            return dependent
-        if value.op == "div" and dependent == value.operands[:1]:
-            return dependent
-        return None
-
-    def walk(self, root: Value) -> list[Value]:
-        """Return what lies between the objective and its sums over samples, and these: operands last."""
-        found: dict[Value, None] = {}
-        stack = [root] if root in self.sampled else []
-        while stack:
-            value = stack.pop()
-            if value not in found:
-                found[value] = None
-                stack.extend(() if self.is_sum(value) else self.linear(value) or ())
-        return sorted(found, key=lambda v: -v.number)
-
-    def sums(self, root: Value) -> list[Value]:
-        """Return the sums over samples of which the objective is made."""
-        return [value for value in self.walk(root) if self.is_sum(value)]
-
-    def reason(self, root: Value) -> str:
-        """Return why the objective is not linear in sums over samples; "" if it is."""
-        if root not in self.sampled:
-            return "the objective does not depend on the samples"
-        for value in self.walk(root):
-            if not self.is_sum(value) and self.linear(value) is None:
-                return REASONS.get(value.op, f"the sum over samples is inside of {value.op}")
-        return NONE
-
-    def factors(self, root: Value) -> list[list[Value]]:
-        """Return, for every sum over samples, one list of what multiplies it on a way to the objective.
-
-        A divisor is given as ``1/divisor``; the last of the list is the body of the sum.
-        """
-        ways: dict[Value, list[Value]] = {root: []}
-        for value in self.walk(root):
-            for operand in () if self.is_sum(value) else self.linear(value) or ():
-                others = [o for o in value.operands if o is not operand]
-                factor = {"mul": others, "div": [1 / o for o in others]}.get(value.op, [])
-                ways.setdefault(operand, ways[value] + factor)
-        return [[*ways[value], value.operands[0]] for value in self.sums(root)]
+    A divisor is given as ``1/divisor``; the last of the list is the body of the sum.
+    """
+    root, sums = graph.outputs["value"], sample_sums(graph, axis)
+    leads = set(sums)  # what is made of sums over samples
+    for value in reachable([root]):
+        if any(o in leads for o in value.operands):
+            leads.add(value)
+    ways: dict[Value, list[Value]] = {root: []}
+    for value in reversed(reachable([root])):
+        if value in ways and value not in sums:
+            for operand in (o for o in value.operands if o in leads):
+                ways.setdefault(operand, ways[value] + _beside(value, operand))
+    return [[*ways[value], value.operands[0]] for value in sums]
 
 
-REASONS = {"mul": BOTH, "div": "the objective divides by a sum over samples"}
+def _beside(value: Value, operand: Value) -> list[Value]:
+    """Return what a product or a quotient multiplies one of its operands by."""
+    others = [o for o in value.operands if o is not operand]
+    return {"mul": others, "div": [1 / o for o in others]}.get(value.op, [])
 
 
 def _degree(factors: Iterable[Value], size: Size) -> int:
@@ -217,7 +163,7 @@ class _Estimate:
     def __init__(self, graph: Graph, axis: Axis) -> None:
         self.graph, self.axis, self.builder = graph, axis, graph.builder
         self.root = graph.outputs["value"]
-        self.sums = _Terms(axis, [self.root]).sums(self.root)
+        self.sums = sample_sums(graph, axis)
         sizes = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
         self.batch = Axis(Size.of(_free("B", sizes)))
         self.rows = _free("rows", graph.inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradcompile.arguments import Argument
-from gradcompile.compiler.pipeline import differentiate
+from gradcompile.pipeline import differentiate
 from gradcompile.emit import epoch as text
 from gradcompile.emit import module
 from gradcompile.ir import Graph

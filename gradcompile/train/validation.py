@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.compiler.pipeline import Program
+from gradcompile.pipeline import Program
 from gradcompile.ir import Graph
 from gradcompile.minibatch import Minibatch, minibatch, per_sample, why_not
 from gradcompile.passes import optimise, prepare
