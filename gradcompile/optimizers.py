@@ -68,7 +68,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
-        return f"{self.rule.name}({', '.join(f'{name}={value}' for name, value in self.settings.items())})"
+        settings = (f"{name}={sympy.sstr(value, full_prec=False)}" for name, value in self.settings.items())
+        return f"{self.rule.name}({', '.join(settings)})"
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def formulas(optimizer: Optimizer) -> Formulas:
     """Return an optimizer's formulas as graphs, ready to be emitted: the pipeline that models take."""
     rule = optimizer.rule
     return Formulas(
-        repr(optimizer),
+        rule.name,
         {name: _graph(value) for name, value in optimizer.settings.items()},
         tuple(symbol.name for symbol in rule.state),
         tuple((target.name, _graph(formula)) for target, formula in rule.steps),

@@ -23,7 +23,7 @@ class Formulas:
     Parameters
     ----------
     title : str
-        The call that makes the optimizer.
+        What the optimizer is called.
     settings : mapping of str to Graph
         The learning rate and the hyperparameters, as functions of the input `t` at most.
     state : tuple of str
