@@ -44,6 +44,13 @@ class Define:
 
 
 @dataclass(eq=False)
+class Start:
+    """``target = 0``, for a sum that is not inside of a loop of its own."""
+
+    target: Value
+
+
+@dataclass(eq=False)
 class Update:
     """``target += term`` (or max, min, product), at the term's indices if it is an accumulation."""
 
@@ -61,7 +68,7 @@ class Result:
     axes: tuple[Axis, ...]
 
 
-Node = Loop | Define | Update | Result
+Node = Loop | Start | Define | Update | Result
 Statement = Define | Update | Result
 
 
@@ -102,6 +109,8 @@ def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
             yield from _outline(plan, node.body, indent + "    ")
         elif isinstance(node, Result):
             yield f"{indent}{node.name} <- %{node.value.number}"
+        elif isinstance(node, Start):
+            yield f"{indent}%{node.target.number} = 0"
         else:
             kept = ", ".join(map(plan.graph.letter, plan.stored.get(node.target, ())))
             yield f"{indent}%{node.target.number}[{kept}] {'=' if isinstance(node, Define) else '+='} {_head(node)}"
@@ -138,7 +147,7 @@ def _is_recomputed(value: Value) -> bool:
     if value.op == "read":
         return value.operands[0].op == "input"
     if value.op in ("add", "sub", "mul"):
-        return all(o.op in LEAVES for o in value.operands)
+        return all(o.op in (*LEAVES, "read") for o in value.operands)
     return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
 
 
@@ -543,6 +552,8 @@ class _Work:
                 starts = False
             path, body = [*path, loop], loop.body
             remaining.remove(loop.axis)
+        if starts:
+            body.append(Start(value))
         body.append(statement)
         term = statement.term if isinstance(statement, Update) else None
         if not isinstance(statement, Result):

@@ -13,7 +13,7 @@ from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
 from gradcompile.passes.fold import exact
-from gradcompile.schedule import Define, Loop, Node, Plan, Result, Update, guards
+from gradcompile.schedule import Define, Loop, Node, Plan, Result, Start, Update, guards
 
 INDENT = "    "
 WIDTH = 100
@@ -190,6 +190,8 @@ class _Body:
                 continue
             elif isinstance(node, Define):
                 yield from self._define(node, indent)
+            elif isinstance(node, Start):
+                yield from self._start(node.target, indent)
             elif isinstance(node, Update):
                 yield self._commented(indent + self._update(node), node.target)
             elif node is not None:
@@ -303,7 +305,7 @@ class _Body:
     def _update(self, node: Update) -> str:
         target, term, sign = self._place(node.target), node.term, node.sign
         body = term.operands[0]
-        if term.op not in EXTREMA and (body.op == "neg" or (body.op == "const" and exact(body) == -1)):
+        if term.op in ("sum", "accumulate") and body not in self.plan.stored and (body.op == "neg" or exact(body) == -1):
             body = body.operands[0] if body.op == "neg" else body.builder.const(1)
             sign = -sign
         operand = self._term(body)

@@ -88,6 +88,8 @@ def _add(a: Value, b: Value) -> Value | None:
         return a.builder.const(left + right)
     if left == 0 or right == 0:
         return b if left == 0 else a
+    if a is b:
+        return _mul(a.builder.const(2), a) or 2 * a
     if b.op == "neg":
         return _sub(a, b.operands[0]) or a - b.operands[0]
     if a.op == "neg":
