@@ -291,6 +291,7 @@ class _Body:
 
     def _matrix(self, value: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
+        self.printer.support.add(value.op)
         matrix = self._slice(value.operands[0], value.attr)
         call = f"{value.op}({matrix})"
         return f"{self._slice(value, value.attr)} = {call}" if value.op == "inverse" else f"{self._place(value)} = {call}"

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 
-from gradcompile.emit.support import arrays, kernels, scalars
+from gradcompile.emit.support import arrays, kernels, matrices, scalars
 
 FILES: dict[str, tuple[ModuleType, ...]] = {
-    "python": (scalars,),
+    "python": (scalars, matrices),
     "numpy": (arrays,),
     "numba": (kernels, scalars),  # the first that has a function counts
 }

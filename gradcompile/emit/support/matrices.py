@@ -1,0 +1,44 @@
+"""Matrix functions on nested lists, for plain Python: Gaussian elimination with the largest pivot of each column."""
+# ruff: noqa: D103, ANN001, ANN201  (copied into modules as they are: short, and typed by their use)
+
+import math
+
+
+def eliminated(matrix):
+    """Return a matrix reduced to upper triangular form, with what was beside it, and the sign of the row exchanges."""
+    rows = [list(row) for row in matrix]
+    size, sign = len(rows), 1.0
+    for k in range(size):
+        pivot = max(range(k, size), key=lambda r: abs(rows[r][k]))
+        if pivot != k:
+            rows[k], rows[pivot] = rows[pivot], rows[k]
+            sign = -sign
+        if rows[k][k] == 0:
+            continue
+        for r in range(k + 1, size):
+            factor = rows[r][k]/rows[k][k]
+            rows[r] = [a - factor*b for a, b in zip(rows[r], rows[k])]
+    return rows, sign
+
+
+def inverse(matrix):
+    """Return the inverse of a square matrix: back substitution on the identity beside it."""
+    size = len(matrix)
+    rows, _ = eliminated([list(row) + [float(r == c) for c in range(size)] for r, row in enumerate(matrix)])
+    for k in reversed(range(size)):
+        rows[k] = [a/rows[k][k] for a in rows[k]]
+        for r in range(k):
+            rows[r] = [a - rows[r][k]*b for a, b in zip(rows[r], rows[k])]
+    return [row[size:] for row in rows]
+
+
+def determinant(matrix):
+    """Return the determinant of a square matrix."""
+    rows, sign = eliminated(matrix)
+    return sign*math.prod(row[k] for k, row in enumerate(rows))
+
+
+def logdet(matrix):
+    """Return log|det| of a square matrix, -inf where that is singular."""
+    rows, _ = eliminated(matrix)
+    return sum(math.log(abs(row[k])) if row[k] else -math.inf for k, row in enumerate(rows))
