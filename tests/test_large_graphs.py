@@ -30,17 +30,26 @@ LINEAR = 4.0  # ten times the operations may take this many times ten times the 
 BEND = 2.0**-12
 SLOW = 2.0**-17
 
-# name: SymPy, value, partial derivatives
-OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., float], Callable[..., tuple[float, float]]]] = {
-    "mean": (lambda a, b: (a + b) / 2, lambda a, b: (a + b) / 2, lambda a, b: (0.5, 0.5)),
-    "sine": (lambda a, b: sympy.sin(a), lambda a, b: math.sin(a), lambda a, b: (math.cos(a), 0.0)),
-    "drift": (lambda a, b: a + SLOW * b, lambda a, b: a + SLOW * b, lambda a, b: (1.0, SLOW)),
+# name: number of operations, SymPy, value, partial derivatives
+Rule = tuple[int, Callable[..., Any], Callable[..., float], Callable[..., tuple[float, float]]]
+STEPS: dict[str, Rule] = {
+    "sum": (1, lambda a, b: a + b, lambda a, b: a + b, lambda a, b: (1.0, 1.0)),
+    "product": (1, lambda a, b: a * b, lambda a, b: a * b, lambda a, b: (b, a)),
+    "mean": (2, lambda a, b: (a + b) / 2, lambda a, b: (a + b) / 2, lambda a, b: (0.5, 0.5)),
+    "sine": (1, lambda a, b: sympy.sin(a), lambda a, b: math.sin(a), lambda a, b: (math.cos(a), 0.0)),
+    "drift": (2, lambda a, b: a + SLOW * b, lambda a, b: a + SLOW * b, lambda a, b: (1.0, SLOW)),
     "bend": (
+        4,
         lambda a, b: a + BEND * sympy.exp(-b),
         lambda a, b: a + BEND * math.exp(-b),
         lambda a, b: (1.0, -BEND * math.exp(-b)),
     ),
-    "twist": (lambda a, b: a * (1 - BEND * b), lambda a, b: a * (1 - BEND * b), lambda a, b: (1 - BEND * b, -BEND * a)),
+    "twist": (
+        3,
+        lambda a, b: a * (1 - BEND * b),
+        lambda a, b: a * (1 - BEND * b),
+        lambda a, b: (1 - BEND * b, -BEND * a),
+    ),
 }
 
 
@@ -54,7 +63,7 @@ class Tape:
     def forward(self) -> list[float]:
         values = list(self.start)
         for name, a, b in self.steps:
-            values.append(OPERATIONS[name][1](values[a], values[b]))
+            values.append(STEPS[name][2](values[a], values[b]))
         return values
 
     def gradient(self) -> list[float]:
@@ -63,7 +72,7 @@ class Tape:
         adjoint = [0.0] * (len(values) - INPUTS) + [1.0] * INPUTS
         for place in range(len(values) - 1, INPUTS - 1, -1):
             name, a, b = self.steps[place - INPUTS]
-            da, db = OPERATIONS[name][2](values[a], values[b])
+            da, db = STEPS[name][3](values[a], values[b])
             adjoint[a] += da * adjoint[place]
             adjoint[b] += db * adjoint[place]
         return adjoint[:INPUTS]
@@ -72,34 +81,46 @@ class Tape:
         """The same as definitions: what gc.emit is called with."""
         symbols = [Symbol(f"x{a}") for a in range(INPUTS)] + [Symbol(f"v{a}") for a in range(len(self.steps))]
         define = {
-            symbols[INPUTS + place]: OPERATIONS[name][0](symbols[a], symbols[b])
+            symbols[INPUTS + place]: STEPS[name][1](symbols[a], symbols[b])
             for place, (name, a, b) in enumerate(self.steps)
         }
         return {"expr": sympy.Add(*symbols[-INPUTS:]), "wrt": symbols[:INPUTS], "define": define}
+
+
+def operations(steps: list[tuple[str, int, int]]) -> int:
+    return sum(STEPS[name][0] for name, _, _ in steps)
 
 
 def chain(length: int) -> Tape:
     """sin and drift by turns, one long path: x, sin x, x + c sin x, ...; as deep as it is long."""
     steps = [("twist", 0, 1), ("mean", INPUTS, 2), ("mean", INPUTS + 1, 3), ("bend", INPUTS + 2, 4)]
     last = INPUTS + 3
-    while len(steps) < length:
-        last_sine = INPUTS + len(steps)
-        steps += [("sine", last, last), ("drift", last, last_sine)]
+    for _ in range((length - operations(steps)) // 3):
+        steps += [("sine", last, last), ("drift", last, last_sine := INPUTS + len(steps))]
         last = last_sine + 1
-    return Tape([0.3, 0.9, -0.4, 0.7, 0.5], steps[:length])
+    return Tape([0.3, 0.9, -0.4, 0.7, 0.5], steps)
 
 
 def web(length: int) -> Tape:
     """Random operations on one of the last 30 values and another or an input, so that nearly all are used."""
     choose, steps = random.Random(length), []
-    for place in range(INPUTS, INPUTS + length):
+    for place in range(INPUTS, INPUTS + length * 4 // 11):  # 11 operations in 4 steps on average
         a, b = (choose.randrange(max(0, place - 30), place) for _ in range(2))
         name = choose.choice(["mean", "drift", "bend", "twist"])
         steps.append((name, a, choose.randrange(INPUTS) if name != "mean" and choose.random() < 0.5 else b))
     return Tape([0.3, 0.9, -0.4, 0.7, 0.5], steps)
 
 
-SHAPES = [pytest.param(chain, id="chain"), pytest.param(web, id="web")]
+def ladder(length: int) -> Tape:
+    """One operation a definition: v = sin(v), v = v + x, v = v*y, again and again."""
+    steps = [("sum", 0, 1)]
+    while len(steps) < length:
+        last = INPUTS + len(steps) - 1
+        steps.append([("sine", last, last), ("sum", last, 2), ("product", last, 3)][len(steps) % 3])
+    return Tape([0.3, 0.4, 0.001, 1.0, 0.5], steps)
+
+
+SHAPES = [pytest.param(chain, id="chain"), pytest.param(web, id="web"), pytest.param(ladder, id="ladder")]
 
 
 def emitted(tape: Tape) -> tuple[str, float]:
@@ -139,6 +160,11 @@ def test_time_grows_linearly_to_100_000(build: Callable[[int], Tape]) -> None:
     _, small = emitted(build(10_000))
     _, large = emitted(build(100_000))
     assert large <= 10 * LINEAR * small
+
+
+@pytest.mark.parametrize("build", SHAPES)
+def test_graphs_have_the_size_that_they_say(build: Callable[[int], Tape]) -> None:
+    assert operations(build(10_000).steps) == pytest.approx(10_000, rel=0.02)
 
 
 def test_reference_tape_agrees_with_differences() -> None:
