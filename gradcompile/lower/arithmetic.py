@@ -238,7 +238,7 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 def piecewise(state: State, ask: Ask) -> Steps:
     """Lower a choice to nested selects; outside of all conditions there is no number."""
-    branches = []
+    branches: list[tuple[Value, Value]] = []
     for expr, condition in ask.expr.args:
         always = condition is sympy.true
         scope = ask.scope if always and not branches else ask.scope.guard()

@@ -68,7 +68,7 @@ def declare(state: State) -> dict[str, Input]:
     _check_roles(state, defined)
     inputs = [leaf for name, leaf in leaves.items() if name not in defined]
     state.ranks = {name_of(leaf): k for k, leaf in enumerate((*inputs, *(leaves[n] for n in defined)))}
-    _shapes(state, [leaf for leaf in leaves.values()], inputs)
+    _shapes(state, list(leaves.values()), inputs)
     if state.sampled:
         state.sample = Axis(Size.of(_free_name("n", {t for s in state.shapes.values() for z in s for t, _ in z.terms})))
         state.name_axis(state.sample, "s")
@@ -183,9 +183,8 @@ def _definition(state: State, key: Any, body: Any) -> Definition:
         axes = distinct_axes(state.shapes[name_of(key)])
         row, column = (state.builder.iota(a) for a in axes)
         return Definition(name_of(key), body, scope, axes, (row, column))
-    raise UnsupportedError(
-        f"{key} cannot be defined", expected="a symbol, an element with formal indices such as y[s, i], or a MatrixSymbol"
-    )
+    expected = "a symbol, an element with formal indices such as y[s, i], or a MatrixSymbol"
+    raise UnsupportedError(f"{key} cannot be defined", expected=expected)
 
 
 def _family(state: State, key: Any, body: Any, scope: Scope) -> Definition:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sympy
 from sympy.core.function import AppliedUndef
+from sympy.functions.elementary.piecewise import ExprCondPair
 
 from gradcompile.errors import UnsupportedError
 from gradcompile.ir import Value, union
@@ -51,8 +53,8 @@ def rewritten(state: State, ask: Ask) -> Steps:
         return value
     scope = scope.bind(template.output, state.argument(value))
     partials = []
-    for partial in template.partials:
-        partials.append((yield Ask(partial, scope)))
+    for derivative in template.partials:
+        partials.append((yield Ask(derivative, scope)))
     operands = (value, *arguments, *partials)
     return state.builder.make("custom", operands, union(o.axes for o in operands), "real", type(ask.expr).__name__)
 
@@ -85,14 +87,15 @@ def _make(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | Non
 
 def _equal_to(call: Any) -> Iterator[Any]:
     """Yield what a call of a function is equal to: evaluated, expanded, rewritten, or what its implementation gives."""
-    forms = [lambda: call.doit(), lambda: sympy.expand_func(call)]
-    forms += [lambda n=n: getattr(call, n)(*call.args) for n in dir(call) if n.startswith("_eval_rewrite_as_")]
+    forms: list[Callable[[], Any]] = [call.doit, partial(sympy.expand_func, call)]
+    rewrites = [name for name in dir(call) if name.startswith("_eval_rewrite_as_")]
+    forms += [partial(getattr(call, name), *call.args) for name in rewrites]
     if callable(getattr(call, "_imp_", None)):
-        forms.append(lambda: call._imp_(*call.args))
+        forms.append(partial(call._imp_, *call.args))
     for form in forms:
         try:
             result = form()
-        except Exception:  # noqa: S112, BLE001  # a rewrite that is not made for these arguments
+        except Exception:  # a rewrite that is not made for these arguments
             continue
         if isinstance(result, sympy.Basic) and result != call:
             yield result
@@ -104,7 +107,7 @@ def _is_lowered(state: State, expr: Any, visiting: tuple[type, ...]) -> bool:
         if isinstance(part, NOT_REAL) or type(part) in visiting:
             return False
         rule = state.rule_for(Ask(part, Scope(part)))
-        if rule is unsupported and not isinstance(part, (sympy.Tuple, sympy.functions.elementary.piecewise.ExprCondPair)):
+        if rule is unsupported and not isinstance(part, (sympy.Tuple, ExprCondPair)):
             return False
         if rule is rewritten and _template(state, part, visiting) is None:
             return False
@@ -119,11 +122,11 @@ def _has_own_derivative(function: type) -> bool:
 def _partial(call: Any, value: Any, symbols: tuple[Any, ...], k: int, output: Any) -> Any:
     """Return the user's derivative by argument k; inside of it the function is its value."""
     try:
-        partial = sympy.sympify(call.fdiff(k + 1))
+        derivative = sympy.sympify(call.fdiff(k + 1))
     except sympy.core.function.ArgumentIndexError:
         return sympy.diff(value, symbols[k])
-    partial = partial.xreplace({call: output})
-    return partial.replace(call.func, lambda *args: value.xreplace(dict(zip(symbols, args, strict=True))))
+    derivative = derivative.xreplace({call: output})
+    return derivative.replace(call.func, lambda *args: value.xreplace(dict(zip(symbols, args, strict=True))))
 
 
 # --- single functions

@@ -6,6 +6,7 @@ columns are index values: an axis, a number, or whatever an element is asked for
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import sympy
@@ -60,7 +61,7 @@ def only_element(state: State, ask: Ask) -> Steps:
             **shown(ask.scope.root, ask.expr),
             expected="one row and one column",
             found=f"{rows} rows and {columns} columns",
-            hint="take an element [i, j], a Trace, or multiply by OneMatrix from both sides for the sum of all elements",
+            hint="take an element [i, j] or a Trace; for the sum of all elements multiply by OneMatrix from both sides",
         )
     zero = state.builder.const(0)
     return (yield Ask(ask.expr, ask.scope, (zero, zero)))
@@ -222,7 +223,7 @@ def _outer_length(state: State, factor: Any, scope: Scope, backward: bool) -> Si
 
 def _conform(state: State, factors: list[Any], scope: Scope) -> None:
     """Check that columns meet rows; SymPy takes any two symbols for lengths that may be equal."""
-    for a, b in zip(factors, factors[1:], strict=False):
+    for a, b in pairwise(factors):
         columns, rows = shape_of(state, a, scope)[1], shape_of(state, b, scope)[0]
         if columns != rows:
             for difference in (columns - rows, rows - columns):
@@ -250,9 +251,7 @@ def hadamard_power(state: State, ask: Ask) -> Steps:
     base, exponent = ask.expr.args
     value = yield Ask(base, ask.scope, ask.place)
     place = ask.place if getattr(exponent, "is_Matrix", False) else None
-    return (yield from apply_to(state, lambda x: x**exponent, value, ask.scope)) if place is None else state.apply(
-        "pow", value, (yield Ask(exponent, ask.scope, place))
-    )
+    return state.apply("pow", value, (yield Ask(exponent, ask.scope, place)))
 
 
 def apply_to(state: State, function: Any, value: Value, scope: Scope) -> Steps:
@@ -354,9 +353,8 @@ def power(state: State, ask: Ask) -> Steps:
     if exponent == -1:
         return (yield from _inverse_of(state, base, ask))
     if not exponent.is_Integer or exponent == 0:
-        raise UnsupportedError(
-            "a power of a matrix is a whole number", **shown(ask.scope.root, ask.expr), hint="applyfunc takes powers of elements"
-        )
+        hint = "HadamardPower takes powers of elements"
+        raise UnsupportedError("a power of a matrix is a whole number", **shown(ask.scope.root, ask.expr), hint=hint)
     factor = base if exponent > 0 else sympy.Inverse(base)
     count = abs(int(exponent))
     return (yield from _chain(state, [factor] * count, ask, state.free_axes(base, ask.scope)))

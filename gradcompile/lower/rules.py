@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import sympy
 from sympy.codegen import cfunctions
 from sympy.functions.elementary.complexes import conjugate, im, re
@@ -67,24 +64,16 @@ SCALARS: dict[type, Rule] = {
     sympy.Basic: functions.unsupported,
 }
 
+TABLES: dict[str, dict[type, Rule]] = {"scalar": SCALARS, "matrix": matrices.ELEMENTS}
+
+
+NEAREST: dict[tuple[str, type], Rule] = {}
+
+
 def rule_for(ask: Ask) -> Rule:
-    """Return the rule for a scalar, or for an element of a matrix."""
-    if ask.place is not None:
-        return _matrix_rule(type(ask.expr))
-    return _scalar_rule(type(ask.expr))
-
-
-@cache
-def _scalar_rule(kind: type) -> Rule:
-    return _nearest(SCALARS, kind)
-
-
-@cache
-def _matrix_rule(kind: type) -> Rule:
-    return _nearest(matrices.ELEMENTS, kind)
-
-
-def _nearest(table: dict[type, Any], kind: type) -> Rule:
-    """Return the rule of the nearest base class."""
-    rule: Rule = next((table[base] for base in kind.__mro__ if base in table), functions.unsupported)
-    return rule
+    """Return the rule for a scalar, or for an element of a matrix: that of the nearest base of its class."""
+    table, kind = ("scalar" if ask.place is None else "matrix"), type(ask.expr)
+    if (table, kind) not in NEAREST:
+        rules = (TABLES[table][base] for base in kind.__mro__ if base in TABLES[table])
+        NEAREST[table, kind] = next(rules, functions.unsupported)
+    return NEAREST[table, kind]

@@ -35,8 +35,8 @@ def sample_sums(graph: Graph, axis: Axis) -> tuple[Value, ...]:
 
 def _candidates(graph: Graph) -> Iterator[Axis]:
     """Yield the axes of data that no parameter shares, leading dimensions first."""
-    inputs = [v for v in graph.order([graph.outputs["value"]]) if v.op == "input"]
-    inputs.sort(key=lambda v: list(graph.inputs).index(v.attr))
+    used = {v.attr: v for v in graph.order([graph.outputs["value"]]) if v.op == "input"}
+    inputs = [used[name] for name in graph.inputs if name in used]
     parameters = {name for name, i in graph.inputs.items() if i.role == "parameter"}
     taken = {axis.size for name in parameters for axis in _axes_of(graph, name)}
     data = [v for v in inputs if v.attr not in parameters and v.axes]

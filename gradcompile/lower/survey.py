@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,26 +22,32 @@ NOTHING: frozenset[Any] = frozenset()
 CONSTANT_MATRICES = (sympy.OneMatrix, sympy.ZeroMatrix, sympy.Identity)
 
 
-def children(expr: Any) -> tuple[Any, ...]:
+def children(expr: Any) -> Sequence[Any]:
     """Return the parts of an expression that have a value: not labels, and not the sizes of matrices."""
-    if isinstance(expr, sympy.Indexed):
-        return tuple(expr.args[1:])
-    if isinstance(expr, (sympy.MatrixSymbol, *CONSTANT_MATRICES, sympy.IndexedBase, *SYMBOLS)):
-        return ()
-    if isinstance(expr, sympy.MatrixBase):
-        return tuple(expr.flat())
-    if isinstance(expr, type):  # the function of applyfunc
-        return ()
-    return tuple(getattr(expr, "args", ()))
+    kind = type(expr)
+    if kind not in PARTS:
+        PARTS[kind] = _parts_of(kind)
+    return PARTS[kind](expr)
 
 
-def bound_by(expr: Any) -> tuple[Any, ...]:
+PARTS: dict[type, Callable[[Any], Sequence[Any]]] = {}  # how to take an object of a class apart, found once
+
+
+def _parts_of(kind: type) -> Callable[[Any], Sequence[Any]]:
+    if issubclass(kind, sympy.Indexed):
+        return lambda expr: expr.args[1:]
+    if issubclass(kind, (sympy.MatrixSymbol, *CONSTANT_MATRICES, sympy.IndexedBase, *SYMBOLS, type)):
+        return lambda expr: ()  # a type is the function of applyfunc
+    if issubclass(kind, sympy.MatrixBase):
+        return lambda expr: expr.flat()
+    return lambda expr: getattr(expr, "args", ())
+
+
+def bound_by(expr: Any) -> Sequence[Any]:
     """Return the symbols that an expression binds inside of itself."""
-    if isinstance(expr, ExprWithLimits):
-        return tuple(limit[0] for limit in expr.limits)
-    if isinstance(expr, sympy.Lambda):
-        return tuple(expr.variables)
-    return ()
+    if not isinstance(expr, (ExprWithLimits, sympy.Lambda)):
+        return ()
+    return expr.variables if isinstance(expr, sympy.Lambda) else [limit[0] for limit in expr.limits]
 
 
 def walk(roots: Iterable[Any]) -> Iterator[Any]:
@@ -70,7 +76,12 @@ class FreeSymbols:
     def __call__(self, root: Any) -> frozenset[Any]:
         """Return the symbols that are free in an expression and bound somewhere."""
         known = self._known.get(id(root))
-        return known[1] if known else self._compute(root)
+        if known:
+            return known[1]
+        if not self.bound:
+            self._known[id(root)] = root, NOTHING
+            return NOTHING
+        return self._compute(root)
 
     def _compute(self, root: Any) -> frozenset[Any]:
         stack = [root]
@@ -222,7 +233,8 @@ def _find_leaves(found: Survey, root: Any, formals: Iterable[Any]) -> None:
     seen: set[tuple[int, frozenset[Any], bool]] = set()
     while stack:
         expr, bound, index = stack.pop()
-        bound &= found.free(expr) | frozenset(bound_by(expr))
+        if bound:
+            bound &= found.free(expr)
         if (id(expr), bound, index) in seen:
             continue
         seen.add((id(expr), bound, index))
@@ -254,11 +266,12 @@ def _inside(expr: Any, bound: frozenset[Any], index: bool) -> Iterator[tuple[Any
     elif isinstance(expr, MatrixSlice):
         yield expr.parent, bound, index
     else:
-        yield from ((part, bound | set(bound_by(expr)), index) for part in children(expr))
+        inner = bound.union(bound_by(expr))
+        yield from ((part, inner, index) for part in children(expr))
 
 
 def _close_labels(found: Survey, definitions: Mapping[Any, Any]) -> None:
-    """What a definition that is used as an index reads is an index too."""
+    """Take what a definition that is used as an index reads for an index too."""
     bodies = {name_of(k.base if isinstance(k, sympy.Indexed) else k): body for k, body in definitions.items()}
     todo = [name for name in found.labels if name in bodies]
     done = set(todo)
