@@ -381,7 +381,7 @@ class Unroller(Walker):
         if isinstance(e, sympy.Transpose):
             return self.matrix(e.arg, env).T
         if isinstance(e, DiagMatrix):
-            return sympy.diag(*self.matrix(e.arg, env))
+            return sympy.diag(*self.matrix(e.args[0], env))
         if isinstance(e, DiagonalOf):
             return self.matrix(e.arg, env).diagonal().T
         if isinstance(e, sympy.HadamardPower):
@@ -660,7 +660,7 @@ class Numeric(Walker):
         if isinstance(e, sympy.Transpose):
             return self.matrix(e.arg, env).T
         if isinstance(e, DiagMatrix):
-            return np.diag(self.matrix(e.arg, env).ravel()) + mp.zero
+            return np.diag(self.matrix(e.args[0], env).ravel()) + mp.zero
         if isinstance(e, DiagonalOf):
             return np.diagonal(self.matrix(e.arg, env)).reshape(-1, 1)
         if isinstance(e, sympy.HadamardPower):
