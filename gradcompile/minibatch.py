@@ -182,10 +182,15 @@ class _Estimate:
             inputs=self.graph.inputs | self._inputs(),
             outputs={"value": value / whole if self.count else value},
             names=names,
-            letters=self.graph.letters | {self.batch: self.graph.letter(self.axis)},
+            letters=self._letters(),
             sample=self.batch,
         )
         return Minibatch(graph, self.rows, self.count)
+
+    def _letters(self) -> dict[Axis, str]:
+        """Give the letter of the samples to those of the batch: ``x[rows[s], j]``."""
+        others = {axis: letter for axis, letter in self.graph.letters.items() if axis != self.axis}
+        return {self.batch: self.graph.letter(self.axis)} | others
 
     def _inputs(self) -> dict[str, Input]:
         rows = Input(self.rows, (self.batch.size,), "int", "labels")

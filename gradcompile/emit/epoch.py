@@ -5,15 +5,19 @@ Both follow the emitted ``value_and_grad`` in a module of their own, so that an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ast
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from gradcompile.emit import support
 from gradcompile.emit.expression import Printer
+from gradcompile.emit.layout import wrapped
 from gradcompile.emit.names import LETTERS, Names
 from gradcompile.ir import Graph, Value
 
 INDENT = "    "
 ELEMENT = "k"  # the number of an element of a parameter
+DECORATOR = '@njit(fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy")'
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,53 @@ class Formulas:
         return ("p", "g", *self.state)
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """What the loop over batches works on.
+
+    Parameters
+    ----------
+    graph : Graph
+        With its backward half; its inputs are the arguments of ``value_and_grad``, in their order.
+    rows : str
+        The input that holds the rows of a batch; "" if every step takes all samples.
+    state : tuple of str
+        The state variables of the optimizer.
+    dtype : {"float64", "float32"}
+        Of the parameters.
+    """
+
+    graph: Graph
+    rows: str
+    state: tuple[str, ...]
+    dtype: str
+
+
+def render(module: str, formulas: Formulas, task: Epoch) -> str:
+    """Return the text of a module with the functions of another one, and ``rate``, ``update`` and ``epoch``.
+
+    Parameters
+    ----------
+    module : str
+        An emitted module for Numba, with ``value_and_grad`` for the graph of `task`.
+    formulas : Formulas
+        The optimizer.
+    task : Epoch
+        What the loop over batches works on.
+    """
+    own = ["\n".join(lines) for lines in (rate(formulas), update(formulas, task.dtype), epoch(task))]
+    known = {node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)}
+    called = {node.id for text in own for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    needed = support.closure("numba", called & support.functions("numba").keys())
+    parts = [module, *(support.source("numba", name) for name in needed if name not in known), *own]
+    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
 def rate(formulas: Formulas) -> list[str]:
     """Return the function that gives the learning rate of step t."""
     text = _expression(formulas.settings["rate"].outputs["value"], {})
     says = f'{INDENT}"""Return the learning rate of step t, counted from 1."""'
-    return ["@njit", "def rate(t):", says, f"{INDENT}return {text}"]
+    return [DECORATOR, "def rate(t):", says, f"{INDENT}return {text}"]
 
 
 def update(formulas: Formulas, dtype: str) -> list[str]:
@@ -62,7 +108,7 @@ def update(formulas: Formulas, dtype: str) -> list[str]:
     dtype : {"float64", "float32"}
         Of the parameter, its gradient and its state.
     """
-    return list(_Update(formulas, dtype).lines())
+    return [part for line in _Update(formulas, dtype).lines() for part in wrapped(line)]
 
 
 class _Update:
@@ -78,7 +124,7 @@ class _Update:
     def lines(self) -> Iterator[str]:
         """Yield the function, line by line."""
         statements = [f"{target}[{ELEMENT}] = {self._statement(graph)}" for target, graph in self.formulas.steps]
-        yield "@njit"
+        yield DECORATOR
         yield f"def update({', '.join(self.formulas.arrays)}, t):"
         yield f'{INDENT}"""Take step t of {self.formulas.title} for every element of p, in place."""'
         for name, graph in self.formulas.settings.items():
@@ -128,28 +174,6 @@ def _expression(value: Value, names: Mapping[Value, str]) -> str:
     return Printer("numba", Names(graph)).render(value, lambda v: names.get(v, v.attr if v.op == "input" else None))
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What the loop over batches works on.
-
-    Parameters
-    ----------
-    graph : Graph
-        With its backward half; its inputs are the arguments of ``value_and_grad``, in their order.
-    rows : str
-        The input that holds the rows of a batch; "" if every step takes all samples.
-    state : tuple of str
-        The state variables of the optimizer.
-    dtype : {"float64", "float32"}
-        Of the parameters.
-    """
-
-    graph: Graph
-    rows: str
-    state: tuple[str, ...]
-    dtype: str
-
-
 def epoch(task: Epoch) -> list[str]:
     """Return the function that takes the steps of some batches.
 
@@ -158,7 +182,7 @@ def epoch(task: Epoch) -> list[str]:
     batch, t``: the part of `order` to take, the length of a batch, and the steps taken before. It returns the sum
     over the batches of the objective per sample, times the length of the batch.
     """
-    return list(_Epoch(task).lines())
+    return [part for line in _Epoch(task).lines() for part in wrapped(line)]
 
 
 class _Epoch:
@@ -167,35 +191,29 @@ class _Epoch:
     def __init__(self, task: Epoch) -> None:
         self.task, self.graph = task, task.graph
         self.names = Names(task.graph)
-        self.order, self.first, self.last, self.batch, self.t, self.total, self.start, self.value = (
-            self.names.fresh(n) for n in ("order", "first", "last", "batch", "t", "total", "start", "objective")
+        own = ("order", "first", "last", "batch", "t", "total", "start", "objective", "grads")
+        self.order, self.first, self.last, self.batch, self.t, self.total, self.start, self.value, self.grads = (
+            self.names.fresh(name) for name in own
         )
-        self.gradient = {name: self.names.fresh(f"d{self.names.inputs[name]}") for name in self.graph.wrt}
         self.state = {
             name: [self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.state]
             for name in self.graph.wrt
         }
-        self.scalars = [name for name in self.graph.wrt if not self.graph.inputs[name].shape]
-        self.cells = {name: self.names.fresh(f"cell_{self.names.inputs[name]}") for name in self.scalars}
 
     def lines(self) -> Iterator[str]:
         """Yield the function, line by line."""
-        yield "@njit"
-        yield from _call("def epoch", self._parameters(), ":")
+        yield DECORATOR
+        yield f"def epoch({', '.join(self._parameters())}):"
         yield f'{INDENT}"""Take the steps of the batches from first to last, in place."""'
         yield f"{INDENT}{self.total} = 0.0"
-        for name in self.scalars:
-            yield f"{INDENT}{self.cells[name]} = np.empty(1, np.{self.task.dtype})"
         yield f"{INDENT}for {self.start} in range({self.first}, {self.last}, {self.batch}):"
         if self.task.rows:
             last = f"min({self.start} + {self.batch}, {self.last})"
             yield f"{INDENT * 2}{self.names.inputs[self.task.rows]} = {self.order}[{self.start}:{last}]"
-        gradients = ", ".join(self.gradient.values())
-        trailing = "," if len(self.gradient) == 1 else ""
-        yield from _call(f"{INDENT * 2}{self.value}, ({gradients}{trailing}) = value_and_grad", self._arguments(), "")
+        yield f"{INDENT * 2}{self.value}, {self.grads} = value_and_grad({', '.join(self._arguments())})"
         yield f"{INDENT * 2}{self.t} += 1"
-        for name in self.graph.wrt:
-            yield from self._update(name)
+        for number, name in enumerate(self.graph.wrt):
+            yield f"{INDENT * 2}{self._update(name, f'{self.grads}[{number}]')}"
         length = f"{self.names.inputs[self.task.rows]}.size" if self.task.rows else "1"
         yield f"{INDENT * 2}{self.total} += {self.value} * {length}"
         yield f"{INDENT}return {self.total}"
@@ -206,26 +224,13 @@ class _Epoch:
         return [*inputs, *state, self.first, self.last, self.batch, self.t]
 
     def _arguments(self) -> list[str]:
-        return [self.names.inputs[name] + "[0]" * (name in self.scalars) for name in self.graph.inputs]
+        scalars = {name for name in self.graph.wrt if not self.graph.inputs[name].shape}
+        return [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
 
-    def _update(self, name: str) -> Iterator[str]:
-        """Yield the step for one parameter."""
-        own, gradient = self.names.inputs[name], self.gradient[name]
-        if name in self.scalars:
-            yield f"{INDENT * 2}{self.cells[name]}[0] = {gradient}"
-            flat = [own, self.cells[name], *self.state[name]]
-        else:
-            flat = [f"{array}.reshape(-1)" for array in (own, gradient, *self.state[name])]
-        yield from _call(f"{INDENT * 2}update", [*flat, self.t], "")
-
-
-def _call(head: str, arguments: Sequence[str], end: str, width: int = 100) -> Iterator[str]:
-    """Yield ``head(arguments)end``, with one argument a line if it is too long for one line."""
-    line = f"{head}({', '.join(arguments)}){end}"
-    if len(line) <= width:
-        yield line
-        return
-    indent = head[: len(head) - len(head.lstrip())]
-    yield f"{head}("
-    yield from (f"{indent}{INDENT}{argument}," for argument in arguments)
-    yield f"{indent}){end}"
+    def _update(self, name: str, gradient: str) -> str:
+        """Return the step for one parameter."""
+        arrays = [self.names.inputs[name], gradient, *self.state[name]]
+        if not self.graph.inputs[name].shape:
+            arrays[1] = f"np.array([{gradient}])"
+        flat = arrays if len(self.graph.inputs[name].shape) < 2 else [f"{array}.reshape(-1)" for array in arrays]
+        return f"update({', '.join([*flat, self.t])})"

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from gradcompile.arguments import Argument
-from gradcompile.pipeline import differentiate
 from gradcompile.emit import epoch as text
 from gradcompile.emit import module
 from gradcompile.ir import Graph
 from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
+from gradcompile.pipeline import differentiate
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -69,9 +69,8 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -
     task = minibatch(lowered) if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
     rule = formulas(optimizer)
-    functions = text.rate(rule), text.update(rule, dtype), text.epoch(text.Epoch(graph, task.rows, rule.state, dtype))
-    parts = [module.render(graph, "numba", dtype=dtype), *("\n".join(lines) for lines in functions)]
-    source = "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+    loop = text.Epoch(graph, task.rows, rule.state, dtype)
+    source = text.render(module.render(graph, "numba", dtype=dtype), rule, loop)
     return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, source)
 
 

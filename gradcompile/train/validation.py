@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.pipeline import Program
 from gradcompile.ir import Graph
 from gradcompile.minibatch import Minibatch, minibatch, per_sample, why_not
 from gradcompile.passes import optimise, prepare
+from gradcompile.pipeline import Program
 from gradcompile.shuffle import Rows
 from gradcompile.verify import verify
 
