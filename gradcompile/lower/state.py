@@ -189,7 +189,7 @@ class State:
                 return Affine(Size(), ((binding, 1),)) if binding.box else None
             return Affine(Size.of(self.survey.sizes[symbol])) if symbol in self.survey.sizes else None
 
-        return affine(sympy.sympify(expr), lookup)
+        return affine(sympy.sympify(expr, strict=True), lookup)
 
     def size(self, length: Any, root: Any) -> Size:
         """Return a length as a size."""

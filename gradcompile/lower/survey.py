@@ -221,7 +221,7 @@ def _find_sizes(found: Survey, declared: Iterable[Any], roots: Iterable[Any]) ->
     for expr in (*declared, *walk(roots)):
         found.count += 1
         for length in _lengths(expr):
-            for symbol in walk([sympy.sympify(length)]):
+            for symbol in walk([sympy.sympify(length, strict=True)]):
                 if isinstance(symbol, SYMBOLS) and symbol not in found.free.bound and symbol not in found.sizes:
                     _add(names, folded, symbol, length)
                     found.sizes[symbol] = symbol.name
