@@ -30,8 +30,6 @@ ORDER = (
     "passes",
     "minibatch",
     "arguments",
-    "signature",
-    "start",
     "schedule",
     "vecmath",
     "emit",
@@ -77,7 +75,8 @@ def imported_by(path: Path) -> set[str]:
             here = ["gradcompile", *path.relative_to(PACKAGE).parts[:-1]]
             start = here[: len(here) - node.level + 1] if node.level else []
             stem = ".".join([*start, *([node.module] if node.module else [])])
-            names = [stem] + [f"{stem}.{alias.name}" for alias in node.names]
+            members = [f"{stem}.{alias.name}" for alias in node.names]  # modules, or names in the one of the stem
+            names = [name if name.removeprefix("gradcompile.") in MODULES else stem for name in members]
         else:
             continue
         found |= {name.removeprefix("gradcompile.") for name in names if name.startswith("gradcompile.")}
