@@ -261,7 +261,8 @@ def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     b = _fresh(column, (*value.axes, a))
     left, right = _relabel(value, {row: a, column: row}), _relabel(value, {row: column, column: b})
     middle = _relabel(_applied(total), {row: a, column: b})
-    yield value.operands[0], (-value.builder.reduce("sum", left * middle * right, (a, b)), None)
+    inner = value.builder.reduce("sum", left * middle, (a,))
+    yield value.operands[0], (-value.builder.reduce("sum", inner * right, (b,)), None)
 
 
 def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

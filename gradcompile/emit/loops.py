@@ -198,6 +198,46 @@ class _Body:
                 yield indent + self._fill_result(node)
             before = None
 
+    def _data_indices(self, loop: Loop) -> list[Value]:
+        """Return the indices that are data and that loops inside of this one use: read once, before them."""
+        inner = [node for node in loop.body if isinstance(node, Loop)]
+        found: dict[Value, None] = {}
+        while inner:
+            for node in inner.pop().body:
+                if isinstance(node, Loop):
+                    inner.append(node)
+                elif not isinstance(node, Start):
+                    found.update(dict.fromkeys(self._indices_in(node)))
+        ready = (i for i in found if loop.axis in i.axes and all(a in self.open for a in i.axes))
+        return sorted((i for i in ready if i not in self.held and i not in self.plan.stored), key=lambda i: i.number)
+
+    def _indices_in(self, node: Define | Update | Result) -> Iterator[Value]:
+        """Yield the data among the indices of a statement: labels, and rows of tables."""
+        if isinstance(node, Update):
+            stack = list(node.term.operands)
+            yield from (i for i in node.term.operands[1:] if i.op in ("input", "read"))
+        else:
+            value = node.value if isinstance(node, Result) else node.expression
+            stack = list(value.operands) if value in self.plan.stored else [value]
+            if value.op == "read":
+                yield from (i for i in value.operands[1:] if i.op in ("input", "read"))
+        while stack:
+            value = stack.pop()
+            if value.op == "read":
+                yield from (i for i in value.operands[1:] if i.op in ("input", "read"))
+                stack.extend(value.operands[1:])
+            elif value not in self.plan.stored:
+                stack.extend(value.operands)
+
+    def _hoist(self, index: Value) -> str:
+        """Return the line that reads an index into a local variable, which stands for it from now on."""
+        text = self._expression(index)
+        array = self.names.value(index if index.op == "input" else index.operands[0])
+        if index not in self.locals:
+            self.locals[index] = self.names.fresh("_".join([array, *map(self.names.axis, index.axes)]))
+        self.held[index] = self.locals[index]
+        return f"{self.locals[index]} = {text}"
+
     def _range(self, loop: Loop) -> str:
         start, stop = loop.bounds
         last = self.names.size(loop.axis.size) if stop is None else self._expression(stop)
@@ -226,7 +266,12 @@ class _Body:
         self.held.update(locals_)
         yield f"{indent}for {self.names.axis(loop.axis)} in {self._range(loop)}:"
         self.open.append(loop.axis)
+        indices = self._data_indices(loop)
+        for index in indices:
+            yield f"{indent}{INDENT}{self._hoist(index)}"
         yield from self._nodes(loop.body, indent + INDENT)
+        for index in indices:
+            del self.held[index]
         self.open.pop()
         for update in held:
             local = self.held.pop(update.target)
