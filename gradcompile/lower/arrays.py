@@ -97,7 +97,11 @@ def _check_roles(state: State, defined: set[str]) -> None:
             )
     for leaf in (*state.model.wrt, *state.model.data):
         if leaf in state.survey.sizes:
-            raise UnsupportedError(f"{leaf} is a size and cannot be an input", hint="give one of them another name")
+            raise UnsupportedError(
+                f"{leaf} is an input, and also a length or the end of a range",
+                **shown(state.model.objective, leaf),
+                hint="lengths come from the shapes of arrays: give one of them another name",
+            )
 
 
 def _free_name(name: str, taken: set[str]) -> str:

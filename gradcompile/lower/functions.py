@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import sympy
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import AppliedUndef
 from sympy.functions.elementary.piecewise import ExprCondPair
 
@@ -70,12 +71,14 @@ def _template(state: State, expr: Any, visiting: tuple[type, ...]) -> Template |
 
 
 def _make(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | None:
+    if not all(isinstance(a, sympy.Expr) for a in expr.args):
+        return None
     symbols = tuple(sympy.Dummy(f"a{k}", real=True) for k in range(len(expr.args)))
     call = expr.func(*(a if a.is_Number else d for a, d in zip(expr.args, symbols, strict=True)))
     candidates = [c for c in _equal_to(call) if _is_lowered(state, c, visiting)]
     if not candidates:
         return None
-    value = min(candidates, key=lambda c: c.count_ops())
+    value = min(candidates, key=lambda c: (c.has(ExprWithLimits), c.count_ops()))
     partials: tuple[Any, ...] = ()
     output = sympy.Dummy("f", real=True)
     if _has_own_derivative(expr.func):
@@ -122,7 +125,7 @@ def _has_own_derivative(function: type) -> bool:
 def _partial(call: Any, value: Any, symbols: tuple[Any, ...], k: int, output: Any) -> Any:
     """Return the user's derivative by argument k; inside of it the function is its value."""
     try:
-        derivative = sympy.sympify(call.fdiff(k + 1))
+        derivative = sympy.sympify(call.fdiff(k + 1), strict=True)
     except sympy.core.function.ArgumentIndexError:
         return sympy.diff(value, symbols[k])
     derivative = derivative.xreplace({call: output})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,11 @@ from .survey import SYMBOLS
 
 @dataclass(frozen=True)
 class Range:
-    """A bound index: its axis, what it means, and the conditions that cut the axis where its ends depend on others."""
+    """A bound index: its axis, what it means, and the comparisons that cut the axis where its ends depend on others."""
 
     axis: Axis
     binding: Binding
-    after: Any = None  # SymPy: the index must be at least this
-    before: Any = None  # SymPy: the index must be less than this
+    cuts: tuple[tuple[str, Any], ...] = ()  # a row of the table and what the index is compared with, in SymPy
 
 
 def bind_range(state: State, limit: Any, scope: Scope, taken: set[Axis], body: Any) -> Range:
@@ -36,13 +35,22 @@ def bind_range(state: State, limit: Any, scope: Scope, taken: set[Axis], body: A
         raise UnsupportedError("the range depends on something that is not an index", **shown(scope.root, limit))
     length = _aligned(low, high, lowest, highest) or highest - lowest + 1
     _check_length(state, length, limit, scope)
-    axis = state.axis(length, taken, symbol.name)
+    letter = "" if isinstance(symbol, sympy.Dummy) else symbol.name  # SymPy's own dummies have no letter
+    axis = state.axis(length, taken, letter)
     value = state.builder.iota(axis)
     if lowest != Size():
         value = state.builder.apply("add", value, state.builder.size(lowest))
     depth = 1 + max((b.depth for b in scope.bound.values()), default=0)
     binding = state.binding(value, low, high, (lowest, lowest + length - 1), depth)
-    return Range(axis, binding, first if low.terms else None, last + 1 if high.terms else None)
+    return Range(axis, binding, tuple(_cuts(low, high, first, last)))
+
+
+def _cuts(low: Affine, high: Affine, first: Any, last: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the comparisons that an index must pass: ``j < i`` where the range ends at ``i - 1``."""
+    if low.terms:
+        yield "ge", first
+    if high.terms:
+        yield ("lt", last + 1) if high.size.constant == -1 else ("le", last)
 
 
 def _limit(state: State, limit: Any, scope: Scope, body: Any) -> tuple[Any, Any, Any]:

@@ -40,6 +40,7 @@ SCALARS: dict[type, Rule] = {
     sympy.ITE: arithmetic.choice,
     sympy.And: arithmetic.fold("and"),
     sympy.Or: arithmetic.fold("or"),
+    sympy.Xor: arithmetic.fold("ne"),
     sympy.Not: arithmetic.negation,
     sympy.logic.boolalg.BooleanAtom: arithmetic.truth,
     re: arithmetic.same,

@@ -40,7 +40,15 @@ def used_shapes(state: State, arrays: list[Any]) -> dict[str, tuple[Size, ...]]:
     for a in arrays:
         if a.name not in lengths:
             raise IndexRangeError(f"{a.name} has no shape", hint=f"IndexedBase('{a.name}', shape=(...))")
-    return {n: tuple(s or Size.of(f"{n}.{k}") for k, s in enumerate(found)) for n, found in lengths.items()}
+    return {n: tuple(s or _own_length(state, n, k) for k, s in enumerate(found)) for n, found in lengths.items()}
+
+
+def _own_length(state: State, array: str, position: int) -> Size:
+    """Return a size that only the array itself tells."""
+    name = f"{array}_{position}"
+    while name in state.survey.sizes.values():
+        name += "_"
+    return Size.of(name)
 
 
 def _reach(state: State, index: Any, scope: Scope) -> Size | None:

@@ -21,9 +21,8 @@ def reduction(op: str) -> Rule:
         taken = state.free_axes(body, scope, without=own) | state.free_axes(ask.expr, scope)
         for limit in reversed(ask.expr.limits):
             bound = bind_range(state, limit, scope, taken, body)
-            for row, end in (("ge", bound.after), ("lt", bound.before)):
-                if end is not None:
-                    masks.append(state.builder.apply(row, bound.binding.value, (yield Ask(end, scope))))
+            for row, end in bound.cuts:
+                masks.append(state.builder.apply(row, bound.binding.value, (yield Ask(end, scope))))
             scope = scope.bind(limit[0], bound.binding)
             axes.append(bound.axis)
             taken.add(bound.axis)
