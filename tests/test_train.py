@@ -124,21 +124,368 @@ CASES = {
     "decaying rate": (SGD(0.1 / (1 + T / 10)), sgd(lambda t: 0.1 / (1 + t / 10))),
     "cosine": (SGD(0.05 * (1 + sympy.cos(sympy.pi * T / 50))), sgd(lambda t: 0.05 * (1 + math.cos(math.pi * t / 50)))),
     "warm-up": (SGD(0.05 * sympy.Min(1, T / 8)), sgd(lambda t: 0.05 * min(1, t / 8))),
-    "rate of all states": (Adam(0.01 * sympy.Rational(9, 10) ** T), None),
 }
 
 
-@pytest.mark.parametrize("size", [5, 1, 22])
-@pytest.mark.parametrize(("optimizer", "step"), [v for v in CASES.values() if v[1]], ids=[k for k in CASES if CASES[k][1]])
-def test_fit_is_the_plain_loop(model, optimizer, step, size):
-    if size != 5 and optimizer.rule.name != "SGD":
-        pytest.skip("one batch size is enough")
-    if size != 5:  # the hand-written rules keep state: make sure that it is fresh
-        optimizer, step = SGD(0.03), sgd(lambda t: 0.03)
-    inputs = data()
-    expected, history = plain_loop(inputs, step, 4, size)
-    result = model.fit(**inputs, init=START, optimizer=optimizer, epochs=4, batch_size=size, seed=0, progress=False)
-    np.testing.assert_allclose(result.params["w"], expected["w"], rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(result.params["b"], expected["b"], rtol=1e-12, atol=1e-13)
+def assert_same(result, expected, history):
+    for name, value in expected.items():
+        np.testing.assert_allclose(result.params[name], value, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(result.history, history, rtol=1e-12)
     assert result.stopped == "finished"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fit_is_the_plain_loop(model, case):
+    optimizer, step = CASES[case]
+    expected = plain_loop(data(), step, 4, 5)
+    assert_same(model.fit(**data(), init=START, optimizer=optimizer, epochs=4, batch_size=5, progress=False), *expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 22, 23, 24, None])
+def test_every_batch_size(model, size):
+    expected = plain_loop(data(), sgd(lambda t: 0.03), 3, size or SAMPLES)
+    result = model.fit(**data(), init=START, optimizer=SGD(0.03), epochs=3, batch_size=size, progress=False)
+    assert_same(result, *expected)
+
+
+def test_the_batch_is_128_if_nothing_is_said(model):
+    expected = plain_loop(data(300), sgd(lambda t: 0.03), 2, 128)
+    assert_same(model.fit(**data(300), init=START, optimizer=SGD(0.03), epochs=2, progress=False), *expected)
+
+
+def test_the_same_seed_gives_the_same_bits(model):
+    options = {"init": START, "optimizer": Adam(0.01), "epochs": 3, "batch_size": 4, "progress": False}
+    first, again, other = (model.fit(**data(), seed=seed, **options) for seed in (5, 5, 6))
+    assert first.params["w"].tobytes() == again.params["w"].tobytes()
+    assert first.history == again.history
+    assert first.params["w"].tobytes() != other.params["w"].tobytes()
+
+
+def test_chunks_of_batches_do_not_matter(model, monkeypatch):
+    options = {"init": START, "optimizer": SGD(0.02, 0.9), "epochs": 3, "batch_size": 2, "progress": False}
+    at_once = model.fit(**data(), **options)
+    monkeypatch.setattr("gradcompile.train.descent.CALL", 0.0)
+    batch_by_batch = model.fit(**data(), **options)
+    assert at_once.params["w"].tobytes() == batch_by_batch.params["w"].tobytes()
+
+
+def test_float32(model):
+    expected, _ = plain_loop(data(), adam(0.01), 3, 5)
+    result = ridge("float32").fit(**data(), init=START, optimizer=Adam(0.01), epochs=3, batch_size=5, progress=False)
+    assert result.params["w"].dtype == np.float32
+    np.testing.assert_allclose(result.params["w"], expected["w"], rtol=1e-5)
+
+
+def test_what_is_given_stays_as_it_is(model):
+    inputs, start = data(), {"w": START["w"].copy(), "b": 0.05}
+    inputs["x"].flags.writeable = False
+    model.fit(**inputs, init=start, epochs=2, batch_size=5, progress=False)
+    assert start["w"].tobytes() == START["w"].tobytes()
+    assert inputs["t"].tobytes() == data()["t"].tobytes()
+
+
+def test_result_predicts_with_the_learned_parameters(model):
+    result = model.fit(**data(), init=START, epochs=30, batch_size=8, progress=False)
+    new = np.array([[1.0, 2.0, 3.0]])
+    expected = new @ result.params["w"] + result.params["b"]
+    np.testing.assert_allclose(result.model.predict("guess", x=new), expected, rtol=1e-14)
+    np.testing.assert_allclose(
+        result.model.value(x=data()["x"], t=data()["t"]), model.value(**data(), **result.params), rtol=1e-14
+    )
+
+
+def test_history_has_the_facts_of_each_epoch(model):
+    result = model.fit(**data(), init=START, optimizer=SGD(0.1 / (1 + T)), epochs=3, batch_size=6, progress=False)
+    assert [record.epoch for record in result.history] == [1, 2, 3]
+    np.testing.assert_allclose([record.rate for record in result.history], [0.1 / 5, 0.1 / 9, 0.1 / 13], rtol=1e-14)
+    assert all(record.seconds > 0 and record.validation is None for record in result.history)
+    assert result.history[-1] < result.history[0]
+
+
+# Other shapes of models
+
+
+def softmax():
+    W, gt = IndexedBase("W", shape=(D, C)), IndexedBase("gt", shape=(N,))
+
+    def y(s, i):
+        return Sum(x[s, j] * W[j, i], (j, 0, D - 1))
+
+    def p(s, c):
+        return exp(y(s, c)) / Sum(exp(y(s, i)), (i, 0, C - 1))
+
+    return compile(-Sum(log(p(s, gt[s])), (s, 0, N - 1)), wrt=W)
+
+
+def test_softmax_against_numpy():
+    inputs, labels = data()["x"], np.random.default_rng(1).integers(0, 4, SAMPLES)
+    W = np.zeros((FEATURES, 4))
+    for epoch in (1, 2):
+        order = shuffle.order(3, epoch, np.arange(SAMPLES))
+        for first in range(0, SAMPLES, 6):
+            rows = order[first : first + 6]
+            z = np.exp(inputs[rows] @ W)
+            z /= z.sum(axis=1, keepdims=True)
+            z[np.arange(len(rows)), labels[rows]] -= 1
+            W -= 0.2 * inputs[rows].T @ z / len(rows)
+    options = {"init": {"W": np.zeros((FEATURES, 4))}, "optimizer": SGD(0.2), "seed": 3, "progress": False}
+    result = softmax().fit(x=inputs, gt=labels, epochs=2, batch_size=6, **options)
+    np.testing.assert_allclose(result.params["W"], W, rtol=1e-12, atol=1e-14)
+
+
+def test_factorisation_with_repeated_rows():
+    user, item, r = (IndexedBase(name, shape=(N,)) for name in ("user", "item", "r"))
+    U, V = IndexedBase("U", shape=(A, K)), IndexedBase("V", shape=(B, K))
+    error = r[s] - Sum(U[user[s], k] * V[item[s], k], (k, 0, K - 1))
+    model = compile(Sum(error**2, (s, 0, N - 1)), wrt=[U, V])
+    random = np.random.default_rng(2)
+    users, items, ratings = random.integers(0, 4, 30), random.integers(0, 3, 30), random.normal(size=30)
+    u, v = random.normal(size=(4, 2)), random.normal(size=(3, 2))
+    init = {"U": u.copy(), "V": v.copy()}
+    order = shuffle.order(0, 1, np.arange(30))
+    for first in range(0, 30, 8):
+        rows = order[first : first + 8]
+        a, c = users[rows], items[rows]
+        e = ratings[rows] - (u[a] * v[c]).sum(axis=1)
+        du, dv = np.zeros_like(u), np.zeros_like(v)
+        np.add.at(du, a, -2 * e[:, None] * v[c] / len(rows))
+        np.add.at(dv, c, -2 * e[:, None] * u[a] / len(rows))
+        u, v = u - 0.1 * du, v - 0.1 * dv
+    options = {"init": init, "optimizer": SGD(0.1), "epochs": 1, "batch_size": 8, "progress": False}
+    result = model.fit(r=ratings, user=users, item=items, **options)
+    np.testing.assert_allclose(result.params["U"], u, rtol=1e-12)
+    np.testing.assert_allclose(result.params["V"], v, rtol=1e-12)
+
+
+def test_per_sample_form_of_scalars():
+    u, v, slope = symbols("u v slope")
+    model = compile((slope * u - v) ** 2, wrt=slope, data=[u, v])
+    us, vs = data()["t"], data()["x"][:, 0]
+    expected = 0.0
+    for epoch in (1, 2):
+        order = shuffle.order(0, epoch, np.arange(SAMPLES))
+        for first in range(0, SAMPLES, 10):
+            rows = order[first : first + 10]
+            expected -= 0.1 * np.mean(2 * (expected * us[rows] - vs[rows]) * us[rows])
+    result = model.fit(u=us, v=vs, init={"slope": 0.0}, optimizer=SGD(0.1), epochs=2, batch_size=10, progress=False)
+    np.testing.assert_allclose(result.params["slope"], expected, rtol=1e-12)
+    assert isinstance(result.params["slope"], float)
+
+
+def test_an_objective_without_data_is_descended():
+    p, q = symbols("p q")
+    result = compile((1 - p) ** 2 + 10 * (q - p**2) ** 2, wrt=[p, q]).fit(
+        init={"p": -1.0, "q": 1.0}, optimizer=SGD(0.005), epochs=5000, progress=False
+    )
+    np.testing.assert_allclose([result.params["p"], result.params["q"]], [1.0, 1.0], atol=1e-3)
+
+
+def test_what_is_not_a_sum_takes_all_samples_or_none():
+    model = compile(sqrt(Sum((b - t[s]) ** 2, (s, 0, N - 1))), wrt=b)
+    targets = data()["t"]
+    with pytest.raises(MinibatchError, match="sqrt"):
+        model.fit(t=targets, init={"b": 0.0}, batch_size=5, progress=False)
+    with pytest.raises(MinibatchError, match="sqrt"):
+        model.fit(t=targets, init={"b": 0.0}, valid=0.2, progress=False)
+    for size in (None, SAMPLES, 1000):
+        result = model.fit(t=targets, init={"b": 0.0}, epochs=300, batch_size=size, progress=False)
+        np.testing.assert_allclose(result.params["b"], targets.mean(), rtol=1e-6)
+
+
+def test_names_of_users_that_the_code_needs():
+    order, first, batch, objective = symbols("order first batch objective")
+    rows = IndexedBase("rows", shape=(N,))
+    loss = Sum((order * rows[s] + first - batch * objective) ** 2, (s, 0, N - 1))
+    inputs = {"rows": data()["t"], "batch": 2.0, "objective": 0.25, "init": {"order": 0.1, "first": 0.2}}
+    result = compile(loss, wrt=[order, first]).fit(**inputs, epochs=200, batch_size=4, progress=False)
+    np.testing.assert_allclose(result.params["first"], 0.5, atol=1e-3)
+    np.testing.assert_allclose(result.params["order"], 0.0, atol=1e-3)
+
+
+# Starting values
+
+
+def test_defaults_are_zeros_for_vectors_and_random_numbers_for_matrices(model):
+    options = {"optimizer": SGD(0.0), "epochs": 1, "progress": False}
+    result = model.fit(**data(), **options)
+    assert result.params["w"].tolist() == [0.0] * FEATURES
+    assert result.params["b"] == 0.0
+    H = symbols("H", integer=True, positive=True)
+    W, V = IndexedBase("W", shape=(D, H)), IndexedBase("V", shape=(H,))
+    hidden = Sum(V[k] * sympy.tanh(Sum(x[s, j] * W[j, k], (j, 0, D - 1))), (k, 0, H - 1))
+    network = compile(Sum((hidden - t[s]) ** 2, (s, 0, N - 1)), wrt=[W, V])
+    wide = {"x": np.ones((5, 400)), "t": np.zeros(5), "init": {"V": np.ones(50)}}
+    start, again, other = (network.fit(**wide, seed=seed, **options).params["W"] for seed in (1, 1, 2))
+    np.testing.assert_allclose(start.std(), 400**-0.5, rtol=0.05)
+    assert start.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_a_size_that_nothing_tells_is_named():
+    with pytest.raises(ShapeError, match="size C") as caught:
+        softmax().fit(x=data()["x"], gt=np.zeros(SAMPLES, int), progress=False)
+    assert "W" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "words"),
+    [
+        ({"init": {"v": 1.0}}, UnknownNameError, "'v'"),
+        ({"init": {"lam": 1.0}}, UnknownNameError, "lam"),
+        ({"init": {"w": np.zeros(4), "b": 0.0}}, ShapeError, "w"),
+        ({"w": np.zeros(FEATURES), "init": START}, ArgumentError, "given twice"),
+        ({"lam": None}, GradcompileError, "lam"),
+        ({"x": np.where(np.eye(SAMPLES, FEATURES) > 0, np.nan, 1.0)}, DataError, "nan"),
+        ({"x": np.zeros((0, FEATURES)), "t": np.zeros(0)}, DataError, "empty"),
+        ({"x": np.zeros((5, FEATURES))}, ShapeError, "N"),
+        ({"z": 1.0}, UnknownNameError, "'z'"),
+        ({"optimizer": 0.1}, ArgumentError, "SGD"),
+        ({"optimizer": Adam}, ArgumentError, "Adam"),
+        ({"epochs": 0}, ArgumentError, "epochs"),
+        ({"epochs": 2.5}, ArgumentError, "epochs"),
+        ({"batch_size": 0}, ArgumentError, "batch_size"),
+        ({"batch_size": "all"}, ArgumentError, "batch_size"),
+        ({"seed": -1}, ArgumentError, "seed"),
+        ({"valid": 1.5}, ArgumentError, "valid"),
+        ({"valid": 3}, ArgumentError, "valid"),
+        ({"patience": 0}, ArgumentError, "patience"),
+        ({"min_improvement": -1.0}, ArgumentError, "min_improvement"),
+        ({"valid": {"x": np.zeros((2, FEATURES))}}, ShapeError, "N"),
+        ({"valid": {"x": np.full((2, FEATURES), np.inf), "t": np.zeros(2)}}, DataError, "inf"),
+    ],
+)
+def test_mistakes_are_told(model, changed, kind, words):
+    options = {**data(), "init": START, "progress": False, **changed}
+    with pytest.raises(kind, match=words):
+        model.fit(**options)
+
+
+def test_a_missing_constant_is_named(model):
+    inputs = data()
+    del inputs["lam"]
+    with pytest.raises(ArgumentError, match="lam"):
+        model.fit(**inputs, progress=False)
+
+
+def test_labels_out_of_range_are_refused():
+    labels = np.zeros(SAMPLES, int)
+    labels[3] = 4
+    with pytest.raises(LabelError, match="gt"):
+        softmax().fit(x=data()["x"], gt=labels, init={"W": np.zeros((FEATURES, 4))}, progress=False)
+
+
+# Validation and stopping
+
+
+def objective(inputs, p, count):
+    return gradient(inputs, p, np.arange(len(inputs["t"])), count)[0]
+
+
+def test_validation_on_other_data(model):
+    """The regulariser weighs what it weighs in training: over the number of training samples."""
+    other = data(7, seed=9)
+    valid = {"x": other["x"], "t": other["t"]}
+    result = model.fit(**data(), init=START, epochs=2, batch_size=5, valid=valid, progress=False)
+    np.testing.assert_allclose(result.history[-1].validation, objective(other, result.params, SAMPLES), rtol=1e-12)
+
+
+def test_validation_holds_samples_out(model):
+    inputs = data()
+    train, held = shuffle.split(4, SAMPLES, 0.3)
+    part = {"x": inputs["x"][train], "t": inputs["t"][train], "lam": 0.8}
+    other = {"x": inputs["x"][held], "t": inputs["t"][held], "lam": 0.8}
+    for size in (None, 4):
+        result = model.fit(**inputs, init=START, epochs=1, batch_size=size, valid=0.3, seed=4, progress=False)
+        found = objective(other, result.params, len(train))
+        np.testing.assert_allclose(result.history[-1].validation, found, rtol=1e-12)
+    p, rows = dict(START), np.arange(len(train))
+    p = {name: p[name] - 0.1 * g for name, g in gradient(part, p, rows, len(train))[1].items()}
+    result = model.fit(**inputs, init=START, epochs=1, batch_size=None, valid=0.3, seed=4, progress=False)
+    np.testing.assert_allclose(result.params["w"], p["w"], rtol=1e-12)
+
+
+def test_validation_of_an_objective_that_is_not_a_sum():
+    model = compile(sqrt(Sum((b - t[s]) ** 2, (s, 0, N - 1))), wrt=b)
+    result = model.fit(t=np.arange(5.0), valid={"t": np.arange(3.0)}, epochs=2, progress=False)
+    expected = model.value(t=np.arange(3.0), b=result.params["b"])
+    np.testing.assert_allclose(result.history[-1].validation, expected, rtol=1e-12)
+
+
+def test_early_stopping_returns_the_best_parameters(model):
+    """Validation data that pull the other way: the objective on them rises after a few epochs."""
+    inputs, other = data(), data(11, seed=3)
+    other["t"] = 0.2 * other["t"]
+    valid = {"x": other["x"], "t": other["t"]}
+    options = {"init": {"w": np.zeros(3), "b": 0.0}, "optimizer": SGD(0.01), "batch_size": 5, "progress": False}
+    result = model.fit(**inputs, valid=valid, epochs=500, patience=4, **options)
+    assert result.stopped == "no improvement"
+    watched = [record.validation for record in result.history]
+    best = int(np.argmin(watched))
+    assert len(watched) == best + 1 + 4
+    np.testing.assert_allclose(objective(other, result.params, SAMPLES), watched[best], rtol=1e-12)
+
+
+def test_early_stopping_on_the_training_objective(model):
+    options = {"epochs": 10_000, "batch_size": None, "patience": 3, "min_improvement": 1e-6, "progress": False}
+    result = model.fit(**data(), init=START, **options)
+    assert result.stopped == "no improvement"
+    assert len(result.history) < 1000
+
+
+@pytest.mark.parametrize("size", [5, None])
+def test_what_diverges_stops_with_the_last_finite_parameters(model, size):
+    result = model.fit(**data(), init=START, optimizer=SGD(1e6), epochs=1000, batch_size=size, progress=False)
+    assert result.stopped == "not finite"
+    assert "rate" in result.reason
+    assert np.isfinite(result.params["w"]).all()
+    assert math.isfinite(result.params["b"])
+    assert len(result.history) < 1000
+    assert all(math.isfinite(record) for record in result.history)
+
+
+def interrupt_after(seconds):
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+def test_an_interrupt_returns_what_was_learned(model):
+    options = {**data(2000), "init": START, "optimizer": SGD(1e-3), "batch_size": 1, "progress": False}
+    model.fit(**options, epochs=1)  # compiled before the clock starts
+    interrupt_after(0.5)
+    began = time.perf_counter()
+    result = model.fit(**options, epochs=10**9)
+    assert time.perf_counter() - began < 1.5
+    assert result.stopped == "interrupted"
+    assert result.history
+    assert np.abs(result.params["w"] - [1.0, -2.0, 0.5]).max() < 0.2
+
+
+def test_an_interrupt_while_compiling_returns_the_start(model):
+    options = {**data(), "init": START, "optimizer": Adam(0.0123), "batch_size": 6, "progress": False}
+    interrupt_after(0.15)
+    began = time.perf_counter()
+    result = model.fit(**options, epochs=10**9)
+    assert time.perf_counter() - began < 1.2
+    assert result.stopped == "interrupted"
+    assert result.history == []
+    assert result.params["w"].tolist() == START["w"].tolist()
+    assert model.fit(**options, epochs=1).stopped == "finished"
+
+
+def test_nothing_is_printed_where_there_is_no_terminal(model, capfd):
+    model.fit(**data(), init=START, epochs=2, batch_size=5)
+    model.fit(**data(), init=START, epochs=2, batch_size=5, progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bar_is_shown_on_a_terminal(model, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    model.fit(**data(), init=START, epochs=2, batch_size=5)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "objective" in shown.err
+
+
+def test_kernels_are_made_once(model, monkeypatch):
+    options = {**data(), "init": START, "optimizer": SGD(0.0625), "epochs": 1, "batch_size": 5, "progress": False}
+    model.fit(**options)
+    monkeypatch.setattr("gradcompile.train.task.kernel", None)
+    model.fit(**options)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from gradcompile.emit import support
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.layout import wrapped
+from gradcompile.emit.module import FLAGS
 from gradcompile.emit.names import LETTERS, Names
 from gradcompile.ir import Graph, Value
 
 INDENT = "    "
 ELEMENT = "k"  # the number of an element of a parameter
-DECORATOR = '@njit(fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy")'
+NUMBA = "from numba import njit"
+DECORATOR = f"@njit({FLAGS})"
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,16 @@ def render(module: str, formulas: Formulas, task: Epoch) -> str:
     known = {node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)}
     called = {node.id for text in own for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     needed = support.closure("numba", called & support.functions("numba").keys())
-    parts = [module, *(support.source("numba", name) for name in needed if name not in known), *own]
+    copied = [support.source("numba", name) for name in needed if name not in known]
+    parts = [_with_imports(module, "".join([*copied, *own])), *copied, *own]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _with_imports(module: str, text: str) -> str:
+    """Return the module with the imports that further text needs."""
+    needed = {"import math": "math." in text, "import numpy as np": "np." in text}
+    missing = [line for line, used in needed.items() if used and f"\n{line}\n" not in module]
+    return module.replace(NUMBA, "\n".join([*missing, NUMBA]), 1)
 
 
 def rate(formulas: Formulas) -> list[str]:

@@ -148,8 +148,11 @@ def specialise(function: Callable[..., Any], types: Sequence[tuple[str, int]]) -
     if not isinstance(function, Dispatcher):
         return
     dispatcher: Any = function  # Numba's type hints are partial
+    signature = tuple(_numba_type(dtype, rank) for dtype, rank in types)
+    if signature in dispatcher.overloads:  # two models with one text share a module
+        return
     try:
-        dispatcher.compile(tuple(_numba_type(dtype, rank) for dtype, rank in types))
+        dispatcher.compile(signature)
     except NumbaError:
         hint = "report it as a defect of gradcompile, together with model.source"
         raise EmissionError(f"the emitted function {dispatcher.__name__!r} does not compile", hint=hint) from None

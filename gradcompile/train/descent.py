@@ -6,6 +6,7 @@ import math
 import time
 
 from gradcompile import shuffle
+from gradcompile.train.background import in_background
 from gradcompile.train.history import Epoch, Patience
 from gradcompile.train.progress import Show, progress_bar
 from gradcompile.train.settings import Settings
@@ -30,6 +31,7 @@ class Run:
     def train(self) -> tuple[str, str]:
         """Train, leave the parameters in `steps`, and return why training stopped: a word and a sentence."""
         try:
+            in_background(self.task.compile)
             with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
                 stopped, reason = self._epochs(show)
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,17 @@ class Kernel:
     dtype: str
     source: str
 
-    @property
+    @cached_property
     def epoch(self) -> Callable[..., float]:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
         function: Callable[..., float] = load(self.source, compiled=True).epoch
         return function
 
-    def rate(self, t: int) -> float:
-        """Return the learning rate of step t."""
-        return float(load(self.source, compiled=True).rate(t))
+    @cached_property
+    def rate(self) -> Callable[[int], float]:
+        """The function that gives the learning rate of a step."""
+        function: Callable[[int], float] = load(self.source, compiled=True).rate
+        return function
 
 
 def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -> Kernel:
@@ -102,7 +105,11 @@ class Steps:
         self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
-        self.run(np.zeros(0, np.int64), 0, 0, 1)  # compiles, and takes no step
+
+    def compile(self) -> None:
+        """Compile what `run` and `rate` call, and take no step."""
+        self.run(np.zeros(0, np.int64), 0, 0, 1)
+        self.kernel.rate(1)
 
     def run(self, order: Array, first: int, last: int, batch: int) -> float:
         """Take the steps of the samples ``order[first:last]``, and return the sum over them of the objective.

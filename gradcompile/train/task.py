@@ -36,6 +36,12 @@ class Task:
         """Samples in an epoch; a step over all of them counts as one."""
         return 1 if self.rows is None else len(self.rows)
 
+    def compile(self) -> None:
+        """Compile everything that training calls."""
+        self.steps.compile()
+        if self.validation is not None:
+            self.validation.compile()
+
     def order(self, seed: int, epoch: int) -> shuffle.Rows:
         """Return the rows of an epoch in their order."""
         return np.zeros(0, np.int64) if self.rows is None else shuffle.order(seed, epoch, self.rows)

@@ -9,10 +9,8 @@ import numpy as np
 
 from gradcompile.ir import Graph
 from gradcompile.minibatch import Minibatch, minibatch, per_sample, why_not
-from gradcompile.passes import optimise, prepare
-from gradcompile.pipeline import Program
+from gradcompile.pipeline import Program, simplify
 from gradcompile.shuffle import Rows
-from gradcompile.verify import verify
 
 ROWS = 8192  # samples in a call, so that an interrupt does not wait
 
@@ -43,7 +41,7 @@ class Validation:
         self, lowered: Graph, dtype: str, given: Mapping[str, Any], rows: Rows | None = None, count: int = 1
     ) -> None:
         self.task = Minibatch(per_sample(lowered), "", "") if why_not(lowered) else minibatch(lowered)
-        self.program = Program(verify(optimise(verify(prepare(self.task.graph)))), dtype, strict=False)
+        self.program = Program(simplify(self.task.graph), dtype, strict=False)
         extra = {self.task.rows: np.zeros(1, np.int64), self.task.count: float(count)}
         extra.pop("", None)
         arguments, sizes = self.program.arguments.bind({**given, **extra}, check_finite=True)
@@ -51,6 +49,10 @@ class Validation:
         self.rows = rows
         if rows is None and lowered.sample is not None:
             self.rows = np.arange(lowered.sample.size.evaluate(sizes))
+
+    def compile(self) -> None:
+        """Compile what a call needs."""
+        self.program.function("value")
 
     def __call__(self, parameters: Mapping[str, Any]) -> float:
         """Return the objective per sample at some parameters, each with the shape that the model declares."""
