@@ -1,0 +1,73 @@
+"""`gradcompile emit`: value and gradient as code or as a listing, or a stage on the way there."""
+
+from __future__ import annotations
+
+import argparse
+
+from gradcompile.cli import given, output, terminal
+from gradcompile.errors import ArgumentError
+
+TARGETS = ("listing", "python", "numpy", "numba")
+STAGES = ("forward", "adjoint", "optimised", "plan")
+
+EXAMPLES = """\
+examples:
+  gradcompile emit "1 + exp(w1*x + w0)" --wrt x,w1,w0 --target listing
+  gradcompile emit "log(1 + exp(-t*(w*x + b)))" --wrt w,b --columns x,t -o gradient.py
+  gradcompile emit softmax --target numba > softmax_gradient.py
+  gradcompile emit my.model --stage plan
+  gradcompile emit mypackage.losses:huber --wrt w --target python
+  echo "(1 - x)**2 + 100*(y - x**2)**2" | gradcompile emit - --target python
+
+The modules import math, numpy or numba and nothing else; `python FILE --check` checks the gradient in one.
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    given.arguments(parser)
+    parser.add_argument("--target", choices=TARGETS, help="what to write (default: numpy)")
+    parser.add_argument("--stage", choices=STAGES, help="write a stage of the compiler instead of a target")
+    parser.add_argument("--strict", action="store_true", help="compute as written, without rearranging for speed")
+    parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, which is stdout)")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no messages on stderr, errors excepted")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write the code, and return the exit status."""
+    if chosen.stage and chosen.target:
+        raise ArgumentError("--stage and --target ask for two different texts", hint="give one of them")
+    model = given.read(chosen)
+    output.check_writable(chosen.output, force=chosen.force, inputs=model.files)
+    text = _stage(model, chosen) if chosen.stage else _target(model, chosen)
+    output.write(chosen.output, text, force=chosen.force, inputs=model.files)
+    if chosen.output not in output.STANDARD:
+        lines = text.count("\n")
+        terminal.note(f"wrote {chosen.output}: {model.name}, {lines} lines", quiet=chosen.quiet)
+    return 0
+
+
+def _target(found: given.Given, chosen: argparse.Namespace) -> str:
+    from gradcompile.compiler import emit
+
+    target = chosen.target or "numpy"
+    return _ended(emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target))
+
+
+def _stage(found: given.Given, chosen: argparse.Namespace) -> str:
+    """Return a stage of the compiler, as it prints itself."""
+    from gradcompile.adjoint import adjoint
+    from gradcompile.lower import lower
+    from gradcompile.passes import optimise, prepare
+    from gradcompile.schedule import plan
+
+    stages = (lower, lambda graph: adjoint(prepare(graph)), optimise, plan)
+    made: object = found.model
+    for stage in stages[: STAGES.index(chosen.stage) + 1]:
+        made = stage(made)  # type: ignore[operator]  # each stage takes what the one before it returns
+    return _ended(str(made))
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") else text + "\n"

@@ -1,0 +1,167 @@
+"""The program `gradcompile`: it finds the command, runs it, and makes of what goes wrong a message and a status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from gradcompile import __version__
+from gradcompile.errors import GradcompileError, GradientCheckError
+
+OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
+TRACEBACK = "GRADCOMPILE_TRACEBACK"  # the environment variable that asks for one
+
+# Each command is a module of this package, imported when it is called: help and completion start at once.
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "emit": "write value and gradient as code, or as the listing of a lecture",
+        "check": "check a gradient; exit status 1 if it is wrong",
+        "demo": "print the lecture's example, then train a classifier of handwritten digits",
+    }
+)
+
+EPILOG = """\
+examples:
+  gradcompile emit "1 + exp(w1*x + w0)" --wrt x,w1,w0 --target listing
+  gradcompile emit softmax --target numpy -o softmax_gradient.py
+  gradcompile check "log(1 + exp(-t*(w*x + b)))" --wrt w,b
+  gradcompile demo
+
+`gradcompile COMMAND --help` says more of each. Code and results go to stdout, messages to stderr. The exit status is 0,
+1 if a check failed, 2 if the command or its input makes no sense, and 70 for a defect of gradcompile.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help keeps the lines of its examples."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    words : sequence of str, optional
+        The words after ``gradcompile``; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0; 1 if a check failed; 2 if the command or its input makes no sense; 70 if gradcompile has a defect;
+        130 after Ctrl-C; 141 if the reader of stdout went away.
+
+    Examples
+    --------
+    >>> main(["emit", "x**2", "--target", "listing"])  # doctest: +ELLIPSIS
+    # forward
+    ...
+    0
+    """
+    given = list(sys.argv[1:] if words is None else words)
+    _prefer_utf8()
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _abandon_stdout()
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return _failure("interrupted", INTERRUPTED)
+    except GradientCheckError as error:
+        return _failure(str(error), FAILED)
+    except GradcompileError as error:
+        return _failure(str(error), USAGE)
+    except OSError as error:
+        _abandon_stdout()  # its buffer may hold what could not be written
+        return _failure(_of_system(error), USAGE)
+    except MemoryError:
+        return _failure("there is not enough memory for this", USAGE)
+    except Exception as error:
+        return _defect(error)
+    return status
+
+
+def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the arguments of those that `words` name."""
+    parser = _Parser(
+        prog="gradcompile",
+        description="Write a loss as mathematics, read its gradient as code, and run that same code.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"gradcompile {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        sentence = summary[0].upper() + summary[1:] + "."
+        if name not in words:
+            commands.add_parser(name, help=summary)
+            continue
+        module = import_module(f"gradcompile.cli.{name}")
+        command = commands.add_parser(name, help=summary, description=sentence, epilog=module.EXAMPLES)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _run(words: Sequence[str]) -> int:
+    """Read the words and run the command that they name."""
+    command = next((word for word in words if word in COMMANDS), "")
+    try:
+        chosen = parser_for([command]).parse_args([_protected(word) for word in words])
+    except SystemExit as stop:  # argparse has printed help, a version or a mistake
+        return stop.code if isinstance(stop.code, int) else USAGE
+    return int(chosen.run(chosen))
+
+
+def _protected(word: str) -> str:
+    """Keep argparse from reading an expression such as ``-x**2`` as an option: a space before it means nothing."""
+    formula = len(word) > 2 and word[0] == "-" and word[1] != "-" and any(c in word for c in "*/+()")
+    return f" {word}" if formula and word[1] not in "o" else word
+
+
+def _prefer_utf8() -> None:
+    """Write UTF-8 whatever the locale: code is UTF-8, and comments hold the mathematics."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        reconfigure(encoding="utf-8")
+
+
+def _abandon_stdout() -> None:
+    """Let Python's exit not stumble over a stdout that takes nothing any more."""
+    with contextlib.suppress(OSError, ValueError):  # a stdout that a test replaced has no descriptor
+        descriptor = sys.stdout.fileno()
+        if descriptor == 1:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def _failure(message: str, status: int) -> int:
+    print(f"gradcompile: {message}", file=sys.stderr)
+    return status
+
+
+def _of_system(error: OSError) -> str:
+    """Return what the operating system complains of, with the file."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _defect(error: Exception) -> int:
+    """Say that this should not have happened, and how to report it; the traceback comes when asked for."""
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        traceback.print_exception(error)
+    lines = str(error).splitlines() or [""]
+    return _failure(
+        f"a defect of gradcompile {__version__}: {type(error).__name__}: {lines[0][:200]}\n"
+        f"  to do:    please report the command and this message; {TRACEBACK}=1 adds the traceback",
+        DEFECT,
+    )

@@ -1,0 +1,67 @@
+"""Where text goes: results to stdout, messages to stderr, colours and tables to terminals alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDE = 10_000  # columns where there is no terminal: no line of a table is cut
+
+
+def result(text: str) -> None:
+    """Write a result, ending in a new line, to stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def result_as_json(content: Any) -> None:
+    """Write a result for machines: one line of JSON, keys in their order; what is not finite is null."""
+    result(json.dumps(_finite(content), ensure_ascii=False, allow_nan=False))
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """Write a message to stderr, unless the user wants none."""
+    if not quiet:
+        sys.stdout.flush()  # where both are one terminal or file, the order is kept
+        print(text, file=sys.stderr)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", marks: Mapping[str, str] = {}) -> None:
+    """Write a table to stdout.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The heads; one that ends in ``>`` is aligned to the right.
+    rows : sequence of sequences of str
+        The cells, plain text.
+    title : str
+        Above the table.
+    marks : mapping of str to str
+        Cells that are coloured on a terminal: text to style.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    console = Console(file=sys.stdout, width=None if terminal else WIDE, highlight=False)
+    shown = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        shown.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(cell, style=marks.get(cell, "")) for cell in row))
+    console.print(shown)
+
+
+def _finite(content: Any) -> Any:
+    """Return content that JSON can hold."""
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float):
+        return float(content) if abs(content) < float("inf") else None
+    return content
