@@ -1,0 +1,161 @@
+"""Minimax polynomials by Remez's exchange, in 60 digits: where the coefficients of gradcompile/vecmath.py come from.
+
+``python -m tests.minimax NAME ...`` prints the coefficients of the named rows of `ROWS`, lowest power first, as the
+nearest float64 (float32 for names that end in 32).
+
+Source: E. Remez 1934, as in J.-M. Muller, Elementary Functions, 3rd edition, section 3.5.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+from mpmath import mp, mpf
+
+Function = Callable[[mpf], mpf]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One polynomial: p of a degree so that max |weight(x) (p(x) - function(x))| on [low, high] is least."""
+
+    function: Function
+    weight: Function
+    low: str
+    high: str
+    degree: int
+
+    def error(self, coefficients: list[float], points: int = 400) -> float:
+        """Return the largest weighted error of a polynomial, at Chebyshev points of the interval."""
+        with mp.workdps(60):
+            xs = chebyshev(mp.mpmathify(mpmath.mpf(eval_mp(self.low))), eval_mp(self.high), points)
+            return float(max(abs(self.weight(x) * (horner(coefficients, x) - self.function(x))) for x in xs))
+
+
+def eval_mp(text: str) -> mpf:
+    """Return an end of an interval: ``log(2)/2``, ``-(pi/4)**2``, ``0.25``."""
+    names = {"log": mp.log, "pi": mp.pi, "sqrt": mp.sqrt, "mpf": mpf}
+    return mpf(eval(text, {"__builtins__": {}}, names))  # the texts stand in this file
+
+
+def horner(coefficients: list[float], x: mpf) -> mpf:
+    """Return the polynomial at x."""
+    return mp.polyval([mpf(c) for c in reversed(coefficients)], x)
+
+
+def chebyshev(low: mpf, high: mpf, count: int) -> list[mpf]:
+    """Return Chebyshev points of an interval, its ends included."""
+    return [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * k / (count - 1)) for k in range(count)]
+
+
+def minimax(row: Row, rounds: int = 12) -> list[mpf]:
+    """Return the coefficients, lowest power first."""
+    with mp.workdps(60):
+        low, high, unknowns = eval_mp(row.low), eval_mp(row.high), row.degree + 2
+        dense = chebyshev(low, high, 60 * unknowns)
+        values = [(x, row.function(x), row.weight(x)) for x in dense]
+        nodes = [values[round(k * (len(values) - 1) / (unknowns - 1))] for k in range(unknowns)]
+        for _ in range(rounds):
+            coefficients, level = levelled(nodes, row.degree)
+            errors = [w * (horner(coefficients, x) - f) for x, f, w in values]
+            nodes = [values[k] for k in alternation(errors, unknowns)]
+            if max(map(abs, errors)) < abs(level) * mpf("1.001"):
+                break
+        return coefficients
+
+
+def levelled(nodes: list[tuple[mpf, mpf, mpf]], degree: int) -> tuple[list[mpf], mpf]:
+    """Return the polynomial whose weighted error at the nodes is +e, -e, +e, ..., and e."""
+    rows = [[x**k for k in range(degree + 1)] + [-((-1) ** i) / w] for i, (x, _, w) in enumerate(nodes)]
+    solution = mp.lu_solve(mp.matrix(rows), mp.matrix([f for _, f, _ in nodes]))
+    return list(solution[:-1]), solution[len(solution) - 1]
+
+
+def alternation(errors: list[mpf], count: int) -> list[int]:
+    """Return the places of `count` largest errors of alternating sign."""
+    places: list[int] = []
+    for k, error in enumerate(errors):
+        if places and (error > 0) == (errors[places[-1]] > 0):
+            places[-1] = max(places[-1], k, key=lambda i: abs(errors[i]))
+        else:
+            places.append(k)
+    while len(places) > count:
+        places.pop(0 if abs(errors[places[0]]) < abs(errors[places[-1]]) else -1)
+    return places
+
+
+HALF_LN2 = ("-log(2)/2*mpf('1.0001')", "log(2)/2*mpf('1.0001')")
+SMALL = mpf("1e-12")
+
+
+def exp_tail(r: mpf) -> mpf:
+    """Return (exp(r) - 1 - r)/r**2."""
+    return (mp.expm1(r) - r) / r**2 if abs(r) > SMALL else mpf(1) / 2 + r / 6
+
+
+def sinh_tail(z: mpf) -> mpf:
+    """Return (sinh(r) - r)/r**3 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.sinh(r) - r) / r**3 if z > SMALL else mpf(1) / 6 + z / 120
+
+
+def cosh_tail(z: mpf) -> mpf:
+    """Return (cosh(r) - 1)/r**2 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.cosh(r) - 1) / z if z > SMALL else mpf(1) / 2 + z / 24
+
+
+def atanh_tail(z: mpf) -> mpf:
+    """Return (2*atanh(s)/s - 2)/z of z = s*s."""
+    s = mp.sqrt(z)
+    return (2 * mp.atanh(s) / s - 2) / z if z > SMALL else mpf(2) / 3 + z * 2 / 5
+
+
+def sin_tail(z: mpf) -> mpf:
+    """Return (sin(r) - r)/r**3 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.sin(r) - r) / r**3 if z > SMALL else -mpf(1) / 6 + z / 120
+
+
+def cos_tail(z: mpf) -> mpf:
+    """Return (cos(r) - 1 + r**2/2)/r**4 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.cos(r) - 1 + z / 2) / z**2 if z > SMALL else mpf(1) / 24 - z / 720
+
+
+LOG_Z = "(3 - 2*sqrt(2))**2*mpf('1.0001')"  # s = f/(2 + f) of f = sqrt(2) - 1, squared
+EXP_Z = "(log(2)/2)**2*mpf('1.0002')"
+QUARTER = "(pi/4)**2*mpf('1.001')"
+ROWS: dict[str, Row] = {
+    "exp": Row(exp_tail, lambda r: r**2, *HALF_LN2, 9),
+    "expm1": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 10),
+    "sinh": Row(sinh_tail, lambda z: z + SMALL, "0", EXP_Z, 4),
+    "cosh": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 5),
+    "sinh32": Row(sinh_tail, lambda z: z + SMALL, "0", EXP_Z, 1),
+    "cosh32": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 2),
+    "log": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 6),
+    "sin": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 5),
+    "cos": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 5),
+    "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
+    "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
+    "log32": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 3),
+    "sin32": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 2),
+    "cos32": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 2),
+}
+
+
+def main(names: list[str]) -> None:
+    """Print the coefficients of the named rows."""
+    for name in names or ROWS:
+        real = np.float32 if name.endswith("32") else np.float64
+        coefficients = [real(c) for c in minimax(ROWS[name])]
+        print(name, f"error 2**{np.log2(ROWS[name].error([float(c) for c in coefficients])):.1f}")
+        print("   ", ", ".join(repr(float(str(c))) for c in coefficients))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
