@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from gradcompile.emit.expression import ATOM, Printer, Text
+from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
 from gradcompile.passes.fold import exact
@@ -83,8 +84,7 @@ class _Body:
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guards = guards(self.graph) if dialect.target == "python" else {}
         self.open: list[Axis] = []  # the loops that are open
-        self.arrays: dict[Value, str] = {}
-        self.locals: dict[Value, str] = {}
+        self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
         self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
 
     # The whole
@@ -153,8 +153,8 @@ class _Body:
         sizes = [self.names.size(a.size) for a in axes]
         if self.dialect.target == "python":
             text = f"[0.0] * {_factor(sizes[-1])}"
-            for size in reversed(sizes[:-1]):
-                text = f"[{text} for _ in range({size})]"
+            for axis, size in reversed([*zip(axes[:-1], sizes, strict=False)]):
+                text = f"[{text} for {self.names.axis(axis)} in range({size})]"
             return text
         shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
         kind = f", np.{self.dtype}" if self.dtype != "float64" else ""
@@ -233,10 +233,8 @@ class _Body:
         """Return the line that reads an index into a local variable, which stands for it from now on."""
         text = self._expression(index)
         array = self.names.value(index if index.op == "input" else index.operands[0])
-        if index not in self.locals:
-            self.locals[index] = self.names.fresh("_".join([array, *map(self.names.axis, index.axes)]))
-        self.held[index] = self.locals[index]
-        return f"{self.locals[index]} = {text}"
+        self.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
+        return f"{self.held[index]} = {text}"
 
     def _range(self, loop: Loop) -> str:
         start, stop = loop.bounds
@@ -279,10 +277,8 @@ class _Body:
 
     def _local(self, value: Value) -> str:
         """Return the name of the local variable in which one element of an array is summed: ``y_i`` for ``y[i]``."""
-        if value not in self.locals:
-            parts = [self.names.value(value), *map(self.names.axis, self.plan.stored[value])]
-            self.locals[value] = self.names.fresh("_".join(parts))
-        return self.locals[value]
+        parts = [self.names.value(value), *map(self.names.axis, self.plan.stored[value])]
+        return self.names.local(value, "_".join(parts))
 
     def _can_hold(self, update: Update, loop: Loop) -> bool:
         """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
@@ -375,7 +371,12 @@ class _Body:
         return f"{place} = {self._expression(node.value)}"
 
     def _commented(self, line: str, value: Value) -> str:
-        comment = ""
+        if value in self.explained:
+            return line
+        self.explained.add(value)
+        comment = describe(value, self.graph, self.names)
+        if comment.replace(" ", "") in line.replace(" ", ""):
+            return line
         long = f"{line}  # {comment}"
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
 
@@ -384,9 +385,7 @@ class _Body:
     def _array(self, value: Value) -> str:
         if value not in self.plan.layout or not self.dialect.transposes:
             return self.names.value(value)
-        if value not in self.arrays:
-            self.arrays[value] = self.names.fresh(f"{self.names.value(value)}_t")
-        return self.arrays[value]
+        return self.names.local(value, f"{self.names.value(value)}_t")
 
     def _place(self, value: Value) -> str:
         if value in self.held:
