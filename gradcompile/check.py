@@ -24,7 +24,7 @@ Function = Callable[[float], float]
 
 TOLERANCE = {"float64": 1e-6, "float32": 1e-3}  # relative: what counts as agreement
 COMPONENTS = 200  # looked at one by one; of larger gradients the largest, a sample, and one direction through all
-STEPS = (1e-1, 1e-3)  # where the extrapolations start, relative to the parameter or 1
+STEPS = (1e-1, 1e-3)  # where the extrapolations start, relative to the parameter, or to 1 if that is larger
 SHRINK, LEVELS = 1.6, 12
 ROUNDING = 4 * np.finfo(np.float64).eps
 
@@ -155,8 +155,8 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
         fun, flat = CompiledModel(model.model, "float64", model.strict).ravel(start, **inputs)
     names = _names(model, start)
     found = [
-        Component(name, float(gradient @ direction), *_difference(_along(fun, flat, direction)))
-        for name, direction in _directions(gradient, flat, names)
+        Component(name, slope, *_difference(_along(fun, flat, way), scale))
+        for name, slope, way, scale in _ways(gradient, flat, names)
     ]
     return _judged(value, found, flat.size, TOLERANCE[model.dtype])
 
@@ -189,20 +189,21 @@ def _names(model: CompiledModel, start: dict[str, Any]) -> list[str]:
     return names
 
 
-def _directions(gradient: Flat, flat: Flat, names: list[str]) -> Iterator[tuple[str, Flat]]:
-    """Yield the components to look at, each as a direction whose length is of the size of the parameter."""
-    scale = np.maximum(np.abs(flat), 1.0)
+def _ways(gradient: Flat, flat: Flat, names: list[str]) -> Iterator[tuple[str, float, Flat, float]]:
+    """Yield the components to look at: a name, the slope that the gradient gives, a direction, the size of a step."""
+    scales = np.maximum(np.abs(flat), 1.0)
     chance = np.random.default_rng(0)
-    chosen = range(flat.size)
+    chosen = list(range(flat.size))
     if flat.size > COMPONENTS:
         largest = np.argsort(-np.abs(np.nan_to_num(gradient, nan=np.inf)), kind="stable")[: COMPONENTS // 2]
         others = chance.choice(flat.size, COMPONENTS // 2, replace=False)
-        chosen = sorted({*largest.tolist(), *others.tolist()})  # type: ignore[assignment]  # both are ranges of places
-        yield "all, along a direction", chance.choice([-1.0, 1.0], flat.size) * scale / math.sqrt(flat.size)
+        chosen = sorted({*largest.tolist(), *others.tolist()})
+        way = chance.choice([-1.0, 1.0], flat.size) * scales / math.sqrt(flat.size)
+        yield "all, along a direction", float(np.sum(gradient * way)), way, 1.0
     for place in chosen:
-        direction = np.zeros(flat.size)
-        direction[place] = scale[place]
-        yield names[place], direction
+        way = np.zeros(flat.size)
+        way[place] = 1.0
+        yield names[place], float(gradient[place]), way, float(scales[place])
 
 
 def _along(fun: FlatFunction, flat: Flat, direction: Flat) -> Function:
@@ -210,9 +211,9 @@ def _along(fun: FlatFunction, flat: Flat, direction: Flat) -> Function:
     return lambda step: fun(flat + step * direction)[0]
 
 
-def _difference(function: Function) -> tuple[float, float]:
+def _difference(function: Function, scale: float) -> tuple[float, float]:
     """Return the derivative at 0 and an estimate of its error: the better of several extrapolations."""
-    return min((_extrapolated(function, step) for step in STEPS), key=lambda found: found[1])
+    return min((_extrapolated(function, step * scale) for step in STEPS), key=lambda found: found[1])
 
 
 def _extrapolated(function: Function, step: float) -> tuple[float, float]:

@@ -35,6 +35,11 @@ def differentiate(lowered: Graph) -> Graph:
     return verify(optimise(both))
 
 
+def simplify(lowered: Graph) -> Graph:
+    """Return a lowered graph that is only to be evaluated, simplified."""
+    return verify(optimise(verify(prepare(lowered))))
+
+
 class Program:
     """A graph on its way to functions: each further stage is made when it is first asked for.
 
@@ -114,6 +119,6 @@ class Program:
     def _interpreted(self, name: str, arguments: Sequence[Argument]) -> Any:
         given = dict(zip(self.graph.inputs, arguments, strict=True))
         found = evaluate(self.graph, {n: np.asarray(a) for n, a in given.items()})
-        gradients = tuple(float(found[f"d{parameter}"]) for parameter in self.graph.wrt)
-        value = float(found["value"])
-        return {"value": value, "grad": gradients, "value_and_grad": (value, gradients)}[name]
+        if name == "value":
+            return float(found["value"])
+        return float(found["value"]), tuple(float(found[f"d{parameter}"]) for parameter in self.graph.wrt)

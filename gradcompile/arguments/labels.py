@@ -112,6 +112,9 @@ def _limit(index: Value, length: Size, array: str) -> LabelRange | LabelIndex | 
     labels = {v for v in reachable([index]) if _label_of(v)}
     if not labels:
         return None
+    low, high = _bounds(index)
+    if low is not None and low >= 0 and high is not None and _is_at_least(length - 1, high):
+        return None  # an index under a condition of the user's is clamped to the axis
     form = _affine(index)
     if form is None or sum(v in labels for v in form[1]) != 1:
         return LabelIndex(index, length, array)
@@ -122,6 +125,41 @@ def _limit(index: Value, length: Size, array: str) -> LabelRange | LabelIndex | 
             first, last = (first, last + span) if count > 0 else (first + span, last)
     label, factor = next((v, count) for v, count in form[1].items() if v in labels)
     return LabelRange(_label_of(label), factor, first, last, length, array)
+
+
+def _bounds(index: Value) -> tuple[int | None, Size | None]:
+    """Return numbers between which an index stays because of `maximum` and `minimum`; None where there is none."""
+    found: dict[Value, tuple[int | None, Size | None]] = {}
+    for value in reachable([index]):
+        parts = [found[o] for o in value.operands]
+        lows, highs = [low for low, _ in parts if low is not None], [high for _, high in parts if high is not None]
+        form = _affine(value) if value.op not in ("maximum", "minimum") else None
+        if form and not form[1]:
+            found[value] = _smallest(form[0]), form[0]
+        elif value.op == "maximum":
+            found[value] = max(lows, default=None), None if len(highs) < len(parts) else _one_of(highs)
+        elif value.op == "minimum":
+            found[value] = min(lows) if len(lows) == len(parts) else None, next(iter(highs), None)
+        else:
+            found[value] = None, None
+    return found[index]
+
+
+def _smallest(size: Size) -> int | None:
+    """Return the smallest number that a size can be: no array is empty."""
+    counts = [count for _, count in size.terms]
+    return size.constant + sum(counts) if all(count > 0 for count in counts) else None
+
+
+def _one_of(highs: list[Size]) -> Size | None:
+    """Return the one of several sizes that is at least as large as the others."""
+    return next((high for high in highs if all(_is_at_least(high, other) for other in highs)), None)
+
+
+def _is_at_least(size: Size, other: Size) -> bool:
+    """Return whether a size is never smaller than another."""
+    smallest = _smallest(size - other)
+    return smallest is not None and smallest >= 0
 
 
 def _label_of(value: Value) -> str:

@@ -12,12 +12,10 @@ import numpy as np
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.outputs import alone, without_outputs
-from gradcompile.pipeline import Program, differentiate
+from gradcompile.pipeline import Program, differentiate, simplify
 from gradcompile.compiler.specification import dtype_of, model_of
-from gradcompile.emit import listing, module
+from gradcompile.emit import module
 from gradcompile.errors import ArgumentError, UnknownNameError
-from gradcompile.interpret import evaluate
-from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
@@ -145,6 +143,7 @@ class CompiledModel:
         self.lowered = without_outputs(self._all)
         self.graph = differentiate(self.lowered)
         self._program = Program(self.graph, dtype, strict)
+        self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
 
@@ -189,7 +188,7 @@ class CompiledModel:
         run, bound, mirrored = self._program.run, self._bound, self._mirrored
 
         def grad(*positional: Any, **inputs: Any) -> Gradients:
-            return mirrored(run("grad", bound(positional, inputs)))
+            return mirrored(run("value_and_grad", bound(positional, inputs))[1])
 
         return self._signed(grad)
 
@@ -233,7 +232,7 @@ class CompiledModel:
         if self._estimate.count:
             assert self.lowered.sample is not None
             arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
-        return self._mirrored(program.run("grad", program.arguments.bind(arguments)[0]))
+        return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
 
     def predict(self, output: str, /, **inputs: Any) -> Any:
         """Return one of the outputs that were named in ``outputs={...}``.
@@ -253,15 +252,13 @@ class CompiledModel:
         if output not in self.model.outputs:
             known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
             raise UnknownNameError(f"the model has no output {output!r}", expected=known)
-        graph = self._output_graphs.get(output) or self._output_graphs.setdefault(output, alone(self._all, output))
         for name in inputs:
             if name not in self._all.inputs:
                 raise Arguments(self._all).signature.unknown(name)
-        given = Arguments(graph, self.dtype)
-        bound = given.bind({name: value for name, value in inputs.items() if name in graph.inputs})[0]
-        arrays = {name: np.asarray(value) for name, value in zip(given.names, bound, strict=True)}
-        result = evaluate(graph, arrays)["value"]
-        return result.astype(self.dtype) if result.ndim else float(result)
+        program = self._output(output)
+        needed = {name: value for name, value in inputs.items() if name in program.graph.inputs}
+        result = program.run("value", program.arguments.bind(needed)[0])
+        return result if isinstance(result, np.ndarray) else float(result)
 
     def fit(self, /, *positional: Any, **settings: Any) -> Any:
         """Minimise the objective; see `gradcompile.train.fit` for the settings and the result.
@@ -326,7 +323,9 @@ class CompiledModel:
     @cached_property
     def listing(self) -> str:
         """The lecture's forward and backward steps, one operation a line."""
-        return listing.render(self.graph)
+        from gradcompile.emit import listing  # lands after this module
+
+        return str(listing.render(self.graph))
 
     @property
     def source(self) -> str:
@@ -378,9 +377,11 @@ class CompiledModel:
         value, gradients = self._program.run("value_and_grad", arguments)
         return float(value), gradients
 
-    @cached_property
-    def _output_graphs(self) -> dict[str, Graph]:
-        return {}
+    def _output(self, name: str) -> Program:
+        """Return the program of one output, made when it is first asked for."""
+        if name not in self._outputs:
+            self._outputs[name] = Program(simplify(alone(self._all, name)), self.dtype, self.strict)
+        return self._outputs[name]
 
     @cached_property
     def _estimate(self) -> Any:

@@ -65,8 +65,10 @@ def _adjusted(model: Model, wrt: Any, data: Any, define: Any, outputs: Any) -> M
     if wrt is not None:
         parameters, single = _parameters(wrt)
         model = replace(model, wrt=parameters, single=single)
-    merged = {**model.outputs, **dict(_pairs("outputs", outputs or ()))}
-    return replace(model, outputs=MappingProxyType(merged))
+    if outputs:
+        merged = {**model.outputs, **dict(_pairs("outputs", outputs))}
+        model = replace(model, outputs=MappingProxyType(merged))
+    return model
 
 
 def _objective(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:

@@ -1,0 +1,265 @@
+"""Bad input, through the public calls: one error of the package's own, that says what, where, expected, found, to do.
+
+No text of Numba or SymPy reaches the user, and every error is also the builtin that a caller would guess.
+"""
+
+import traceback
+
+import numpy as np
+import pytest
+import sympy
+from sympy import Function, IndexedBase, MatrixSymbol, Piecewise, Sum, Symbol, exp, log, symbols
+
+import gradcompile as gc
+from gradcompile import errors
+
+N, D, C, K = symbols("N D C K", integer=True, positive=True)
+s, j, i, k = symbols("s j i k", integer=True)
+x, gt, t = IndexedBase("x", shape=(N, D)), IndexedBase("gt", shape=(N,)), IndexedBase("t", shape=(N,))
+W, b, w = IndexedBase("W", shape=(D, C)), IndexedBase("b", shape=(C,)), IndexedBase("w", shape=(D,))
+a, c, lam = symbols("a c lam")
+
+
+def logit(s, i):
+    return Sum(x[s, j] * W[j, i], (j, 0, D - 1)) + b[i]
+
+
+SOFTMAX = -Sum(log(exp(logit(s, gt[s])) / Sum(exp(logit(s, i)), (i, 0, C - 1))), (s, 0, N - 1)) + lam * Sum(
+    W[j, i] ** 2, (j, 0, D - 1), (i, 0, C - 1)
+)
+RIGHT = {
+    "W": np.zeros((4, 3)),
+    "b": np.zeros(3),
+    "x": np.ones((10, 4)),
+    "gt": np.arange(10) % 3,
+    "lam": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def softmax():
+    return gc.compile(SOFTMAX, wrt=[W, b])
+
+
+INTERNALS = ("numba.", "nopython", "TypingError", "sympy/", "site-packages", "Traceback", "gradcompile/")
+
+
+def refused(kind, call, *words):
+    """Assert that a call ends in an error of this kind that says all this, and shows no internals."""
+    with pytest.raises(kind) as caught:
+        call()
+    error = caught.value
+    assert isinstance(error, errors.GradcompileError)
+    said = str(error)
+    for word in words:
+        assert word in said, said
+    assert not any(word in said for word in INTERNALS), said
+    shown = "".join(traceback.format_exception(error))
+    assert "During handling" not in shown
+    assert "direct cause" not in shown
+    return error
+
+
+# Mathematics --------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_function():
+    mystery = Function("mystery")
+    refused(errors.ModelError, lambda: gc.compile(1 + mystery(a), wrt=a), "'mystery'", "1", "^", "to do:")
+
+
+def test_two_symbols_of_one_name():
+    other = Symbol("a", positive=True)
+    refused(errors.DuplicateNameError, lambda: gc.compile(a * other, wrt=a), "'a'", "to do:")
+    refused(errors.DuplicateNameError, lambda: gc.compile(a * IndexedBase("a")[0], wrt=a), "'a'")
+
+
+def test_parameter_listed_twice():
+    refused(errors.DuplicateNameError, lambda: gc.compile(a * c, wrt=[a, c, a]), "a", "twice")
+
+
+def test_definition_given_twice():
+    refused(errors.DuplicateNameError, lambda: gc.compile(a * c, wrt=a, define=[(c, a**2), (c, a**3)]), "c", "twice")
+
+
+def test_index_without_a_range():
+    refused(errors.IndexRangeError, lambda: gc.compile(x[s, j] * w[j], wrt=w), "no range", "^", "to do:")
+
+
+def test_index_with_two_ranges():
+    twice = Sum(w[j], (j, 0, D - 1), (j, 0, C - 1)) + Sum(b[i], (i, 0, C - 1))
+    refused(errors.IndexRangeError, lambda: gc.compile(twice, wrt=w), "j", "^")
+
+
+def test_index_of_axes_of_two_lengths():
+    """Allowed where the range fits into both axes, which only a call can tell."""
+    model = gc.compile(Sum(w[j] * b[j], (j, 0, D - 1)), wrt=w)
+    assert model.value(w=[1, 2], b=[3, 4, 5]) == 11.0
+    refused(errors.ShapeError, lambda: model.value(w=[1, 2, 3], b=[4, 5]), "b", "D is 3 from w", "C is 2 from b")
+
+
+def test_index_of_an_inner_sum_may_bear_the_same_letter():
+    nested = Sum(w[j] * Sum(t[j], (j, 0, N - 1)), (j, 0, D - 1))
+    assert gc.compile(nested, wrt=w).value_and_grad(w=[1, 2], t=[3, 4, 5]) == (36.0, pytest.approx([12, 12]))
+
+
+def test_index_beyond_its_axis():
+    refused(errors.IndexRangeError, lambda: gc.compile(Sum(w[j], (j, 0, D)), wrt=w), "w", "D")
+
+
+def test_wrong_number_of_indices():
+    refused(
+        errors.ModelError, lambda: gc.compile(Sum(IndexedBase("q")[j] * IndexedBase("q")[j, j], (j, 0, 3)), wrt=a), "q"
+    )
+
+
+@pytest.mark.parametrize(
+    "objective", [MatrixSymbol("A", 3, 3), MatrixSymbol("A", 3, 3) * MatrixSymbol("v", 3, 1), sympy.Matrix([a, a**2])]
+)
+def test_objective_that_is_not_scalar(objective):
+    refused(errors.ModelError, lambda: gc.compile(objective, wrt=a), "scalar")
+
+
+def test_vector_of_expressions():
+    refused(errors.ModelError, lambda: gc.compile([a, a**2], wrt=a), "list", "one expression")
+
+
+@pytest.mark.parametrize("objective", ["a**2", None, np.ones(3), print, True])
+def test_objective_that_is_no_mathematics(objective):
+    refused(errors.ArgumentError, lambda: gc.compile(objective, wrt=a), "objective", "SymPy expression")
+
+
+@pytest.mark.parametrize("wrt", [None, [], "a", ["a"], 3, [a, W[j, i]], [a + c], {"a": 1}.items()])
+def test_wrt_that_lists_no_variables(wrt):
+    refused(
+        errors.ArgumentError, lambda: gc.compile(a * c, wrt=wrt), "expected:", "to do:" if wrt in (None, []) else ""
+    )
+
+
+def test_element_in_wrt_names_the_array():
+    refused(errors.ArgumentError, lambda: gc.compile(SOFTMAX, wrt=[W[0, 1]]), "W[0, 1]", "the whole array: W")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float16", "complex128", "double precision", None.__class__])
+def test_dtype_that_has_no_kernels(dtype):
+    refused(errors.ArgumentError, lambda: gc.compile(a**2, wrt=a, dtype=dtype), "float64 or float32", "dtype=")
+
+
+def test_target_that_does_not_exist():
+    refused(errors.ArgumentError, lambda: gc.emit(a**2, wrt=a, target="fortran"), "listing or python", "'fortran'")
+
+
+def test_function_without_a_derivative():
+    refused(errors.ModelError, lambda: gc.compile(sympy.polygamma(a, c), wrt=[a, c]), "polygamma", "^")
+    refused(errors.ModelError, lambda: gc.compile(sympy.zeta(a, c), wrt=c), "zeta", "^", "to do:")
+
+
+def test_derivative_with_respect_to_labels():
+    refused(errors.NonDifferentiableError, lambda: gc.compile(SOFTMAX, wrt=[W, gt]), "gt", "index")
+
+
+@pytest.mark.parametrize("objective", [a * sympy.I, sympy.zoo, a + sympy.nan])
+def test_numbers_that_are_not_real(objective):
+    refused(errors.ModelError, lambda: gc.compile(objective, wrt=a))
+
+
+def test_circular_definitions():
+    p, q = symbols("p q")
+    refused(errors.ModelError, lambda: gc.compile(a * p, wrt=a, define={p: q + 1, q: p + 1}), "p", "q")
+
+
+def test_several_expressions_from_cse():
+    several = sympy.cse([exp(a + c), exp(a + c) ** 2])
+    refused(errors.UnsupportedError, lambda: gc.compile(several, wrt=a), "one objective", "2")
+
+
+# A parameter that does not occur is no mistake -----------------------------------------------------------------------
+
+
+def test_parameter_that_does_not_occur_has_gradient_zero():
+    model = gc.compile(a**2, wrt=[a, c])
+    assert model.value_and_grad(a=3.0, c=5.0) == (9.0, (6.0, 0.0))
+    with_arrays = gc.compile(Sum(w[j] ** 2, (j, 0, D - 1)), wrt=[w, W, c])
+    dw, dW, dc = with_arrays.grad(w=[1.0, 2.0], W=np.ones((2, 3)), c=1.0)
+    assert dw.tolist() == [2.0, 4.0]
+    assert dW.tolist() == [[0.0] * 3] * 2
+    assert dc == 0.0
+
+
+# Arguments ----------------------------------------------------------------------------------------------------------
+
+CALLS = {
+    "missing": ({"b": ...}, errors.ArgumentError, ["'b' is missing", "axes (C,)", "b=..."]),
+    "unknown": ({"bias": 1.0}, errors.UnknownNameError, ["no argument 'bias'", "W[D, C], b[C]", "to do:"]),
+    "misspelt": ({"gt": ..., "GT": RIGHT["gt"]}, errors.UnknownNameError, ["'GT'", "did you mean 'gt'?"]),
+    "rank": ({"x": np.ones(3)}, errors.ShapeError, ["x has axes (N, D)", "shape (3,)", "N is 10 from gt"]),
+    "shape": ({"x": np.ones((10, 3))}, errors.ShapeError, ["x has axes (N, D)", "W about D", "D is 4 from W"]),
+    "text": ({"b": ["a", "b", "c"]}, errors.ArgumentError, ["b does not hold real numbers", "text"]),
+    "objects": ({"b": [None, 1, 2]}, errors.ArgumentError, ["b does not hold real numbers", "objects"]),
+    "complex": ({"lam": 1 + 2j}, errors.ArgumentError, ["lam does not hold real numbers", "(1+2j)"]),
+    "labels out of range": ({"gt": np.arange(10) % 4}, errors.LabelError, ["gt[3] = 3", "0 to 2", "axis C"]),
+    "labels that are not whole": ({"gt": np.arange(10) / 2}, errors.LabelError, ["gt[1] = 0.5", "whole"]),
+    "empty": ({"x": np.ones((0, 4)), "gt": []}, errors.DataError, ["empty", "N"]),
+}
+
+
+@pytest.mark.parametrize("call", ["value", "grad", "value_and_grad"])
+@pytest.mark.parametrize("mistake", CALLS)
+def test_argument(softmax, mistake, call):
+    changed, kind, words = CALLS[mistake]
+    given = {name: value for name, value in {**RIGHT, **changed}.items() if value is not ...}
+    refused(kind, lambda: getattr(softmax, call)(**given), *words)
+
+
+def test_arguments_without_a_name(softmax):
+    refused(errors.ArgumentError, lambda: softmax.value(*RIGHT.values()), "by name", "5 arguments", "name=value")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_data_that_are_not_finite_are_refused_in_training_alone(softmax, number):
+    spoilt = RIGHT["x"].copy()
+    spoilt[7, 2] = number
+    data = {"x": spoilt, "gt": RIGHT["gt"], "lam": 0.1}
+    start = {"W": RIGHT["W"], "b": RIGHT["b"]}
+    refused(
+        errors.DataError, lambda: softmax.fit(**data, init=start, progress=False), f"x has {number} in row 7", "x[7, 2]"
+    )
+    assert not np.isfinite(softmax.value(**data, **start))
+
+
+def test_series_shorter_than_its_window():
+    series, window = IndexedBase("series", shape=(N,)), IndexedBase("window", shape=(K,))
+    smooth = Sum(Sum(series[i + k] * window[k], (k, 0, K - 1)) ** 2, (i, 0, N - K))
+    model = gc.compile(smooth, wrt=window)
+    assert model.value(series=[1, 2, 3], window=[1, 1]) == 34.0
+    refused(
+        errors.ShapeError,
+        lambda: model.value(series=[1, 2], window=[1, 1, 1, 1]),
+        "N is 2 from series",
+        "K is 4 from window",
+    )
+
+
+# Other calls --------------------------------------------------------------------------------------------------------
+
+
+def test_output_that_was_not_named(softmax):
+    refused(errors.UnknownNameError, lambda: softmax.predict("p", x=RIGHT["x"]), "no output 'p'", "outputs={...}")
+
+
+def test_start_of_ravel(softmax):
+    rest = {name: RIGHT[name] for name in ("x", "gt", "lam")}
+    refused(errors.UnknownNameError, lambda: softmax.ravel({"V": 1}, **rest), "'V'", "W, b")
+    refused(errors.ArgumentError, lambda: softmax.ravel({"W": RIGHT["W"]}, **rest), "'b' is missing")
+    fun, x0 = softmax.ravel({"W": RIGHT["W"], "b": RIGHT["b"]}, **rest)
+    refused(errors.ShapeError, lambda: fun(x0[:-1]), "(15,)", "(14,)")
+
+
+def test_gradient_check_where_the_objective_is_not_finite():
+    model = gc.compile(log(a), wrt=a)
+    refused(errors.DataError, lambda: gc.check_grad(model, a=0.0), "-inf", "another point")
+
+
+def test_branch_of_a_piecewise_is_not_an_error():
+    safe = Piecewise((log(a), a > 0), (0, True))
+    assert gc.compile(safe, wrt=a).value_and_grad(a=-1.0) == (0.0, 0.0)

@@ -1,0 +1,341 @@
+"""The public calls: what comes back, what is shown, and that the stages meet."""
+
+import ast
+import inspect
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+from sympy import IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, symbols
+
+import gradcompile as gc
+from tests.oracle import exact
+from tests.zoo import BY_NAME, arguments, call
+
+ROOT = Path(__file__).parent.parent
+N, D, C = symbols("N D C", integer=True, positive=True)
+s, j, i = symbols("s j i", integer=True)
+x, gt = IndexedBase("x", shape=(N, D)), IndexedBase("gt", shape=(N,))
+W, b, lam = IndexedBase("W", shape=(D, C)), IndexedBase("b", shape=(C,)), Symbol("lam")
+u, w1, w0 = symbols("x w1 w0")
+LECTURE = 1 + exp(w1 * u + w0)
+
+
+def logit(s, i):
+    return Sum(x[s, j] * W[j, i], (j, 0, D - 1)) + b[i]
+
+
+def chance(s, c):
+    return exp(logit(s, c)) / Sum(exp(logit(s, i)), (i, 0, C - 1))
+
+
+SOFTMAX = -Sum(log(chance(s, gt[s])), (s, 0, N - 1)) + lam * (
+    Sum(W[j, i] ** 2, (j, 0, D - 1), (i, 0, C - 1)) + Sum(b[i] ** 2, (i, 0, C - 1))
+)
+
+
+def data(samples=20, seed=0):
+    chance = np.random.default_rng(seed)
+    return {
+        "W": chance.normal(size=(4, 3)),
+        "b": chance.normal(size=3),
+        "x": chance.normal(size=(samples, 4)),
+        "gt": chance.integers(0, 3, samples),
+        "lam": 0.1,
+    }
+
+
+def by_hand(W, b, x, gt, lam):
+    """The softmax classifier of the lecture in NumPy, differentiated on paper."""
+    z = x @ W + b
+    z -= z.max(axis=1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    rows = np.arange(len(gt))
+    value = -np.log(p[rows, gt]).sum() + lam * ((W**2).sum() + (b**2).sum())
+    p[rows, gt] -= 1
+    return value, (x.T @ p + 2 * lam * W, p.sum(axis=0) + 2 * lam * b)
+
+
+@pytest.fixture(scope="module")
+def lecture():
+    return gc.compile(LECTURE, wrt=[u, w1, w0])
+
+
+@pytest.fixture(scope="module")
+def softmax():
+    return gc.compile(
+        SOFTMAX, wrt=[W, b], outputs={"p": Lambda((s, i), chance(s, i)), "size": Sum(b[i] ** 2, (i, 0, C - 1))}
+    )
+
+
+# What comes back ----------------------------------------------------------------------------------------------------
+
+
+def test_lecture(lecture):
+    value, gradients = lecture.value_and_grad(x=0.5, w1=2, w0=-1)
+    assert (value, gradients) == (2.0, (2.0, 0.5, 1.0))
+    assert all(type(number) is float for number in (value, *gradients))
+    assert lecture.value(x=0.5, w1=2, w0=-1) == 2.0
+    assert lecture.grad(x=0.5, w1=2, w0=-1) == (2.0, 0.5, 1.0)
+
+
+def test_softmax_classifier(softmax):
+    given = data()
+    value, (dW, db) = softmax.value_and_grad(**given)
+    expected, (expected_dW, expected_db) = by_hand(**given)
+    assert type(value) is float
+    assert value == pytest.approx(expected, rel=1e-13)
+    assert_allclose(dW, expected_dW, rtol=1e-11, atol=1e-12)
+    assert_allclose(db, expected_db, rtol=1e-11, atol=1e-12)
+    assert softmax.value(**given) == pytest.approx(value, rel=1e-14)
+    for again, gradient in zip(softmax.grad(**given), (dW, db), strict=True):
+        assert_allclose(again, gradient, rtol=1e-13)
+
+
+def test_gradients_mirror_wrt():
+    given = {"x": 0.5, "w1": 2.0, "w0": -1.0}
+    assert gc.compile(LECTURE, wrt=w1).grad(**given) == 0.5
+    assert gc.compile(LECTURE, wrt=[w1]).grad(**given) == (0.5,)
+    assert gc.compile(LECTURE, wrt=(w0, w1)).grad(**given) == (1.0, 0.5)
+
+
+def test_gradients_have_the_declared_shapes():
+    v, A = MatrixSymbol("v", N, 1), MatrixSymbol("A", N, N)
+    model = gc.compile((v.T * A * v)[0, 0], wrt=[v, A])
+    dv, dA = model.grad(v=[1.0, 2.0], A=np.arange(4.0).reshape(2, 2))
+    assert dv.shape == (2, 1)
+    assert_array_equal(dA, [[1, 2], [2, 4]])
+
+
+def test_float32(softmax):
+    model = gc.compile(SOFTMAX, wrt=[W, b], dtype="float32")
+    given = data()
+    value, gradients = model.value_and_grad(**given)
+    assert type(value) is float
+    assert [gradient.dtype for gradient in gradients] == [np.float32, np.float32]
+    expected, expected_gradients = softmax.value_and_grad(**given)
+    assert value == pytest.approx(expected, rel=1e-5)
+    for gradient, right in zip(gradients, expected_gradients, strict=True):
+        assert_allclose(gradient, right, rtol=1e-4, atol=1e-5)
+
+
+def test_results_are_fresh_arrays(softmax):
+    given = data()
+    first = softmax.grad(**given)
+    kept = [gradient.copy() for gradient in first]
+    softmax.grad(**data(seed=1))
+    for gradient, copy in zip(first, kept, strict=True):
+        assert_array_equal(gradient, copy)
+
+
+def test_layouts_give_the_same_bits(softmax):
+    given = data()
+    value, gradients = softmax.value_and_grad(**given)
+    frozen = given["x"].copy()
+    frozen.flags.writeable = False
+    for other in (np.asfortranarray(given["x"]), given["x"].astype(">f8"), given["x"].tolist(), frozen):
+        again, others = softmax.value_and_grad(**{**given, "x": other})
+        assert again == value
+        for gradient, copy in zip(gradients, others, strict=True):
+            assert_array_equal(gradient, copy)
+
+
+def test_many_threads_at_once(softmax):
+    model = gc.compile(SOFTMAX, wrt=[W, b])
+    answers, given = {}, [data(seed=k) for k in range(8)]
+
+    def work(k):
+        answers[k] = [model.value(**given[k]) for _ in range(20)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k in range(8):
+        assert set(answers[k]) == {softmax.value(**given[k])}
+
+
+@pytest.mark.parametrize(
+    ("expression", "at", "value", "slope"),
+    [
+        (exp(u), 1000.0, np.inf, np.inf),
+        (log(u), 0.0, -np.inf, np.inf),
+        (1 / u, 0.0, np.inf, -np.inf),
+        (log(u), -1.0, np.nan, -1.0),
+        (sympy.sqrt(u), -1.0, np.nan, np.nan),
+        (u ** sympy.Rational(1, 2) + sympy.sqrt(u) ** 3, 0.0, 0.0, np.inf),
+        (exp(u), np.nan, np.nan, np.nan),
+        (exp(-u), np.inf, 0.0, -0.0),
+    ],
+)
+def test_scalars_follow_ieee_754(expression, at, value, slope):
+    found, gradient = gc.compile(expression, wrt=u).value_and_grad(x=at)
+    assert_array_equal([found, gradient], [value, slope])
+
+
+def test_not_finite_arrays_flow_through(softmax):
+    given = data()
+    given["x"][3, 1] = np.nan
+    value, (_, db) = softmax.value_and_grad(**given)
+    assert np.isnan(value)
+    assert np.isnan(db).all()
+
+
+# What is accepted ---------------------------------------------------------------------------------------------------
+
+
+def test_output_of_cse():
+    expression = exp(u * w1) + sympy.sin(u * w1) * (u * w1 + w0)
+    given = {"x": 0.3, "w1": 0.7, "w0": 0.2}
+    plain = gc.compile(expression, wrt=[u, w1, w0]).value_and_grad(**given)
+    found = gc.compile(sympy.cse(expression), wrt=[u, w1, w0]).value_and_grad(**given)
+    assert found[0] == pytest.approx(plain[0], rel=1e-15)
+    assert found[1] == pytest.approx(plain[1], rel=1e-14)
+
+
+def test_model_is_accepted_as_it_is():
+    model = gc.Model(LECTURE, wrt=(w1, w0))
+    given = {"x": 0.5, "w1": 2, "w0": -1}
+    assert gc.compile(model).grad(**given) == (0.5, 1.0)
+    assert gc.compile(model, wrt=u).grad(**given) == 2.0
+    assert gc.compile(model).model is model
+
+
+def test_definitions_as_mapping_or_pairs():
+    h = Symbol("h")
+    for define in ({h: w1 * u + w0}, [(h, w1 * u + w0)]):
+        assert gc.compile(1 + exp(h), wrt=[w1], define=define).grad(x=0.5, w1=2, w0=-1) == (0.5,)
+
+
+def test_numbers_are_objectives():
+    assert gc.compile(3, wrt=u).value_and_grad(x=1.0) == (3.0, 0.0)
+
+
+def test_names_that_python_cannot_write():
+    odd = [Symbol(name) for name in ("lambda", "x'", "self", "positional", "Δ w")]
+    model = gc.compile(sympy.Mul(*odd), wrt=odd[0])
+    given = {symbol.name: k + 2.0 for k, symbol in enumerate(odd)}
+    assert model.value_and_grad(**given) == (720.0, 360.0)
+
+
+# What is shown ------------------------------------------------------------------------------------------------------
+
+
+def test_arguments_and_signature(softmax):
+    assert softmax.arguments[:2] == ("W", "b")
+    shown = "(*, W: 'real[D, C]', b: 'real[C]', x: 'real[N, D]', gt: 'int[N]', lam: 'real')"
+    for function in (softmax.value, softmax.grad, softmax.value_and_grad):
+        assert str(inspect.signature(function)) == shown
+        assert "Parameters" in inspect.getdoc(function)
+    assert str(softmax.__signature__) == shown
+
+
+def test_repr_says_what_it_is():
+    model = gc.compile(LECTURE, wrt=[u, w1])
+    assert "x, w1, w0" in repr(model)
+    assert "not compiled yet" in repr(model)
+    assert "not compiled yet" not in repr(model.wait())
+
+
+def test_ready_and_wait():
+    model = gc.compile(SOFTMAX + b[0], wrt=[W, b])
+    assert not model.ready
+    assert model.wait() is model
+    assert model.ready
+
+
+def test_source_is_what_runs(softmax):
+    ast.parse(softmax.source)
+    function = softmax._program.function("value_and_grad")
+    assert inspect.getsource(function.py_func) in softmax.source
+    assert inspect.getsource(sys.modules[function.py_func.__module__]) == softmax.source
+
+
+def test_listing_and_stages_print(lecture, softmax):
+    for line in ("# forward", "# backward", "df = 1", "dx = w1*da"):
+        assert line in lecture.listing
+    for stage in (softmax.graph, softmax.lowered, softmax.plan):
+        assert str(stage).strip()
+    assert "for s in N" in str(softmax.plan)
+
+
+def test_emit_is_the_listing_or_a_module(lecture):
+    assert gc.emit(LECTURE, wrt=[u, w1, w0], target="listing") == lecture.listing
+    for target in ("python", "numpy", "numba"):
+        ast.parse(gc.emit(LECTURE, wrt=[u, w1, w0], target=target))
+
+
+# Other calls --------------------------------------------------------------------------------------------------------
+
+
+def test_predict(softmax):
+    given = data()
+    p = softmax.predict("p", **given)
+    z = given["x"] @ given["W"] + given["b"]
+    assert_allclose(p, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), rtol=1e-13)
+    assert_array_equal(softmax.predict("p", x=given["x"], W=given["W"], b=given["b"]), p)
+    assert softmax.predict("size", b=given["b"]) == pytest.approx((given["b"] ** 2).sum())
+
+
+def test_ravel_with_scipy():
+    X, Y = symbols("x y")
+    fun, x0 = gc.compile((1 - X) ** 2 + 100 * (Y - X**2) ** 2, wrt=[X, Y]).ravel({"x": -1.2, "y": 1})
+    assert_array_equal(x0, [-1.2, 1.0])
+    assert fun(x0) == (pytest.approx(24.2), pytest.approx(np.array([-215.6, -88.0])))
+    assert_allclose(minimize(fun, x0, jac=True, method="BFGS").x, [1, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_ravel_of_arrays(dtype):
+    model, given = gc.compile(SOFTMAX, wrt=[W, b], dtype=dtype), data()
+    rest = {name: given.pop(name) for name in ("x", "gt", "lam")}
+    fun, x0 = model.ravel(given, **rest)
+    assert x0.dtype == np.float64
+    assert_allclose(x0, np.concatenate([given["W"].ravel(), given["b"]]), rtol=1e-6)
+    value, flat = fun(x0)
+    expected, (dW, db) = model.value_and_grad(**given, **rest)
+    assert value == expected
+    assert flat.dtype == np.float64
+    assert_array_equal(flat, np.concatenate([dW.ravel(), db]))
+    assert fun(x0)[1] is not flat
+    parts = fun.unravel(x0)
+    assert {name: part.shape for name, part in parts.items()} == {"W": (4, 3), "b": (3,)}
+    assert minimize(fun, x0, jac=True).fun < value
+
+
+@pytest.mark.parametrize("name", ["softmax", "factorisation"])
+def test_minibatch_of_all_samples_is_the_gradient_per_sample(name):
+    problem = BY_NAME[name].forms["indexed"]
+    model = gc.compile(**arguments(problem))
+    count = {"softmax": "gt", "factorisation": "r"}[name]
+    samples = len(problem.inputs[count])
+    estimate = call(model.minibatch_grad, problem, rows=np.arange(samples))
+    for found, whole in zip(estimate, exact(problem).floats()[1].values(), strict=True):
+        assert_allclose(found, whole / samples, rtol=1e-12, atol=1e-14)
+
+
+# Start-up -----------------------------------------------------------------------------------------------------------
+
+LAZY = """
+import sys
+import gradcompile as gc
+from sympy import symbols
+late = ("numba", "scipy.optimize", "rich", "llvmlite")
+assert not [name for name in late if name in sys.modules], "import gradcompile brings in what it may not need"
+x, w = symbols("x w")
+model = gc.compile((x*w)**2, wrt=w)
+model.listing, model.arguments, repr(model)
+assert model.value_and_grad(x=2, w=3) == (36.0, 24.0)
+assert not [name for name in late if name in sys.modules], "a model of scalars brings in what it does not need"
+"""
+
+
+def test_import_and_scalars_do_without_numba():
+    subprocess.run([sys.executable, "-c", LAZY], check=True, cwd=ROOT)
