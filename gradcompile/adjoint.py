@@ -2,7 +2,7 @@
 
 Walk back from the objective; multiply what comes in by the local partial derivative; add where a value is used twice;
 sum over the axes that the operand does not have. The partials come from the table and never mention axes: those are
-matched in one place, `_unbroadcast`.
+matched in one place, `unbroadcast`.
 
 What is not taken leaks nothing: the cotangent under a branch is carried as a value and a mask, and the mask is applied
 *after* every multiplication, so that 0 times infinity is never formed where a branch is not taken.
@@ -40,19 +40,19 @@ def adjoint(graph: Graph) -> Graph:
     if root.axes:
         raise UnsupportedError("the objective is not a scalar", expected="no free index", found=f"axes ({_letters(graph, root.axes)})")
     parameters = _parameters(graph)
-    active = _active(graph.order([root]), set(parameters.values()))
+    on_path = active(graph.order([root]), set(parameters.values()))
     incoming: dict[Value, list[Masked]] = {root: [(graph.builder.const(1), None)]}
     cotangents: dict[Value, Value] = {}
-    for value in sorted(active, key=lambda v: -v.number):
+    for value in sorted(on_path, key=lambda v: -v.number):
         if value in incoming:
             total = _total(incoming[value])
             incoming[value] = [total]
-            cotangents[_applied(total)] = value
-            for operand, contribution in _contributions(value, total):
-                if operand in active:
+            cotangents[applied(total)] = value
+            for operand, contribution in contributions(value, total):
+                if operand in on_path:
                     incoming.setdefault(operand, []).append(contribution)
     zero = graph.builder.const(0)
-    gradients = {f"d{name}": _applied(_total(incoming[p])) if p in incoming else zero for name, p in parameters.items()}
+    gradients = {f"d{name}": applied(_total(incoming[p])) if p in incoming else zero for name, p in parameters.items()}
     return replace(graph, outputs=graph.outputs | gradients, cotangents=cotangents)
 
 
@@ -72,13 +72,13 @@ def _parameters(graph: Graph) -> dict[str, Value]:
     return {name: graph.builder.input(name, graph.inputs[name].axes) for name in graph.wrt}
 
 
-def _active(values: list[Value], parameters: set[Value]) -> set[Value]:
+def active(values: list[Value], parameters: set[Value]) -> set[Value]:
     """Return the real values that depend on a parameter."""
-    active = set(parameters)
+    found = set(parameters)
     for value in values:
-        if value.kind == "real" and any(o in active for o in value.operands):
-            active.add(value)
-    return active
+        if value.kind == "real" and any(o in found for o in value.operands):
+            found.add(value)
+    return found
 
 
 def _total(parts: list[Masked]) -> Masked:
@@ -91,7 +91,7 @@ def _total(parts: list[Masked]) -> Masked:
         for _, mask in parts:
             assert mask is not None
             union = mask if union is None or union is mask else mask.builder.apply("or", union, mask)
-    return _add([_applied(part) for part in parts]), union
+    return _add([applied(part) for part in parts]), union
 
 
 def _add(values: list[Value]) -> Value:
@@ -101,7 +101,7 @@ def _add(values: list[Value]) -> Value:
     return total
 
 
-def _applied(part: Masked) -> Value:
+def applied(part: Masked) -> Value:
     """Return the cotangent as a plain value: 0 where the mask does not hold."""
     value, mask = part
     return value if mask is None else value.builder.apply("select", mask, value, 0)
@@ -111,7 +111,7 @@ def _both(mask: Value | None, condition: Value) -> Value:
     return condition if mask is None or mask is condition else condition.builder.apply("and", mask, condition)
 
 
-def _times(value: Value, partial: Value | int) -> Value:
+def times(value: Value, partial: Value | int) -> Value:
     """Return cotangent times local derivative, written as one would: no ``1*``, and ``d/x`` for ``d*(1/x)``."""
     if isinstance(partial, int):
         return value if partial == 1 else -value if partial == -1 else partial * value
@@ -122,14 +122,14 @@ def _times(value: Value, partial: Value | int) -> Value:
     return partial * value
 
 
-def _unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
+def unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
     """Sum a contribution over the `axes` of the result that the operand does not have. The one place of axis matching."""
     gone = [a for a in axes if a not in operand.axes]
     if not gone:
         return part
     value, mask = part
     if mask is not None and (any(a in mask.axes for a in gone) or _compares_indices(mask)):
-        value, mask = _applied(part), None
+        value, mask = applied(part), None
     return value.builder.reduce("sum", value, gone), mask
 
 
@@ -138,11 +138,11 @@ def _compares_indices(mask: Value) -> bool:
     return mask.op in ("lt", "le", "gt", "ge") and all(o.op == "iota" for o in mask.operands)
 
 
-def _contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Yield (operand, what it receives) for one value."""
     rule = RULES.get(value.op, _elementwise)
     for operand, part in rule(value, total):
-        yield operand, _unbroadcast(part, value.axes, operand) if value.op in PRIMITIVES or value.op == "custom" else part
+        yield operand, unbroadcast(part, value.axes, operand) if value.op in PRIMITIVES or value.op == "custom" else part
 
 
 def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
@@ -156,7 +156,7 @@ def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
         if local is NO_DERIVATIVE:
             yield operand, _refused(value)
         elif not (isinstance(local, int) and local == 0):
-            yield operand, (_times(total[0], local), total[1])
+            yield operand, (times(total[0], local), total[1])
 
 
 def _refused(value: Value) -> Masked:
@@ -185,7 +185,7 @@ def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     elif len(rest) == 2 and not constants:
         for a, b in (rest, rest[::-1]):
             share = apply("select", apply(beyond, a, b), 1, apply("select", apply("eq", a, b), 0.5, 0))
-            yield a, (_times(total[0], share), above)
+            yield a, (times(total[0], share), above)
     else:
         equal = [apply("eq", o, value) for o in rest]
         count = _add([apply("select", e, 1, 0) for e in equal])
@@ -216,7 +216,7 @@ def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
     assert differs is not None
     moved = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
     rest = builder.reduce("prod", builder.apply("select", differs, moved, 1), others.values())
-    yield operand, (_times(total[0], rest), total[1])
+    yield operand, (times(total[0], rest), total[1])
 
 
 def _fresh(axis: Axis, taken: Iterable[Axis]) -> Axis:
@@ -229,23 +229,23 @@ def _fresh(axis: Axis, taken: Iterable[Axis]) -> Axis:
 
 def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     array, *indices = value.operands
-    yield array, (value.builder.accumulate(_applied(total), indices, array.axes), None)
+    yield array, (value.builder.accumulate(applied(total), indices, array.axes), None)
 
 
 def _accumulate(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     source, *indices = value.operands
-    incoming = _applied(total)
+    incoming = applied(total)
     index = dict(zip(value.axes, indices, strict=True))
     back = value.builder.read(incoming, [index[a] for a in incoming.axes])
     axes = tuple(dict.fromkeys(a for i in indices for a in i.axes))
-    yield source, _unbroadcast((back, None), axes, source)
+    yield source, unbroadcast((back, None), axes, source)
 
 
 def _custom(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Send the cotangent along the partials that a user's own function declares."""
     count = (len(value.operands) - 1) // 2
     for argument, partial in zip(value.operands[1 : count + 1], value.operands[count + 1 :], strict=True):
-        yield argument, (_times(total[0], partial), total[1])
+        yield argument, (times(total[0], partial), total[1])
 
 
 def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:
@@ -260,7 +260,7 @@ def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     a = _fresh(row, value.axes)
     b = _fresh(column, (*value.axes, a))
     left, right = _relabel(value, {row: a, column: row}), _relabel(value, {row: column, column: b})
-    middle = _relabel(_applied(total), {row: a, column: b})
+    middle = _relabel(applied(total), {row: a, column: b})
     inner = value.builder.reduce("sum", left * middle, (a,))
     yield value.operands[0], (-value.builder.reduce("sum", inner * right, (b,)), None)
 
@@ -271,7 +271,7 @@ def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     row, column = value.attr
     inverse = value.builder.matrix("inverse", (matrix,), matrix.axes, value.attr)
     transposed = _relabel(inverse, {row: column, column: row})
-    incoming = _applied(total)
+    incoming = applied(total)
     yield matrix, ((incoming if value.op == "logdet" else incoming * value) * transposed, None)
 
 

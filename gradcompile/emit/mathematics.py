@@ -14,6 +14,7 @@ from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LONGEST = 88  # columns of a comment
+SHORT = 60  # columns up to which the user's own formula of a number is quoted
 HARMLESS = re.compile(r"[^A-Za-z0-9 _+\-*/^().,<>=\[\]{}|&~!:;%?']")
 
 
@@ -33,6 +34,10 @@ def describe(value: Value, graph: Graph, names: Names) -> str:
     if primal is not None and root is not None:
         axes = graph.cotangents[value].axes if value in graph.cotangents else value.axes
         return f"d{names.value(root)}/d{primal}{_indices(axes, names)}"
+    if not value.axes and value.origin is not None and not names.many:
+        text = harmless(str(value.origin))
+        if len(text) <= SHORT:
+            return text
     text = Mathematics(names).of(value)
     return f"{names.value(value)}{_indices(value.axes, names)} = {text}" if value.axes else text
 

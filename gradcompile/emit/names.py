@@ -18,7 +18,7 @@ from gradcompile.ir import Axis, Graph, Size, Value
 
 SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)  # 30 columns: three such names fit on a line
 MODULE_NAMES = ("math", "np", "numpy", "numba", "njit", "random", "sys", "self")
-FUNCTION_NAMES = ("value", "grad", "value_and_grad", "check")
+FUNCTION_NAMES = ("value", "grad", "value_and_grad", "check", "draw", "cells", "PROBLEM", "real")
 LATER_BUILTINS = ("PythonFinalizationError",)  # so that every version of Python allocates the same names
 PYTHON_NAMES = (*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *LATER_BUILTINS)
 RESERVED = frozenset((*PYTHON_NAMES, *MODULE_NAMES, *FUNCTION_NAMES))
@@ -58,6 +58,7 @@ class Names:
         self._taken: set[str] = {*RESERVED, *reserved}
         self._suffixes: dict[str, Iterator[int]] = {}
         self._values: dict[Value, str] = {}
+        self._locals: dict[tuple[Value, str], str] = {}
         self._axes: dict[Axis, str] = {}
         self._outputs: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -66,9 +67,14 @@ class Names:
         self.sizes = {name: self._users(name, "n") for name in sizes}
         self._hints = {v: n for v, n in graph.names.items() if v.op != "input"}
         self._reserve_letters()
+        self._forward: set[Value] | None = None
         self._letters = self._sequence(many)
         self._objective = graph.outputs.get("value")
-        self._gradients = {v: name for name, v in graph.outputs.items() if name[1:] in graph.wrt and name != "value"}
+        self.many = many
+        self._gradients: dict[Value, str] = {}
+        for name in graph.wrt:
+            if f"d{name}" in graph.outputs:
+                self._gradients.setdefault(graph.outputs[f"d{name}"], f"d{name}")
 
     def size(self, size: Size) -> str:
         """Return a size as arithmetic in identifiers: ``N - K + 1``."""
@@ -149,6 +155,16 @@ class Names:
         """Return the identifier of a value that has one already."""
         return self.inputs[value.attr] if value.op == "input" else self._values.get(value)
 
+    def is_output(self, value: Value, name: str) -> bool:
+        """Return whether a value bears the name of this gradient, so that it needs no second one."""
+        return self._gradients.get(value) == name and self.known(value) == self._outputs.get(name, self.known(value))
+
+    def local(self, value: Value, hint: str) -> str:
+        """Return the identifier of something that belongs to a value, ``W_t``; the same in every function."""
+        if (value, hint) not in self._locals:
+            self._locals[value, hint] = self.fresh(hint)
+        return self._locals[value, hint]
+
     def fresh(self, hint: str) -> str:
         """Return `hint`, or the first of ``hint1, hint2, ...`` that nothing bears; it is taken from now on.
 
@@ -200,15 +216,24 @@ class Names:
             return self.fresh(next((o for o in OBJECTIVES if o not in self._taken), OBJECTIVES[0]))
         primal = self.primal(value)
         if primal is not None:
-            return self.fresh(f"d{primal}")
+            name = self.fresh(f"d{primal}")
+            if value in self._gradients:
+                self._outputs[self._gradients[value]] = name
+            return name
         return self.fresh(next(name for name in self._letters if name not in self._taken))
+
+    def _is_backward(self, value: Value) -> bool:
+        """Return whether only gradients need a value."""
+        if self._forward is None:
+            self._forward = set(self.graph.order([self._objective])) if self._objective is not None else set()
+        return value not in self._forward
 
     def primal(self, value: Value) -> str | None:
         """Return the name of what this value is the cotangent of, if that has one."""
-        if value in self._gradients:
+        if value in self._gradients and self._is_backward(value):
             return self.inputs[self._gradients[value][1:]]
         source = self.graph.cotangents.get(value)
-        if source is None or source is value:
+        if source is None or source is value or not self._is_backward(value):
             return None
         return self.inputs[source.attr] if source.op == "input" else self._values.get(source)
 

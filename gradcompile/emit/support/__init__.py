@@ -8,15 +8,27 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 
-from gradcompile.emit.support import arrays, kernels, matrices, scalars
+from gradcompile.emit.support import arrays, check_arrays, check_lists, kernels, matrices, scalars
 
 FILES: dict[str, tuple[ModuleType, ...]] = {
     "python": (scalars, matrices),
     "numpy": (arrays,),
     "numba": (kernels, scalars),  # the first that has a function counts
 }
+CHECKS: dict[str, ModuleType] = {"python": check_lists, "numpy": check_arrays, "numba": check_arrays}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATORS = {"numba": '@njit(fastmath={"contract"}, error_model="numpy")\n'}
+
+
+@cache
+def self_check(target: str) -> dict[str, str]:
+    """Return the text of each function that ``--check`` runs, by name."""
+    module = CHECKS[target]
+    return {
+        name: inspect.getsource(function)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__
+    }
 
 
 @cache

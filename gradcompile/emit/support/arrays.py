@@ -8,6 +8,16 @@ import math
 import numpy as np
 
 
+def as_float64(*values):
+    """Return the arguments as arrays of float64, or numbers that overflow as IEEE 754 says."""
+    return tuple(np.asarray(value, np.float64)[()] for value in values)
+
+
+def as_float32(*values):
+    """Return the arguments as arrays of float32, or numbers that overflow as IEEE 754 says."""
+    return tuple(np.asarray(value, np.float32)[()] for value in values)
+
+
 def sigmoid(x):
     """Return 1/(1 + exp(-x)); neither tail overflows."""
     e = np.exp(-np.abs(x))
@@ -42,7 +52,7 @@ def erfc(x):
 
 
 def gamma_of(x):
-    """Return the gamma function of a number: infinite at 0 and where it overflows, nan at its other poles."""
+    """Return gamma of a number: infinite at 0 and where it overflows, nan at its other poles."""
     try:
         return math.gamma(x)
     except OverflowError:
@@ -70,7 +80,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of lgamma: recurrence to x >= 10, then Stirling's series; dlmf.nist.gov/5.11."""
+    """Return the derivative of lgamma: recurrence, then Stirling's series; dlmf.nist.gov/5.11."""
     with np.errstate(all="ignore"):
         pole = (x <= 0) & (x == np.floor(x))
         total = np.where(x < 0, -np.pi / np.tan(np.pi * (x - np.floor(x + 0.5))), 0)
@@ -85,7 +95,7 @@ def digamma(x):
 
 
 def polygamma(n, x):
-    """Return derivative number n of digamma: recurrence, then Euler and Maclaurin's sum; dlmf.nist.gov/25.11.28."""
+    """Return derivative n of digamma: recurrence, Euler-Maclaurin sum; dlmf.nist.gov/25.11.28."""
     if n == 0:
         return digamma(x)
     factor = math.gamma(n + 1) if n % 2 else -math.gamma(n + 1)

@@ -5,7 +5,7 @@ import math
 
 
 def eliminated(matrix):
-    """Return a matrix reduced to upper triangular form, with what was beside it, and the sign of the row exchanges."""
+    """Return a matrix made upper triangular, what was beside it, and the sign of exchanges."""
     rows = [list(row) for row in matrix]
     size, sign = len(rows), 1.0
     for k in range(size):

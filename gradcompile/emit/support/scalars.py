@@ -1,6 +1,6 @@
-"""Functions of numbers that `math` lacks: copied into modules of the target python, and of numba but for two.
+"""Functions of numbers that `math` lacks: copied into modules of the targets python and numba.
 
-Each works for nan, infinities and both zeros, and raises nothing that `math` would raise for an overflow on the way.
+Each works for nan, infinities and both zeros; none raises for an overflow on the way.
 """
 
 import math
@@ -50,7 +50,7 @@ def xlogy(x, y):
 
 
 def digamma(x):
-    """Return the derivative of log(gamma(x)): recurrence to x >= 10, then Stirling's series; dlmf.nist.gov/5.11."""
+    """Return the derivative of lgamma: recurrence, then Stirling's series; dlmf.nist.gov/5.11."""
     if x <= 0 and x == floor(x):
         return math.copysign(math.inf, -x) if x == 0 else math.nan
     total = 0.0
@@ -66,7 +66,7 @@ def digamma(x):
 
 
 def polygamma(n, x):
-    """Return derivative number n of digamma: recurrence, then Euler and Maclaurin's sum; dlmf.nist.gov/25.11.28."""
+    """Return derivative n of digamma: recurrence, Euler-Maclaurin sum; dlmf.nist.gov/25.11.28."""
     if n == 0:
         return digamma(x)
     factor = math.gamma(n + 1.0) if n % 2 else -math.gamma(n + 1.0)
@@ -78,5 +78,6 @@ def polygamma(n, x):
         x = x + 1
     w = 1 / (x * x)
     tail = 1 - w * (s + 7) * (s + 8) * (5 / 198) * (1 - w * (s + 9) * (s + 10) * (691 / 27300))
-    tail = 1 - w * (s + 1) * (s + 2) / 60 * (1 - w * (s + 3) * (s + 4) / 42 * (1 - w * (s + 5) * (s + 6) / 40 * tail))
+    tail = 1 - w * (s + 3) * (s + 4) / 42 * (1 - w * (s + 5) * (s + 6) / 40 * tail)
+    tail = 1 - w * (s + 1) * (s + 2) / 60 * tail
     return factor * (total + (x / n + 0.5 + s / (12 * x) * tail) / x**s)

@@ -1,0 +1,188 @@
+"""The last gate: an emitted module is parsed again, and whatever is not plain arithmetic is refused.
+
+Names come from users, and a name must never become code. Functions that are copied from the package's own files are
+compared with them to the letter; everything else may hold known imports, assignments, loops over ranges, choices,
+arithmetic, calls of known functions, allocated names and numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable
+
+from gradcompile.emit import support
+from gradcompile.errors import EmissionError
+
+IMPORTS = frozenset(("import math", "import sys", "import numpy as np", "from numba import njit"))
+MODULES = frozenset(("math", "np"))
+PUBLIC = frozenset(("value", "grad", "value_and_grad"))
+CALLS = frozenset(("abs", "float", "int", "len", "range", "min", "max", "real", "slice"))
+MATH = frozenset(
+    "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh e erf erfc exp expm1 floor fmod gamma hypot inf"
+    " isfinite isinf isnan lgamma log log10 log1p log2 nan pi pow sin sinh sqrt tan tanh".split()
+)
+NUMPY = frozenset(
+    "abs add add.at arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh array asarray ascontiguousarray"
+    " broadcast_to cbrt ceil copysign cos cosh dot e einsum empty empty_like errstate exp expm1 eye float32 float64"
+    " floor full full_like hypot inf int64 isfinite isinf isnan linalg.cholesky linalg.det linalg.inv linalg.slogdet"
+    " linalg.solve log log1p logical_and logical_not logical_or max maximum mean min minimum mod moveaxis multiply nan"
+    " negative newaxis ones ones_like outer pi power prod sign sin sinh sqrt square sum tan tanh tensordot trace"
+    " transpose where zeros zeros_like".split()
+)
+METHODS = frozenset(("T", "shape", "size", "astype", "copy", "transpose", "reshape", "sum"))
+ALLOWED = (
+    ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Return,
+    ast.Expr, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.keyword, ast.Name, ast.Constant,
+    ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.ListComp, ast.comprehension, ast.Starred, ast.Set,
+    ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
+)  # fmt: skip
+STRINGS = frozenset(("__main__", "numpy", "contract", "reassoc", "nsz", "arcp", "afn", "ignore"))
+SUBSCRIPTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,->")  # of np.einsum
+MAIN = re.compile(
+    r"if __name__ == '__main__':\n    sys\.exit\(check\(sys\.argv\[1:\], value, value_and_grad, PROBLEM, \d+"
+    r"(, np\.float(32|64))?\)\)"
+)
+
+
+def check(text: str, target: str, allocated: Iterable[str]) -> None:
+    """Raise if a module holds anything that is not on the list.
+
+    Parameters
+    ----------
+    text : str
+        The module.
+    target : {"python", "numpy", "numba"}
+        Whose support functions it may define.
+    allocated : iterable of str
+        Every identifier that was allocated for it.
+
+    Raises
+    ------
+    EmissionError
+        What was found, and in which line.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise EmissionError("emitted text is not Python", found=str(error)) from error
+    _Gate(text, target, frozenset(allocated)).module(tree)
+
+
+class _Gate:
+    """The walk through one module."""
+
+    def __init__(self, text: str, target: str, allocated: frozenset[str]) -> None:
+        self.lines = text.splitlines()
+        self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.self_check(target)
+        self.names = allocated | CALLS | PUBLIC | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
+
+    def module(self, tree: ast.Module) -> None:
+        for number, node in enumerate(tree.body):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self.demand(ast.unparse(node) in IMPORTS, node, "this import")
+            elif number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                self.demand(isinstance(node.value.value, str), node, "what is not a docstring")
+            elif isinstance(node, ast.FunctionDef) and node.name in self.copied:
+                self.demand(self.source(node) == self.copied[node.name].rstrip("\n"), node, "a changed support function")
+            elif isinstance(node, ast.If):
+                self.main(node)
+            else:
+                self.demand(isinstance(node, ast.FunctionDef | ast.Assign), node, "this statement")
+                self.walk(node)
+
+    def source(self, node: ast.FunctionDef) -> str:
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        return "\n".join(self.lines[first - 1 : node.end_lineno])
+
+    def main(self, node: ast.If) -> None:
+        self.demand(MAIN.fullmatch(ast.unparse(node)) is not None, node, "this statement")
+
+    def walk(self, top: ast.AST) -> None:
+        """Look at every node below `top`, without recursion."""
+        stack: list[ast.AST] = [top]
+        rules = self.rules
+        while stack:
+            node = stack.pop()
+            kind = type(node)
+            if kind in rules:
+                rules[kind](node)
+            elif not isinstance(node, ALLOWED):
+                self.demand(False, node, kind.__name__)
+            for name in node._fields:
+                child = getattr(node, name)
+                if isinstance(child, list):
+                    stack.extend(c for c in child if isinstance(c, ast.AST))
+                elif isinstance(child, ast.AST):
+                    stack.append(child)
+
+    @property
+    def rules(self) -> dict[type[ast.AST], Callable[..., None]]:
+        return {
+            ast.Name: self.name,
+            ast.arg: self.argument,
+            ast.Constant: self.constant,
+            ast.Attribute: self.attribute,
+            ast.Call: self.call,
+            ast.For: self.loop,
+            ast.FunctionDef: self.function,
+            ast.Expr: self.expression,
+        }
+
+    def name(self, node: ast.Name) -> None:
+        self.demand(node.id in self.names, node, node.id)
+
+    def argument(self, node: ast.arg) -> None:
+        self.demand(node.arg in self.names and node.annotation is None, node, node.arg)
+
+    def constant(self, node: ast.Constant) -> None:
+        value = node.value
+        if isinstance(value, str):
+            known = value in STRINGS or value in self.names or SUBSCRIPTS.issuperset(value) or value in DOCSTRINGS
+            self.demand(known, node, repr(value))
+        else:
+            self.demand(value is None or isinstance(value, int | float), node, repr(value))
+
+    def attribute(self, node: ast.Attribute) -> None:
+        inner = node.value
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id == "np":
+            self.demand(f"{inner.attr}.{node.attr}" in NUMPY, node, f"np.{inner.attr}.{node.attr}")
+        elif isinstance(inner, ast.Name) and inner.id in MODULES:
+            known = NUMPY if inner.id == "np" else MATH
+            packages = ("linalg", "add") if inner.id == "np" else ()
+            self.demand(node.attr in known or node.attr in packages, node, f"{inner.id}.{node.attr}")
+        else:
+            self.demand(node.attr in METHODS, node, f".{node.attr}")
+
+    def call(self, node: ast.Call) -> None:
+        function = node.func
+        known = isinstance(function, ast.Attribute) or (
+            isinstance(function, ast.Name) and function.id in CALLS | PUBLIC | {"njit"} | self.copied.keys()
+        )
+        self.demand(known, node, "a call of this")
+
+    def loop(self, node: ast.For) -> None:
+        known = isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "range"
+        self.demand(known and isinstance(node.target, ast.Name) and not node.orelse, node, "a loop over this")
+
+    def function(self, node: ast.FunctionDef) -> None:
+        plain = not (node.args.defaults or node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.returns)
+        self.demand(plain and node.name in PUBLIC, node, node.name)
+
+    def expression(self, node: ast.Expr) -> None:
+        known = isinstance(node.value, ast.Call) or (isinstance(node.value, ast.Constant) and node.value.value in DOCSTRINGS)
+        self.demand(known, node, "this expression")
+
+    def demand(self, condition: bool, node: ast.AST, what: str) -> None:
+        if not condition:
+            line = getattr(node, "lineno", 0)
+            text = self.lines[line - 1].strip() if 0 < line <= len(self.lines) else ""
+            raise EmissionError(
+                "emitted code holds something that is not on the allow-list",
+                text=text,
+                found=f"{what} in line {line}",
+                hint="report this: it is a defect of gradcompile, and nothing was written or run",
+            )
+
+
+DOCSTRINGS = frozenset(("Return the objective.", "Return the gradient.", "Return the objective and its gradient."))

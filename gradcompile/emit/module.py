@@ -1,0 +1,176 @@
+"""A standalone module for a target: header, imports, support functions, `value`, `grad`, `value_and_grad`, --check."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.expression import Printer, template
+from gradcompile.emit.header import PLACEHOLDER, header
+from gradcompile.emit.layout import INDENT, wrapped
+from gradcompile.emit.names import Names
+from gradcompile.emit.numpy_target import WholeArrays
+from gradcompile.emit.problem import problem
+from gradcompile.emit.python_target import StraightLine
+from gradcompile.ir import Graph
+from gradcompile.primitives import PRIMITIVES
+from gradcompile.schedule import plan
+
+FLAGS = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'  # never nnan, ninf: they hide nan
+STRICT = 'fastmath=False, error_model="numpy"'
+FEW = 150  # values beyond which they are numbered and not lettered
+SAYS = {
+    "value": "Return the objective.",
+    "grad": "Return the gradient.",
+    "value_and_grad": "Return the objective and its gradient.",
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be emitted: a program, for a target, with what its functions return."""
+
+    graph: Graph
+    target: str
+    dtype: str
+    strict: bool
+    single: bool
+    names: Names
+    printer: Printer
+
+    @property
+    def arguments(self) -> str:
+        """Return the parameters of every function: the parameters of the model first, as they are declared."""
+        return ", ".join(self.names.inputs.values())
+
+
+Bodies = Callable[[Request], dict[str, list[str]]]  # name of a function -> its lines
+
+
+def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = False, single: bool = False) -> str:
+    """Return the text of a module that needs no gradcompile.
+
+    Parameters
+    ----------
+    graph : Graph
+        The objective, with its backward half and after the passes; or without one: then there is only `value`.
+    target : {"python", "numpy", "numba"}
+        What runs it: `math` alone with nested lists, NumPy, or Numba.
+    dtype : {"float64", "float32"}
+        Of real arrays and of the arithmetic.
+    strict : bool
+        Whether floating-point operations stay in the order in which they are written (Numba).
+    single : bool
+        Whether the one gradient is returned as it is and not in a tuple.
+
+    Raises
+    ------
+    EmissionError
+        The text holds something that is not on the allow-list; nothing is returned then.
+    """
+    order = graph.order()
+    spellings = {str(getattr(PRIMITIVES[v.op], target)) for v in order if v.op in PRIMITIVES}
+    called = support.closure(target, (name for s in spellings for name in template(s).support))
+    structural = {v.op for v in order} | {"as_float64", "as_float32"}
+    names = Names(graph, [*called, *(structural & support.functions(target).keys())], many=len(order) > FEW)
+    real = "real" if target == "numba" and dtype == "float32" else ""
+    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
+    request = Request(graph, target, dtype, strict, single and len(graph.wrt) == 1, names, printer)
+    bodies = BODIES[target](request)
+    parts = [*_functions(request, bodies)]
+    text = _assembled(request, parts, support.closure(target, printer.support & support.functions(target).keys()))
+    allowlist.check(text, target, names.taken)
+    return text.replace(PLACEHOLDER, hashlib.sha256(text.encode()).hexdigest()[: len(PLACEHOLDER)])
+
+
+def _straight_line(request: Request) -> dict[str, list[str]]:
+    body = StraightLine(request.graph, request.names, request.printer)
+    return {"value": body.value(), **({"value_and_grad": body.value_and_grad(request.single)} if request.graph.wrt else {})}
+
+
+def _whole_arrays(request: Request) -> dict[str, list[str]]:
+    body = WholeArrays(request.graph, request.names, request.printer, request.dtype)
+    return {"value": body.value(), **({"value_and_grad": body.value_and_grad(request.single)} if request.graph.wrt else {})}
+
+
+def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
+    def body(graph: Graph) -> list[str]:
+        lines = loops.function(
+            plan(graph, relayout=dialect.transposes), request.names, request.printer, dialect, single=request.single, dtype=request.dtype
+        )
+        return [piece for line in lines for piece in wrapped(line)]
+
+    forward = replace(request.graph, outputs={"value": request.graph.outputs["value"]})
+    return {"value": body(forward), **({"value_and_grad": body(request.graph)} if request.graph.wrt else {})}
+
+
+def _python(request: Request) -> dict[str, list[str]]:
+    arrays = any(v.axes for v in request.graph.order()) or any(i.shape for i in request.graph.inputs.values())
+    return _loops(request, loops.PYTHON) if arrays else _straight_line(request)
+
+
+BODIES: dict[str, Bodies] = {
+    "python": _python,
+    "numpy": _whole_arrays,
+    "numba": lambda request: _loops(request, loops.NUMBA),
+}
+
+
+def _functions(request: Request, bodies: dict[str, list[str]]) -> Iterator[list[str]]:
+    """Yield each public function as lines, `grad` after what it calls."""
+    if "value_and_grad" in bodies:
+        bodies = {**bodies, "grad": [f"return value_and_grad({request.arguments})[1]"]}
+    decorator = _decorator(request)
+    for name, lines in bodies.items():
+        indented = [piece for line in lines for piece in wrapped(INDENT + line)]
+        yield [*decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{SAYS[name]}"""', *indented]
+
+
+def _decorator(request: Request) -> list[str]:
+    if request.target == "numba":
+        return [f"@njit({STRICT if request.strict else FLAGS})"]
+    if request.target == "numpy" and any(v.op == "select" for v in request.graph.order()):
+        return ['@np.errstate(all="ignore")  # np.where computes both branches; the one not taken may overflow']
+    return []
+
+
+def _assembled(request: Request, functions: Iterable[list[str]], called: Iterable[str]) -> str:
+    """Return the whole text, functions two lines apart, imports for what is used."""
+    sources = [support.source(request.target, name) for name in called]
+    checks = list(support.self_check(request.target).values()) if request.graph.wrt else []
+    blocks = [*sources, *("\n".join(lines) + "\n" for lines in functions)]
+    if checks:
+        blocks += [*checks, "\n".join(_main(request)) + "\n"]
+    code = "\n\n".join(blocks)
+    top = [*header(request.graph, request.names, request.target, request.dtype), ""]
+    if re.search(r"(?<![\w.])real\(", code):
+        code = f"real = np.{request.dtype}  # what numbers are made of\n\n\n{code}"
+    imports = list(_imports(code))
+    noqa = ["# ruff: noqa: E741  (the names are the model's)"] if request.names.ambiguous else []
+    return "\n".join([*noqa, *top, *imports, "", ""]) + ("\n" if imports else "") + code
+
+
+def _imports(code: str) -> Iterator[str]:
+    """Yield the imports that the code needs."""
+    standard = [name for name in ("math", "sys") if re.search(rf"(?<![\w.]){name}\.", code)]
+    yield from (f"import {name}" for name in standard)
+    others = ["import numpy as np"] if re.search(r"(?<![\w.])np\.", code) else []
+    others += ["from numba import njit"] if "@njit" in code else []
+    if standard and others:
+        yield ""
+    yield from others
+
+
+def _main(request: Request) -> Iterator[str]:
+    """Yield what runs with ``--check``."""
+    yield "PROBLEM = ("
+    for name, shape, labels in problem(request.graph):
+        yield f'{INDENT}("{request.names.inputs[name]}", {shape}, {labels}),'
+    yield ")  # name, shape and, for labels, how many there are"
+    yield ""
+    yield 'if __name__ == "__main__":'
+    dtype = "" if request.target == "python" else f", np.{request.dtype}"
+    yield f"{INDENT}sys.exit(check(sys.argv[1:], value, value_and_grad, PROBLEM, {len(request.graph.wrt)}{dtype}))"

@@ -1,0 +1,207 @@
+"""Target numpy: whole arrays, one statement a line, forward and backward."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from gradcompile.emit.expression import ATOM, Printer
+from gradcompile.emit.layout import commented
+from gradcompile.emit.mathematics import describe
+from gradcompile.emit.names import Names
+from gradcompile.emit.statements import halves, own_lines
+from gradcompile.emit.whole_arrays import ArrayPrinter, Axes
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Value
+
+Line = tuple[str, str]  # code and comment
+
+
+class WholeArrays:
+    """The bodies of the functions of one module.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program.
+    names : Names
+        The module's identifiers.
+    printer : Printer
+        Of the target numpy.
+    dtype : {"float64", "float32"}
+        Of real arrays.
+    """
+
+    def __init__(self, graph: Graph, names: Names, printer: Printer, dtype: str) -> None:
+        self.graph, self.names, self.printer, self.dtype = graph, names, printer, dtype
+        self.forward, self.backward = halves(graph)
+        order = [*self.forward, *self.backward]
+        self.computed = set(self.forward)
+        self.uses = Counter(o for value in order for o in value.operands)
+        self.arrays = {v.operands[0] for v in order if v.op == "read"}
+        self.inner = _products_under_sums(order, self.uses)
+        self.array = ArrayPrinter(graph, names, printer, dtype, self._name)
+        for name in graph.wrt:
+            self._lay_out(f"d{name}")
+        self.scattered = {a for v in order if (a := self._addend(v)) is not None}
+        self.own = own_lines(graph, order, self._needs_line) - self.inner - self.scattered
+
+    def value(self) -> list[str]:
+        """Return the body of the function `value`."""
+        lines = [*commented(self._statements(self.forward)), f"return {self._returned(self.graph.outputs['value'])}"]
+        return [*self._beginning(lines, self.forward), *lines]
+
+    def value_and_grad(self, single: bool) -> list[str]:
+        """Return the body of the function `value_and_grad`; `single` returns one gradient and no tuple."""
+        lines = ["# forward", *commented(self._statements(self.forward))]
+        lines += ["# backward", *commented([*self._statements(self.backward), *self._gradients()])]
+        gradients = [self.names.output(f"d{name}") for name in self.graph.wrt]
+        grads = gradients[0] if single else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
+        lines.append(f"return {self._returned(self.graph.outputs['value'])}, {grads}")
+        return [*self._beginning(lines, [*self.forward, *self.backward]), *lines]
+
+    # Which values have lines
+
+    def _name(self, value: Value) -> str | None:
+        return self.names.value(value) if value.op == "input" or value in self.own else None
+
+    def _needs_line(self, value: Value) -> bool:
+        if value.op == "accumulate":
+            return not self.array.is_renaming(value)
+        return value in self.arrays or value.op in MATRIX_FUNCTIONS
+
+    def _lay_out(self, name: str) -> None:
+        """Compute a gradient in the order of its parameter's dimensions."""
+        value, axes = self.graph.outputs[name], self.graph.output_axes(name)
+        if value.op != "input" and set(value.axes) == set(axes) and value.op != "accumulate":
+            self.array.layouts.setdefault(value, axes)
+
+    def _addend(self, value: Value) -> Value | None:
+        """Return the accumulation that is added to another array in place, if the value is such a sum."""
+        if value.op not in ("add", "sub"):
+            return None
+        for k in (1, 0) if value.op == "add" else (1,):
+            part, other = value.operands[k], value.operands[1 - k]
+            single = self.uses[part] == 1 and part not in self.graph.outputs.values() and part not in self.graph.names
+            if part.op == "accumulate" and single and not self.array.is_renaming(part) and set(other.axes) == set(part.axes):
+                return part
+        return None
+
+    # Statements
+
+    def _statements(self, values: Iterable[Value]) -> Iterator[Line]:
+        for value in values:
+            if value in self.own or self._addend(value) is not None:
+                self.own.add(value)
+                yield from self._statement(value)
+
+    def _statement(self, value: Value) -> Iterator[Line]:
+        axes, comment = self.array.layout(value), describe(value, self.graph, self.names)
+        addend = self._addend(value)
+        if addend is not None:
+            base = next(o for o in value.operands if o is not addend)
+            yield f"{self._target(value)} = {self._fresh(base, axes)}", comment
+            yield self._scattered(value, addend, "-" if value.op == "sub" else "+"), ""
+        elif value.op == "accumulate":
+            yield f"{self._target(value)} = {self._zeros(axes)}", comment
+            yield self._scattered(value, value, "+"), ""
+        else:
+            yield f"{self._target(value)} = {self.array.text(value, axes, whole=True)[0]}", comment
+
+    def _target(self, value: Value) -> str:
+        return self.names.value(value)
+
+    def _fresh(self, value: Value, axes: Axes) -> str:
+        """Return an array that may be changed: a copy where the expression is somebody else's."""
+        return f"{self.array(value, axes, ATOM)}.copy()" if self._is_view(value) else self.array(value, axes)
+
+    def _is_view(self, value: Value) -> bool:
+        if self._name(value) is not None or value.op in ("read", "accumulate"):
+            return True
+        return value.op in ("detach", "custom") and self._is_view(value.operands[0])
+
+    def _zeros(self, axes: Axes) -> str:
+        return f"np.zeros({self._shape(axes)}{'' if self.dtype == 'float64' else f', np.{self.dtype}'})"
+
+    def _shape(self, axes: Axes) -> str:
+        sizes = [self.names.size(a.size) for a in axes]
+        return sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
+
+    def _scattered(self, target: Value, value: Value, sign: str) -> str:
+        """Return the line that adds at indices: one by one where two may be the same."""
+        source, *indices = value.operands
+        layout = self.array.layout(target)
+        index = dict(zip(value.axes, indices, strict=True))
+        place = self.array.place(layout, index)
+        extra = [a for a in source.axes if a not in place.axes]
+        added = source.builder.reduce("sum", source, extra) if extra else source
+        if sign == "+" and added.op == "neg" and self._name(added) is None:
+            added, sign = added.operands[0], "-"
+        text = self.array(added, place.axes)
+        if place.distinct:
+            return f"{self._target(target)}{place.text or '[...]'} {sign}= {text}"
+        text = text if sign == "+" else f"-{self.array(added, place.axes, ATOM)}"
+        return f"np.add.at({self._target(target)}, {place.argument}, {text})"
+
+    # What is returned
+
+    def _gradients(self) -> Iterator[Line]:
+        """Yield a line for every gradient that is not yet an array of its parameter's shape, and of nobody else."""
+        taken: set[Value] = set()
+        for name in self.graph.wrt:
+            value = self.graph.outputs[f"d{name}"]
+            fits = self.array.layout(value) == self.graph.output_axes(f"d{name}")
+            own = value in self.own and value not in self.computed and fits
+            if own and value not in taken and self.names.is_output(value, f"d{name}"):
+                taken.add(value)
+            else:
+                yield f"{self.names.output(f'd{name}')} = {self._whole(name, value)}", ""
+
+    def _whole(self, name: str, value: Value) -> str:
+        """Return a gradient repeated along the axes of its parameter that it lacks."""
+        parameter, axes = self.names.inputs[name], self.graph.output_axes(f"d{name}")
+        if not axes:
+            return self._returned(value)
+        if not value.axes:
+            zero = value.is_const(0)
+            return f"np.zeros_like({parameter})" if zero else f"np.full_like({parameter}, {self.array(value, ())})"
+        if set(value.axes) == set(axes):
+            return self._fresh(value, axes)
+        return f"np.broadcast_to({self.array(value, axes)}, {parameter}.shape).copy()"
+
+    def _returned(self, value: Value) -> str:
+        text = self.array(value, ())
+        return f"{text}.0" if value.op == "const" and text.lstrip("-").isdigit() else text
+
+    def _beginning(self, lines: list[str], values: Iterable[Value]) -> list[str]:
+        """Return the lines that come first: inputs as arrays of the model's type, and the sizes."""
+        words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(line.partition("#")[0] for line in lines)))
+        cast = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
+        cast = [name for name in cast if name in words]
+        needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
+        sizes = list(self.names.size_lines(needed, "numpy"))
+        found = set(re.findall(r"[A-Za-z_]\w*", "\n".join(sizes)))
+        cast += [n for i in self.graph.inputs.values() if i.kind == "real" and (n := self.names.inputs[i.name]) in found - set(cast)]
+        return [*self._cast([n for n in self.names.inputs.values() if n in cast]), *sizes]
+
+    def _cast(self, names: list[str]) -> Iterator[str]:
+        if len(names) == 1:
+            yield f"{names[0]} = np.asarray({names[0]}, np.{self.dtype})[()]"
+        elif names:
+            self.printer.support.add(f"as_{self.dtype}")
+            yield f"{', '.join(names)} = as_{self.dtype}({', '.join(names)})"
+
+
+def _products_under_sums(order: list[Value], uses: Counter[Value]) -> set[Value]:
+    """Return the products that are larger than their factors and only summed: contractions, never arrays themselves."""
+    summed = Counter(v.operands[0] for v in order if v.op == "sum")
+    return {
+        value
+        for value in order
+        if value.op == "mul" and uses[value] == summed[value] and _larger(value.axes, [o.axes for o in value.operands])
+    }
+
+
+def _larger(axes: tuple[Axis, ...], parts: list[tuple[Axis, ...]]) -> bool:
+    return all(len(axes) > len(part) for part in parts)
+

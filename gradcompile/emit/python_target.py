@@ -1,0 +1,120 @@
+"""Target python, for models without arrays: straight-line code with `math`.
+
+What only one branch of a choice needs is computed only where that branch is taken: `math.sqrt` of a negative number
+is an error in Python, not a nan. A value is guarded by the conditions that hold wherever it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradcompile.emit.expression import Printer
+from gradcompile.emit.layout import INDENT, commented
+from gradcompile.emit.mathematics import describe
+from gradcompile.emit.names import Names
+from gradcompile.emit.statements import LEAVES, halves, own_lines
+from gradcompile.ir import Graph, Value
+
+Guard = frozenset[tuple[Value, bool]]  # conditions, and whether they hold
+DEEPEST = 6  # conditions that one statement is guarded by at most
+ALWAYS: Guard = frozenset()
+
+
+class StraightLine:
+    """The bodies of the functions of one module.
+
+    Parameters
+    ----------
+    graph : Graph
+        No value of it has axes.
+    names : Names
+        The module's identifiers.
+    printer : Printer
+        Of the target python.
+    """
+
+    def __init__(self, graph: Graph, names: Names, printer: Printer) -> None:
+        self.graph, self.names, self.printer = graph, names, printer
+        self.forward, self.backward = halves(graph)
+        self.computed = set(self.forward)
+        order = [*self.forward, *self.backward]
+        self.guards = guards(graph, order)
+        self.own = own_lines(graph, order, lambda value: False)
+
+    def value(self) -> list[str]:
+        """Return the body of the function `value`."""
+        return [*self._statements(self.forward), f"return {self._returned(self.graph.outputs['value'])}"]
+
+    def value_and_grad(self, single: bool) -> list[str]:
+        """Return the body of the function `value_and_grad`; `single` returns one gradient and no tuple."""
+        lines = ["# forward", *self._statements(self.forward), "# backward", *self._statements(self.backward)]
+        gradients = []
+        for name in self.graph.wrt:
+            value = self.graph.outputs[f"d{name}"]
+            if value in self.own and value not in self.computed and self.names.is_output(value, f"d{name}"):
+                gradients.append(self.names.value(value))
+            else:
+                gradients.append(self.names.output(f"d{name}"))
+                lines += commented([(f"{gradients[-1]} = {self._returned(value)}", "")])
+        grads = gradients[0] if single else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
+        return [*lines, f"return {self._returned(self.graph.outputs['value'])}, {grads}"]
+
+    def _returned(self, value: Value) -> str:
+        text = self.printer.render(value, self._name)
+        return f"{text}.0" if value.op == "const" and text.lstrip("-").isdigit() else text
+
+    def _name(self, value: Value) -> str | None:
+        return self.names.value(value) if value.op == "input" or value in self.own else None
+
+    def _statements(self, values: Iterable[Value]) -> Iterator[str]:
+        block: list[tuple[str, str]] = []
+        open_: list[tuple[Value, bool]] = []
+        for value in values:
+            if value in self.own:
+                wanted = sorted(self.guards.get(value, ALWAYS), key=lambda literal: literal[0].number)[:DEEPEST]
+                shared = 0
+                while shared < min(len(open_), len(wanted)) and open_[shared] == wanted[shared]:
+                    shared += 1
+                del open_[shared:]
+                for condition, holds in wanted[shared:]:
+                    block.append((f"{INDENT * len(open_)}if {self._condition(condition, holds)}:", ""))
+                    open_.append((condition, holds))
+                text = self.printer.render(value, self._name, whole=True)
+                line = f"{INDENT * len(open_)}{self.names.value(value)} = {text}"
+                block.append((line, describe(value, self.graph, self.names)))
+        yield from commented(block)
+
+    def _condition(self, condition: Value, holds: bool) -> str:
+        return self.printer.render(condition if holds else condition.builder.apply("not", condition), self._name)
+
+
+def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
+    """Return, for each value that only branches use, conditions that hold wherever it is used."""
+    found: dict[Value, Guard] = dict.fromkeys(graph.outputs.values(), ALWAYS)
+    for value in reversed(order):
+        mine = found.get(value, ALWAYS)
+        for place, operand in enumerate(value.operands):
+            if operand.op in LEAVES:
+                continue
+            taken = mine
+            if value.op == "select" and place:
+                taken = mine | literals(value.operands[0], place == 1)
+            elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
+                taken = mine | literals(value.operands[0], value.op == "and")
+            found[operand] = found[operand] & taken if operand in found else taken
+    return {value: guard for value, guard in found.items() if guard}
+
+
+def literals(condition: Value, holds: bool) -> Guard:
+    """Take a condition apart into conditions that all hold (or fail) with it."""
+    found: set[tuple[Value, bool]] = set()
+    stack = [(condition, holds)]
+    while stack:
+        part, truth = stack.pop()
+        if part.op == "not":
+            stack.append((part.operands[0], not truth))
+        elif part.op == ("and" if truth else "or"):
+            stack.extend((o, truth) for o in part.operands)
+        else:
+            found.add((part, truth))
+    return frozenset(found)

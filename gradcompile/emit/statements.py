@@ -1,0 +1,70 @@
+"""Which values get a line of their own, and in which order: shared by the targets that write straight-line code.
+
+A value that is used once is written where it is used, as a person would; one that is used twice, or that makes a line
+long, gets a line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from gradcompile.ir import Graph, Value
+from gradcompile.primitives import PRIMITIVES
+
+LEAVES = ("const", "input", "size", "iota")
+LINE = 48  # columns of an expression beyond which it is taken apart
+DEPTH = 5  # operations inside one another in one line
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+
+def halves(graph: Graph) -> tuple[list[Value], list[Value]]:
+    """Return the values of the forward half, then those that only gradients need; operands first."""
+    forward = graph.order([graph.outputs["value"]])
+    known = set(forward)
+    return forward, [value for value in graph.order() if value not in known]
+
+
+def own_lines(graph: Graph, order: Iterable[Value], always: Callable[[Value], bool]) -> set[Value]:
+    """Return the values that get a line of their own.
+
+    Parameters
+    ----------
+    graph : Graph
+        The whole program; what its outputs and definitions are has a line if it is not a leaf.
+    order : iterable of Value
+        Its values, operands first.
+    always : callable
+        Whether a value needs a line whatever its size: the target's own reasons.
+    """
+    order = list(order)
+    uses = Counter(o for value in order for o in value.operands)
+    kept = {v for v in (*graph.outputs.values(), *graph.names) if v.op not in LEAVES}
+    own: set[Value] = set()
+    width: dict[Value, int] = {}
+    depth: dict[Value, int] = {}
+    for value in order:
+        width[value] = _width(value) + sum(3 if o in own else width[o] for o in value.operands)
+        depth[value] = 1 + max((0 if o in own else depth[o] for o in value.operands), default=-1)
+        if value.op in LEAVES:
+            continue
+        often = uses[value] > 1 and not _cheap(value, own)
+        if value in kept or often or always(value) or width[value] > LINE or depth[value] > DEPTH:
+            own.add(value)
+    return own
+
+
+def _width(value: Value) -> int:
+    """Return about how many columns an operation adds to those of its operands."""
+    if value.op in LEAVES:
+        return min(len(str(value.attr)), 24)
+    row = PRIMITIVES.get(value.op)
+    return len(row.python) - 3 * len(value.operands) if row is not None else 8
+
+
+def _cheap(value: Value, own: set[Value]) -> bool:
+    """Return whether a value may be written out wherever it is used: a sign, a comparison, arithmetic of sizes."""
+    if value.kind == "int" and all(o.op in ("const", "size") for o in value.operands):
+        return True
+    atoms = all(o.op in LEAVES or o in own for o in value.operands)
+    return atoms and value.op in ("neg", "real", "not", *COMPARISONS)

@@ -1,0 +1,286 @@
+"""Expressions of whole arrays in NumPy's notation: axes aligned by name, sums of products as contractions.
+
+Every value has a layout, the order of its axes as dimensions. It follows one order of all axes, taken from how the
+inputs are declared, so that most operands stand in line and need neither a transposition nor a new axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from gradcompile.emit.expression import ANY, ATOM, MUL, POW, Printer, Text, number, parenthesised
+from gradcompile.emit.indexing import Axes, Subscript, subscript
+from gradcompile.emit.names import Names
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
+from gradcompile.primitives import PRIMITIVES
+
+LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+LINALG = {"inverse": "np.linalg.inv", "determinant": "np.linalg.det", "logdet": "logdet", "cholesky": "np.linalg.cholesky"}
+
+
+def axis_order(graph: Graph) -> list[Axis]:
+    """Return all axes in one order: that of the inputs' dimensions and of indices, the samples first."""
+    votes: dict[tuple[Axis, Axis], int] = {}
+    seen: dict[Axis, None] = {} if graph.sample is None else {graph.sample: None}
+    for value in graph.order():
+        row = [i.attr for i in value.operands[1:] if i.op == "iota"] if value.op == "read" else list(value.axes)
+        seen.update(dict.fromkeys(value.axes))
+        if value.op in ("read", "input"):
+            for k, first in enumerate(row):
+                for second in row[k + 1 :]:
+                    votes[first, second] = votes.get((first, second), 0) + 1
+    return _ranked(list(seen), votes)
+
+
+def _ranked(axes: list[Axis], votes: dict[tuple[Axis, Axis], int]) -> list[Axis]:
+    order: list[Axis] = []
+    while axes:
+        free = [a for a in axes if not any(votes.get((b, a), 0) > votes.get((a, b), 0) for b in axes if b != a)]
+        order.append((free or axes)[0])
+        axes.remove(order[-1])
+    return order
+
+
+@dataclass
+class Group:
+    """Factors of a product that are multiplied before they are contracted."""
+
+    factors: list[Value]
+    axes: Axes
+
+
+class ArrayPrinter:
+    """Prints values as arrays.
+
+    Parameters
+    ----------
+    graph : Graph
+        Tells the order of axes.
+    names : Names
+        The module's identifiers.
+    printer : Printer
+        Of the target numpy: spells rows and collects support functions.
+    dtype : {"float64", "float32"}
+        Of real arrays.
+    name_of : callable
+        The identifier of a value that has a line of its own (or is an input), else None.
+    """
+
+    def __init__(
+        self, graph: Graph, names: Names, printer: Printer, dtype: str, name_of: Callable[[Value], str | None]
+    ) -> None:
+        self.names, self.printer, self.dtype, self.name_of = names, printer, dtype, name_of
+        self.rank = {axis: k for k, axis in enumerate(axis_order(graph))}
+        self.layouts: dict[Value, Axes] = {}
+
+    # Layout
+
+    def ranked(self, axes: Iterable[Axis]) -> Axes:
+        """Return axes in the one order of all axes."""
+        return tuple(sorted(axes, key=lambda a: self.rank.setdefault(a, len(self.rank))))
+
+    def layout(self, value: Value) -> Axes:
+        """Return the dimensions of a value that has a name."""
+        if value.op in ("input", "accumulate"):
+            return self.layouts.get(value, value.axes)
+        return self.layouts.get(value) or self.ranked(value.axes)
+
+    def aligned(self, text: Text, own: Axes, wanted: Axes) -> Text:
+        """Return an array with dimensions `own` so that it broadcasts against dimensions `wanted`."""
+        order = [a for a in wanted if a in own]
+        if list(own) != order:
+            text = self._transposed(text, own, order), ATOM
+        shown = ["None" if a not in own else ":" for a in wanted]
+        while shown and shown[0] == "None":
+            shown.pop(0)
+        if "None" not in shown:
+            return text
+        return f"{parenthesised(text, ATOM)}[{', '.join(shown)}]", ATOM
+
+    def _transposed(self, text: Text, own: Axes, order: list[Axis]) -> str:
+        base = parenthesised(text, ATOM)
+        if len(own) == 2:
+            return f"{base}.T"
+        return f"{base}.transpose({', '.join(str(own.index(a)) for a in order)})"
+
+    # Expressions
+
+    def __call__(self, value: Value, wanted: Axes, need: int = ANY) -> str:
+        """Return a value as text that broadcasts against `wanted`."""
+        return parenthesised(self.text(value, wanted), need)
+
+    def text(self, value: Value, wanted: Axes, *, whole: bool = False) -> Text:
+        """Return a value and its precedence; with `whole`, its own operation even if it has a name."""
+        name = None if whole else self.name_of(value)
+        if name is not None:
+            return self.aligned((name, ATOM), self.layout(value), wanted)
+        if value.op in PRIMITIVES:
+            return self._row(value, wanted)
+        if value.op == "const":
+            return number(value.attr, "np")
+        if value.op == "size":
+            return self.printer.operation(value, [])
+        if value.op == "iota":
+            return self.aligned((f"np.arange({self.names.size(value.attr.size)})", ATOM), value.axes, wanted)
+        if value.op == "read":
+            return self._read(value, wanted)
+        if value.op == "accumulate":
+            return self._renamed(value, wanted)
+        if value.op == "custom":
+            return self.text(value.operands[0], wanted)
+        return self._reduced(value, wanted) if value.op in REDUCTIONS else self._matrix(value, wanted)
+
+    def _row(self, value: Value, wanted: Axes) -> Text:
+        operands = [self.text(o, wanted) for o in value.operands]
+        if value.op == "not" and not value.axes:  # ~ of Python's own bool is not its opposite
+            return f"np.logical_not({operands[0][0]})", ATOM
+        if value.op == "real" and value.operands[0].op in ("size", "const"):
+            return operands[0]  # NumPy divides whole numbers as numbers
+        if value.op == "real" and self.dtype != "float64":
+            return f"np.asarray({operands[0][0]}, np.{self.dtype})", ATOM
+        return self.printer.row(value, operands)
+
+    def subscript(self, array: Value, indices: Iterable[Value]) -> Subscript:
+        """Return the subscript of an array at an index for each of its axes."""
+        return self.place(self.layout(array), dict(zip(array.axes, indices, strict=True)))
+
+    def place(self, layout: Axes, index: Mapping[Axis, Value]) -> Subscript:
+        """Return the subscript of an array with these dimensions at these indices."""
+        return subscript(layout, index, self.names, self.__call__, self.ranked)
+
+    def _read(self, value: Value, wanted: Axes) -> Text:
+        array, *indices = value.operands
+        place = self.subscript(array, indices)
+        return self.aligned((f"{self.name_of(array)}{place.text}", ATOM), place.axes, wanted)
+
+    def _renamed(self, value: Value, wanted: Axes) -> Text:
+        """Return an accumulation that moves nothing: the same array with other names of its axes."""
+        source, *indices = value.operands
+        axes = {i.attr: a for a, i in zip(value.axes, indices, strict=True)}
+        own = self.ranked(source.axes)
+        return self.aligned(self.text(source, own), tuple(axes[a] for a in own), wanted)
+
+    def is_renaming(self, value: Value) -> bool:
+        """Return whether an accumulation only renames axes."""
+        source, *indices = value.operands
+        whole = all(i.op == "iota" and i.attr.size == a.size for i, a in zip(indices, value.axes, strict=True))
+        return whole and len({i.attr for i in indices}) == len(indices) == len(source.axes)
+
+    # Reductions
+
+    def _reduced(self, value: Value, wanted: Axes) -> Text:
+        body = value.operands[0]
+        if value.op == "sum":
+            factors = list(self._factors(body))
+            groups = self._groups([f for f in factors if f.axes])
+            outside = [f for f in factors if not f.axes]
+            if len(groups) == 1 and len(groups[0].factors) == 2 and groups[0].axes == value.attr and len(value.attr) == 1:
+                groups = [Group([f], groups[0].axes) for f in groups[0].factors]  # one axis: a dot product
+            if len(groups) > 1:
+                return self._scaled(outside, self._contracted(groups, value, wanted), wanted)
+        own = self.ranked(body.axes)
+        text = self(body, own)
+        gone = [str(k) for k, a in enumerate(own) if a in value.attr]
+        where = "" if len(gone) == len(own) else f", axis={gone[0] if len(gone) == 1 else '(' + ', '.join(gone) + ')'}"
+        return self.aligned((f"np.{value.op}({text}{where})", ATOM), tuple(a for a in own if a not in value.attr), wanted)
+
+    def _scaled(self, factors: list[Value], text: Text, wanted: Axes) -> Text:
+        for factor in factors:
+            text = f"{self(factor, wanted, MUL)}*{parenthesised(text, POW)}", MUL
+        return text
+
+    def _factors(self, body: Value) -> Iterable[Value]:
+        """Yield the factors of a product that has no line of its own."""
+        stack = [body]
+        while stack:
+            value = stack.pop()
+            if value.op == "mul" and self.name_of(value) is None:
+                stack.extend(reversed(value.operands))
+            else:
+                yield value
+
+    def _groups(self, factors: list[Value]) -> list[Group]:
+        """Multiply factors first where that makes no array larger than the largest of them."""
+        groups: list[Group] = []
+        for factor in factors:
+            same = next((g for g in groups if set(g.axes) == set(factor.axes)), None)
+            if same is None:
+                groups.append(Group([factor], self.ranked(factor.axes)))
+            else:
+                same.factors.append(factor)
+        while len(groups) > 2:
+            pair = next(((a, b) for a in groups for b in groups if a is not b and set(a.axes) <= set(b.axes)), None)
+            if pair is None:
+                break
+            pair[1].factors = [*pair[0].factors, *pair[1].factors]
+            groups.remove(pair[0])
+        return groups
+
+    def _contracted(self, groups: list[Group], value: Value, wanted: Axes) -> Text:
+        """Return a sum of products of groups over axes: ``x @ W``, or `np.einsum`."""
+        result = tuple(a for a in wanted if a in value.axes)
+        if len(groups) == 2:
+            shared = [a for a in groups[0].axes if a in groups[1].axes]
+            rest = [[a for a in g.axes if a not in shared] for g in groups]
+            if len(shared) == 1 and value.attr == tuple(shared) and max(map(len, rest)) <= 1:
+                return self._product(groups, rest, shared[0], result, wanted)
+        return self.aligned((self._einsum(groups, result), ATOM), result, wanted)
+
+    def _product(self, groups: list[Group], rest: list[list[Axis]], shared: Axis, result: Axes, wanted: Axes) -> Text:
+        first = 0 if rest[0] and (not rest[1] or result[0] == rest[0][0]) else 1 if rest[1] else 0
+        left, right = groups[first], groups[1 - first]
+        a = self._group(left, (*rest[first], shared))
+        b = self._group(right, (shared, *rest[1 - first]))
+        return self.aligned((f"{a} @ {b}", MUL), result, wanted)
+
+    def _group(self, group: Group, order: Axes) -> str:
+        """Return the product of a group with its dimensions in this order."""
+        if len(group.factors) == 1 and (name := self.name_of(group.factors[0])) is not None:
+            return self.aligned((name, ATOM), self.layout(group.factors[0]), order)[0]
+        own = group.axes
+        text = self._multiplied(group.factors, own)
+        return self._transposed(text, own, list(order)) if own != order else parenthesised(text, POW)
+
+    def _multiplied(self, factors: list[Value], own: Axes) -> Text:
+        if len(factors) == 1:
+            return self.text(factors[0], own)
+        parts = [self(factors[0], own, MUL), *(self(f, own, POW) for f in factors[1:])]
+        return "*".join(parts), MUL
+
+    def _einsum(self, groups: list[Group], result: Axes) -> str:
+        letters = self._letters([a for g in groups for a in g.axes])
+        terms, operands = [], []
+        for group in groups:
+            single = group.factors[0] if len(group.factors) == 1 else None
+            name = self.name_of(single) if single is not None else None
+            own = self.layout(single) if single is not None and name is not None else group.axes
+            terms.append("".join(letters[a] for a in own))
+            operands.append(name or self._multiplied(group.factors, own)[0])
+        optimize = ", optimize=True" if len(groups) > 2 else ""
+        spelled = f"{','.join(terms)}->{''.join(letters[a] for a in result)}"
+        return f'np.einsum("{spelled}", {", ".join(operands)}{optimize})'
+
+    def _letters(self, axes: list[Axis]) -> dict[Axis, str]:
+        """Return one letter for each axis: its own where that is free."""
+        letters: dict[Axis, str] = {}
+        for axis in dict.fromkeys(axes):
+            own = self.names.axis(axis)
+            free = [own] if len(own) == 1 and own.isalpha() else []
+            letters[axis] = next(c for c in [*free, *LETTERS, *LETTERS.upper()] if c not in letters.values())
+        return letters
+
+    # Matrix functions
+
+    def _matrix(self, value: Value, wanted: Axes) -> Text:
+        matrix, *rest = value.operands
+        row, column = value.attr
+        batch = self.ranked(a for a in value.axes if a not in value.attr)
+        if value.op == "solve":
+            left = self(matrix, (*batch, row, column))
+            text = f"np.linalg.solve({left}, {self(rest[0], (*batch, row), ATOM)}[..., None])[..., 0]"
+            return self.aligned((text, ATOM), (*batch, column), wanted)
+        if value.op == "logdet":
+            self.printer.support.add("logdet")
+        own = (*batch, row, column) if value.op in ("inverse", "cholesky") else batch
+        return self.aligned((f"{LINALG[value.op]}({self(matrix, (*batch, row, column))})", ATOM), own, wanted)
