@@ -17,6 +17,7 @@ from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
+from gradcompile.train.layout import Order, reordered, wanted_orders
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,6 +34,8 @@ class Kernel:
         The rule.
     dtype : str
         Of the parameters and their state.
+    orders : mapping of str to tuple of int
+        The parameters that the steps have with their axes in another order.
     source : str
         The text of the module that runs.
     """
@@ -40,6 +43,7 @@ class Kernel:
     task: Minibatch
     optimizer: Optimizer
     dtype: str
+    orders: Mapping[str, Order]
     source: str
 
     @cached_property
@@ -71,10 +75,12 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -
     """
     task = minibatch(lowered) if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
+    if orders := wanted_orders(graph):
+        graph = differentiate(reordered(task.graph, orders))
     rule = formulas(optimizer)
     loop = text.Epoch(graph, task.rows, rule.state, dtype)
     source = text.render(module.render(graph, "numba", dtype=dtype), rule, loop)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, source)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, orders, source)
 
 
 class Steps:
@@ -98,9 +104,7 @@ class Steps:
     def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int) -> None:
         self.kernel, self.taken = kernel, 0
         graph, rule = kernel.task.graph, kernel.optimizer.rule
-        self.parameters: dict[str, Array] = {
-            name: np.array(arguments[name], kernel.dtype, order="C", ndmin=1) for name in graph.wrt
-        }
+        self.parameters: dict[str, Array] = {name: self._own(name, arguments[name]) for name in graph.wrt}
         self.shapes = {name: np.shape(arguments[name]) for name in graph.wrt}
         self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
@@ -140,9 +144,19 @@ class Steps:
             np.copyto(self.parameters[name], value)
 
     def learned(self) -> dict[str, Any]:
-        """Return the parameters with the shapes that the model declares; a scalar is a float."""
-        shaped = {name: p.reshape(self.shapes[name]) for name, p in self.parameters.items()}
-        return {name: p.copy() if p.ndim else p.item() for name, p in shaped.items()}
+        """Return the parameters with the axes that the model declares; a scalar is a float."""
+        return {name: self._declared(name, p) for name, p in self.parameters.items()}
+
+    def _own(self, name: str, value: Argument) -> Array:
+        """Return a copy of a parameter in the order of its axes that the steps want."""
+        order = self.kernel.orders.get(name, tuple(range(np.ndim(value))))
+        return np.array(np.transpose(value, order), self.kernel.dtype, order="C", ndmin=1)
+
+    def _declared(self, name: str, parameter: Array) -> Any:
+        if not self.shapes[name]:
+            return parameter.item()
+        order = self.kernel.orders.get(name)
+        return np.array(parameter if order is None else parameter.transpose(np.argsort(order)), order="C")
 
 
 def _around(kernel: Kernel, given: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
