@@ -165,8 +165,8 @@ def power(state: State, ask: Ask) -> Steps:
 def _power(state: State, base: Any, exponent: Any, scope: Scope) -> Steps:
     if exponent == 1:
         return (yield Ask(base, scope))
-    if exponent.is_Float and exponent == int(exponent):
-        exponent = sympy.Integer(int(exponent))
+    if exponent.is_Float and (2 * float(exponent)).is_integer():
+        exponent = sympy.Rational(float(exponent))  # 0.5 is a root, 2.0 a square
     if exponent == sympy.S.Half:
         if base.is_Pow and base.exp == 2:
             return state.apply("abs", (yield Ask(base.base, scope)))  # the symbols are real

@@ -68,6 +68,13 @@ def _limit(state: State, limit: Any, scope: Scope, body: Any) -> tuple[Any, Any,
 def _end(state: State, end: Any, scope: Scope, limit: Any) -> Affine:
     number = state.affine(end, scope)
     if number is None:
+        for symbol in state.survey.free(end):
+            if symbol not in scope.bound:
+                raise IndexRangeError(
+                    f"the range of {limit[0]} depends on {symbol}, which is not bound around it",
+                    **shown(scope.root, limit),
+                    hint=f"the first range is the innermost: write the range of {symbol} after that of {limit[0]}",
+                )
         raise UnsupportedError(
             f"the range of {limit[0]} ends at {text_of(end)}, which is not a whole number of sizes and indices",
             **shown(scope.root, end),

@@ -53,6 +53,7 @@ def lower(model: Model) -> Graph:
     %0[] = input x()
     %1[] = input w1()
     %2[] = input w0()
+    %3[] = const 1()
     %4[] = mul(%0, %1)
     %5[] = add(%4, %2)
     %6[] = exp(%5)

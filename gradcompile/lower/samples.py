@@ -129,5 +129,6 @@ class _Walk:
 NOT_LINEAR = {
     "mul": "the objective multiplies sums over {s} with one another",
     "div": "the objective divides by a sum over {s}",
+    "read": "the objective reads samples outside of the sum over {s}",
     "select": "the objective chooses by a sum over {s}",
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gradcompile.errors import UnsupportedError
+from typing import Any
+
+from gradcompile.errors import IndexRangeError, UnsupportedError
 from gradcompile.ir import Axis, Value
 
 from .indices import bind_range
@@ -17,7 +19,7 @@ def reduction(op: str) -> Rule:
 
     def rule(state: State, ask: Ask) -> Steps:
         body, scope, axes, masks = ask.expr.function, ask.scope, [], []
-        own = [limit[0] for limit in ask.expr.limits]
+        own = _indices(ask)
         taken = state.free_axes(body, scope, without=own) | state.free_axes(ask.expr, scope)
         for limit in reversed(ask.expr.limits):
             bound = bind_range(state, limit, scope, taken, body)
@@ -32,6 +34,20 @@ def reduction(op: str) -> Rule:
         return state.builder.reduce(op, _masked(state, masks, value, op), axes)
 
     return rule
+
+
+def _indices(ask: Ask) -> list[Any]:
+    """Return the indices of a reduction, each with one range."""
+    indices = [limit[0] for limit in ask.expr.limits]
+    for k, limit in enumerate(ask.expr.limits):
+        if limit[0] in indices[:k]:
+            raise IndexRangeError(
+                f"the index {limit[0]} has two ranges",
+                **shown(ask.scope.root, limit),
+                expected="one range for each index",
+                hint="give one of the two another letter",
+            )
+    return indices
 
 
 def _empty(state: State, op: str, ask: Ask) -> Value:

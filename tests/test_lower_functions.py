@@ -1,0 +1,126 @@
+"""Functions without a row in the table are rewritten until rows fit; a user's own keep their derivative."""
+
+import numpy as np
+import pytest
+import sympy
+from sympy import Rational, Symbol, symbols
+from sympy.codegen import cfunctions
+from sympy.utilities.lambdify import implemented_function
+
+from gradcompile.adjoint import adjoint
+from gradcompile.errors import UnsupportedError
+from gradcompile.interpret import evaluate
+from gradcompile.lower import lower
+from gradcompile.model import Model
+from gradcompile.verify import verify
+
+x, y = symbols("x y")
+AT = {"x": 0.7, "y": 0.4}
+
+EXPRESSIONS = [
+    *(f(x) for f in (sympy.sec, sympy.csc, sympy.cot, sympy.sech, sympy.csch, sympy.coth, sympy.sinc, sympy.acot)),
+    *(f(x + 1) for f in (sympy.asec, sympy.acsc, sympy.acoth)),
+    *(f(x) for f in (sympy.asech, sympy.acsch, sympy.erfc, sympy.factorial, sympy.harmonic, sympy.catalan)),
+    *(f(x) for f in (sympy.loggamma, sympy.digamma, sympy.trigamma, sympy.gamma)),
+    *(f(x, y) for f in (sympy.binomial, sympy.beta, sympy.atan2)),
+    sympy.polygamma(2, x),
+    sympy.Heaviside(x - y),
+    sympy.Heaviside(x - x * y / y),
+    sympy.frac(3 * x),
+    sympy.Mod(5 * x, 2),
+    sympy.floor(5 * x) + sympy.ceiling(5 * x) + sympy.sign(y - x),
+    sympy.KroneckerDelta(x, y),
+    sympy.real_root(x, 3),
+    sympy.Max(x, y, Rational(1, 2)) - sympy.Min(x, y, 1),
+    sympy.Derivative(sympy.sin(x) * y, x),
+    sympy.EulerGamma * x + sympy.GoldenRatio,
+    sympy.UnevaluatedExpr(x) + 1,
+    sympy.legendre(3, x),
+    sympy.rf(x, 2),
+    (x**5) ** Rational(1, 3),
+    sympy.Piecewise((1, sympy.Xor(x > y, y > 0)), (2, True)),
+    sympy.Piecewise((1, sympy.ITE(x > y, x > 1, y > 0)), (2, True)),
+    cfunctions.log1p(x),
+    cfunctions.expm1(x),
+    cfunctions.log2(x),
+    cfunctions.exp2(x),
+    cfunctions.hypot(x, y),
+]
+
+
+def lowered(expr):
+    return verify(lower(Model(expr, (x, y))))
+
+
+@pytest.mark.parametrize("expr", EXPRESSIONS, ids=str)
+def test_value(expr):
+    got = evaluate(lowered(expr), AT)["value"]
+    expected = float(sympy.N(expr.doit().subs(AT)))
+    assert abs(got - expected) <= 1e-14 * max(1, abs(expected))
+
+
+class Logistic(sympy.Function):
+    """A function whose derivative is written on its own value."""
+
+    def _eval_rewrite_as_exp(self, u, **_):
+        return 1 / (1 + sympy.exp(-u))
+
+    def fdiff(self, argindex=1):
+        return self * (1 - self)
+
+
+class Clipped(sympy.Function):
+    """Straight-through: the value is a step, the derivative that of the identity."""
+
+    @classmethod
+    def eval(cls, u, v):
+        return None
+
+    def _eval_rewrite_as_Piecewise(self, u, v, **_):
+        return sympy.Piecewise((v, u > 0), (-v, True))
+
+    def fdiff(self, argindex=1):
+        return sympy.Integer(1) if argindex == 1 else sympy.sign(self.args[0])
+
+
+def test_a_users_own_derivative_is_used():
+    expr = Clipped(x * y, y) ** 2
+    got = evaluate(adjoint(lowered(expr)), {"x": 0.7, "y": 0.4})
+    value, partial = 0.4, 2 * 0.4
+    assert np.isclose(got["value"], value**2)
+    assert np.isclose(got["dx"], partial * 0.4)
+    assert np.isclose(got["dy"], partial * (0.7 + 1))
+
+
+def test_a_derivative_on_the_value_itself():
+    got = evaluate(adjoint(lowered(Logistic(x) + Logistic(x * y))), AT)
+    s, t = 1 / (1 + np.exp(-0.7)), 1 / (1 + np.exp(-0.28))
+    assert np.isclose(got["value"], s + t)
+    assert np.isclose(got["dx"], s * (1 - s) + 0.4 * t * (1 - t))
+
+
+def test_an_implementation_in_arithmetic_is_enough():
+    square = implemented_function("square", lambda u: u**2 + 1)
+    assert np.isclose(evaluate(lowered(square(x) * y), AT)["value"], 1.49 * 0.4)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        sympy.Function("mystery")(x),
+        sympy.zeta(x),
+        sympy.besselj(0, x),
+        sympy.polygamma(x, y),
+        sympy.Integral(sympy.sin(x * y), x),
+        sympy.Limit(sympy.sin(x) / x, x, 0),
+        sympy.I * x,
+        sympy.oo * x,
+        sympy.DiracDelta(x),
+        sympy.Derivative(sympy.Function("mystery")(x), x),
+    ],
+    ids=str,
+)
+def test_what_has_no_meaning_is_shown(expr):
+    with pytest.raises(UnsupportedError) as caught:
+        lower(Model(Symbol("q") + 2 * expr, (x, y)))
+    assert "^" in str(caught.value)
