@@ -302,6 +302,14 @@ def test_names_of_users_that_the_code_needs():
     np.testing.assert_allclose(result.params["order"], 0.0, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["update", "epoch", "np", "value_and_grad", "x; import os"])
+def test_names_of_users_that_mean_something_else(name):
+    parameter = Symbol(name)
+    model = compile((parameter * T - 1) ** 2, wrt=parameter, data=[T])
+    result = model.fit(**{"t": np.ones(5), "init": {name: 0.0}}, epochs=1, batch_size=2, progress=False)
+    np.testing.assert_allclose(result.params[name], 1 - 0.8**3, rtol=1e-12)
+
+
 # Starting values
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from gradcompile.emit import support
 from gradcompile.errors import EmissionError
 
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", "from numba import njit"))
 MODULES = frozenset(("math", "np"))
+NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
 PUBLIC = frozenset(("value", "grad", "value_and_grad"))
 CALLS = frozenset(("abs", "float", "int", "len", "range", "min", "max", "real", "slice"))
 MATH = frozenset(
@@ -45,7 +47,7 @@ MAIN = re.compile(
 )
 
 
-def check(text: str, target: str, allocated: Iterable[str]) -> None:
+def check(text: str, target: str, allocated: Iterable[str], functions: Mapping[str, str] = NO_FUNCTIONS) -> None:
     """Raise if a module holds anything that is not on the list.
 
     Parameters
@@ -56,6 +58,8 @@ def check(text: str, target: str, allocated: Iterable[str]) -> None:
         Whose support functions it may define.
     allocated : iterable of str
         Every identifier that was allocated for it.
+    functions : mapping of str to str
+        Further functions that it may define and call, with their docstrings.
 
     Raises
     ------
@@ -66,16 +70,17 @@ def check(text: str, target: str, allocated: Iterable[str]) -> None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise EmissionError("emitted text is not Python", found=str(error)) from error
-    _Gate(text, target, frozenset(allocated)).module(tree)
+    _Gate(text, target, frozenset(allocated), functions).module(tree)
 
 
 class _Gate:
     """The walk through one module."""
 
-    def __init__(self, text: str, target: str, allocated: frozenset[str]) -> None:
+    def __init__(self, text: str, target: str, allocated: frozenset[str], functions: Mapping[str, str]) -> None:
         self.lines = text.splitlines()
         self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.self_check(target)
-        self.names = allocated | CALLS | PUBLIC | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
+        self.public, self.docstrings = PUBLIC | functions.keys(), DOCSTRINGS | set(functions.values())
+        self.names = allocated | CALLS | self.public | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
 
     def module(self, tree: ast.Module) -> None:
         for number, node in enumerate(tree.body):
@@ -138,7 +143,7 @@ class _Gate:
     def constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, str):
-            known = value in STRINGS or value in self.names or SUBSCRIPTS.issuperset(value) or value in DOCSTRINGS
+            known = value in STRINGS or value in self.names or SUBSCRIPTS.issuperset(value) or value in self.docstrings
             self.demand(known, node, repr(value))
         else:
             self.demand(value is None or isinstance(value, int | float), node, repr(value))
@@ -157,7 +162,7 @@ class _Gate:
     def call(self, node: ast.Call) -> None:
         function = node.func
         known = isinstance(function, ast.Attribute) or (
-            isinstance(function, ast.Name) and function.id in CALLS | PUBLIC | {"njit"} | self.copied.keys()
+            isinstance(function, ast.Name) and function.id in CALLS | self.public | {"njit"} | self.copied.keys()
         )
         self.demand(known, node, "a call of this")
 
@@ -167,10 +172,11 @@ class _Gate:
 
     def function(self, node: ast.FunctionDef) -> None:
         plain = not (node.args.defaults or node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.returns)
-        self.demand(plain and node.name in PUBLIC, node, node.name)
+        self.demand(plain and node.name in self.public, node, node.name)
 
     def expression(self, node: ast.Expr) -> None:
-        known = isinstance(node.value, ast.Call) or (isinstance(node.value, ast.Constant) and node.value.value in DOCSTRINGS)
+        says = isinstance(node.value, ast.Constant) and node.value.value in self.docstrings
+        known = isinstance(node.value, ast.Call) or says
         self.demand(known, node, "this expression")
 
     def demand(self, condition: bool, node: ast.AST, what: str) -> None:

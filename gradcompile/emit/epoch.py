@@ -6,10 +6,10 @@ Both follow the emitted ``value_and_grad`` in a module of their own, so that an 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gradcompile.emit import support
+from gradcompile.emit import allowlist, support
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.layout import wrapped
 from gradcompile.emit.module import FLAGS
@@ -19,6 +19,11 @@ from gradcompile.ir import Graph, Value
 INDENT = "    "
 ELEMENT = "k"  # the number of an element of a parameter
 NUMBA = "from numba import njit"
+FUNCTIONS = {
+    "rate": "Return the learning rate of step t, counted from 1.",
+    "update": "Take step t of the optimizer for every element of p, in place.",
+    "epoch": "Take the steps of the batches from first to last, in place.",
+}
 DECORATOR = f"@njit({FLAGS})"
 
 
@@ -83,7 +88,10 @@ def render(module: str, formulas: Formulas, task: Epoch) -> str:
     task : Epoch
         What the loop over batches works on.
     """
-    own = ["\n".join(lines) for lines in (rate(formulas), update(formulas, task.dtype), epoch(task))]
+    loop = _Epoch(task)
+    own = ["\n".join(lines) for lines in (rate(formulas), update(formulas, task.dtype), _wrapped(loop.lines()))]
+    letters = {*LETTERS, *formulas.arrays, *formulas.settings, "t", ELEMENT}
+    allowlist.check("\n\n\n".join(own), "numba", loop.names.taken | letters, FUNCTIONS)
     known = {node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)}
     called = {node.id for text in own for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
     needed = support.closure("numba", called & support.functions("numba").keys())
@@ -102,8 +110,12 @@ def _with_imports(module: str, text: str) -> str:
 def rate(formulas: Formulas) -> list[str]:
     """Return the function that gives the learning rate of step t."""
     text = _expression(formulas.settings["rate"].outputs["value"], {})
-    says = f'{INDENT}"""Return the learning rate of step t, counted from 1."""'
-    return [DECORATOR, "def rate(t):", says, f"{INDENT}return {text}"]
+    return [*_head("rate", ["t"]), f"{INDENT}return {text}"]
+
+
+def _head(name: str, arguments: Iterable[str]) -> Iterator[str]:
+    """Yield the first lines of a function."""
+    yield from (DECORATOR, f"def {name}({', '.join(arguments)}):", f'{INDENT}"""{FUNCTIONS[name]}"""')
 
 
 def update(formulas: Formulas, dtype: str) -> list[str]:
@@ -118,7 +130,11 @@ def update(formulas: Formulas, dtype: str) -> list[str]:
     dtype : {"float64", "float32"}
         Of the parameter, its gradient and its state.
     """
-    return [part for line in _Update(formulas, dtype).lines() for part in wrapped(line)]
+    return _wrapped(_Update(formulas, dtype).lines())
+
+
+def _wrapped(lines: Iterable[str]) -> list[str]:
+    return [part for line in lines for part in wrapped(line)]
 
 
 class _Update:
@@ -134,9 +150,8 @@ class _Update:
     def lines(self) -> Iterator[str]:
         """Yield the function, line by line."""
         statements = [f"{target}[{ELEMENT}] = {self._statement(graph)}" for target, graph in self.formulas.steps]
-        yield DECORATOR
-        yield f"def update({', '.join(self.formulas.arrays)}, t):"
-        yield f'{INDENT}"""Take step t of {self.formulas.title} for every element of p, in place."""'
+        yield f"# {self.formulas.title}"
+        yield from _head("update", [*self.formulas.arrays, "t"])
         for name, graph in self.formulas.settings.items():
             yield f"{INDENT}{name} = {_expression(graph.outputs['value'], {})}"
         for text, name in self.before.items():
@@ -184,23 +199,18 @@ def _expression(value: Value, names: Mapping[Value, str]) -> str:
     return Printer("numba", Names(graph)).render(value, lambda v: names.get(v, v.attr if v.op == "input" else None))
 
 
-def epoch(task: Epoch) -> list[str]:
-    """Return the function that takes the steps of some batches.
+class _Epoch:
+    """The text of ``epoch`` in the making.
 
     Its arguments are those of ``value_and_grad``, with `order` in the place of the rows and every parameter as an
     array that is changed in place (a scalar has one element), then for each parameter its state, then ``first, last,
     batch, t``: the part of `order` to take, the length of a batch, and the steps taken before. It returns the sum
     over the batches of the objective per sample, times the length of the batch.
     """
-    return [part for line in _Epoch(task).lines() for part in wrapped(line)]
-
-
-class _Epoch:
-    """The text of ``epoch`` in the making."""
 
     def __init__(self, task: Epoch) -> None:
         self.task, self.graph = task, task.graph
-        self.names = Names(task.graph)
+        self.names = Names(task.graph, FUNCTIONS)
         own = ("order", "first", "last", "batch", "t", "total", "start", "objective", "grads")
         self.order, self.first, self.last, self.batch, self.t, self.total, self.start, self.value, self.grads = (
             self.names.fresh(name) for name in own
@@ -212,9 +222,7 @@ class _Epoch:
 
     def lines(self) -> Iterator[str]:
         """Yield the function, line by line."""
-        yield DECORATOR
-        yield f"def epoch({', '.join(self._parameters())}):"
-        yield f'{INDENT}"""Take the steps of the batches from first to last, in place."""'
+        yield from _head("epoch", self._parameters())
         yield f"{INDENT}{self.total} = 0.0"
         yield f"{INDENT}for {self.start} in range({self.first}, {self.last}, {self.batch}):"
         if self.task.rows:
