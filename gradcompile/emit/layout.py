@@ -21,38 +21,74 @@ HEADS = (
 def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
     """Yield a line of code, broken inside of parentheses if it is longer than `width`."""
     indent = line[: len(line) - len(line.lstrip())]
-    if len(line) <= width:
+    match = next((m for head in HEADS if (m := head.fullmatch(line.strip()))), None)
+    if len(line) <= width or match is None:
         yield line
         return
-    for head in HEADS:
-        if match := head.fullmatch(line.strip()):
-            start, body, end = match.groups()
-            opened = start.endswith("(")
-            yield indent + start + ("" if opened else "(")
-            yield from _filled(body, indent + INDENT * (2 if start.startswith("def ") else 1), width)
-            yield indent + ("" if opened else ")") + end
-            return
-    yield line
+    start, body, end = match.groups()
+    inner = indent + INDENT * (2 if start.startswith("def ") else 1)
+    if start.endswith("("):
+        yield indent + start
+        yield from _filled(body, inner, width)
+        yield indent + end
+    elif len(list(_pieces(body))) > 1 or not body.endswith(")"):
+        yield f"{indent}{start}("
+        yield from _filled(body, inner, width)
+        yield f"{indent}){end}"
+    else:  # one call: its own parentheses will do
+        opened = _opening(body)
+        yield indent + start + body[: opened + 1]
+        yield from _filled(body[opened + 1 : -1], inner, width)
+        yield f"{indent}){end}"
+
+
+def _opening(call: str) -> int:
+    """Return where the parenthesis is opened that the last character closes."""
+    depth = 0
+    for place in range(len(call) - 1, -1, -1):
+        depth += (call[place] in ")]") - (call[place] in "([")
+        if depth == 0:
+            return place
+    return 0
 
 
 def _filled(body: str, indent: str, width: int) -> Iterator[str]:
-    """Yield pieces of code, as many to a line as fit."""
+    """Yield pieces of code, as many to a line as fit; a piece that is too long is broken inside."""
     line = ""
     for piece in _pieces(body):
-        if line and len(indent) + len(line) + len(piece.rstrip()) > width:
-            yield (indent + line.strip()).rstrip()
+        if line and len(indent) + len((line + piece).strip()) > width:
+            yield from _narrowed(line.strip(), indent, width)
             line = ""
         line += piece
-    yield indent + line.strip()
+    yield from _narrowed(line.strip(), indent, width)
+
+
+def _narrowed(piece: str, indent: str, width: int) -> Iterator[str]:
+    """Yield a piece, broken inside of its last brackets if it is too long."""
+    tail = len(piece) - len(piece.rstrip(",")) or 0
+    closed = len(piece) - tail
+    if len(indent) + len(piece) <= width or not piece[:closed].endswith((")", "]")):
+        yield indent + piece
+        return
+    opened = _opening(piece[:closed])
+    yield indent + piece[: opened + 1]
+    yield from _filled(piece[opened + 1 : closed - 1], indent + INDENT, width)
+    yield indent + piece[closed - 1 :]
 
 
 def _pieces(body: str) -> Iterator[str]:
-    """Yield a text in pieces between which a line may be broken: never inside of a string."""
+    """Yield a text in pieces between which a line may be broken: not inside of brackets, nor of a string."""
+    outside, depth, quoted = [], 0, False
+    for character in body:
+        quoted ^= character == '"'
+        depth += 0 if quoted else (character in "([") - (character in ")]")
+        outside.append(depth == 0 and not quoted)
     start = 0
     for match in BREAKS.finditer(body):
-        if body.count('"', 0, match.start()) % 2 == 0 and match.start() > start:
-            yield body[start : match.start()]
-            start = match.start()
+        place = match.start()
+        if start < place < len(body) and outside[place] and outside[place - 1]:
+            yield body[start:place]
+            start = place
     yield body[start:]
 
 

@@ -7,6 +7,7 @@ of printable characters, so that it cannot end a comment or a docstring.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 from gradcompile.emit.expression import ADD, ATOM, MUL, Printer, Text, parenthesised
 from gradcompile.emit.names import Names
@@ -18,7 +19,10 @@ SHORT = 60  # columns up to which the user's own formula of a number is quoted
 HARMLESS = re.compile(r"[^A-Za-z0-9 _+\-*/^().,<>=\[\]{}|&~!:;%?']")
 
 
-def describe(value: Value, graph: Graph, names: Names) -> str:
+Rank = Callable[[Iterable[Axis]], tuple[Axis, ...]]
+
+
+def describe(value: Value, graph: Graph, names: Names, rank: Rank = tuple) -> str:
     """Return the mathematics of a value, in ASCII: ``y[s, i] = sum_j x[s, j]*W[j, i]``, or ``df/dW[j, i]``.
 
     Parameters
@@ -29,17 +33,19 @@ def describe(value: Value, graph: Graph, names: Names) -> str:
         Tells which values are derivatives of the objective, and with respect to what.
     names : Names
         The identifiers of the module.
+    rank : callable
+        The order in which indices are written.
     """
     primal, root = names.primal(value), graph.outputs.get("value")
     if primal is not None and root is not None:
         axes = graph.cotangents[value].axes if value in graph.cotangents else value.axes
-        return f"d{names.value(root)}/d{primal}{_indices(axes, names)}"
+        return f"d{names.value(root)}/d{primal}{_indices(axes, names, rank)}"
     if not value.axes and value.origin is not None and not names.many:
         text = harmless(str(value.origin))
         if len(text) <= SHORT:
             return text
-    text = Mathematics(names).of(value)
-    return f"{names.value(value)}{_indices(value.axes, names)} = {text}" if value.axes else text
+    text = Mathematics(names, rank).of(value)
+    return f"{names.value(value)}{_indices(value.axes, names, rank)} = {text}" if value.axes else text
 
 
 def harmless(text: str) -> str:
@@ -47,15 +53,16 @@ def harmless(text: str) -> str:
     return HARMLESS.sub("?", text)
 
 
-def _indices(axes: tuple[Axis, ...], names: Names) -> str:
-    return f"[{', '.join(map(names.axis, axes))}]" if axes else ""
+def _indices(axes: tuple[Axis, ...], names: Names, rank: Rank) -> str:
+    return f"[{', '.join(map(names.axis, rank(axes)))}]" if axes else ""
 
 
 class Mathematics(Printer):
     """Prints values as on paper: ``sum_j x[s, j]*W[j, i]``, without the modules of a target."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, rank: Rank = tuple) -> None:
         super().__init__("python", names)
+        self.rank = rank
 
     def of(self, value: Value) -> str:
         """Return a value's own operation, cut where it gets long."""
@@ -64,7 +71,8 @@ class Mathematics(Printer):
 
     def _element(self, value: Value) -> str | None:
         name = self.names.known(value)
-        return None if name is None else f"{name}{_indices(value.axes, self.names)}"
+        rank: Rank = tuple if value.op == "input" else self.rank
+        return None if name is None else f"{name}{_indices(value.axes, self.names, rank)}"
 
     def spelling(self, value: Value) -> str:
         """Return Python's spelling without the name of a module."""
@@ -89,4 +97,7 @@ class Mathematics(Printer):
         """Return an element of an array, which may be an expression."""
         array = value.operands[0]
         name = self.names.known(array) or f"({self.render(array, self._element)})"
+        if array.op != "input":
+            place = dict(zip(array.axes, indices, strict=True))
+            indices = [place[axis] for axis in self.rank(array.axes)]
         return f"{name}[{', '.join(indices)}]"

@@ -92,7 +92,8 @@ class Names:
             alone = [str(s) for s in shape]
             if name in done:
                 continue
-            if target != "python" and len(shape) > 1 and all(sources.get(n, ("",))[0] == array for n in alone):
+            several = len(set(alone)) == len(alone) > 1
+            if target != "python" and several and all(sources.get(n, ("",))[0] == array for n in alone):
                 done.update(alone)
                 yield f"{', '.join(self.size(s) for s in shape)} = {self.inputs[array]}.shape"
             else:

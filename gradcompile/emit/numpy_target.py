@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from gradcompile.emit.expression import ATOM, Printer
+from gradcompile.emit.indexing import affine
 from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import halves, own_lines
-from gradcompile.emit.whole_arrays import ArrayPrinter, Axes
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Value
+from gradcompile.emit.whole_arrays import ArrayPrinter, Axes, is_masked_product
+from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
 Line = tuple[str, str]  # code and comment
 
@@ -39,12 +40,15 @@ class WholeArrays:
         self.computed = set(self.forward)
         self.uses = Counter(o for value in order for o in value.operands)
         self.arrays = {v.operands[0] for v in order if v.op == "read"}
-        self.inner = _products_under_sums(order, self.uses)
+        self.inner = _never_arrays(order, self.uses)
         self.array = ArrayPrinter(graph, names, printer, dtype, self._name)
         for name in graph.wrt:
             self._lay_out(f"d{name}")
         self.scattered = {a for v in order if (a := self._addend(v)) is not None}
-        self.own = own_lines(graph, order, self._needs_line) - self.inner - self.scattered
+        self.chained = {o for v in order if self._addend(v) is not None for o in v.operands if self._continues(o)}
+        self.begun = {v for v in order if self._addend(v) is not None and self._is_beginning(self._chain(v)[0])}
+        self.scattered |= {self._chain(v)[0] for v in self.begun}
+        self.own = own_lines(graph, order, self._needs_line) - self.inner - self.scattered - self.chained
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""
@@ -82,31 +86,53 @@ class WholeArrays:
             return None
         for k in (1, 0) if value.op == "add" else (1,):
             part, other = value.operands[k], value.operands[1 - k]
-            single = self.uses[part] == 1 and part not in self.graph.outputs.values() and part not in self.graph.names
-            if part.op == "accumulate" and single and not self.array.is_renaming(part) and set(other.axes) == set(part.axes):
+            if self._is_beginning(part) and set(other.axes) == set(part.axes):
                 return part
         return None
+
+    def _is_beginning(self, value: Value) -> bool:
+        """Return whether a value is an accumulation that only one sum needs."""
+        kept = value in self.graph.outputs.values() or value in self.graph.names
+        single = self.uses[value] == 1 and not kept and value.op == "accumulate"
+        return single and not self.array.is_renaming(value)
+
+    def _continues(self, value: Value) -> bool:
+        """Return whether a sum is only the start of another sum, so that both are one array."""
+        kept = value in self.graph.names or value in self.graph.outputs.values()
+        return self._addend(value) is not None and self.uses[value] == 1 and not kept
 
     # Statements
 
     def _statements(self, values: Iterable[Value]) -> Iterator[Line]:
         for value in values:
-            if value in self.own or self._addend(value) is not None:
+            if value in self.own or (self._addend(value) is not None and value not in self.chained):
                 self.own.add(value)
                 yield from self._statement(value)
 
     def _statement(self, value: Value) -> Iterator[Line]:
-        axes, comment = self.array.layout(value), describe(value, self.graph, self.names)
-        addend = self._addend(value)
-        if addend is not None:
-            base = next(o for o in value.operands if o is not addend)
-            yield f"{self._target(value)} = {self._fresh(base, axes)}", comment
-            yield self._scattered(value, addend, "-" if value.op == "sub" else "+"), ""
+        axes, comment = self.array.layout(value), describe(value, self.graph, self.names, self.array.ranked)
+        if self._addend(value) is not None:
+            base, addends = self._chain(value)
+            if value in self.begun:
+                addends, start = [(base, "+"), *addends], self._zeros(axes)
+            else:
+                start = self._fresh(base, axes)
+            yield f"{self._target(value)} = {start}", comment
+            for addend, sign in addends:
+                yield self._scattered(value, addend, sign), ""
         elif value.op == "accumulate":
             yield f"{self._target(value)} = {self._zeros(axes)}", comment
             yield self._scattered(value, value, "+"), ""
         else:
             yield f"{self._target(value)} = {self.array.text(value, axes, whole=True)[0]}", comment
+
+    def _chain(self, value: Value) -> tuple[Value, list[tuple[Value, str]]]:
+        """Return what a sum starts from, and the accumulations that are added to it in place."""
+        addends: list[tuple[Value, str]] = []
+        while (addend := self._addend(value)) is not None and (not addends or value in self.chained):
+            addends.append((addend, "-" if value.op == "sub" else "+"))
+            value = next(o for o in value.operands if o is not addend)
+        return value, addends[::-1]
 
     def _target(self, value: Value) -> str:
         return self.names.value(value)
@@ -137,6 +163,8 @@ class WholeArrays:
         added = source.builder.reduce("sum", source, extra) if extra else source
         if sign == "+" and added.op == "neg" and self._name(added) is None:
             added, sign = added.operands[0], "-"
+        if sign == "+" and added.op == "const" and not isinstance(added.attr, str) and added.attr < 0:
+            added, sign = added.builder.const(-added.attr), "-"
         text = self.array(added, place.axes)
         if place.distinct:
             return f"{self._target(target)}{place.text or '[...]'} {sign}= {text}"
@@ -192,16 +220,12 @@ class WholeArrays:
             yield f"{', '.join(names)} = as_{self.dtype}({', '.join(names)})"
 
 
-def _products_under_sums(order: list[Value], uses: Counter[Value]) -> set[Value]:
-    """Return the products that are larger than their factors and only summed: contractions, never arrays themselves."""
+def _never_arrays(order: list[Value], uses: Counter[Value]) -> set[Value]:
+    """Return the values without lines: products larger than their factors that are only summed, and plain indices."""
     summed = Counter(v.operands[0] for v in order if v.op == "sum")
-    return {
-        value
-        for value in order
-        if value.op == "mul" and uses[value] == summed[value] and _larger(value.axes, [o.axes for o in value.operands])
-    }
-
-
-def _larger(axes: tuple[Axis, ...], parts: list[tuple[Axis, ...]]) -> bool:
-    return all(len(axes) > len(part) for part in parts)
+    masked = {v for v in order if is_masked_product(v) and uses[v] == summed[v]}
+    summed.update(v.operands[1] for v in masked)
+    inner = {v for v in order if v.op == "mul" and uses[v] == summed[v]}
+    indices = {v for v in order if v.kind == "int" and affine(v) is not None}  # they become slices
+    return masked | indices | {v for v in inner if all(len(v.axes) > len(o.axes) for o in v.operands)}
 

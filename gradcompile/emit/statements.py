@@ -63,8 +63,12 @@ def _width(value: Value) -> int:
 
 
 def _cheap(value: Value, own: set[Value]) -> bool:
-    """Return whether a value may be written out wherever it is used: a sign, a comparison, arithmetic of sizes."""
+    """Return whether a value may be written out wherever it is used: a sign, a comparison, an array seen otherwise."""
     if value.kind == "int" and all(o.op in ("const", "size") for o in value.operands):
         return True
+    if value.op == "read":
+        return all(i.op == "iota" for i in value.operands[1:])
+    if value.op == "mul" and not value.axes and any(o.op == "const" for o in value.operands):
+        return all(o.op in LEAVES for o in value.operands)
     atoms = all(o.op in LEAVES or o in own for o in value.operands)
     return atoms and value.op in ("neg", "real", "not", *COMPARISONS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gradcompile.emit.expression import ANY, ATOM, MUL, POW, Printer, Text, number, parenthesised
 from gradcompile.emit.indexing import Axes, Subscript, subscript
 from gradcompile.emit.names import Names
-from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
@@ -25,8 +25,9 @@ def axis_order(graph: Graph) -> list[Axis]:
     seen: dict[Axis, None] = {} if graph.sample is None else {graph.sample: None}
     for value in graph.order():
         row = [i.attr for i in value.operands[1:] if i.op == "iota"] if value.op == "read" else list(value.axes)
-        seen.update(dict.fromkeys(value.axes))
-        if value.op in ("read", "input"):
+        row = list(value.attr) if value.op in MATRIX_FUNCTIONS else row
+        seen.update(dict.fromkeys((*value.axes, *(row if value.op in MATRIX_FUNCTIONS else ()))))
+        if value.op in ("read", "input", *MATRIX_FUNCTIONS):
             for k, first in enumerate(row):
                 for second in row[k + 1 :]:
                     votes[first, second] = votes.get((first, second), 0) + 1
@@ -101,7 +102,7 @@ class ArrayPrinter:
     def _transposed(self, text: Text, own: Axes, order: list[Axis]) -> str:
         base = parenthesised(text, ATOM)
         if len(own) == 2:
-            return f"{base}.T"
+            return base.removesuffix(".T") if base.endswith(".T") else f"{base}.T"
         return f"{base}.transpose({', '.join(str(own.index(a)) for a in order)})"
 
     # Expressions
@@ -172,6 +173,7 @@ class ArrayPrinter:
     def _reduced(self, value: Value, wanted: Axes) -> Text:
         body = value.operands[0]
         if value.op == "sum":
+            body = self._unmasked(body)
             factors = list(self._factors(body))
             groups = self._groups([f for f in factors if f.axes])
             outside = [f for f in factors if not f.axes]
@@ -184,6 +186,25 @@ class ArrayPrinter:
         gone = [str(k) for k, a in enumerate(own) if a in value.attr]
         where = "" if len(gone) == len(own) else f", axis={gone[0] if len(gone) == 1 else '(' + ', '.join(gone) + ')'}"
         return self.aligned((f"np.{value.op}({text}{where})", ATOM), tuple(a for a in own if a not in value.attr), wanted)
+
+    def _unmasked(self, body: Value) -> Value:
+        """Return a product that is masked as a product of masked factors, where that is smaller.
+
+        ``sum_s (x[s, j]*g[s, i] if m[s, i] else 0)`` is ``x.T @ np.where(m, g, 0)``, without an array over s, j and i.
+        """
+        if not is_masked_product(body) or self.name_of(body) is not None or self.name_of(body.operands[1]) is not None:
+            return body
+        mask, product, _ = body.operands
+        masked: list[Value] = []
+        for factor in self._factors(product):
+            covered = set(mask.axes) <= set(factor.axes)
+            masked.append(body.builder.apply("select", mask, factor, 0) if covered else factor)
+        if all(m.op != "select" or m.operands[0] is not mask for m in masked):
+            return body
+        result = masked[0]
+        for factor in masked[1:]:
+            result = result * factor
+        return result
 
     def _scaled(self, factors: list[Value], text: Text, wanted: Axes) -> Text:
         for factor in factors:
@@ -284,3 +305,10 @@ class ArrayPrinter:
             self.printer.support.add("logdet")
         own = (*batch, row, column) if value.op in ("inverse", "cholesky") else batch
         return self.aligned((f"{LINALG[value.op]}({self(matrix, (*batch, row, column))})", ATOM), own, wanted)
+
+
+def is_masked_product(value: Value) -> bool:
+    """Return whether a value is ``a*b if m else 0`` with more axes than each of its factors."""
+    if value.op != "select" or not value.operands[2].is_const(0) or value.operands[1].op != "mul":
+        return False
+    return all(len(value.axes) > len(o.axes) for o in value.operands[1].operands)

@@ -1,4 +1,4 @@
-"""Matrix functions on nested lists, for plain Python: Gaussian elimination with the largest pivot of each column."""
+"""Matrix functions on nested lists: Gaussian elimination with the largest pivot of each column."""
 # ruff: noqa: D103, ANN001, ANN201  (copied into modules as they are: short, and typed by their use)
 
 import math
@@ -24,7 +24,8 @@ def eliminated(matrix):
 def inverse(matrix):
     """Return the inverse of a square matrix: back substitution on the identity beside it."""
     size = len(matrix)
-    rows, _ = eliminated([list(row) + [float(r == c) for c in range(size)] for r, row in enumerate(matrix)])
+    identity = [[float(r == c) for c in range(size)] for r in range(size)]
+    rows, _ = eliminated([[*row, *beside] for row, beside in zip(matrix, identity, strict=True)])
     for k in reversed(range(size)):
         rows[k] = [a/rows[k][k] for a in rows[k]]
         for r in range(k):
