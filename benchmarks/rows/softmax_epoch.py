@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import numpy as np
 from benchmarks.row import Arrays, Row, Run
 
 SAMPLES, FEATURES, CLASSES, BATCH, RATE, SEED = 60_000, 784, 10, 128, 0.01, 0
-THREADS = (1, 2, 4, 8)
+THREADS = tuple(n for n in (1, 2, 4, 8, 16) if n <= (os.cpu_count() or 1))
 
 
 def data(scale: float) -> Arrays:
