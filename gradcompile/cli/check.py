@@ -58,7 +58,7 @@ class Row:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
-    parser.add_argument("--at", metavar="NAME=NUMBER,...", default="", help="inputs that are numbers, in place of random ones")
+    parser.add_argument("--at", metavar="NAME=NUMBER,...", default="", help="numbers in place of random ones")
     parser.add_argument("--seed", type=int, default=0, help="of the random point (default: 0)")
     parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="the exit status alone")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from gradcompile.cli import given, output, terminal
 from gradcompile.errors import ArgumentError
@@ -51,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _target(found: given.Given, chosen: argparse.Namespace) -> str:
     from gradcompile.compiler import emit
 
-    target = chosen.target or "numpy"
+    target: Any = chosen.target or "numpy"  # argparse has checked that it is one of TARGETS
     return _ended(emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target))
 
 
@@ -62,10 +64,10 @@ def _stage(found: given.Given, chosen: argparse.Namespace) -> str:
     from gradcompile.passes import optimise, prepare
     from gradcompile.schedule import plan
 
-    stages = (lower, lambda graph: adjoint(prepare(graph)), optimise, plan)
-    made: object = found.model
+    stages: tuple[Callable[[Any], Any], ...] = (lower, lambda graph: adjoint(prepare(graph)), optimise, plan)
+    made: Any = found.model
     for stage in stages[: STAGES.index(chosen.stage) + 1]:
-        made = stage(made)  # type: ignore[operator]  # each stage takes what the one before it returns
+        made = stage(made)
     return _ended(str(made))
 
 

@@ -145,7 +145,11 @@ class _Machine:
         """Return a constant: pi, e, or the number as it stands in the graph."""
         if isinstance(value.attr, str):
             return NUMBERS[value.attr].evalf(WORKING)
-        return sympy.Float(value.attr, WORKING) if isinstance(value.attr, float) else sympy.sympify(value.attr, strict=True)
+        return (
+            sympy.Float(value.attr, WORKING)
+            if isinstance(value.attr, float)
+            else sympy.sympify(value.attr, strict=True)
+        )
 
     def input(self, value: Value) -> Any:
         """Return an input."""

@@ -55,10 +55,9 @@ class Given:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and the options that say how it is read."""
     parser.add_argument("model", metavar="MODEL", help=HELP)
-    parser.add_argument("--wrt", metavar="NAMES", help="the parameters, as in w,b; all names of an expression if left out")
-    parser.add_argument(
-        "--columns", metavar="NAMES", default="", help="names of an expression with a value a sample; it is averaged then"
-    )
+    parser.add_argument("--wrt", metavar="NAMES", help="the parameters, as in w,b (default: all names)")
+    averaged = "names of an expression with one value a sample, over which it is averaged"
+    parser.add_argument("--columns", metavar="NAMES", default="", help=averaged)
     parser.add_argument("--loss", metavar="NAME", help="which definition of the model is the objective (default: loss)")
     parser.add_argument("--dtype", choices=("float64", "float32"), help="of the arithmetic (default: float64)")
 
@@ -191,7 +190,9 @@ def _imported(module: str) -> Any:
             return import_module(module)
     except ModuleNotFoundError as error:
         hint = "it is looked for in the current folder and where Python finds modules"
-        raise UnknownNameError(f"there is no module {error.name!r}", text=module, place=str(error.name), hint=hint) from None
+        raise UnknownNameError(
+            f"there is no module {error.name!r}", text=module, place=str(error.name), hint=hint
+        ) from None
     except Exception as error:
         what = f"the module {module} cannot be imported: {type(error).__name__}: {error}"
         raise ModelError(what, hint=f"`python -c 'import {module}'` shows where") from error
@@ -219,7 +220,9 @@ def _bare(expression: Any, word: str, chosen: argparse.Namespace) -> Model:
     columns = names_in(chosen.columns)
     for name in columns:
         if name not in variables:
-            raise UnknownNameError(f"the expression has no {name!r}", expected=", ".join(variables), found=chosen.columns)
+            raise UnknownNameError(
+                f"the expression has no {name!r}", expected=", ".join(variables), found=chosen.columns
+            )
     chosen.columns = ""
     wrt = tuple(v for n, v in variables.items() if n not in columns)
     return Model(expression, wrt, data=tuple(variables[name] for name in columns))

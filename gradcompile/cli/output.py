@@ -16,7 +16,13 @@ from pathlib import Path
 
 from gradcompile.errors import DataError
 
-STANDARD = {"-": "stdout", "/dev/stdout": "stdout", "/dev/fd/1": "stdout", "/dev/stderr": "stderr", "/dev/fd/2": "stderr"}
+STANDARD = {
+    "-": "stdout",
+    "/dev/stdout": "stdout",
+    "/dev/fd/1": "stdout",
+    "/dev/stderr": "stderr",
+    "/dev/fd/2": "stderr",
+}
 
 
 def write(path: str, content: str | bytes, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:

@@ -27,7 +27,9 @@ def note(text: str, *, quiet: bool = False) -> None:
         print(text, file=sys.stderr)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", marks: Mapping[str, str] = {}) -> None:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", marks: Mapping[str, str] = {}
+) -> None:
     """Write a table to stdout.
 
     Parameters
