@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import sympy
 from sympy.concrete.expr_with_limits import AddWithLimits
@@ -16,6 +17,7 @@ class MaxOver(AddWithLimits):  # type: ignore[misc]  # SymPy has no type hints
     """The largest value of an expression over an index; see `max_over`."""
 
     def __new__(cls, function: Symbolic, *limits: object, **options: object) -> MaxOver:
+        """Make the expression, as `sympy.Sum` does."""
         return AddWithLimits.__new__(cls, function, *limits, **options)
 
     def _eval_derivative(self, x: Symbolic) -> None:
@@ -24,6 +26,27 @@ class MaxOver(AddWithLimits):  # type: ignore[misc]  # SymPy has no type hints
 
 class MinOver(MaxOver):
     """The smallest value of an expression over an index; see `min_over`."""
+
+
+def reduction(head: Any, function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Any:
+    """Return ``head(function, *limits)`` with every Piecewise left where it stands.
+
+    SymPy's constructor moves a Piecewise to the front of a sum, and out of inner sums too: out of the scope of their
+    indices. ``Sum(Sum(Piecewise((x[r], r <= s), (0, True)), (r, 0, 3))**2, (s, 0, 3))`` has r outside of its sum.
+
+    Parameters
+    ----------
+    head : class
+        Sum, Product, MaxOver or MinOver.
+    function : sympy expression
+        What runs over the indices.
+    *limits : (index, first, last)
+        The ranges, the innermost first, as in `sympy.Sum`.
+    """
+    made = head(sympy.Dummy(), *limits)
+    result = sympy.Basic.__new__(head, function, *made.limits)
+    result.is_commutative = function.is_commutative  # as SymPy's constructor does
+    return result
 
 
 def max_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> MaxOver:
@@ -46,7 +69,8 @@ def max_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Ma
     >>> gc.compile(gc.max_over(z[i], (i, 0, 2)), wrt=[z]).value(z=[1.0, 5.0, 2.0])
     5.0
     """
-    return MaxOver(function, *limits)
+    maximum: MaxOver = reduction(MaxOver, function, *limits)
+    return maximum
 
 
 def min_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> MinOver:
@@ -67,7 +91,8 @@ def min_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Mi
     >>> gc.compile(gc.min_over(z[i], (i, 0, 2)), wrt=[z]).value(z=[1.0, 5.0, 2.0])
     1.0
     """
-    return MinOver(function, *limits)
+    minimum: MinOver = reduction(MinOver, function, *limits)
+    return minimum
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from sympy import (
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Graph
 from gradcompile.lower import detect_samples, lower, sample_sums, why_not_samples
-from gradcompile.model import Model, max_over, min_over
+from gradcompile.model import Model, max_over, min_over, reduction
 from gradcompile.verify import verify
 from tests import oracle, zoo
 
@@ -203,6 +203,12 @@ def test_empty_ranges():
 )
 def test_ranges_that_depend_on_an_index(expr, expected):
     assert np.isclose(value(expr, w, w=V), expected(V))
+
+
+def test_a_piecewise_stays_inside_of_its_sum():
+    earlier = reduction(Sum, Piecewise((w[j], j <= i), (0, True)), (j, 0, D - 1))
+    expr = reduction(Sum, earlier**2, (i, 0, D - 1))
+    assert np.isclose(value(expr, w, w=V), (np.cumsum(V) ** 2).sum())
 
 
 def test_affine_indices():

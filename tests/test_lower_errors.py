@@ -1,7 +1,7 @@
 """Mistakes that lowering sees: each names the place, with a caret into the user's expression."""
 
 import pytest
-from sympy import Dummy, IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, oo, symbols
+from sympy import Dummy, IndexedBase, Lambda, MatrixSymbol, Piecewise, Sum, Symbol, exp, log, oo, symbols
 
 from gradcompile import errors
 from gradcompile.lower import lower
@@ -70,6 +70,12 @@ def test_an_index_beyond_its_axis(index, first, last, words):
     message = refused(errors.IndexRangeError, Sum(w[index] * a, (j, first, last)), w, place=f"w[{index}]")
     assert words in message
     assert "0 to D - 1" in message
+
+
+def test_an_index_outside_of_its_sum():
+    """SymPy takes the Piecewise out of the inner sum, and its index with it."""
+    folded = Sum(Sum(Piecewise((x[i, 0], i <= s), (0, True)), (i, 0, N - 1)) ** 2, (s, 0, N - 1))
+    assert "define=" in refused(errors.IndexRangeError, folded * a, a, place="i")
 
 
 def test_ranges_that_are_none():

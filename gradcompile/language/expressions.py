@@ -9,7 +9,7 @@ from typing import Any
 import sympy
 
 from gradcompile.errors import ParseError
-from gradcompile.model import max_over, min_over
+from gradcompile.model import MaxOver, MinOver, reduction
 
 from .functions import COMPARISONS, CONNECTIVES, CONSTANTS, FUNCTIONS
 from .grammar import Node
@@ -193,11 +193,11 @@ class Builder:
         body = expression(terms[0])
         ranges = self._ranges(node, indices, dict(zip((p.place for p in node.parts), terms, strict=True)))
         if node.word in REDUCES:
-            return of(REDUCES[node.word](body, *ranges))
+            return of(reduction(REDUCES[node.word], body, *ranges))
         if node.word == "Mean":
-            return self._mean(node, sympy.Sum(body, *ranges), ranges)
+            return self._mean(node, reduction(sympy.Sum, body, *ranges), ranges)
         weight = sympy.exp(body, evaluate=False)
-        total = sympy.Sum(weight, *ranges)
+        total = reduction(sympy.Sum, weight, *ranges)
         if node.word == "logsumexp":
             return of(sympy.log(total, evaluate=False))
         return self.operations["product"](of(weight), of(power(total, sympy.S.NegativeOne)))
@@ -238,4 +238,4 @@ class Builder:
         return bound
 
 
-REDUCES: dict[str, Any] = {"Sum": sympy.Sum, "Product": sympy.Product, "Max": max_over, "Min": min_over}
+REDUCES: dict[str, Any] = {"Sum": sympy.Sum, "Product": sympy.Product, "Max": MaxOver, "Min": MinOver}

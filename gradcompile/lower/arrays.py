@@ -229,11 +229,24 @@ def scalar(state: State, ask: Ask) -> Value | Steps:
         return binding.value
     if symbol in state.survey.sizes:
         return state.builder.size(Size.of(state.survey.sizes[symbol]))
+    if symbol in state.survey.free.bound and name not in state.survey.declared:
+        raise _escaped(symbol, ask.scope)
     if name in state.definitions:
         return _whole(state.definitions[name])
     if name not in state.arrays:
         raise UnknownNameError(f"nothing declares {name}", **shown(ask.scope.root, symbol))
     return state.arrays[name]
+
+
+def _escaped(symbol: Any, scope: Scope) -> IndexRangeError:
+    """Return the error for an index outside of its sum: a mistake, or SymPy's when it folds a Piecewise."""
+    return IndexRangeError(
+        f"the index {symbol} stands outside of the sum that binds it",
+        **shown(scope.root, symbol),
+        expected=f"{symbol} inside of its sum alone",
+        hint=f"where SymPy moved a Piecewise out of an inner Sum over {symbol}, name the inner sum with define=...; "
+        f"if {symbol} is a constant, give the index another letter",
+    )
 
 
 def _whole(definition: Definition) -> Steps:
