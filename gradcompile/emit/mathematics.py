@@ -74,6 +74,11 @@ class Mathematics(Printer):
         rank: Rank = tuple if value.op == "input" else self.rank
         return None if name is None else f"{name}{_indices(value.axes, self.names, rank)}"
 
+    def const(self, value: Value) -> Text:
+        """Return a number, pi and e by their names."""
+        text, precedence = super().const(value)
+        return text.replace("math.", ""), precedence
+
     def spelling(self, value: Value) -> str:
         """Return Python's spelling without the name of a module."""
         return "{0} ** {1}" if value.op == "pow" else super().spelling(value).replace("math.", "")

@@ -149,12 +149,13 @@ def _assembled(request: Request, functions: Iterable[list[str]], called: Iterabl
     if re.search(r"(?<![\w.])real\(", code):
         code = f"real = np.{request.dtype}  # what numbers are made of\n\n\n{code}"
     imports = list(_imports(code))
-    noqa = ["# ruff: noqa: E741  (the names are the model's)"] if request.names.ambiguous else []
+    noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if request.names.ambiguous else []
     return "\n".join([*noqa, *top, *imports, "", ""]) + ("\n" if imports else "") + code
 
 
 def _imports(code: str) -> Iterator[str]:
     """Yield the imports that the code needs."""
+    code = re.sub(r"#.*", "", code)
     standard = [name for name in ("math", "sys") if re.search(rf"(?<![\w.]){name}\.", code)]
     yield from (f"import {name}" for name in standard)
     others = ["import numpy as np"] if re.search(r"(?<![\w.])np\.", code) else []

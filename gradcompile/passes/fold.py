@@ -6,6 +6,7 @@ Numbers stay exact: only whole numbers and fractions are folded together; ``x*(1
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -233,7 +234,23 @@ def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:
     return substitute([value], moved)[value] if set(value.axes) <= set(axes) else None
 
 
+def _comparison(holds: Callable[[Exact, Exact], bool]) -> Rule:
+    """Return the rule that decides a comparison of two numbers."""
+
+    def rule(a: Value, b: Value) -> Value | None:
+        left, right = exact(a), exact(b)
+        return None if left is None or right is None else a.builder.const(holds(left, right))
+
+    return rule
+
+
 RULES: dict[str, Rule] = {
+    "lt": _comparison(operator.lt),
+    "le": _comparison(operator.le),
+    "gt": _comparison(operator.gt),
+    "ge": _comparison(operator.ge),
+    "eq": _comparison(operator.eq),
+    "ne": _comparison(operator.ne),
     "add": _add,
     "sub": _sub,
     "neg": _neg,

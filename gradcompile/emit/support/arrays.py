@@ -31,7 +31,7 @@ def softplus(x):
 
 def xlogy(x, y):
     """Return x*log(y), which is 0 at x = 0."""
-    return x * np.log(np.where((x == 0) & (y == y), 1, y))
+    return x * np.log(np.where((x == 0) & ~np.isnan(y), 1, y))
 
 
 def elementwise(function, x):

@@ -44,9 +44,9 @@ def check(arguments, value, value_and_grad, problem, count, dtype):
             difference = (ends[0] - ends[1]) / (2 * step)
             size = abs(exact[k]) + abs(difference) + 1e-3 * scale + 1e-12
             miss = abs(exact[k] - difference) / size
-            error = miss if miss != miss else max(error, miss)
+            error = miss if np.isnan(miss) else max(error, miss)
         point[number] = centre
-        worst = error if error != error else max(worst, error)
+        worst = error if np.isnan(error) else max(worst, error)
         print(f"{problem[number][0]:<32}{exact.size:>12}{error:>16.1e}")
     agrees = worst <= (1e-6 if double else 5e-2)
     print("the gradient agrees with central differences" if agrees else "THE GRADIENT DISAGREES")

@@ -62,8 +62,8 @@ def check(arguments, value, value_and_grad, problem, count):
             place[k] = centre
             difference = (above - below) / (2 * step)
             miss = abs(g - difference) / (abs(g) + abs(difference) + 1e-3 * scale + 1e-12)
-            error = miss if miss != miss else max(error, miss)
-        worst = error if error != error else max(worst, error)
+            error = miss if math.isnan(miss) else max(error, miss)
+        worst = error if math.isnan(error) else max(worst, error)
         print(f"{problem[number][0]:<32}{len(exact[number]):>12}{error:>16.1e}")
     agrees = worst <= 1e-6
     print("the gradient agrees with central differences" if agrees else "THE GRADIENT DISAGREES")

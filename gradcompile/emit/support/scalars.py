@@ -8,7 +8,7 @@ import math
 
 def sign(x):
     """Return 1 for x > 0, -1 for x < 0, 0 at 0."""
-    return x if x != x else float((x > 0) - (x < 0))
+    return x if math.isnan(x) else float((x > 0) - (x < 0))
 
 
 def floor(x):
@@ -23,12 +23,12 @@ def ceil(x):
 
 def maximum(a, b):
     """Return the larger number; nan if one of them is."""
-    return a if a >= b or a != a else b
+    return a if a >= b or math.isnan(a) else b
 
 
 def minimum(a, b):
     """Return the smaller number; nan if one of them is."""
-    return a if a <= b or a != a else b
+    return a if a <= b or math.isnan(a) else b
 
 
 def sigmoid(x):
@@ -44,7 +44,7 @@ def softplus(x):
 
 def xlogy(x, y):
     """Return x*log(y), which is 0 at x = 0."""
-    if x == 0 and y == y:
+    if x == 0 and not math.isnan(y):
         return 0.0 * x
     return x * math.log(y) if y > 0 else -x * math.inf if y == 0 else math.nan
 
