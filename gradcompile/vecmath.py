@@ -39,7 +39,7 @@ def vexpm1(x: np.float64) -> np.float64:
     h = np.int64(np.float64(t).view(np.int64) << 52).view(np.float64)  # 2**(n - 1), finite for n = 1024 too
     a, c = h - 0.5, h * r
     s = a + c
-    e = (a - (s - c)) + h * ((d - r) - n * 5.497923018708371e-14)
+    e = (c - (s - a)) + h * ((d - r) - n * 5.497923018708371e-14)
     y = 2.0 * (s + (h * q + e))
     return x if abs(x) < 5e-17 else y
 
@@ -67,14 +67,11 @@ def vlog(x: np.float64) -> np.float64:
 
 
 def vlog1p(x: np.float64) -> np.float64:
-    """Return log(1 + x): as log of the rounded 1 + x, with the rounding put back into f."""
-    u = 1.0 + x
-    c = 1.0 - (u - x) if x > 1.0 else x - (u - 1.0)
-    b = np.float64(u).view(np.int64) - 0x3FE6A09E667F3BCD
-    k = b >> 52
+    """Return log(1 + x): 2**n is taken from the rounded 1 + x, f = (1 + x)/2**n - 1 from x itself."""
+    k = (np.float64(1.0 + x).view(np.int64) - 0x3FE6A09E667F3BCD) >> 52
     n = np.int64(k + 0x4338000000000000).view(np.float64) - 6755399441055744.0
-    f = np.int64((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD).view(np.float64) - 1.0
-    y = vlogsum(n, f + c * np.int64((1023 - min(k, 1023)) << 52).view(np.float64))
+    w = np.int64((1025 - k) << 52).view(np.float64)  # 4/2**n
+    y = vlogsum(n, 0.25 * x * w + (0.25 * w - 1.0))  # both products are exact
     y = y if x > -1.0 else (-np.inf if x == -1.0 else np.nan)
     return x if abs(x) < 5e-17 or x == np.inf else y
 
@@ -96,21 +93,32 @@ def vsoftplus(x: np.float64) -> np.float64:
 
 
 def vtanh(x: np.float64) -> np.float64:
-    """Return tanh(x) = e/(e + 2) with e = exp(2 x) - 1."""
+    """Return tanh(x) = w/(w + 1) with w = (exp(2 |x|) - 1)/2, and the sign of x."""
     a = abs(x)
-    e = vexpm1(2.0 * (19.1 if a > 19.1 else a))
-    d = e + 2.0
-    t = e / d
-    t = t - t * ((0.5 - 0.5 * t) * (e - (d - 2.0)))  # what d was rounded by, over d
+    y = 38.2 if a > 19.1 else 2.0 * a
+    t = y * 1.4426950408889634 + 6755399441056766.0  # as expm1
+    n = t - 6755399441056766.0
+    r = (y - n * 0.6931471805598903) - n * 5.497923018708371e-14
+    q = 2.755724276528257e-07 + r * (2.5109044695675162e-08 + r * 2.092444313339331e-09)
+    q = 0.00019841269886157725 + r * (2.480158736054452e-05 + r * (2.7557244182587004e-06 + r * q))
+    q = 0.0416666666666667 + r * (0.008333333333321617 + r * (0.0013888888888866845 + r * q))
+    q = r * r * (0.5 + r * (0.16666666666666677 + r * q))
+    h = np.int64(np.float64(t).view(np.int64) << 52).view(np.float64)
+    b, c = h - 0.5, h * r
+    s = b + c
+    w = s + (h * q + (c - (s - b)))
+    d = w + 1.0
+    t = w / d
+    t = t - t * ((1.0 - t) * (w - (d - 1.0)))  # what d was rounded by, over d
     t = 1.0 if t > 1.0 else t
-    s = np.float64(x).view(np.int64) ^ np.float64(a).view(np.int64)
-    return np.int64(np.float64(t).view(np.int64) | s).view(np.float64)
+    sign = np.float64(x).view(np.int64) ^ np.float64(a).view(np.int64)
+    return np.int64(np.float64(t).view(np.int64) | sign).view(np.float64)
 
 
 def vsinh(x: np.float64) -> np.float64:
     """Return sinh(x) = sinh(n log 2) cosh(r) + cosh(n log 2) sinh(r)."""
     a = abs(x)
-    a = 711.0 if a > 711.0 else a
+    a = 710.6 if a > 710.6 else a
     t = a * 1.4426950408889634 + 6755399441056765.0  # 1.5*2**52 + 1021
     n = t - 6755399441056765.0
     r = (a - n * 0.6931471805598903) - n * 5.497923018708371e-14
@@ -128,7 +136,7 @@ def vsinh(x: np.float64) -> np.float64:
 def vcosh(x: np.float64) -> np.float64:
     """Return cosh(x) = cosh(n log 2) cosh(r) + sinh(n log 2) sinh(r)."""
     a = abs(x)
-    a = 711.0 if a > 711.0 else a
+    a = 710.6 if a > 710.6 else a
     t = a * 1.4426950408889634 + 6755399441056765.0
     n = t - 6755399441056765.0
     r = (a - n * 0.6931471805598903) - n * 5.497923018708371e-14
@@ -138,3 +146,107 @@ def vcosh(x: np.float64) -> np.float64:
     c = z * (0.5 + z * (0.04166666666666671 + z * (0.0013888888888863933 + z * (2.4801587363404278e-05 + z * (2.7557241817422786e-07 + z * 2.092442775173029e-09)))))
     s = r * (z * (0.16666666666666677 + z * (0.008333333333321615 + z * (0.00019841269886159348 + z * (2.7557244180882257e-06 + z * 2.5109045305393187e-08)))))
     return 2.0 * ((p + q) + ((p - q) * (r + s) + (p + q) * c))
+
+
+def vexp32(x: np.float32) -> np.float32:
+    """Return exp(x), as vexp."""
+    y = np.float32(-104.0) if x < np.float32(-104.0) else x
+    y = np.float32(89.0) if y > np.float32(89.0) else y
+    t = y * np.float32(1.4426950408889634) + np.float32(12583166.0)  # 1.5*2**23 + 254
+    n = t - np.float32(12583166.0)
+    r = (y - n * np.float32(0.693145751953125)) - n * np.float32(1.4286068203094172e-06)  # 15 bits + 24
+    q = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
+    q = np.float32(0.5) + r * (np.float32(0.16666518) + r * q)
+    p = np.float32(1.0) + (r + r * r * q)
+    b = np.float32(t).view(np.int32)
+    a = b >> 1
+    return p * np.int32(a << 23).view(np.float32) * np.int32((b - a) << 23).view(np.float32)
+
+
+def vexpm132(x: np.float32) -> np.float32:
+    """Return exp(x) - 1, as vexpm1."""
+    y = np.float32(-20.0) if x < np.float32(-20.0) else x
+    y = np.float32(89.0) if y > np.float32(89.0) else y
+    t = y * np.float32(1.4426950408889634) + np.float32(12583038.0)  # 1.5*2**23 + 126
+    n = t - np.float32(12583038.0)
+    d = y - n * np.float32(0.693145751953125)
+    r = d - n * np.float32(1.4286068203094172e-06)
+    q = np.float32(0.008333273) + r * (np.float32(0.0013941008) + r * np.float32(0.00019914165))
+    q = np.float32(0.16666667) + r * (np.float32(0.041666355) + r * q)
+    q = r * r * (np.float32(0.5) + r * q)
+    h = np.int32(np.float32(t).view(np.int32) << 23).view(np.float32)
+    a, c = h - np.float32(0.5), h * r
+    s = a + c
+    e = (c - (s - a)) + h * ((d - r) - n * np.float32(1.4286068203094172e-06))
+    y = np.float32(2.0) * (s + (h * q + e))
+    return x if abs(x) < np.float32(2e-8) else y
+
+
+def vlogsum32(n: np.float32, f: np.float32) -> np.float32:
+    """Return n log 2 + log(1 + f), as vlogsum."""
+    s = f / (np.float32(2.0) + f)
+    z = s * s
+    q = np.float32(0.40000334) + z * (np.float32(0.28537303) + z * np.float32(0.2358229))
+    q = s * (f - z * (np.float32(0.6666666) + z * q))
+    return n * np.float32(0.693145751953125) + (f - (q - n * np.float32(1.4286068203094172e-06)))
+
+
+def vlog32(x: np.float32) -> np.float32:
+    """Return log(x), as vlog."""
+    tiny = x < np.float32(1.1754943508222875e-38)
+    y = x * np.float32(33554432.0) if tiny else x  # times 2**25
+    shift = np.float32(12582937.0) if tiny else np.float32(12582912.0)  # 1.5*2**23, + 25
+    b = np.int32(np.float32(y).view(np.int32) - 0x3F3504F3)
+    n = np.int32((b >> 23) + 0x4B400000).view(np.float32) - shift
+    f = np.int32((b & 0x7FFFFF) + 0x3F3504F3).view(np.float32) - np.float32(1.0)
+    y = vlogsum32(n, f)
+    y = y if x > np.float32(0.0) else np.float32(-np.inf if x == np.float32(0.0) else np.nan)
+    return x if x == np.float32(np.inf) else y
+
+
+def vlog1p32(x: np.float32) -> np.float32:
+    """Return log(1 + x), as vlog1p."""
+    one, quarter = np.float32(1.0), np.float32(0.25)
+    k = np.int32(np.float32(one + x).view(np.int32) - 0x3F3504F3) >> 23
+    n = np.int32(k + 0x4B400000).view(np.float32) - np.float32(12582912.0)
+    w = np.int32((129 - k) << 23).view(np.float32)
+    y = vlogsum32(n, quarter * x * w + (quarter * w - one))
+    y = y if x > -one else np.float32(-np.inf if x == -one else np.nan)
+    return x if abs(x) < np.float32(2e-8) or x == np.float32(np.inf) else y
+
+
+def vsigmoid32(x: np.float32) -> np.float32:
+    """Return 1/(1 + exp(-x)), as vsigmoid."""
+    one = np.float32(1.0)
+    e = vexp32(-abs(x))
+    d = one + e
+    y = (e if x < np.float32(0.0) else one) / d
+    w = one - y if x < np.float32(0.0) else y
+    return y - y * (w * (e - (d - one)))
+
+
+def vsoftplus32(x: np.float32) -> np.float32:
+    """Return log(1 + exp(x)), as vsoftplus."""
+    zero, half = np.float32(0.0), np.float32(0.5)
+    e = vexp32(-abs(x))
+    large = e > np.float32(0.41)
+    y = vlogsum32(np.float32(1.0) if large else zero, half * e - half if large else e)
+    return y + (zero if x < zero else x)
+
+
+def vtanh32(x: np.float32) -> np.float32:
+    """Return tanh(x): a polynomial up to 0.55, 1 - 2/(exp(2 |x|) + 1) beyond."""
+    one, two = np.float32(1.0), np.float32(2.0)
+    a, z = abs(x), x * x
+    s = np.float32(-0.053846102) + z * (np.float32(0.02104371) + z * np.float32(-0.0062316246))
+    s = a + a * z * (np.float32(-0.33333316) + z * (np.float32(0.13332534) + z * s))
+    y = np.float32(9.2) if a > np.float32(9.2) else a
+    t = y * np.float32(2.8853900817779268) + np.float32(12583039.0)  # 1.5*2**23 + 127
+    n = t - np.float32(12583039.0)
+    r = y - n * np.float32(0.34657359028)  # 2 |x| = n log 2 + 2 r; a rounding of r counts for little in 1 - 2/(e + 1)
+    q = np.float32(0.6666593) + r * (np.float32(0.26780445) + r * np.float32(0.089282995))
+    p = one + (r + r) + r * r * (two + r * (np.float32(1.3333214) + r * q))
+    e = p * np.int32(np.float32(t).view(np.int32) << 23).view(np.float32)
+    y = s if a < np.float32(0.55) else one - two / (e + one)
+    sign = np.float32(x).view(np.int32) ^ np.float32(a).view(np.int32)
+    return np.int32(np.float32(y).view(np.int32) | sign).view(np.float32)

@@ -109,6 +109,12 @@ def cosh_tail(z: mpf) -> mpf:
     return (mp.cosh(r) - 1) / z if z > SMALL else mpf(1) / 2 + z / 24
 
 
+def tanh_tail(z: mpf) -> mpf:
+    """Return (tanh(r) - r)/r**3 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.tanh(r) - r) / r**3 if z > SMALL else -mpf(1) / 3 + z * 2 / 15
+
+
 def atanh_tail(z: mpf) -> mpf:
     """Return (2*atanh(s)/s - 2)/z of z = s*s."""
     s = mp.sqrt(z)
@@ -137,6 +143,7 @@ ROWS: dict[str, Row] = {
     "cosh": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 5),
     "sinh32": Row(sinh_tail, lambda z: z + SMALL, "0", EXP_Z, 1),
     "cosh32": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 2),
+    "tanh32": Row(tanh_tail, lambda z: z + SMALL, "0", "mpf('0.31')", 4),
     "log": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 6),
     "sin": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 5),
     "cos": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 5),
