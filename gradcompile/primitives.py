@@ -102,18 +102,18 @@ def _select(condition: Any, a: Any, b: Any) -> Any:
     return sympy.Piecewise((a, condition), (b, True))
 
 
-def _infix(symbol: str) -> dict[str, str]:
+def _infix(symbol: str) -> dict[str, Any]:
     """Return one spelling for all three targets: Python's own operator."""
     text = f"{{0}} {symbol} {{1}}"
     return {"python": text, "numpy": text, "numba": text}
 
 
-def _math(name: str, numpy_name: str = "") -> dict[str, str]:
+def _math(name: str, numpy_name: str = "") -> dict[str, Any]:
     """Return the spellings of a function that `math` and NumPy both have."""
     return {"python": f"math.{name}({{0}})", "numpy": f"np.{numpy_name or name}({{0}})", "numba": f"math.{name}({{0}})"}
 
 
-def _support(name: str, arity: int = 1) -> dict[str, str]:
+def _support(name: str, arity: int = 1) -> dict[str, Any]:
     """Return the spelling of a function that every target's support file defines."""
     text = f"{name}({', '.join(f'{{{k}}}' for k in range(arity))})"
     return {"python": text, "numpy": text, "numba": text}
