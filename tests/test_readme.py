@@ -49,7 +49,7 @@ def test_python_blocks_run_in_order_and_print_what_the_page_says(tmp_path):
     ]
     compare = doctest.OutputChecker().check_output
     for source, expected, found in zip(blocks, following, printed, strict=True):
-        assert compare(expected, found, doctest.ELLIPSIS), f"{source}\nprints\n{found}\nand not\n{expected}"
+        assert compare(expected.rstrip(), found.rstrip(), doctest.ELLIPSIS), f"{source}\nprints\n{found}\nand not\n{expected}"
 
 
 @pytest.mark.parametrize("command", SHORT)
