@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 from sympy.concrete.expr_with_limits import AddWithLimits
 
-Symbolic = sympy.Basic  # a Symbol, an IndexedBase, a MatrixSymbol, or an expression in them
+Symbolic: TypeAlias = sympy.Basic  # a Symbol, an IndexedBase, a MatrixSymbol, or an expression in them
 
 
 class MaxOver(AddWithLimits):  # type: ignore[misc]  # SymPy has no type hints
@@ -18,7 +18,8 @@ class MaxOver(AddWithLimits):  # type: ignore[misc]  # SymPy has no type hints
 
     def __new__(cls, function: Symbolic, *limits: object, **options: object) -> MaxOver:
         """Make the expression, as `sympy.Sum` does."""
-        return AddWithLimits.__new__(cls, function, *limits, **options)
+        made: MaxOver = AddWithLimits.__new__(cls, function, *limits, **options)
+        return made
 
     def _eval_derivative(self, x: Symbolic) -> None:
         return None  # SymPy has no rule; gradcompile differentiates its own graph
