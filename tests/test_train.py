@@ -302,6 +302,17 @@ def test_names_of_users_that_the_code_needs():
     np.testing.assert_allclose(result.params["order"], 0.0, atol=1e-3)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_parameter_that_does_not_occur_stays_where_it_is(dtype):
+    idle, still = IndexedBase("idle", shape=(D,)), Symbol("still")
+    model = compile(RIDGE, wrt=[w, b, idle, still], dtype=dtype)
+    start = {**START, "idle": np.ones(FEATURES), "still": 2.0}
+    result = model.fit(**data(), init=start, optimizer=Adam(0.05), epochs=2, batch_size=5, progress=False)
+    assert result.params["idle"].tolist() == [1.0] * FEATURES
+    assert result.params["still"] == 2.0
+    assert result.params["b"] != START["b"]
+
+
 @pytest.mark.parametrize("name", ["update", "epoch", "np", "value_and_grad", "x; import os"])
 def test_names_of_users_that_mean_something_else(name):
     parameter = Symbol(name)
@@ -409,6 +420,11 @@ def test_validation_holds_samples_out(model):
     p = {name: p[name] - 0.1 * g for name, g in gradient(part, p, rows, len(train))[1].items()}
     result = model.fit(**inputs, init=START, epochs=1, batch_size=None, valid=0.3, seed=4, progress=False)
     np.testing.assert_allclose(result.params["w"], p["w"], rtol=1e-12)
+
+
+def test_one_sample_cannot_be_split(model):
+    with pytest.raises(DataError, match="split"):
+        model.fit(x=np.ones((1, FEATURES)), t=np.ones(1), lam=0.1, valid=0.5, progress=False)
 
 
 def test_validation_of_an_objective_that_is_not_a_sum():

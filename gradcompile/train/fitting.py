@@ -27,6 +27,10 @@ class Trained:
     def __init__(self, model: Any, known: Mapping[str, Any]) -> None:
         self.model, self.known = model, dict(known)
 
+    def __repr__(self) -> str:
+        """Return the model, and what it knows."""
+        return f"<{self.model!r} with {', '.join(self.known)} learned or given>"
+
     def predict(self, output: str, /, **inputs: Any) -> Any:
         """Return an output of the model with the learned parameters, for new data; see `CompiledModel.predict`."""
         return self.model.predict(output, **self._with(inputs))

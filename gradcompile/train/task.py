@@ -11,6 +11,7 @@ import numpy as np
 
 from gradcompile import shuffle
 from gradcompile.arguments import Arguments
+from gradcompile.errors import DataError
 from gradcompile.ir import Graph
 from gradcompile.minibatch import refusal, why_not
 from gradcompile.optimizers import Optimizer
@@ -67,9 +68,10 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     checked = Arguments(graph, model.dtype)
     arguments, sizes = checked.bind(given, check_finite=True)
     samples = _samples(graph, arguments, sizes)
-    rows, held = np.arange(samples), None
+    rows: shuffle.Rows = np.arange(samples)
+    held: shuffle.Rows | None = None
     if isinstance(valid, float):
-        rows, held = shuffle.split(settings.seed, samples, valid)
+        rows, held = _split(settings.seed, samples, valid)
     batch = _batch(graph, settings.batch_size, len(rows))
     by_rows = held is not None or batch < len(rows)
     own = dict(zip(checked.names, arguments, strict=True))
@@ -101,6 +103,12 @@ def _check_valid(graph: Graph, valid: Any) -> None:
         raise wrong("valid", valid, "a part between 0 and 1, such as 0.1, or a dict of data")
     if reason := why_not(graph):
         raise refusal(graph, reason)
+
+
+def _split(seed: int, samples: int, fraction: float) -> tuple[shuffle.Rows, shuffle.Rows]:
+    if samples < 2:
+        raise DataError("one sample cannot be split", expected="two samples or more", found="valid=" + str(fraction))
+    return shuffle.split(seed, samples, fraction)
 
 
 def _samples(graph: Graph, arguments: list[Any], sizes: Mapping[str, int]) -> int:
