@@ -6,7 +6,7 @@ import sympy
 from sympy import IndexedBase, Sum, exp, log, symbols
 
 import gradcompile as gc
-from tests.zoo import BY_NAME, ZOO, arguments
+from tests.zoo import BY_NAME, arguments
 
 x, y = symbols("x y")
 D = symbols("D", integer=True, positive=True)
@@ -39,7 +39,10 @@ def scaled(place, factor):
     return change
 
 
-@pytest.mark.parametrize("name", [row.name for row in ZOO if not row.later])
+MODELS = ("lecture", "rosenbrock", "himmelblau", "huber", "poisson", "softmax", "factorisation", "network-2-tanh")
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_models_of_the_zoo_pass(name):
     problem = next(iter(BY_NAME[name].forms.values()))
     report = gc.check_grad(gc.compile(**arguments(problem)), **problem.inputs)

@@ -284,6 +284,31 @@ def test_predict(softmax):
     assert softmax.predict("size", b=given["b"]) == pytest.approx((given["b"] ** 2).sum())
 
 
+def test_outputs_have_the_axes_of_their_lambda():
+    v, T = IndexedBase("v", shape=(N,)), IndexedBase("T", shape=(N, D))
+    outputs = {
+        "given": Lambda((s, j), T[s, j] * v[s]),
+        "turned": Lambda((j, s), T[s, j] * v[s]),
+        "sum": Lambda((s,), Sum(T[s, j], (j, 0, D - 1))),
+    }
+    model = gc.compile(Sum(v[s] * T[s, j], (s, 0, N - 1), (j, 0, D - 1)), wrt=v, outputs=outputs)
+    given = {"v": np.array([2.0, 3.0]), "T": np.arange(6.0).reshape(2, 3)}
+    scaled = given["T"] * given["v"][:, None]
+    assert_array_equal(model.predict("given", **given), scaled)
+    assert_array_equal(model.predict("turned", **given), scaled.T)
+    assert_array_equal(model.predict("sum", T=given["T"]), [3, 12])
+
+
+def test_outputs_of_definitions_have_the_axes_of_their_lambda():
+    y = IndexedBase("y", shape=(N, C))
+    share = Lambda((s, i), exp(y[s, i]) / Sum(exp(y[s, j]), (j, 0, C - 1)))
+    model = gc.compile(Sum(y[s, gt[s]], (s, 0, N - 1)), wrt=W, define={y[s, i]: logit(s, i)}, outputs={"p": share})
+    given = data()
+    z = given["x"] @ given["W"] + given["b"]
+    p = model.predict("p", **{name: given[name] for name in ("x", "W", "b")})
+    assert_allclose(p, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), rtol=1e-13)
+
+
 def test_ravel_with_scipy():
     X, Y = symbols("x y")
     fun, x0 = gc.compile((1 - X) ** 2 + 100 * (Y - X**2) ** 2, wrt=[X, Y]).ravel({"x": -1.2, "y": 1})

@@ -11,14 +11,14 @@ import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.flat import Flat, FlatFunction
-from gradcompile.compiler.outputs import alone, without_outputs
-from gradcompile.pipeline import Program, differentiate, simplify
+from gradcompile.compiler.outputs import alone, delivered, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
-from gradcompile.emit import module
+from gradcompile.emit import listing, module
 from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
+from gradcompile.pipeline import Program, differentiate, simplify
 from gradcompile.schedule import Plan
 from gradcompile.verify import verify
 
@@ -257,8 +257,11 @@ class CompiledModel:
                 raise Arguments(self._all).signature.unknown(name)
         program = self._output(output)
         needed = {name: value for name, value in inputs.items() if name in program.graph.inputs}
-        result = program.run("value", program.arguments.bind(needed)[0])
-        return result if isinstance(result, np.ndarray) else float(result)
+        arguments, sizes = program.arguments.bind(needed)
+        result, wanted = program.run("value", arguments), self._all.outputs[output].axes
+        if not wanted:
+            return float(result)
+        return delivered(np.asarray(result, self.dtype), program.graph.outputs["value"].axes, wanted, sizes)
 
     def fit(self, /, *positional: Any, **settings: Any) -> Any:
         """Minimise the objective; see `gradcompile.train.fit` for the settings and the result.
@@ -323,9 +326,7 @@ class CompiledModel:
     @cached_property
     def listing(self) -> str:
         """The lecture's forward and backward steps, one operation a line."""
-        from gradcompile.emit import listing  # lands after this module
-
-        return str(listing.render(self.graph))
+        return listing.render(self.lowered)
 
     @property
     def source(self) -> str:

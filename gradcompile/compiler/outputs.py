@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from gradcompile.ir import Axis, Graph, Input, Size
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def without_outputs(graph: Graph) -> Graph:
@@ -28,6 +33,23 @@ def alone(graph: Graph, output: str) -> Graph:
     single = replace(graph, outputs={"value": graph.outputs[output]}, requirements=(), wrt=())
     mentioned = _mentioned(single)
     return replace(single, inputs=_sized(graph, single, {n: i for n, i in graph.inputs.items() if n in mentioned}))
+
+
+def delivered(result: Array, axes: Sequence[Axis], wanted: Sequence[Axis], sizes: Mapping[str, int]) -> Array:
+    """Return an array whose dimensions are `axes` with the dimensions `wanted`, for passes do not keep their order.
+
+    Parameters
+    ----------
+    result : ndarray
+        Its dimensions are `axes`.
+    axes, wanted : sequence of Axis
+        `wanted` may have further ones, along which the output is the same.
+    sizes : mapping of str to int
+        The named sizes.
+    """
+    ordered = result.transpose([axes.index(axis) for axis in wanted if axis in axes])
+    spread = ordered.reshape([axis.size.evaluate(sizes) if axis in axes else 1 for axis in wanted])
+    return np.ascontiguousarray(np.broadcast_to(spread, [axis.size.evaluate(sizes) for axis in wanted]))
 
 
 def _mentioned(graph: Graph) -> set[str]:
