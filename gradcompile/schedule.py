@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 
 LEAVES = ("const", "input", "size", "iota")
@@ -255,6 +256,8 @@ class _Work:
         taken: set[Value] = set()
         for name, value in self.graph.outputs.items():
             axes = self.graph.output_axes(name)
+            if is_renaming(value) and value.operands[0].op not in LEAVES and value.axes and set(value.axes) == set(axes):
+                value, axes = self._renamed(value, axes)
             if value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
                 if axes or value.op not in LEAVES:
                     self.copies.append(Result(name, value, axes))
@@ -266,6 +269,17 @@ class _Work:
                 taken.add(value)
                 self.delivered[value] = axes
         self.returned = taken
+
+    def _returned_values(self) -> list[Value]:
+        """Return what is computed for the outputs."""
+        copied = {copy.name: copy.value for copy in self.copies}
+        return [copied.get(name) or value for name, value in self.results.items() if name in copied or value is not None]
+
+    def _renamed(self, value: Value, axes: tuple[Axis, ...]) -> tuple[Value, tuple[Axis, ...]]:
+        """Return what a renaming renames, and under which axes of it the output is delivered."""
+        array = value.operands[0]
+        own = {i.attr: a for a, i in zip(array.axes, value.operands[1:], strict=True)}
+        return array, tuple(own[a] for a in axes)
 
     # Regions
 
@@ -397,7 +411,7 @@ class _Work:
     def _reached(self) -> list[Value]:
         """Return what the outputs are made of, operands first, once the sums are what they are to be."""
         done: dict[Value, None] = {}
-        stack = [(value, False) for value in reversed(self.graph.outputs.values())]
+        stack = [(value, False) for value in reversed(self._returned_values())]
         while stack:
             value, ready = stack.pop()
             if ready:
@@ -434,7 +448,7 @@ class _Work:
             return True
         if self._is_whole_array(value):
             return True
-        if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
+        if value in self.again or is_renaming(value) or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
         return self.uses[value] > 1 or value in narrower
 

@@ -15,6 +15,7 @@ from itertools import count
 
 from gradcompile.errors import EmissionError
 from gradcompile.ir import Axis, Graph, Size, Value
+from gradcompile.passes.share import is_renaming
 
 SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)  # 30 columns: three such names fit on a line
 MODULE_NAMES = ("math", "np", "numpy", "numba", "njit", "random", "sys", "self")

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from gradcompile.ir import Graph
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
+from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
 
 Pass = Callable[[Graph], Graph]
 
-BEFORE: tuple[Pass, ...] = (fold, stabilise, gather, fold)  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold)  # on the model with its backward half
+BEFORE: tuple[Pass, ...] = (fold, share, stabilise, gather, share, fold)  # on the model, before it is differentiated
+AFTER: tuple[Pass, ...] = (settle, fold, share, fold)  # on the model with its backward half
 
 
 def prepare(graph: Graph) -> Graph:

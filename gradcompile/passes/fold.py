@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable
 from fractions import Fraction
 
-from gradcompile.ir import Graph, Value, substitute
+from gradcompile.ir import Graph, Value
 
 Rule = Callable[..., Value | None]
 Exact = int | Fraction
@@ -230,8 +230,10 @@ def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:
     axes = [i.attr for i in indices if i.op == "iota"]
     if len(set(axes)) < len(indices) or any(i.size != a.size for i, a in zip(axes, old.attr, strict=True)):
         return None
+    if not set(value.axes) <= set(axes):
+        return None
     moved = {i: value.builder.iota(a) for i, a in zip(axes, old.attr, strict=True)}
-    return substitute([value], moved)[value] if set(value.axes) <= set(axes) else None
+    return value.builder.read(value, [moved[a] for a in value.axes]) if value.axes else value
 
 
 def _comparison(holds: Callable[[Exact, Exact], bool]) -> Rule:

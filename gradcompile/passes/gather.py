@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gradcompile.ir import Axis, Graph, Value, substitute
+from gradcompile.passes.share import is_renaming
 
 
 def gather(graph: Graph) -> Graph:
@@ -21,7 +22,7 @@ def gather(graph: Graph) -> Graph:
 def _sink(graph: Graph) -> Graph:
     """Move the reads of a computed array to its leaves, if nothing else needs the array."""
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
-    kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count}
+    kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:
@@ -30,6 +31,12 @@ def _sink(graph: Graph) -> Graph:
         return substitute([array], dict(zip(array.axes, indices, strict=True)))[array]
 
     return graph.rewrite(rule)
+
+
+def _read_twice(graph: Graph) -> set[Value]:
+    """Return the arrays that are read under two namings of their axes: they are computed once."""
+    namings = Counter(v.operands[0] for v in graph.order() if v.op == "read" and is_renaming(v))
+    return {array for array, count in namings.items() if count > 1}
 
 
 def _whole_uses(value: Value) -> Iterable[Value]:

@@ -1,0 +1,106 @@
+"""Sharing up to the names of indices: ``h[s, k]`` and ``h[s, l]`` are one array.
+
+Every value gets a class and an order of its axes that do not depend on which axes they are: two values of one class are
+equal after renaming. A costly value whose class has been computed before becomes a read of that, under its own indices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.primitives import PRIMITIVES
+
+Named = tuple[int, tuple[Axis, ...]]  # a class, and the axes of this member of it
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "real", "detach", "select", "and", "or", "not", "lt", "le", "gt", "ge")
+
+
+def share(graph: Graph) -> Graph:
+    """Return the graph with every costly value computed under one naming of its indices."""
+    classes: dict[object, int] = {}
+    known: dict[Value, Named] = {}
+    costly: set[Value] = set()
+    first: dict[int, Value] = {}
+    renamed: dict[Value, Value] = {}
+    for value in graph.order([*graph.outputs.values(), *graph.names]):
+        if value.op not in ARITHMETIC + ("read", "const", "input", "size", "iota", "eq", "ne"):
+            costly.add(value)
+        elif any(o in costly for o in value.operands):
+            costly.add(value)
+        known[value] = name = _named(value, known, classes)
+        if value in costly and not is_renaming(value):
+            original = first.setdefault(name[0], value)
+            if original is not value:
+                renamed[value] = _as(original, dict(zip(known[original][1], name[1], strict=True)))
+    if not renamed:
+        return graph
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value in renamed:
+            return renamed[value]
+        return _composed(value, operands) if value.op == "read" else None
+
+    return graph.rewrite(rule)
+
+
+def is_renaming(value: Value) -> bool:
+    """Return whether a value is another one with its axes renamed: a read at distinct whole axes of the same sizes."""
+    if value.op != "read":
+        return False
+    array, *indices = value.operands
+    axes = [i.attr for i in indices if i.op == "iota"]
+    sizes = [a.size for a in array.axes]
+    return len(set(axes)) == len(indices) and [a.size for a in axes] == sizes
+
+
+def _as(value: Value, axes: Mapping[Axis, Axis]) -> Value:
+    """Return a value with its axes renamed."""
+    return value.builder.read(value, [value.builder.iota(axes[a]) for a in value.axes])
+
+
+def _composed(value: Value, operands: tuple[Value, ...]) -> Value | None:
+    """Return a read of a renamed array as a read of the array itself."""
+    array, *indices = operands
+    if not is_renaming(array):
+        return None
+    inner, *places = array.operands
+    index = dict(zip(array.axes, indices, strict=True))
+    return value.builder.read(inner, [index[p.attr] for p in places])
+
+
+def _named(value: Value, known: dict[Value, Named], classes: dict[object, int]) -> Named:
+    """Return the class of a value and its axes in the order that belongs to the class."""
+    if value.op == "input":
+        return classes.setdefault(("input", value.attr), len(classes)), value.axes
+    if value.op == "iota":
+        return classes.setdefault(("iota", value.attr.size), len(classes)), (value.attr,)
+    if is_renaming(value):
+        number, axes = known[value.operands[0]]
+        index = dict(zip(value.operands[0].axes, (i.attr for i in value.operands[1:]), strict=True))
+        return number, tuple(index[a] for a in axes)
+    return _of_operation(value, known, classes)
+
+
+def _of_operation(value: Value, known: dict[Value, Named], classes: dict[object, int]) -> Named:
+    operands = [known[o] for o in value.operands]
+    row = PRIMITIVES.get(value.op)
+    if row is not None and row.commutative:
+        operands.sort(key=lambda named: named[0])
+    order = tuple(dict.fromkeys(axis for _, axes in operands for axis in axes))
+    own = tuple(a for a in order if a in value.axes) + tuple(a for a in value.axes if a not in order)
+    places = {axis: place for place, axis in enumerate(order)}
+    shape = tuple((number, tuple(places[a] for a in axes)) for number, axes in operands)
+    key = (value.op, value.kind, _attribute(value, places), tuple(a.size for a in order), shape)
+    return classes.setdefault(key, len(classes)), own
+
+
+def _attribute(value: Value, places: Mapping[Axis, int]) -> object:
+    """Return what belongs to the operation beside its operands, without the names of axes."""
+    if value.op in REDUCTIONS:
+        return tuple(sorted(places[a] for a in value.attr))
+    if value.op in MATRIX_FUNCTIONS:
+        return tuple(places[a] for a in value.attr)
+    if value.op in ("read", "accumulate"):  # their array's axes are bound; which they are is said by the operands
+        array = value.operands[0].axes if value.op == "read" else value.attr
+        return (tuple(array), value.number) if value.op == "accumulate" else tuple(a.size for a in array)
+    return (type(value.attr), str(value.attr))
