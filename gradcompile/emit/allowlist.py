@@ -8,8 +8,10 @@ arithmetic, calls of known functions, allocated names and numbers.
 from __future__ import annotations
 
 import ast
+import gc
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from gradcompile.emit import support
@@ -67,10 +69,23 @@ def check(text: str, target: str, allocated: Iterable[str], functions: Mapping[s
         What was found, and in which line.
     """
     try:
-        tree = ast.parse(text)
+        with uncollected():
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise EmissionError("emitted text is not Python", found=str(error)) from error
     _Gate(text, target, frozenset(allocated), functions).module(tree)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold the cyclic garbage collector back: a large tree has no cycles, and each pass over it costs its size."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 class _Gate:
@@ -104,27 +119,26 @@ class _Gate:
         self.demand(MAIN.fullmatch(ast.unparse(node)) is not None, node, "this statement")
 
     def walk(self, top: ast.AST) -> None:
-        """Look at every node below `top`, without recursion."""
+        """Look at every node below `top`, without recursion; the three kinds that long code is made of come first."""
         stack: list[ast.AST] = [top]
-        rules = self.rules
+        rules, names = self.rules, self.names
         while stack:
             node = stack.pop()
             kind = type(node)
-            if kind in rules:
-                rules[kind](node)
-            elif not isinstance(node, ALLOWED):
-                self.demand(False, node, kind.__name__)
-            for name in node._fields:
-                child = getattr(node, name)
-                if isinstance(child, list):
-                    stack.extend(c for c in child if isinstance(c, ast.AST))
-                elif isinstance(child, ast.AST):
-                    stack.append(child)
+            if kind is ast.Name:
+                self.demand(node.id in names, node, node.id)  # type: ignore[attr-defined]  # a name has an id
+            elif kind is ast.BinOp:
+                stack += (node.left, node.right)  # type: ignore[attr-defined]  # any of Python's operators will do
+            elif kind is not ast.Constant or type(node.value) not in (int, float):  # type: ignore[attr-defined]  # has one
+                if kind in rules:
+                    rules[kind](node)
+                elif not isinstance(node, ALLOWED):
+                    self.demand(False, node, kind.__name__)
+                stack += ast.iter_child_nodes(node)
 
     @property
     def rules(self) -> dict[type[ast.AST], Callable[..., None]]:
         return {
-            ast.Name: self.name,
             ast.arg: self.argument,
             ast.Constant: self.constant,
             ast.Attribute: self.attribute,
@@ -133,9 +147,6 @@ class _Gate:
             ast.FunctionDef: self.function,
             ast.Expr: self.expression,
         }
-
-    def name(self, node: ast.Name) -> None:
-        self.demand(node.id in self.names, node, node.id)
 
     def argument(self, node: ast.arg) -> None:
         self.demand(node.arg in self.names and node.annotation is None, node, node.arg)

@@ -169,6 +169,8 @@ class Printer:
 
     def row(self, value: Value, operands: list[Text]) -> Text:
         """Return a row of the table in this target's spelling."""
+        if len(operands) > 2 and value.op in ("maximum", "minimum"):
+            return self.row_of_many(value, operands)
         form = template(self.spelling(value))
         self.support.update(form.support)
         if form.pieces == (0,):
@@ -181,6 +183,13 @@ class Printer:
             for k, piece in enumerate(form.pieces)
         ]
         return "".join(parts), form.precedence
+
+    def row_of_many(self, value: Value, operands: list[Text]) -> Text:
+        """Return a maximum or minimum of several operands, taken two at a time."""
+        text = operands[0][0]
+        for operand, _ in operands[1:]:
+            text = self.call(value.op, text, operand)
+        return text, ATOM
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row. A power of a negative number must be an error or nan, not complex."""

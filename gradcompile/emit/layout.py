@@ -64,16 +64,27 @@ def _filled(body: str, indent: str, width: int) -> Iterator[str]:
 
 
 def _narrowed(piece: str, indent: str, width: int) -> Iterator[str]:
-    """Yield a piece, broken inside of its last brackets if it is too long."""
-    tail = len(piece) - len(piece.rstrip(",")) or 0
-    closed = len(piece) - tail
-    if len(indent) + len(piece) <= width or not piece[:closed].endswith((")", "]")):
+    """Yield a piece, broken inside of its longest brackets if it is too long."""
+    opened, closed = _longest(piece)
+    if len(indent) + len(piece) <= width or opened == closed:
         yield indent + piece
         return
-    opened = _opening(piece[:closed])
     yield indent + piece[: opened + 1]
-    yield from _filled(piece[opened + 1 : closed - 1], indent + INDENT, width)
-    yield indent + piece[closed - 1 :]
+    yield from _filled(piece[opened + 1 : closed], indent + INDENT, width)
+    yield indent + piece[closed:]
+
+
+def _longest(piece: str) -> tuple[int, int]:
+    """Return where the longest outermost brackets of a piece open and close; equal if there are none."""
+    best, depth, opened = (0, 0), 0, 0
+    for place, character in enumerate(piece):
+        if character in "([":
+            opened, depth = (place if depth == 0 else opened), depth + 1
+        elif character in ")]":
+            depth -= 1
+            if depth == 0 and place - opened > best[1] - best[0]:
+                best = opened, place
+    return best
 
 
 def _pieces(body: str) -> Iterator[str]:

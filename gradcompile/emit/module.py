@@ -146,11 +146,12 @@ def _assembled(request: Request, functions: Iterable[list[str]], called: Iterabl
         blocks += [*checks, "\n".join(_main(request)) + "\n"]
     code = "\n\n".join(blocks)
     top = [*header(request.graph, request.names, request.target, request.dtype), ""]
-    if re.search(r"(?<![\w.])real\(", code):
-        code = f"real = np.{request.dtype}  # what numbers are made of\n\n\n{code}"
-    imports = list(_imports(code))
+    number = f"real = np.{request.dtype}  # what numbers are made of"
+    numbers = [number, "", ""] if re.search(r"(?<![\w.])real\(", code) else []
+    imports = list(_imports("\n".join([*numbers, code])))
     noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if request.names.ambiguous else []
-    return "\n".join([*noqa, *top, *imports, "", ""]) + ("\n" if imports else "") + code
+    gap = ["" if numbers else "\n"] if imports else []
+    return "\n".join([*noqa, *top, *imports, *gap, *numbers, code])
 
 
 def _imports(code: str) -> Iterator[str]:

@@ -40,14 +40,15 @@ class StraightLine:
         order = [*self.forward, *self.backward]
         self.guards = guards(graph, order)
         self.own = own_lines(graph, order, lambda value: False)
+        self.shared = list(self._statements(self.forward))  # what both functions begin with
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""
-        return [*self._statements(self.forward), f"return {self._returned(self.graph.outputs['value'])}"]
+        return [*self.shared, f"return {self._returned(self.graph.outputs['value'])}"]
 
     def value_and_grad(self, single: bool) -> list[str]:
         """Return the body of the function `value_and_grad`; `single` returns one gradient and no tuple."""
-        lines = ["# forward", *self._statements(self.forward), "# backward", *self._statements(self.backward)]
+        lines = ["# forward", *self.shared, "# backward", *self._statements(self.backward)]
         gradients = []
         for name in self.graph.wrt:
             value = self.graph.outputs[f"d{name}"]
@@ -81,8 +82,13 @@ class StraightLine:
                     open_.append((condition, holds))
                 text = self.printer.render(value, self._name, whole=True)
                 line = f"{INDENT * len(open_)}{self.names.value(value)} = {text}"
-                block.append((line, describe(value, self.graph, self.names)))
+                block.append((line, self._comment(value)))
         yield from commented(block)
+
+    def _comment(self, value: Value) -> str:
+        """Return the mathematics of a line; in a long program only what it is the derivative of."""
+        silent = self.names.many and self.names.primal(value) is None
+        return "" if silent else describe(value, self.graph, self.names)
 
     def _condition(self, condition: Value, holds: bool) -> str:
         return self.printer.render(condition if holds else condition.builder.apply("not", condition), self._name)
