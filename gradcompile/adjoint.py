@@ -37,8 +37,8 @@ def adjoint(graph: Graph) -> Graph:
         A parameter goes through something that has no derivative.
     """
     root = graph.outputs["value"]
-    if root.axes:
-        raise UnsupportedError("the objective is not a scalar", expected="no free index", found=f"axes ({_letters(graph, root.axes)})")
+    if root.axes or graph.axes.get("value"):
+        raise UnsupportedError("the objective is not a scalar", expected="no free index", found=f"axes ({_letters(graph, graph.output_axes('value'))})")
     parameters = _parameters(graph)
     on_path = active(graph.order([root]), set(parameters.values()))
     incoming: dict[Value, list[Masked]] = {root: [(graph.builder.const(1), None)]}

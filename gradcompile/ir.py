@@ -291,6 +291,7 @@ class Graph:
     objective: str = ""  # the mathematics, as text
     wrt: tuple[str, ...] = ()
     sample: Axis | None = None  # the axis over which the objective is a sum, if it is one
+    axes: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # of an output, where the user orders them
     cotangents: dict[Value, Value] = field(default_factory=dict)  # a cotangent -> the value whose derivative it is
 
     def output_axes(self, name: str) -> tuple[Axis, ...]:
@@ -299,7 +300,7 @@ class Graph:
         The value of a gradient may lack some of them (it is the same all along them) or have them in another order.
         """
         parameter = name[1:] if name.startswith("d") and name[1:] in self.wrt else ""
-        return self.inputs[parameter].axes if parameter else self.outputs[name].axes
+        return self.inputs[parameter].axes if parameter else self.axes.get(name) or self.outputs[name].axes
 
     def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
         """Return every value that the outputs (or `roots`) need, operands first."""
@@ -315,13 +316,13 @@ class Graph:
         `rule` gets the old value and its new operands; None means: the same operation on the new operands.
         """
         new: dict[Value, Value] = {}
-        for value in self.order([*self.outputs.values(), *self.names]):
+        for value in self.order():
             operands = tuple(new[o] for o in value.operands)
             result = rule(value, operands)
             new[value] = result = self.builder.rebuild(value, operands) if result is None else result
             if result.origin is None:
                 result.origin = value.origin
-        names = {new[value]: name for value, name in self.names.items()}
+        names = {new[value]: name for value, name in self.names.items() if value in new}
         cotangents = {new[c]: new[v] for c, v in self.cotangents.items() if c in new and v in new}
         outputs = {name: new[v] for name, v in self.outputs.items()}
         return replace(self, outputs=outputs, names=names, cotangents=cotangents)

@@ -237,6 +237,7 @@ class _Work:
         self.arrays: dict[Value, None] = {}
         self.made = self._made()
         self.body: list[Node] = []
+        self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
         self.paths: dict[Value, list[list[list[Loop]]]] = {}  # where it is started, updated and used, each time it is placed
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
@@ -446,6 +447,8 @@ class _Work:
             return True
         if value in self.returned or value in self.graph.names or any(c.value is value for c in self.copies if value.axes):
             return True
+        if value.kind == "int" and value.op in ("add", "sub", "mul", "neg", "read"):
+            return False  # an index: arithmetic of loop variables and labels
         if self._is_whole_array(value):
             return True
         if value in self.again or is_renaming(value) or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
@@ -555,19 +558,22 @@ class _Work:
         starts = isinstance(statement, Update) and not self.spot[value]
         while remaining:
             limits = bounds.get(remaining[0], (None, None))
-            updated = value if isinstance(statement, Update) else None
+            updated = (value, statement.term) if isinstance(statement, Update) else None
             loop = self._joinable(body, path, (remaining[0], limits), reads, updated)
             if loop is None:
                 loop = Loop(remaining[0], len(body), limits)
                 body.append(loop)
             if starts and isinstance(statement, Update) and not aligned(statement.term, loop.axis):
                 loop.starts.append(value)
+                self.begun.setdefault(value, []).append(path)
                 self._note(value, path)
                 starts = False
             path, body = [*path, loop], loop.body
             remaining.remove(loop.axis)
         if starts:
             body.append(Start(value))
+        if starts or isinstance(statement, Define):
+            self.begun.setdefault(value, []).append(path)
         body.append(statement)
         term = statement.term if isinstance(statement, Update) else None
         if not isinstance(statement, Result):
@@ -600,22 +606,21 @@ class _Work:
         path: list[Loop],
         wanted: tuple[Axis, Bounds],
         reads: list[tuple[Value, Value | None]],
-        updated: Value | None,
+        updated: tuple[Value, Value] | None,
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
-        A sum that is `updated` further must have been started; its other terms may still be running.
+        A sum that is `updated` by a further term must have been started; its other terms may still be running.
         """
         depth, (axis, bounds) = len(path), wanted
         first = self.barrier if axis == self.sample and not depth else 0
         blocked: set[int] = set()
-        for value, read in [*reads, *([] if updated is None else [(updated, None)])]:
+        for value, read in [*reads, *([] if updated is None else [(updated[0], None)])]:
             for spot, index, term in self.spot.get(value, ()):
                 if spot[:depth] == path:
                     position = spot[depth].position if len(spot) > depth else index
                     first = max(first, position)
-                    running = value is updated and term is not None and len(spot) > depth
-                    if not running and (len(spot) == depth or not self._complete(value, term, read, spot[depth].axis)):
+                    if len(spot) == depth or not self._may_follow(value, term, read, spot[depth], updated):
                         blocked.add(position)
         if first in blocked:
             first += 1
@@ -623,6 +628,15 @@ class _Work:
             if isinstance(node, Loop) and node.axis == axis and node.bounds == bounds:
                 return node
         return None
+
+    def _may_follow(
+        self, value: Value, term: Value | None, read: Value | None, loop: Loop, updated: tuple[Value, Value] | None
+    ) -> bool:
+        """Return whether a statement that reads (or further updates) a value may stand in a loop that makes it."""
+        if updated is not None and value is updated[0]:
+            begun_inside = any(loop in path for path in self.begun.get(value, ()))
+            return not begun_inside or aligned(updated[1], loop.axis)
+        return self._complete(value, term, read, loop.axis)
 
     def _complete(self, value: Value, term: Value | None, read: Value | None, axis: Axis) -> bool:
         """Return whether, inside one turn of a loop over `axis`, what is read of the value is already final."""

@@ -40,7 +40,7 @@ def verify(graph: Graph) -> Graph:
     >>> verify(Graph(builder, {}, {"value": builder.const(1) + builder.const(2)})).outputs["value"]
     %2 = add(%0, %1) : int[]
     """
-    for value in graph.order([*graph.outputs.values(), *graph.names]):
+    for value in graph.order():
         _verify_value(value, graph)
     for name in graph.wrt:
         _require(name in graph.inputs, f"the parameter {name} is not an input")

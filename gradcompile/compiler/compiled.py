@@ -11,7 +11,7 @@ import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.flat import Flat, FlatFunction
-from gradcompile.compiler.outputs import alone, delivered, without_outputs
+from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing, module
 from gradcompile.errors import ArgumentError, UnknownNameError
@@ -257,11 +257,8 @@ class CompiledModel:
                 raise Arguments(self._all).signature.unknown(name)
         program = self._output(output)
         needed = {name: value for name, value in inputs.items() if name in program.graph.inputs}
-        arguments, sizes = program.arguments.bind(needed)
-        result, wanted = program.run("value", arguments), self._all.outputs[output].axes
-        if not wanted:
-            return float(result)
-        return delivered(np.asarray(result, self.dtype), program.graph.outputs["value"].axes, wanted, sizes)
+        result = program.run("value", program.arguments.bind(needed)[0])
+        return np.asarray(result, self.dtype) if program.graph.output_axes("value") else float(result)
 
     def fit(self, /, *positional: Any, **settings: Any) -> Any:
         """Minimise the objective; see `gradcompile.train.fit` for the settings and the result.

@@ -30,26 +30,10 @@ def without_outputs(graph: Graph) -> Graph:
 
 def alone(graph: Graph, output: str) -> Graph:
     """Return the graph of one output, under the name ``value``, with what it needs of the inputs."""
-    single = replace(graph, outputs={"value": graph.outputs[output]}, requirements=(), wrt=())
+    axes = {"value": graph.output_axes(output)}
+    single = replace(graph, outputs={"value": graph.outputs[output]}, axes=axes, requirements=(), wrt=())
     mentioned = _mentioned(single)
     return replace(single, inputs=_sized(graph, single, {n: i for n, i in graph.inputs.items() if n in mentioned}))
-
-
-def delivered(result: Array, axes: Sequence[Axis], wanted: Sequence[Axis], sizes: Mapping[str, int]) -> Array:
-    """Return an array whose dimensions are `axes` with the dimensions `wanted`, for passes do not keep their order.
-
-    Parameters
-    ----------
-    result : ndarray
-        Its dimensions are `axes`.
-    axes, wanted : sequence of Axis
-        `wanted` may have further ones, along which the output is the same.
-    sizes : mapping of str to int
-        The named sizes.
-    """
-    ordered = result.transpose([axes.index(axis) for axis in wanted if axis in axes])
-    spread = ordered.reshape([axis.size.evaluate(sizes) if axis in axes else 1 for axis in wanted])
-    return np.ascontiguousarray(np.broadcast_to(spread, [axis.size.evaluate(sizes) for axis in wanted]))
 
 
 def _mentioned(graph: Graph) -> set[str]:

@@ -62,9 +62,9 @@ def lower(model: Model) -> Graph:
     """
     state = State(model, survey(model), rule_for)
     inputs = declare(state)
-    outputs = {"value": _output(state, model.objective, objective=True)}
+    found = {"value": _output(state, model.objective, objective=True)}
     for name, expr in model.outputs.items():
-        outputs[name] = _output(state, expr, objective=False)
+        found[name] = _output(state, expr, objective=False)
     names: dict[Value, str] = {}
     for name, definition in state.definitions.items():
         value = state.value(definition.ask)
@@ -76,7 +76,8 @@ def lower(model: Model) -> Graph:
     graph = Graph(
         builder=state.builder,
         inputs=inputs,
-        outputs=outputs,
+        outputs={name: value for name, (value, _) in found.items()},
+        axes={name: axes for name, (_, axes) in found.items()},
         names=names,
         letters=state.letters,
         requirements=tuple(state.requirements),
@@ -86,8 +87,8 @@ def lower(model: Model) -> Graph:
     return replace(graph, sample=detect_samples(graph))
 
 
-def _output(state: State, expr: Any, objective: bool) -> Value:
-    """Lower the objective or an output, with its axes in the user's order."""
+def _output(state: State, expr: Any, objective: bool) -> tuple[Value, tuple[Axis, ...]]:
+    """Lower the objective or an output; return it with its axes in the user's order."""
     scope = Scope(expr)
     if isinstance(expr, sympy.Lambda):
         value, axes = _family(state, expr, scope)
@@ -101,11 +102,9 @@ def _output(state: State, expr: Any, objective: bool) -> Value:
         value = _mean(state, value, state.sample)
     elif state.sample is not None:
         axes = (state.sample, *axes)
-    if value.axes == axes:
-        return value
     if not set(value.axes) <= set(axes):
         raise ModelError("the objective is not scalar", **shown(expr, expr), hint="sum over its indices")
-    return state.builder.accumulate(value, (state.builder.iota(a) for a in axes), axes)
+    return value, axes
 
 
 def _family(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:

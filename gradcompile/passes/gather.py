@@ -23,6 +23,7 @@ def _sink(graph: Graph) -> Graph:
     """Move the reads of a computed array to its leaves, if nothing else needs the array."""
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
+    kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:

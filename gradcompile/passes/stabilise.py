@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import Axis, Graph, Value
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 
@@ -128,9 +128,18 @@ def _form_prod(value: Value, a: Form | None) -> Form | None:
 
 
 def _form_read(value: Value, a: Form | None, *indices: Form | None) -> Form | None:
-    if a is None or a[0] is not None or a[1].axes != value.operands[0].axes:
+    if a is None:
         return None
-    return None, value.builder.read(a[1], value.operands[1:])
+    index = dict(zip(value.operands[0].axes, value.operands[1:], strict=True))
+    w, u = (None if part is None else _at(part, index) for part in a)
+    return None if u is None else (w, u)
+
+
+def _at(value: Value, index: dict[Axis, Value]) -> Value:
+    """Return a value read at indices; what stays where it is, stays itself. A quotient is read part by part."""
+    if value.op == "div":
+        return _at(value.operands[0], index) / _at(value.operands[1], index)
+    return value.builder.read(value, [index[a] for a in value.axes]) if value.axes else value
 
 
 FORMS: dict[str, Callable[..., Form | None]] = {
