@@ -14,6 +14,7 @@ whose text is copied into the emitted module.
 # ruff: noqa: E501, E731  (a row is a line, however long: the table is read down its columns)
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -21,12 +22,22 @@ from typing import Any
 
 import numpy as np
 import sympy
-from scipy import special
 
 Operand = Any  # a graph Value, a SymPy expression or a number: whatever has arithmetic
 Partial = Callable[..., Operand]
 Interval = tuple[float, float]
 
+class _Special:
+    """`scipy.special`, imported when a function of it is first called: it takes longer than all else at start-up."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*operands: Any) -> Any:
+            return getattr(importlib.import_module("scipy.special"), name)(*operands)
+
+        return call
+
+
+special = _Special()
 INF, NAN = float("inf"), float("nan")
 REALS: Interval = (-3.0, 3.0)
 POSITIVES: Interval = (0.05, 4.0)
