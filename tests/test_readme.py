@@ -18,6 +18,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 SHORT = [line for line in COMMANDS if line.startswith("gradcompile ") and line != "gradcompile demo"]
+SHOWN = [
+    (text.strip(), after[1])
+    for (language, text), after in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True)
+    if (language, after[0]) == ("sh", "text")
+]
 SEPARATOR = "--- next block ---"
 
 
@@ -35,6 +40,11 @@ def run(words, cwd):
     )
 
 
+def same(expected, found):
+    """Compare as doctest does: three dots stand for anything."""
+    return doctest.OutputChecker().check_output(expected.rstrip(), found.rstrip(), doctest.ELLIPSIS)
+
+
 def test_python_blocks_run_in_order_and_print_what_the_page_says(tmp_path):
     blocks = [text for language, text in BLOCKS if language == "python"]
     script = tmp_path / "readme.py"
@@ -47,15 +57,21 @@ def test_python_blocks_run_in_order_and_print_what_the_page_says(tmp_path):
         for (language, _), after in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True)
         if language == "python"
     ]
-    compare = doctest.OutputChecker().check_output
     for source, expected, found in zip(blocks, following, printed, strict=True):
-        assert compare(expected.rstrip(), found.rstrip(), doctest.ELLIPSIS), f"{source}\nprints\n{found}\nand not\n{expected}"
+        assert same(expected, found), f"{source}\nprints\n{found}\nand not\n{expected}"
 
 
 @pytest.mark.parametrize("command", SHORT)
 def test_command_succeeds(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.parametrize(("command", "expected"), SHOWN, ids=lambda text: text.partition("\n")[0])
+def test_command_prints_what_the_page_says(command, expected, tmp_path):
+    done = run([sys.executable, "-m", *shlex.split(command)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert same(expected, done.stdout), done.stdout
 
 
 def test_there_are_two_commands_to_start_with():
