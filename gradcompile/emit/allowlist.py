@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -34,6 +34,7 @@ NUMPY = frozenset(
     " negative newaxis ones ones_like outer pi power prod sign sin sinh sqrt square sum tan tanh tensordot trace"
     " transpose where zeros zeros_like".split()
 )
+NUMBERS = (int, float)
 METHODS = frozenset(("T", "shape", "size", "astype", "copy", "transpose", "reshape", "sum"))
 ALLOWED = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Return,
@@ -104,7 +105,8 @@ class _Gate:
             elif number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 self.demand(isinstance(node.value.value, str), node, "what is not a docstring")
             elif isinstance(node, ast.FunctionDef) and node.name in self.copied:
-                self.demand(self.source(node) == self.copied[node.name].rstrip("\n"), node, "a changed support function")
+                same = self.source(node) == self.copied[node.name].rstrip("\n")
+                self.demand(same, node, "a changed support function")
             elif isinstance(node, ast.If):
                 self.main(node)
             else:
@@ -129,7 +131,7 @@ class _Gate:
                 self.demand(node.id in names, node, node.id)  # type: ignore[attr-defined]  # a name has an id
             elif kind is ast.BinOp:
                 stack += (node.left, node.right)  # type: ignore[attr-defined]  # any of Python's operators will do
-            elif kind is not ast.Constant or type(node.value) not in (int, float):  # type: ignore[attr-defined]  # has one
+            elif kind is not ast.Constant or type(node.value) not in NUMBERS:  # type: ignore[attr-defined]  # it has one
                 if kind in rules:
                     rules[kind](node)
                 elif not isinstance(node, ALLOWED):
@@ -178,7 +180,8 @@ class _Gate:
         self.demand(known, node, "a call of this")
 
     def loop(self, node: ast.For) -> None:
-        known = isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and node.iter.func.id == "range"
+        over = node.iter
+        known = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range"
         self.demand(known and isinstance(node.target, ast.Name) and not node.orelse, node, "a loop over this")
 
     def function(self, node: ast.FunctionDef) -> None:

@@ -55,7 +55,8 @@ def _objective(text: str) -> Iterator[str]:
 
 def _table(graph: Graph, names: Names, dtype: str) -> Iterator[str]:
     rows = [("array", "axes", "dtype", "role")]
-    rows += [(names.inputs[i.name], _axes(i, names), "int64" if i.kind == "int" else dtype, i.role) for i in graph.inputs.values()]
+    for i in graph.inputs.values():
+        rows.append((names.inputs[i.name], _axes(i, names), "int64" if i.kind == "int" else dtype, i.role))
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]

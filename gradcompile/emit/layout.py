@@ -21,8 +21,7 @@ HEADS = (
 def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
     """Yield a line of code, broken inside of parentheses if it is longer than `width`."""
     indent = line[: len(line) - len(line.lstrip())]
-    match = next((m for head in HEADS if (m := head.fullmatch(line.strip()))), None)
-    if len(line) <= width or match is None:
+    if len(line) <= width or (match := _head(line.strip())) is None:
         yield line
         return
     start, body, end = match.groups()
@@ -40,6 +39,13 @@ def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
         yield indent + start + body[: opened + 1]
         yield from _filled(body[opened + 1 : -1], inner, width)
         yield f"{indent}){end}"
+
+
+def _head(line: str) -> re.Match[str] | None:
+    """Return the statement taken apart; an expression is one call or none."""
+    match = next((m for head in HEADS if (m := head.fullmatch(line))), None)
+    whole = match is None or match.re is not HEADS[-1] or _opening(line) == len(match[1]) - 1
+    return match if whole else None
 
 
 def _opening(call: str) -> int:

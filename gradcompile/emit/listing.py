@@ -71,7 +71,7 @@ class _Listing:
     # Forward
 
     def _operations(self) -> set[Value]:
-        """Return the values that have a line: not numbers, indices, conditions, nor products that are summed at once."""
+        """Return the values that have a line: not numbers, indices, conditions, nor what is multiplied and summed."""
         uses = Counter(o for v in self.order for o in v.operands)
         summed = Counter(v.operands[0] for v in self.order if v.op == "sum")
         varies: set[Value] = set()
@@ -129,7 +129,7 @@ class _Listing:
         return self.identifiers[self.derivatives[value]]
 
     def _sent(self, value: Value) -> Iterator[tuple[Value, Value, set[Value] | None]]:
-        """Yield (operand, what it receives, what may be called by name) through operations without lines of their own."""
+        """Yield (operand, what it receives, what may be called by name), through operations without lines."""
         stack = [(value, self.derivatives[value], False)]
         while stack:
             node, incoming, inside = stack.pop()
@@ -203,7 +203,8 @@ class _Listing:
 
     def _sizes(self, lines: Iterable[str]) -> Iterator[str]:
         words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
-        yield from self.names.size_lines([n for n, identifier in self.names.sizes.items() if identifier in words], "numpy")
+        needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
+        yield from self.names.size_lines(needed, "numpy")
 
 
 def _contributions(value: Value, incoming: Value) -> Iterator[tuple[Value, Value]]:

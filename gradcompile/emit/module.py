@@ -87,21 +87,25 @@ def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = 
 
 
 def _straight_line(request: Request) -> dict[str, list[str]]:
-    body = StraightLine(request.graph, request.names, request.printer)
-    return {"value": body.value(), **({"value_and_grad": body.value_and_grad(request.single)} if request.graph.wrt else {})}
+    return _bodies(request, StraightLine(request.graph, request.names, request.printer))
+
+
+def _bodies(request: Request, body: StraightLine | WholeArrays) -> dict[str, list[str]]:
+    bodies = {"value": body.value()}
+    if request.graph.wrt:
+        bodies["value_and_grad"] = body.value_and_grad(request.single)
+    return bodies
 
 
 def _whole_arrays(request: Request) -> dict[str, list[str]]:
-    body = WholeArrays(request.graph, request.names, request.printer, request.dtype)
-    return {"value": body.value(), **({"value_and_grad": body.value_and_grad(request.single)} if request.graph.wrt else {})}
+    return _bodies(request, WholeArrays(request.graph, request.names, request.printer, request.dtype))
 
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
     def body(graph: Graph) -> list[str]:
-        lines = loops.function(
-            plan(graph, relayout=dialect.transposes), request.names, request.printer, dialect, single=request.single, dtype=request.dtype
-        )
-        return [piece for line in lines for piece in wrapped(line)]
+        schedule = plan(graph, relayout=dialect.transposes)
+        names, printer, dtype = request.names, request.printer, request.dtype
+        return loops.function(schedule, names, printer, dialect, single=request.single, dtype=dtype)
 
     forward = replace(request.graph, outputs={"value": request.graph.outputs["value"]})
     return {"value": body(forward), **({"value_and_grad": body(request.graph)} if request.graph.wrt else {})}

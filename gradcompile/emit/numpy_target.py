@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from gradcompile.emit.expression import ATOM, Printer
-from gradcompile.emit.indexing import affine
+from gradcompile.emit.indexing import Axes, affine
 from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import halves, own_lines
-from gradcompile.emit.whole_arrays import ArrayPrinter, Axes, is_masked_product
+from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
 Line = tuple[str, str]  # code and comment
@@ -204,13 +204,11 @@ class WholeArrays:
     def _beginning(self, lines: list[str], values: Iterable[Value]) -> list[str]:
         """Return the lines that come first: inputs as arrays of the model's type, and the sizes."""
         words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(line.partition("#")[0] for line in lines)))
-        cast = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
-        cast = [name for name in cast if name in words]
+        real = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
         needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
         sizes = list(self.names.size_lines(needed, "numpy"))
         found = set(re.findall(r"[A-Za-z_]\w*", "\n".join(sizes)))
-        cast += [n for i in self.graph.inputs.values() if i.kind == "real" and (n := self.names.inputs[i.name]) in found - set(cast)]
-        return [*self._cast([n for n in self.names.inputs.values() if n in cast]), *sizes]
+        return [*self._cast([name for name in real if name in words | found]), *sizes]
 
     def _cast(self, names: list[str]) -> Iterator[str]:
         if len(names) == 1:

@@ -16,7 +16,12 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
-LINALG = {"inverse": "np.linalg.inv", "determinant": "np.linalg.det", "logdet": "logdet", "cholesky": "np.linalg.cholesky"}
+LINALG = {
+    "inverse": "np.linalg.inv",
+    "determinant": "np.linalg.det",
+    "logdet": "logdet",
+    "cholesky": "np.linalg.cholesky",
+}
 
 
 def axis_order(graph: Graph) -> list[Axis]:
@@ -177,7 +182,7 @@ class ArrayPrinter:
             factors = list(self._factors(body))
             groups = self._groups([f for f in factors if f.axes])
             outside = [f for f in factors if not f.axes]
-            if len(groups) == 1 and len(groups[0].factors) == 2 and groups[0].axes == value.attr and len(value.attr) == 1:
+            if len(groups) == 1 and len(groups[0].factors) == 2 and len(value.attr) == len(groups[0].axes) == 1:
                 groups = [Group([f], groups[0].axes) for f in groups[0].factors]  # one axis: a dot product
             if len(groups) > 1:
                 return self._scaled(outside, self._contracted(groups, value, wanted), wanted)
@@ -185,7 +190,8 @@ class ArrayPrinter:
         text = self(body, own)
         gone = [str(k) for k, a in enumerate(own) if a in value.attr]
         where = "" if len(gone) == len(own) else f", axis={gone[0] if len(gone) == 1 else '(' + ', '.join(gone) + ')'}"
-        return self.aligned((f"np.{value.op}({text}{where})", ATOM), tuple(a for a in own if a not in value.attr), wanted)
+        left = tuple(a for a in own if a not in value.attr)
+        return self.aligned((f"np.{value.op}({text}{where})", ATOM), left, wanted)
 
     def _unmasked(self, body: Value) -> Value:
         """Return a product that is masked as a product of masked factors, where that is smaller.
