@@ -5,7 +5,7 @@ that are added up to make g*, carried to first order through products and functi
 is what one rounding of each term can do, so a bound without S would ask for more than the arithmetic has wherever
 terms cancel, and a bound relative to the whole gradient would let a wrong small component pass. 64 leaves room for
 the number of operations on the way and for elementary functions that are right to 2 units in the last place.
-No row has needed another tolerance because of a wrong formula; a row that has one says why.
+A row with another tolerance says why.
 """
 
 from __future__ import annotations
@@ -19,8 +19,21 @@ import numpy as np
 import pytest
 
 import gradcompile as gc
+from gradcompile.interpret import evaluate
 from tests.oracle import Problem, mp
-from tests.zoo import BY_NAME, ZOO, Row, arguments, call, in_order, load, reference
+from tests.zoo import (
+    BY_NAME,
+    ZOO,
+    Row,
+    arguments,
+    as_passed,
+    call,
+    in_order,
+    load,
+    load_uncompiled,
+    reference,
+    reference_notation,
+)
 
 EPS = float(np.finfo(np.float64).eps)
 Found = tuple[Any, dict[str, Any]]  # value, gradient by name
@@ -41,6 +54,16 @@ def notations(*wanted: str) -> list[Any]:
 
 ROWS = [pytest.param(row.name, id=row.name, marks=marks(row)) for row in ZOO]
 SEVERAL = [pytest.param(row.name, id=row.name, marks=marks(row)) for row in ZOO if len(row.forms) > 1]
+# Rows that Numba compiles in every run; it compiles all of them, in every notation, with `-m slow`.
+SAMPLE = ("neuron-relu", "logistic", "softmax", "svm", "huber", "negative-binomial", "network-2-gelu", "factorisation",
+          "ackley", "pinhole", "bradley-terry", "root-of-sum")  # fmt: skip
+QUICK = [pytest.param(name, id=name) for name in SAMPLE]
+ALL_COMPILED = [
+    pytest.param(row.name, notation, id=f"{row.name}-{notation}", marks=[pytest.mark.slow])
+    for row in ZOO
+    for notation in row.forms
+    if row.name not in SAMPLE or notation != reference_notation(row.name)
+] + [pytest.param(name, reference_notation(name), id=f"{name}-{reference_notation(name)}") for name in SAMPLE]
 
 
 @functools.cache
@@ -50,30 +73,31 @@ def compiled(name: str, notation: str) -> Any:
 
 def by_kernel(name: str, notation: str, tmp_path: Path) -> Found:
     problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
-    model.wait()
-    value, grads = call(model.value_and_grad, problem)
+    value, grads = call(model.wait().value_and_grad, problem)
     return value, dict(zip(problem.names, grads, strict=True))
 
 
 def by_interpreter(name: str, notation: str, tmp_path: Path) -> Found:
-    from gradcompile.interpret import evaluate
-
     problem = BY_NAME[name].forms[notation]
     inputs = {name: np.asarray(value) for name, value in problem.inputs.items()}
     outputs = evaluate(compiled(name, notation).graph, inputs)
     return outputs["value"], {name: outputs[f"d{name}"] for name in problem.names}
 
 
-def by_module(target: str) -> Callable[[str, str, Path], Found]:
-    """Run an emitted module that was written to a file; plain Python gets nested lists."""
+def emitted(name: str, notation: str, target: str, tmp_path: Path) -> tuple[Any, list[Any]]:
+    """Return an emitted module, imported from a file, and its arguments in order; plain Python gets nested lists."""
+    problem = BY_NAME[name].forms[notation]
+    read = load_uncompiled if target == "numba" else load
+    module = read(gc.emit(**arguments(problem), target=target), tmp_path / f"emitted_{target}.py")
+    inputs = [problem.inputs[n] for n in compiled(name, notation).arguments]
+    return module, [np.asarray(v).tolist() if target == "python" else as_passed(v) for v in inputs]
 
+
+def by_module(target: str) -> Callable[[str, str, Path], Found]:
     def run(name: str, notation: str, tmp_path: Path) -> Found:
-        problem = BY_NAME[name].forms[notation]
-        module = load(gc.emit(**arguments(problem), target=target), tmp_path / f"emitted_{target}.py")
-        inputs = {n: np.asarray(problem.inputs[n]) for n in compiled(name, notation).arguments}
-        ordered = [array.tolist() if target == "python" else array for array in inputs.values()]
-        value, grads = module.value_and_grad(*ordered)
-        return value, dict(zip(problem.names, grads, strict=True))
+        module, inputs = emitted(name, notation, target, tmp_path)
+        value, grads = module.value_and_grad(*inputs)
+        return value, dict(zip(BY_NAME[name].forms[notation].names, grads, strict=True))
 
     return run
 
@@ -98,31 +122,34 @@ def assert_close(what: str, found: Any, exact: Any, scale: Any, tolerance: float
     assert error <= bound, f"{what}: {found} for {mp.nstr(exact, 20)}: off by {mp.nstr(error / bound, 3)} bounds"
 
 
+WAYS = [
+    pytest.param(by_interpreter, id="interpreter"),
+    *[pytest.param(by_module(target), id=target) for target in ("python", "numpy", "numba")],
+]
+
+
 @pytest.mark.parametrize(("name", "notation"), notations())
-@pytest.mark.parametrize(
-    "run",
-    [
-        pytest.param(by_interpreter, id="interpreter"),
-        pytest.param(by_module("python"), id="python"),
-        pytest.param(by_module("numpy"), id="numpy"),
-        pytest.param(by_kernel, id="kernel"),
-    ],
-)
+@pytest.mark.parametrize("run", WAYS)
 def test_value_and_gradient_at_50_digits(run: Any, name: str, notation: str, tmp_path: Path) -> None:
     row = BY_NAME[name]
     check(row, row.forms[notation], run(name, notation, tmp_path))
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_emitted_numba_module_at_50_digits(name: str, tmp_path: Path) -> None:
-    """One notation a row: Numba takes seconds for a module, and the other notations are one graph with this one."""
+@pytest.mark.parametrize(("name", "notation"), ALL_COMPILED)
+def test_kernel_at_50_digits(name: str, notation: str, tmp_path: Path) -> None:
     row = BY_NAME[name]
-    notation = next(n for n, form in row.forms.items() if form is reference(name)[0])
-    check(row, row.forms[notation], by_module("numba")(name, notation, tmp_path))
+    check(row, row.forms[notation], by_kernel(name, notation, tmp_path))
+
+
+@pytest.mark.parametrize(("name", "notation"), notations())
+def test_what_you_read_is_what_runs(name: str, notation: str) -> None:
+    """The kernel is compiled from the text that is emitted for its target, to the byte."""
+    problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
+    assert model.source in {gc.emit(**arguments(problem), target=target) for target in ("numba", "python")}
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-@pytest.mark.parametrize("run", [pytest.param(by_kernel, id="kernel"), pytest.param(by_interpreter, id="interpreter")])
+@pytest.mark.parametrize("run", WAYS)
 def test_all_notations_have_one_gradient(run: Any, name: str, tmp_path: Path) -> None:
     """To 1e-14, relative to the scale of each component."""
     row, (asked, answer) = BY_NAME[name], reference(name)
@@ -135,15 +162,14 @@ def test_all_notations_have_one_gradient(run: Any, name: str, tmp_path: Path) ->
         assert np.all(np.abs(vector - vectors[0]) <= 1e-14 * np.array(scales))
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", QUICK)
 def test_gradient_is_the_slope_of_the_value(name: str) -> None:
     """Central differences of the compiled value itself: no oracle, no formula.
 
     With step h = 1e-5 the truncation is h**2 times a third derivative and the rounding eps/h times the value.
     """
     problem, answer = reference(name)
-    notation = next(n for n, form in BY_NAME[name].forms.items() if form is problem)
-    model, step = compiled(name, notation), 1e-5
+    model, step = compiled(name, reference_notation(name)), 1e-5
     size = max(1.0, float(answer.value_scale), *(float(s) for s in in_order(problem, answer.scales)))
     for parameter, slope in zip(problem.names, call(model.grad, problem), strict=True):
         start = np.asarray(problem.inputs[parameter], dtype=float)
@@ -158,20 +184,22 @@ def test_gradient_is_the_slope_of_the_value(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "notation"), notations())
-def test_value_and_grad_are_also_alone(name: str, notation: str) -> None:
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_value_and_grad_are_also_alone(name: str, notation: str, target: str, tmp_path: Path) -> None:
     row = BY_NAME[name]
-    problem, model = row.forms[notation], compiled(name, notation)
-    grads = call(model.grad, problem)
-    check(row, problem, (call(model.value, problem), dict(zip(problem.names, grads, strict=True))))
+    module, inputs = emitted(name, notation, target, tmp_path)
+    names = row.forms[notation].names
+    check(row, row.forms[notation], (module.value(*inputs), dict(zip(names, module.grad(*inputs), strict=True))))
 
 
 @pytest.mark.parametrize(("name", "notation"), notations())
-def test_inputs_are_not_changed(name: str, notation: str) -> None:
-    problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
-    before = {n: np.array(v, copy=True) for n, v in problem.inputs.items()}
-    call(model.value_and_grad, problem)
-    for n, array in before.items():
-        np.testing.assert_array_equal(problem.inputs[n], array)
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_inputs_are_not_changed(name: str, notation: str, target: str, tmp_path: Path) -> None:
+    module, inputs = emitted(name, notation, target, tmp_path)
+    before = [np.array(each, copy=True) for each in inputs]
+    module.value_and_grad(*inputs)
+    for each, old in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(each, old)
 
 
 def test_one_symbol_gives_one_gradient_and_a_list_a_tuple() -> None:

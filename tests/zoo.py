@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 import importlib.util
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
+import pytest
 import sympy
 from sympy import (
     Abs,
@@ -822,11 +825,15 @@ ZOO: tuple[Row, ...] = (
 BY_NAME = {row.name: row for row in ZOO}
 
 
+def reference_notation(name: str) -> str:
+    """Return the notation that the exact oracle is asked for."""
+    return min(BY_NAME[name].forms, key=["defined", "indexed", "matrix", "scalar"].index)
+
+
 @functools.cache
 def reference(name: str) -> tuple[Problem, Answer]:
     """Return the form that the exact oracle is asked for, and its answer; test_oracle.py shows that all forms agree."""
-    forms = BY_NAME[name].forms
-    problem = forms.get("defined") or forms.get("indexed") or next(iter(forms.values()))
+    problem = BY_NAME[name].forms[reference_notation(name)]
     return problem, exact(problem)
 
 
@@ -845,7 +852,7 @@ def arguments(problem: Problem) -> dict[str, Any]:
     return options
 
 
-def call(f: Callable[..., Any], problem: Problem, **changed: Any) -> Any:
+def call(f: Callable[..., Any], problem: Problem, /, **changed: Any) -> Any:
     """Call a method of a model with the inputs of a problem, some of them changed."""
     return f(**{**problem.inputs, **changed})
 
@@ -859,3 +866,37 @@ def load(text: str, path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def load_uncompiled(text: str, path: Path) -> Any:
+    """Import an emitted Numba module as the Python that it is: the same operations in the same order, no compiler.
+
+    Numba takes seconds for a module, so that is what runs for every model in every notation; a few are compiled too.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numba, "njit", lambda *function, **flags: function[0] if function else lambda f: f)
+        module = load(text, path)
+    module.math = Ieee()
+    if sign := getattr(module, "sign", None):
+        module.sign = lambda x: sign(float(x))  # NumPy's booleans cannot be subtracted; Python's and Numba's can
+    return module
+
+
+class Ieee:
+    """`math` as Numba compiles it: not a number where Python raises ValueError."""
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(math, name)
+
+        def quiet(*args: float) -> float:
+            try:
+                return function(*args)
+            except ValueError:
+                return math.nan
+
+        return quiet if callable(function) else function
+
+
+def as_passed(value: Any) -> Any:
+    """Return an input as a user passes it to an emitted module: a number as a number."""
+    return np.asarray(value) if np.ndim(value) else value
