@@ -62,7 +62,8 @@ class Program:
     @cached_property
     def target(self) -> str:
         """Scalars at one point are fastest in plain Python; what has arrays goes through Numba."""
-        return "numba" if any(v.axes for v in self.graph.order()) else "python"
+        arrays = any(i.shape for i in self.graph.inputs.values()) or any(v.axes for v in self.graph.order())
+        return "numba" if arrays else "python"
 
     @cached_property
     def plan(self) -> Plan:

@@ -253,7 +253,7 @@ MISTAKES = {
     "ragged": ({"x": [[1, 2], [3]]}, ArgumentError, ["x does not", "rows of unequal lengths"]),
     "masked": ({"b": np.ma.masked_array([1.0, 2, 3], [0, 1, 0])}, DataError, ["b has masked entries", "to do:"]),
     "empty": ({"x": np.ones((0, 4))}, DataError, ["x is empty: its axis N has length 0", "shape (0, 4)"]),
-    "label too large": ({"gt": [0, 1, 2, 0, 1, 4, 5, 0, 0, 0]}, LabelError, ["axis C of W, of length 3", "gt[5] = 4, and 1 more"]),
+    "label too large": ({"gt": [0, 1, 2, 0, 1, 4, 5, 0, 0, 0]}, LabelError, ["axis C of W", "gt[5] = 4, and 1 more"]),
     "label negative": ({"gt": [0, 1, 2, -1, 1, 1, 1, 0, 0, 0]}, LabelError, ["from 0 to 2", "gt[3] = -1"]),
     "labels from 1": ({"gt": np.arange(10) % 3 + 1}, LabelError, ["gt[2] = 3, and 2 more", "give gt - 1"]),
     "label fraction": ({"gt": np.full(10, 0.5)}, LabelError, ["not whole numbers", "gt[0] = 0.5"]),

@@ -184,6 +184,10 @@ def test_parameter_that_does_not_occur_has_gradient_zero():
     assert dw.tolist() == [2.0, 4.0]
     assert dW.tolist() == [[0.0] * 3] * 2
     assert dc == 0.0
+    da, dw = gc.compile(a**2, wrt=[a, w]).grad(a=2.0, w=[1.0, 2.0])
+    assert da == 4.0
+    assert isinstance(dw, np.ndarray)
+    assert dw.tolist() == [0.0, 0.0]
 
 
 # Arguments ----------------------------------------------------------------------------------------------------------

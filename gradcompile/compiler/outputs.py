@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from gradcompile.ir import Axis, Graph, Input, Size
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def without_outputs(graph: Graph) -> Graph:
@@ -54,6 +49,7 @@ def _sizes(graph: Graph) -> set[str]:
     """Return the names of the sizes on which the values of a graph depend."""
     values = graph.order()
     axes: set[Axis] = {axis for value in values for axis in value.axes}
+    axes.update(axis for name in graph.outputs for axis in graph.output_axes(name))
     return _names([*(axis.size for axis in axes), *(value.attr for value in values if value.op == "size")])
 
 
