@@ -250,3 +250,302 @@ def vtanh32(x: np.float32) -> np.float32:
     y = s if a < np.float32(0.55) else one - two / (e + one)
     sign = np.float32(x).view(np.int32) ^ np.float32(a).view(np.int32)
     return np.int32(np.float32(y).view(np.int32) | sign).view(np.float32)
+
+
+def vnear(a: np.float64, n: np.float64) -> tuple[np.float64, np.float64]:
+    """Return a - n pi/2 as a sum of two numbers, for whole n below 2**26: pi/2 in 3 pieces of 27 bits and 53 more."""
+    t = (a - n * 1.570796325802803) - n * 9.920935184482005e-10  # multiples of 2**-53 below 1: exact
+    s = t - n * 6.123233932053594e-17
+    e = ((t - s) - n * 6.123233932053594e-17) - n * 6.36831716351095e-25
+    r = s + e
+    return r, (s - r) + e
+
+def vfar(a: np.float64) -> tuple[np.float64, np.float64, np.int64]:
+    """Return r, c, q with a = (q + 4 k) pi/2 + r + c for any a from 2**26: M. Payne and R. Hanek, SIGNUM 1983.
+
+    With a = m 2**e, the bits of 2/pi from e on times m are the quarter turns modulo 4, in fixed point. 4 of the 19 words
+    that hold 2/pi are taken by a barrel shift, as every lane needs others.
+    """
+    bits = np.float64(a).view(np.int64)
+    p = (bits >> 52) - 1045
+    far = p & 512 != 0
+    w0 = 3367360484035293222 if far else 2734261102
+    w1 = -5449498205491177927 if far else 5639655903442982865
+    w2 = -8983773108913283189 if far else -777753015244122727
+    w3 = -4757727296935651329 if far else 4342473078829310891
+    w4 = -2448383628201225845 if far else -2397105353169539526
+    w5 = 6488118194924322511 if far else 4777706639329930986
+    w6 = 2867396270665121638 if far else 707507269693991708
+    w7 = -7034646611969459513 if far else -5680825566320511499
+    w8 = -1448486193522591241 if far else 3367360484035293222
+    w9 = -8479553612853583951 if far else -5449498205491177927
+    w10 = 2273575677276139590 if far else -8983773108913283189
+    far = p & 256 != 0
+    v0 = w4 if far else w0
+    v1 = w5 if far else w1
+    v2 = w6 if far else w2
+    v3 = w7 if far else w3
+    v4 = w8 if far else w4
+    v5 = w9 if far else w5
+    v6 = w10 if far else w6
+    far = p & 128 != 0
+    u0 = v2 if far else v0
+    u1 = v3 if far else v1
+    u2 = v4 if far else v2
+    u3 = v5 if far else v3
+    u4 = v6 if far else v4
+    far = p & 64 != 0
+    t0 = u1 if far else u0
+    t1 = u2 if far else u1
+    t2 = u3 if far else u2
+    t3 = u4 if far else u3
+    i, j = p & 63, 63 - (p & 63)
+    x, y, z = (t0 << i) | ((t1 >> 1 & 0x7FFFFFFFFFFFFFFF) >> j), (t1 << i) | ((t2 >> 1 & 0x7FFFFFFFFFFFFFFF) >> j), (t2 << i) | ((t3 >> 1 & 0x7FFFFFFFFFFFFFFF) >> j)
+    m = (bits & 0xFFFFFFFFFFFFF) | 0x10000000000000
+    m0, m1 = m & 0xFFFFFFFF, m >> 32
+    x1, x0, y1, y0, z1, z0 = x >> 32 & 0xFFFFFFFF, x & 0xFFFFFFFF, y >> 32 & 0xFFFFFFFF, y & 0xFFFFFFFF, z >> 32 & 0xFFFFFFFF, z & 0xFFFFFFFF
+    p1, p2, p3, p4 = m0 * z1, m0 * y0, m0 * y1, m0 * x0
+    s2 = (p1 >> 32 & 0xFFFFFFFF) + (m1 * z0 >> 32) + (p2 & 0xFFFFFFFF) + m1 * z1
+    s3 = (s2 >> 32) + (p2 >> 32 & 0xFFFFFFFF) + (p3 & 0xFFFFFFFF) + m1 * y0
+    s4 = (s3 >> 32) + (p3 >> 32 & 0xFFFFFFFF) + (p4 & 0xFFFFFFFF) + m1 * y1
+    s5 = (s4 >> 32) + (p4 >> 32 & 0xFFFFFFFF) + m0 * x1 + m1 * x0
+    high = (s5 << 32) | (s4 & 0xFFFFFFFF)
+    low = (s3 << 20 & 0xFFFFFFFF00000) | (s2 >> 12 & 0xFFFFF)
+    q = (high + 0x2000000000000000) >> 62
+    high = high - (q << 62)
+    f = (np.int64((high >> 32) + 0x4338000000000000).view(np.float64) - 6755399441055744.0) * 9.313225746154785e-10
+    g = (np.int64((high & 0xFFFFFFFF) | 0x4330000000000000).view(np.float64) - 4503599627370496.0) * 2.168404344971009e-19
+    h = (np.int64(low | 0x4330000000000000).view(np.float64) - 4503599627370496.0) * 4.81482486096809e-35
+    s = f + g
+    h = (g - (s - f)) + h
+    f = s + h
+    h = (s - f) + h
+    g = np.int64(np.float64(f).view(np.int64) & -134217728).view(np.float64)
+    s = g * 1.570796325802803
+    h = (f - g) * 1.570796325802803 + (f * 9.920935796805404e-10 + (h * 1.5707963267948966 + (a - a)))
+    r = s + h
+    return r, (s - r) + h, q
+
+
+def vturn(a: np.float64) -> tuple[np.float64, np.float64, np.int64]:
+    """Return r, c, q with a = (q + 4 k) pi/2 + r + c, |r| <= pi/4, for a >= 0."""
+    t = a * 0.6366197723675814 + 6755399441055744.0  # 1.5*2**52: the whole number is in the low bits of t
+    r, c = vnear(a, t - 6755399441055744.0)
+    r1, c1, q1 = vfar(a)
+    far = a > 1e8
+    return r1 if far else r, c1 if far else c, q1 if far else np.float64(t).view(np.int64)
+
+
+def vturnnear(a: np.float64) -> tuple[np.float64, np.float64, np.int64]:
+    """Return what vturn returns; nan for r beyond 1e8."""
+    t = a * 0.6366197723675814 + 6755399441055744.0
+    r, c = vnear(a, t - 6755399441055744.0)
+    return r if a <= 1e8 else np.nan, c, np.float64(t).view(np.int64)
+
+
+def vsincore(r: np.float64, c: np.float64) -> tuple[np.float64, np.float64]:
+    """Return sin(r + c) for |r| <= pi/4, and what it was rounded by."""
+    z = r * r
+    q = -2.5050755977255844e-08 + z * 1.58966673053081e-10
+    q = 0.00833333333332237 + z * (-0.0001984126982977156 + z * (2.7557313678782763e-06 + z * q))
+    q = c + r * z * (-0.16666666666666632 + z * q)
+    y = r + q
+    return y, q - (y - r)
+
+
+def vcoscore(r: np.float64, c: np.float64) -> tuple[np.float64, np.float64]:
+    """Return cos(r + c) for |r| <= pi/4, and what it was rounded by."""
+    z = r * r
+    q = 2.0875721611747397e-09 + z * -1.13595587587507e-11
+    q = -0.0013888888888874064 + z * (2.4801587289443112e-05 + z * (-2.7557314340562993e-07 + z * q))
+    h = 0.5 * z
+    s = 1.0 - h
+    q = ((1.0 - s) - h) + (z * z * (0.0416666666666666 + z * q) - r * c)
+    y = s + q
+    return y, q - (y - s)
+
+
+def vsinturn(x: np.float64, r: np.float64, c: np.float64, q: np.int64) -> np.float64:
+    """Return sin(x) from what vturn makes of |x|."""
+    y = vcoscore(r, c)[0] if q & 1 else vsincore(r, c)[0]
+    sign = ((q & 2) << 62) ^ np.float64(x).view(np.int64) ^ np.float64(abs(x)).view(np.int64)
+    return np.int64(np.float64(y).view(np.int64) ^ sign).view(np.float64)
+
+
+def vcosturn(r: np.float64, c: np.float64, q: np.int64) -> np.float64:
+    """Return cos(x) from what vturn makes of |x|."""
+    y = vsincore(r, c)[0] if q & 1 else vcoscore(r, c)[0]
+    return np.int64(np.float64(y).view(np.int64) ^ (((q + 1) & 2) << 62)).view(np.float64)
+
+
+def vtanturn(x: np.float64, r: np.float64, c: np.float64, q: np.int64) -> np.float64:
+    """Return tan(x) from what vturn makes of |x|: sin/cos or -cos/sin, with their roundings put back."""
+    s, ds = vsincore(r, c)
+    p, dp = vcoscore(r, c)
+    a, da = (-p if q & 1 else s), (-dp if q & 1 else ds)
+    b, db = (s if q & 1 else p), (ds if q & 1 else dp)
+    y = a / b
+    y = y + (da - y * db) * (b * (1.0 + y * y))  # b*(1 + y*y) = 1/b
+    sign = np.float64(x).view(np.int64) ^ np.float64(abs(x)).view(np.int64)
+    return np.int64(np.float64(y).view(np.int64) ^ sign).view(np.float64)
+
+
+def vsin(x: np.float64) -> np.float64:
+    """Return sin(x)."""
+    r, c, q = vturn(abs(x))
+    return vsinturn(x, r, c, q)
+
+
+def vcos(x: np.float64) -> np.float64:
+    """Return cos(x)."""
+    r, c, q = vturn(abs(x))
+    return vcosturn(r, c, q)
+
+
+def vtan(x: np.float64) -> np.float64:
+    """Return tan(x)."""
+    r, c, q = vturn(abs(x))
+    return vtanturn(x, r, c, q)
+
+
+def vsinnear(x: np.float64) -> np.float64:
+    """Return sin(x); nan beyond 1e8."""
+    r, c, q = vturnnear(abs(x))
+    return vsinturn(x, r, c, q)
+
+
+def vcosnear(x: np.float64) -> np.float64:
+    """Return cos(x); nan beyond 1e8."""
+    r, c, q = vturnnear(abs(x))
+    return vcosturn(r, c, q)
+
+
+def vtannear(x: np.float64) -> np.float64:
+    """Return tan(x); nan beyond 1e8."""
+    r, c, q = vturnnear(abs(x))
+    return vtanturn(x, r, c, q)
+
+
+def vfar32(x: np.float32) -> tuple[np.float64, np.int64]:
+    """Return r, q with x = (q + 4 k) pi/2 + r for any x from 2**26, as vfar; 4 words of 2/pi are enough."""
+    bits = np.int64(np.float32(x).view(np.int32))
+    p = (bits >> 23) - 152
+    far = p & 64 != 0
+    w0 = -277156292786332224 if far else -6703182060581546711
+    w1 = -2638381946312093631 if far else -277156292786332224
+    w2 = -121206125134887583 if far else -2638381946312093631
+    i, j = p & 63, 63 - (p & 63)
+    high = (w0 << i) | ((w1 >> 1 & 0x7FFFFFFFFFFFFFFF) >> j)
+    low = ((w1 << i) | ((w2 >> 1 & 0x7FFFFFFFFFFFFFFF) >> j)) >> 32 & 0xFFFFFFFF
+    m = (bits & 0x7FFFFF) | 0x800000
+    high = (m * (high >> 32 & 0xFFFFFFFF) << 32) + m * (high & 0xFFFFFFFF) + (m * low >> 32)
+    q = (high + 0x2000000000000000) >> 62
+    high = high - (q << 62)
+    f = (np.int64((high >> 32) + 0x4338000000000000).view(np.float64) - 6755399441055744.0) * 1.4629180792671596e-09
+    g = (np.int64((high & 0xFFFFFFFF) | 0x4330000000000000).view(np.float64) - 4503599627370496.0) * 3.4061215800865545e-19
+    return f + g, q
+
+
+def vquarters32(x: np.float32) -> tuple[np.float64, np.int64]:
+    """Return r, q with x = q pi/2 + r, |r| <= pi/4, for x from 0 to 1e8."""
+    a = np.float64(x)
+    t = a * 0.6366197723675814 + 6755399441055744.0
+    n = t - 6755399441055744.0
+    return (a - n * 1.570796325802803) - n * 9.920935796805404e-10, np.float64(t).view(np.int64)
+
+
+def vturn32(x: np.float32) -> tuple[np.float32, np.float32, np.int32]:
+    """Return r, c, q with x = (q + 4 k) pi/2 + r + c, |r| <= pi/4, for x >= 0, by way of float64."""
+    s, q = vquarters32(x)
+    f, p = vfar32(x)
+    far = x > np.float32(1e8)
+    s = f + (np.float64(x) - np.float64(x)) if far else s
+    r = np.float32(s)
+    return r, np.float32(s - np.float64(r)), np.int32(p if far else q)
+
+
+def vturnnear32(x: np.float32) -> tuple[np.float32, np.float32, np.int32]:
+    """Return what vturn32 returns; nan for r beyond 1e8."""
+    s, q = vquarters32(x)
+    r = np.float32(s)
+    return r if x <= np.float32(1e8) else np.float32(np.nan), np.float32(s - np.float64(r)), np.int32(q)
+
+
+def vsincore32(r: np.float32) -> tuple[np.float32, np.float32]:
+    """Return sin(r) for |r| <= pi/4, and what it was rounded by."""
+    z = r * r
+    q = np.float32(-0.16666655) + z * (np.float32(0.008332176) + z * np.float32(-0.00019516978))
+    q = r * z * q
+    y = r + q
+    return y, q - (y - r)
+
+
+def vcoscore32(r: np.float32) -> tuple[np.float32, np.float32]:
+    """Return cos(r) for |r| <= pi/4, and what it was rounded by."""
+    z = r * r
+    q = np.float32(0.041666646) + z * (np.float32(-0.0013887364) + z * np.float32(2.443809e-05))
+    q = z * z * q - np.float32(0.5) * z
+    y = np.float32(1.0) + q
+    return y, q - (y - np.float32(1.0))
+
+
+def vsinturn32(x: np.float32, r: np.float32, q: np.int32) -> np.float32:
+    """Return sin(x) from what vturn32 makes of |x|."""
+    y = vcoscore32(r)[0] if q & 1 else vsincore32(r)[0]
+    sign = np.int32((q & 2) << 30) ^ np.float32(x).view(np.int32) ^ np.float32(abs(x)).view(np.int32)
+    return np.int32(np.float32(y).view(np.int32) ^ sign).view(np.float32)
+
+
+def vcosturn32(r: np.float32, q: np.int32) -> np.float32:
+    """Return cos(x) from what vturn32 makes of |x|."""
+    y = vsincore32(r)[0] if q & 1 else vcoscore32(r)[0]
+    return np.int32(np.float32(y).view(np.int32) ^ np.int32(((q + 1) & 2) << 30)).view(np.float32)
+
+
+def vtanturn32(x: np.float32, r: np.float32, c: np.float32, q: np.int32) -> np.float32:
+    """Return tan(x) from what vturn32 makes of |x|."""
+    s, ds = vsincore32(r)
+    p, dp = vcoscore32(r)
+    a, da = (-p if q & 1 else s), (-dp if q & 1 else ds)
+    b, db = (s if q & 1 else p), (ds if q & 1 else dp)
+    y = a / b
+    w = np.float32(1.0) + y * y
+    y = y + w * (c + (da - y * db) * b)
+    sign = np.float32(x).view(np.int32) ^ np.float32(abs(x)).view(np.int32)
+    return np.int32(np.float32(y).view(np.int32) ^ sign).view(np.float32)
+
+
+def vsin32(x: np.float32) -> np.float32:
+    """Return sin(x)."""
+    r, _, q = vturn32(abs(x))
+    return vsinturn32(x, r, q)
+
+
+def vcos32(x: np.float32) -> np.float32:
+    """Return cos(x)."""
+    r, _, q = vturn32(abs(x))
+    return vcosturn32(r, q)
+
+
+def vtan32(x: np.float32) -> np.float32:
+    """Return tan(x)."""
+    r, c, q = vturn32(abs(x))
+    return vtanturn32(x, r, c, q)
+
+
+def vsinnear32(x: np.float32) -> np.float32:
+    """Return sin(x); nan beyond 1e8."""
+    r, _, q = vturnnear32(abs(x))
+    return vsinturn32(x, r, q)
+
+
+def vcosnear32(x: np.float32) -> np.float32:
+    """Return cos(x); nan beyond 1e8."""
+    r, _, q = vturnnear32(abs(x))
+    return vcosturn32(r, q)
+
+
+def vtannear32(x: np.float32) -> np.float32:
+    """Return tan(x); nan beyond 1e8."""
+    r, c, q = vturnnear32(abs(x))
+    return vtanturn32(x, r, c, q)
