@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import given, terminal
-from gradcompile.errors import ArgumentError, DataError, GradcompileError, UnknownNameError
+from gradcompile.cli import given, settings, terminal
+from gradcompile.errors import DataError, GradcompileError, UnknownNameError
 
 if TYPE_CHECKING:
     from gradcompile.compiler import CompiledModel
@@ -70,7 +70,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     found = given.read(chosen)
     compiled = compile(found.model, dtype=found.dtype)
-    point = sample(compiled, numbers(chosen.at), chosen.seed)
+    point = sample(compiled, settings.numbers(chosen.at, "--at"), chosen.seed)
     value = compiled.value(**point)
     rows = list(compared(compiled, point))
     right = all(row.right for row in rows)
@@ -79,19 +79,6 @@ def run(chosen: argparse.Namespace) -> int:
     elif not chosen.quiet:
         _show(found.name, value, point, rows)
     return 0 if right else 1
-
-
-def numbers(text: str) -> dict[str, float]:
-    """Return the numbers of a list such as ``w=0.5,x=2``."""
-    found: dict[str, float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, number = (word.strip() for word in part.partition("="))
-        try:
-            found[name] = float(number)
-        except ValueError:
-            hint = f"write {name}=0.5" if equals else "write NAME=NUMBER,NAME=NUMBER"
-            raise ArgumentError("this is no number of an input", text=text, place=part, hint=hint) from None
-    return found
 
 
 def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int) -> Point:

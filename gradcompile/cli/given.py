@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -44,12 +44,15 @@ class Given:
         The files that it was read from: no output may replace them.
     dtype : str
         Of its arrays.
+    bare : bool
+        Whether it is an expression alone, whose names have no roles but those that options give.
     """
 
     model: Model
     name: str
     files: tuple[Path, ...] = ()
     dtype: str = "float64"
+    bare: bool = False
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +92,12 @@ def shipped() -> dict[str, str]:
     return {p.name.removesuffix(SUFFIX): p.read_text(encoding="utf-8") for p in paths}
 
 
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean softmax?`` for the known name that is nearest, or an empty text."""
+    close = get_close_matches(word, list(known), 1) or get_close_matches(word.lower(), list(known), 1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
 def _named(word: str, chosen: argparse.Namespace) -> Given | None:
     """Return the model that `word` is the name of; None if it must be an expression."""
     if word == "-":
@@ -110,8 +119,7 @@ def _named(word: str, chosen: argparse.Namespace) -> Given | None:
 
 
 def _no_such_model(word: str, known: Sequence[str]) -> UnknownNameError:
-    close = get_close_matches(word.lower(), known, 1)
-    hint = f"did you mean {close[0]}?" if close else "`gradcompile models` lists those that are shipped"
+    hint = nearest(word, known) or "`gradcompile models` lists those that are shipped."
     if Path(word + SUFFIX).exists():
         hint = f"did you mean the file {word}{SUFFIX}?"
     return UnknownNameError(
@@ -126,7 +134,7 @@ def _expression(text: str, chosen: argparse.Namespace) -> Given:
     wrt = None if chosen.wrt is None else wanted[0] if len(wanted) == 1 else wanted
     if wrt == []:
         raise ArgumentError("--wrt names no parameter", hint="list the names, as in --wrt w,b")
-    return Given(parse_expression(text, wrt, names_in(chosen.columns)), "expression")
+    return Given(parse_expression(text, wrt, names_in(chosen.columns)), "expression", bare=True)
 
 
 def _text(text: str, name: str, chosen: argparse.Namespace) -> Given:
@@ -155,9 +163,8 @@ def _adjusted(given: Given, chosen: argparse.Namespace) -> Given:
     wanted = names_in(chosen.wrt)
     for name in wanted:
         if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else ""
-            raise UnknownNameError(f"the model has no {name!r}", expected=", ".join(known), found=chosen.wrt, hint=hint)
+            expected, hint = ", ".join(known), nearest(name, known)
+            raise UnknownNameError(f"the model has no {name!r}", expected=expected, found=chosen.wrt, hint=hint)
     if not wanted:
         raise ArgumentError("--wrt names no parameter", hint="list the names, as in --wrt w,b")
     wrt = tuple(known[name] for name in wanted)
@@ -174,8 +181,7 @@ def _object(word: str, chosen: argparse.Namespace) -> Given:
     for name in path.split("."):
         if not hasattr(found, name):
             known = [n for n in vars(found) if not n.startswith("_")] if hasattr(found, "__dict__") else []
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else ""
+            hint = nearest(name, known)
             raise UnknownNameError(f"{module} has no {name!r}", text=word, place=name, hint=hint)
         found = getattr(found, name)
     return _model_in(found, word, chosen)

@@ -22,6 +22,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "emit": "write value and gradient as code, or as the listing of a lecture",
         "check": "check a gradient; exit status 1 if it is wrong",
+        "train": "fit a model to data from a file",
+        "predict": "compute an output of a trained model",
+        "models": "list the models that are shipped",
+        "completion": "print a script that completes commands and options in the shell",
         "demo": "print the lecture's example, then train a classifier of handwritten digits",
     }
 )

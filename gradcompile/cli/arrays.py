@@ -1,0 +1,144 @@
+"""Arrays in NPY and NPZ files, from anybody: no pickle, and no more memory than the file says and the machine has.
+
+The header of an array is looked at before the array is: its type holds numbers, and its size is that of the file. A
+member of an NPZ is inflated only when it is wanted, after its declared size was compared with its header.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.lib import format as layout
+from numpy.typing import NDArray
+
+from gradcompile.errors import DataError
+
+Array = NDArray[Any]
+
+LENGTHS = {(1, 0): 2, (2, 0): 4}  # bytes that hold the length of the header, by version
+LONGEST_HEADER = 10_000  # bytes
+START = 8  # bytes of magic and version
+NUMBERS = "biuf"  # kinds of dtype
+
+
+def load_array(path: Path) -> Array:
+    """Return the array in an NPY file; it stays on the disk until it is used.
+
+    Raises
+    ------
+    DataError
+        The file is no array of numbers, or its header does not agree with its size.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = _header(file, size, path.name)
+    found: Array = np.load(path, mmap_mode=None if 0 in header.shape else "r", allow_pickle=False)
+    return found
+
+
+def member_names(path: Path) -> list[str]:
+    """Return the names of the arrays in an NPZ file."""
+    with _opened(path) as archive:
+        names = [i.filename.removesuffix(".npy") for i in archive.infolist() if i.filename.endswith(".npy")]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path.name} has two arrays called {twice!r}")
+    return names
+
+
+def load_members(path: Path, wanted: Iterable[str] | None = None) -> dict[str, Array]:
+    """Return arrays of an NPZ file by name: those that are wanted, or all.
+
+    Raises
+    ------
+    DataError
+        The file is no archive of arrays, an array does not hold numbers or is not of the size that it declares, or the
+        arrays do not fit into the memory of the machine.
+    """
+    names = member_names(path) if wanted is None else list(wanted)
+    found: dict[str, Array] = {}
+    with _opened(path) as archive:
+        members = {name: archive.getinfo(f"{name}.npy") for name in names}
+        if sum(info.file_size for info in members.values()) > _memory():
+            raise DataError(f"the arrays in {path.name} do not fit into memory")
+        for name, info in members.items():
+            shown = f"{path.name}, array {name}"
+            try:
+                with archive.open(info) as file:
+                    header = _header(file, info.file_size, shown)
+                    content = file.read(header.bytes)
+            except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+                raise DataError(f"{shown}: {error}") from None
+            if len(content) != header.bytes:
+                raise DataError(f"{shown} is cut short")
+            found[name] = np.frombuffer(content, header.dtype).reshape(header.shape, order=header.order)
+    return found
+
+
+def packed(arrays: Mapping[str, Any]) -> bytes:
+    """Return an NPZ file of arrays, as bytes; the same bytes for the same arrays."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, ValueError, EOFError) as error:
+        raise DataError(f"{path.name} is not an NPZ file: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What an array declares: its type, its shape, its order in memory, and the bytes that its numbers take."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+    bytes: int
+
+
+def _header(file: IO[bytes], size: int, name: str) -> _Header:
+    """Return the header of an array in a file of `size` bytes, once it agrees with it."""
+    start = file.read(START)
+    version = (start[6], start[7]) if start[:6] == layout.MAGIC_PREFIX and len(start) == START else None
+    if version not in LENGTHS:
+        raise DataError(f"{name} is not an array in NPY format")
+    told = file.read(LENGTHS[version])
+    length = int.from_bytes(told, "little")
+    rest = size - START - len(told) - length
+    if len(told) < LENGTHS[version] or length > LONGEST_HEADER or rest < 0:
+        raise DataError(f"{name}: the header is longer than the file, or than {LONGEST_HEADER:,} bytes")
+    header = _parsed(told + file.read(length), version, name)
+    if header.bytes != rest:
+        raise DataError(f"{name}: the header declares {header.bytes:,} bytes, and there are {rest:,}")
+    return header
+
+
+def _parsed(header: bytes, version: tuple[int, int], name: str) -> _Header:
+    """Read the text of a header."""
+    read = layout.read_array_header_1_0 if version == (1, 0) else layout.read_array_header_2_0
+    try:
+        shape, fortran, dtype = read(io.BytesIO(header), max_header_size=LONGEST_HEADER)
+    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError):
+        raise DataError(f"{name}: the header of the array is broken") from None
+    fields = [dtype[field] for field in dtype.names] if dtype.names else [dtype]
+    if not all(field.kind in NUMBERS and not field.shape for field in fields):
+        raise DataError(f"{name} does not hold numbers", expected="integers or floats", found=f"dtype {dtype}"[:120])
+    if not all(type(length) is int and length >= 0 for length in shape):
+        raise DataError(f"{name}: the header declares the shape {shape!r}"[:200])
+    return _Header(dtype, shape, "F" if fortran else "C", dtype.itemsize * math.prod(shape))
+
+
+def _memory() -> int:
+    """Return the bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,79 @@
+"""Tables in Parquet files, read by pyarrow: the optional extra `parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradcompile.errors import DataError
+
+OLDEST = (14, 0, 1)  # earlier ones run code from files (CVE-2023-47248)
+
+
+class ParquetTable:
+    """The columns of a Parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._arrow = path, _arrow()
+        try:
+            self._file = self._arrow.ParquetFile(path)
+        except (ValueError, OSError) as error:
+            raise DataError(f"{path.name} is not a Parquet file: {_first(error)}") from None
+        self.names: list[str] = list(self._file.schema_arrow.names)
+
+    def read(self, wanted: Sequence[int]) -> NDArray[np.float64]:
+        """Return the columns at the positions `wanted`, axes (row, column).
+
+        Raises
+        ------
+        DataError
+            A column does not hold numbers, or misses one.
+        """
+        names = [self.names[k] for k in wanted]
+        try:
+            table = self._file.read(columns=names)
+        except (ValueError, OSError) as error:
+            raise DataError(f"{self.path.name} is broken: {_first(error)}") from None
+        result = np.empty((table.num_rows, len(names)))
+        for k, name in enumerate(names):
+            result[:, k] = self._column(table.column(name), name)
+        if not len(result):
+            raise DataError(f"{self.path.name} has no rows")
+        return result
+
+    def _column(self, column: Any, name: str) -> Any:
+        types = import_module("pyarrow.types")
+        kind = column.type
+        if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+            raise DataError(f"{self.path.name}: column {name} does not hold numbers", found=str(kind)[:80])
+        if column.null_count:
+            row = next(k for k, entry in enumerate(column.is_null().to_pylist()) if entry)
+            raise DataError(f"{self.path.name}: {name} is missing in row {row + 1}")
+        return column.to_numpy()
+
+
+def _arrow() -> Any:
+    """Return pyarrow's reader, or say how to get it."""
+    try:
+        pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise DataError("Parquet files need pyarrow", hint="pip install 'gradcompile[parquet]'") from None
+    version = tuple(int(part) for part in pyarrow.__version__.split(".")[:3] if part.isdigit())
+    if version < OLDEST:
+        raise DataError(f"pyarrow {pyarrow.__version__} runs code from files", hint="pip install 'pyarrow>=14.0.1'")
+    return parquet
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

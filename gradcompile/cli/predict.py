@@ -1,0 +1,103 @@
+"""`gradcompile predict`: an output of a model for data from a file, with learned parameters."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradcompile.cli import arrays, data, given, output, settings, terminal
+from gradcompile.cli.train import check_parameters
+from gradcompile.errors import ArgumentError, UnknownNameError
+
+EXAMPLES = """\
+examples:
+  gradcompile predict softmax --params digits.npz --data new.csv --map x=pixel_* --output p -o chances.csv
+  gradcompile predict linear --params line.npz --data new.csv --output y | head
+
+An output is a definition of the model. It is written as a table, NPY or NPZ, by the name of FILE.
+"""
+
+WRITERS = (".csv", ".npy", ".npz")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    given.arguments(parser)
+    parser.add_argument(
+        "--params", metavar="FILE", required=True, help="the parameters, an NPZ file of `gradcompile train`"
+    )
+    data.arguments(parser, required=False)
+    parser.add_argument("--output", metavar="NAME", help="the definition to compute (default: the only one)")
+    parser.add_argument("--set", dest="constants", metavar="NAME=NUMBER,...", default="", help="values of constants")
+    parser.add_argument("-o", dest="file", metavar="FILE", default="-", help="where to (default: -, a table on stdout)")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no messages on stderr, errors excepted")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Compute and write; return the exit status."""
+    from gradcompile.compiler import compile
+    from gradcompile.compiler.outputs import alone
+    from gradcompile.lower import lower
+
+    suffix = ".csv" if chosen.file in output.STANDARD else Path(chosen.file).suffix.lower()
+    if suffix not in WRITERS:
+        raise ArgumentError(
+            f"{chosen.file}: predictions are written as {', '.join(WRITERS)}", found=suffix or "no suffix"
+        )
+    found = given.read(chosen)
+    files = [*found.files, Path(chosen.params), *([Path(chosen.data)] if chosen.data not in (None, "-") else [])]
+    output.check_writable(chosen.file, force=chosen.force, inputs=files)
+    name = _output(found, chosen.output)
+    parameters = arrays.load_members(Path(chosen.params))
+    check_parameters(parameters, tuple(map(str, found.model.wrt)), chosen.params)
+    declared = alone(lower(found.model), name).inputs
+    constants = settings.numbers(chosen.constants, "--set")
+    wanted = {
+        n: i
+        for n, i in declared.items()
+        if i.role != "parameter" and n not in constants and (i.shape or i.default is None)
+    }
+    inputs: dict[str, Any] = {**parameters, **constants}
+    if wanted:
+        if chosen.data is None:
+            raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
+        read = data.read(chosen, wanted)
+        inputs |= read.inputs
+        terminal.note(read.told(chosen.data), quiet=chosen.quiet)
+    result = np.asarray(compile(found.model, dtype=found.dtype).predict(name, **inputs))
+    output.write(chosen.file, _packed(result, name, suffix), force=chosen.force, inputs=files)
+    if chosen.file not in output.STANDARD:
+        terminal.note(f"wrote {chosen.file}: {name}, shape {result.shape}", quiet=chosen.quiet)
+    return 0
+
+
+def _output(found: given.Given, wanted: str | None) -> str:
+    """Return the output that is meant."""
+    known = list(found.model.outputs)
+    if wanted is None and len(known) == 1:
+        return known[0]
+    if wanted not in known:
+        what = f"{found.name} has no output {wanted!r}" if wanted else f"{found.name} has several outputs or none"
+        hint = given.nearest(wanted, known) if wanted else "choose one: --output NAME"
+        raise UnknownNameError(what, expected=", ".join(known) or "none: the model has no definition", hint=hint)
+    assert wanted is not None
+    return wanted
+
+
+def _packed(result: Any, name: str, suffix: str) -> str | bytes:
+    """Return an array in the format of a file."""
+    if suffix == ".npz":
+        return arrays.packed({name: result})
+    if suffix == ".npy":
+        file = io.BytesIO()
+        np.save(file, result, allow_pickle=False)
+        return file.getvalue()
+    table = result.reshape(len(result), -1) if result.ndim > 1 else result.reshape(-1, 1)
+    heads = [name] if result.ndim < 2 else [f"{name}_{'_'.join(map(str, k))}" for k in np.ndindex(result.shape[1:])]
+    lines = (",".join(map(repr, row)) for row in table.tolist())
+    return "\n".join([",".join(heads), *lines]) + "\n"

@@ -1,0 +1,212 @@
+"""`gradcompile train`: fit a model to data from a file, and write its parameters and the history."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradcompile.cli import arrays, data, given, output, settings, terminal
+from gradcompile.errors import ArgumentError, ShapeError, UnknownNameError
+
+if TYPE_CHECKING:
+    from gradcompile.compiler import CompiledModel
+    from gradcompile.train import Result
+
+EXAMPLES = """\
+examples:
+  gradcompile train softmax --data digits.csv --map x=pixel_*,gt=digit -o digits.npz
+  gradcompile train network --data digits.npz --size H=32 --optimizer "adam(0.005)" --valid 0.2 -o network.npz
+  gradcompile train line.model --data points.csv --optimizer "sgd(0.5/(1 + t/100), momentum=0.9)" -o line.npz
+  gradcompile train "(w*x + b - t)**2" --wrt w,b --data points.csv -o line.npz
+
+Columns go to the inputs of the same name; a matrix x takes the columns x0, x1, ... or x_0, x_1, ...; --map says
+otherwise. Sizes come from the data, classes from the largest label; --size gives the others. Beside the parameters,
+NAME.npz, the history of the objective is written, NAME.history.csv.
+"""
+
+INTERRUPTED = 130
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    given.arguments(parser)
+    data.arguments(parser, required=True)
+    parser.add_argument("--epochs", type=int, default=20, help="how often every sample is taken (default: 20)")
+    parser.add_argument(
+        "--batch-size", type=_batch, default="auto", metavar="N", help="samples a step, or all (default: 128)"
+    )
+    parser.add_argument(
+        "--optimizer",
+        default="adam(0.01)",
+        metavar="TEXT",
+        help="sgd, adam, adamw, rmsprop, adagrad (default: adam(0.01))",
+    )
+    parser.add_argument("--valid", type=float, metavar="PART", help="hold out this part of the samples, as in 0.2")
+    parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without improvement")
+    parser.add_argument("--seed", type=int, default=0, help="of the order, the split and the start (default: 0)")
+    parser.add_argument("--set", dest="constants", metavar="NAME=NUMBER,...", default="", help="values of constants")
+    parser.add_argument("--size", metavar="NAME=N,...", default="", help="sizes that the data do not tell, as in H=32")
+    parser.add_argument("--init", metavar="FILE", help="an NPZ file of parameters to start from")
+    parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the parameters, an NPZ file")
+    parser.add_argument("--history", metavar="FILE", help="the history (default: beside the parameters)")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
+    parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no messages")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Train and write; return the exit status: 1 if training diverged, 130 after Ctrl-C."""
+    from gradcompile.compiler import compile
+
+    optimizer = settings.optimizer(chosen.optimizer)
+    found = _model(chosen)
+    files = [*found.files, *(Path(p) for p in (chosen.data, chosen.init) if p and p != "-")]
+    history = chosen.history or _beside(chosen.output)
+    for path in (chosen.output, history):
+        output.check_writable(path, force=chosen.force, inputs=files)
+    compiled = compile(found.model, dtype=found.dtype)
+    inputs, told = _inputs(compiled, chosen)
+    terminal.note(told, quiet=chosen.quiet)
+    result = compiled.fit(
+        **inputs,
+        optimizer=optimizer,
+        epochs=chosen.epochs,
+        batch_size=chosen.batch_size,
+        seed=chosen.seed,
+        init=_start(compiled, inputs, chosen),
+        valid=chosen.valid,
+        patience=chosen.patience,
+        progress=not chosen.quiet,
+    )
+    output.write(chosen.output, arrays.packed(result.params), force=chosen.force, inputs=files)
+    output.write(history, _history(result), force=chosen.force, inputs=files)
+    _tell(result, chosen, history)
+    return {"not finite": 1, "interrupted": INTERRUPTED}.get(result.stopped, 0)
+
+
+def _batch(text: str) -> int | str | None:
+    """Return what `--batch-size` means."""
+    return {"auto": "auto", "all": None}[text] if text in ("auto", "all") else int(text)
+
+
+def _beside(path: str) -> str:
+    """Return where the history goes: ``digits.history.csv`` for ``digits.npz``."""
+    if path in output.STANDARD:
+        raise ArgumentError("the parameters are not text", hint="give the name of a file: -o params.npz")
+    return str(Path(path).with_suffix(".history.csv"))
+
+
+def _model(chosen: argparse.Namespace) -> given.Given:
+    """Return the model; an expression takes for its data the columns that are no parameters."""
+    found = given.read(chosen)
+    if not found.bare or found.model.data:
+        return found
+    constants = settings.numbers(chosen.constants, "--set")
+    others = tuple(symbol for symbol in found.model.inputs if str(symbol) not in constants)
+    if not others:
+        hint = "--wrt says which names are parameters; the others are columns of the data"
+        raise ArgumentError("the expression has no data: all of its names are parameters", hint=hint)
+    model = replace(found.model, data=others, inputs=tuple(s for s in found.model.inputs if s not in others))
+    return replace(found, model=model)
+
+
+def _inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Return all inputs but the parameters, and what was read, in words."""
+    declared = {name: i for name, i in compiled.lowered.inputs.items() if i.role != "parameter"}
+    constants = settings.numbers(chosen.constants, "--set")
+    for name in constants:
+        if name not in declared or declared[name].shape:
+            expected = ", ".join(name for name, i in declared.items() if not i.shape) or "no constant"
+            raise UnknownNameError(f"the model has no constant {name!r}", expected=expected, found=chosen.constants)
+    wanted = {name: i for name, i in declared.items() if name not in constants and (i.shape or i.default is None)}
+    if not wanted:
+        raise ArgumentError("the model takes no data", hint="its minimum needs no data: use ravel and SciPy in Python")
+    read = data.read(chosen, wanted)
+    return {**read.inputs, **constants}, read.told(chosen.data)
+
+
+def _start(compiled: CompiledModel, inputs: Mapping[str, Any], chosen: argparse.Namespace) -> dict[str, Any]:
+    """Return a value to start from for every parameter: of `--init`, or as `fit` makes them."""
+    from gradcompile.shuffle import START, generator
+
+    init: dict[str, Any] = dict(arrays.load_members(Path(chosen.init))) if chosen.init else {}
+    graph = compiled.lowered
+    check_parameters(init, graph.wrt, chosen.init or "", complete=False)
+    known = _sizes(compiled, {**inputs, **init}) | settings.sizes(chosen.size)
+    for number, name in enumerate(graph.wrt):
+        if name in init:
+            continue
+        shape = graph.inputs[name].shape
+        unknown = [size for length in shape for size, _ in length.terms if size not in known]
+        if unknown:
+            what = f"no data tell the size {unknown[0]} of {name}[{', '.join(map(str, shape))}]"
+            raise ShapeError(what, hint=f"give it: --size {unknown[0]}=10")
+        lengths = tuple(length.evaluate(known) for length in shape)
+        random = generator(chosen.seed, START, number)
+        init[name] = random.normal(0.0, lengths[0] ** -0.5, lengths) if len(lengths) > 1 else np.zeros(lengths)[()]
+    return init
+
+
+def check_parameters(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, *, complete: bool = True) -> None:
+    """Raise if the arrays of a file are not the parameters of a model."""
+    strange = [name for name in found if name not in wrt]
+    lacking = [name for name in wrt if name not in found] if complete else []
+    if strange or lacking:
+        parts = [f"has {', '.join(strange)}"] * bool(strange) + [f"lacks {', '.join(lacking)}"] * bool(lacking)
+        what = f"{file} holds parameters of another model: it {' and '.join(parts)}"
+        raise ArgumentError(what, expected=", ".join(wrt), found=", ".join(found))
+
+
+def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that arrays tell, and those that labels do: one more than the largest."""
+    from gradcompile.arguments.labels import LabelRange, label_ranges
+    from gradcompile.arguments.signature import Signature
+    from gradcompile.arguments.sizes import Sizes
+
+    graph = compiled.lowered
+    known = {name: graph.inputs[name] for name in arrays_by_name}
+    found = Sizes(Signature(known))
+    shaped = ((i, np.shape(arrays_by_name[name])) for name, i in known.items())
+    found.solve((i, shape) for i, shape in shaped if len(shape) == len(i.shape))
+    sizes = dict(found.known)
+    for limit in label_ranges(compiled.graph):
+        if isinstance(limit, LabelRange) and limit.factor == 1 and limit.name in arrays_by_name:
+            unknown = [name for name, count in limit.length.terms if name not in found.known and count == 1]
+            if len(limit.length.terms) == 1 and unknown and not limit.last.terms:
+                largest = int(np.max(arrays_by_name[limit.name])) + limit.last.constant
+                sizes[unknown[0]] = max(sizes.get(unknown[0], 0), largest + 1 - limit.length.constant)
+    return sizes
+
+
+def _history(result: Result) -> str:
+    """Return the history as a table."""
+    lines = ["epoch,objective,validation,seconds,rate"]
+    for epoch in result.history:
+        validation = "" if epoch.validation is None else repr(float(epoch.validation))
+        lines.append(f"{epoch.epoch},{float(epoch)!r},{validation},{epoch.seconds:.6f},{float(epoch.rate)!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _tell(result: Result, chosen: argparse.Namespace, history: str) -> None:
+    last = result.history[-1] if result.history else None
+    if chosen.json:
+        facts = {
+            "stopped": result.stopped,
+            "epochs": len(result.history),
+            "objective": None if last is None else float(last),
+            "validation": None if last is None else last.validation,
+            "parameters": {name: list(np.shape(value)) for name, value in result.params.items()},
+            "files": [chosen.output, history],
+        }
+        terminal.result_as_json(facts)
+        return
+    if last is not None:
+        validation = "" if last.validation is None else f", validation {last.validation:.6g}"
+        first = f"objective a sample: {float(result.history[0]):.6g} in epoch 1"
+        terminal.note(f"{first}, {float(last):.6g} in epoch {last.epoch}{validation}", quiet=chosen.quiet)
+    terminal.note(f"{result.reason}\nwrote {chosen.output} and {history}", quiet=chosen.quiet)

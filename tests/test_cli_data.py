@@ -1,0 +1,251 @@
+"""Data files: every number exact, every mistake with its place, every row accounted for, no code from anybody's file."""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradcompile.cli import arrays, columns, comma_separated
+from gradcompile.cli.columns import Need
+from gradcompile.errors import ArgumentError, DataError
+
+
+def read(text, *wanted, name="t.csv", skip=False, delimiter=","):
+    content = text.encode() if isinstance(text, str) else text
+    reader = comma_separated.Reader(io.BytesIO(content), name, delimiter)
+    return reader.read([reader.names.index(column) for column in wanted or reader.names], skip=skip)
+
+
+# --- tables as text
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_every_number_is_the_nearest_float(quoted):
+    random = np.random.default_rng(0)
+    numbers = random.integers(0, 2**64, 2000, dtype=np.uint64).view(np.float64)
+    numbers = np.append(
+        numbers[np.isfinite(numbers)], [-15.361, 0.00000000000001953, 5e-324, 1.7976931348623157e308, 0.1]
+    )
+    lines = [f'"{x!r}"' if quoted else repr(float(x)) for x in numbers.tolist()]
+    found = read("a\n" + "\n".join(lines) + "\n").numbers[:, 0]
+    assert found.tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", ["", "\n", "\n\n\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_line_ends_and_byte_order_marks(end, last, mark):
+    found = read(mark + ("a,b\n1,2\n3,4" + last).replace("\n", end), "a", "b")
+    assert found.numbers.tolist() == [[1, 2], [3, 4]]
+    assert found.rejected == 0
+
+
+def test_wanted_columns_alone_are_read():
+    found = read("name,a,when,b\nx,1,monday,2\ny,3,,4\n", "b", "a")
+    assert found.numbers.tolist() == [[2, 1], [4, 3]]
+
+
+def test_quotes_commas_and_lines_inside_of_quotes():
+    text = 'name,a,"b ""x"""\n"one, two",1,"2"\n"a ""quoted""\nline",3,4\n'
+    assert read(text, "a", 'b "x"').numbers.tolist() == [[1, 2], [3, 4]]
+
+
+def test_spaces_and_signs_around_numbers():
+    assert read("a,b\n 1 ,+2.\n\t-.5,1E+2\n").numbers.tolist() == [[1, 2], [-0.5, 100]]
+
+
+BROKEN = [
+    ("a,b\n1,2\n3\n", "3:2"),
+    ("a,b\n1,2\n3,4,5\n", "3:4"),
+    ("a,b\n1,\n", "2:3"),
+    ("a,b\n1,2\n\n3,x\n", "4:3"),
+    ('a,b\n"1",2\n"3,4\n', "3:"),
+    ("a,b\n1,2\n3,1\x004\n", "3:3"),
+    ("a,a\n1,2\n", "1:3"),
+    ("1,2\n3,4\n", "1:1"),
+    *((f"a,b\n1,2\n3,{word}\n", "3:3") for word in (
+        "nan", "NaN", "inf", "-inf", "1e999", "-1e999", "0x10", "1_000", "１２", "1.2.3", "--1", "1e", "1 2", "true", "1;5", "½",
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "place"), BROKEN)
+def test_mistake_is_an_error_with_its_place(text, place):
+    with pytest.raises(DataError) as caught:
+        read(text)
+    assert str(caught.value).startswith(f"t.csv:{place}")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a,b\n", "a,b\n\n\n"])
+def test_table_without_rows_is_an_error(text):
+    with pytest.raises(DataError, match=r"t\.csv"):
+        read(text)
+
+
+def test_tiny_numbers_are_zero_and_no_error():
+    assert read("a\n1e-999\n").numbers.tolist() == [[0.0]]
+
+
+def test_rows_in_are_rows_used_and_rows_rejected():
+    rows = ["1,2", "x,3", "4", "5,6", "7,nan", "8,9"]
+    found = read("a,b\n" + "\n".join(rows) + "\n", skip=True)
+    assert found.numbers.tolist() == [[1, 2], [5, 6], [8, 9]]
+    assert len(found.numbers) + found.rejected == len(rows)
+    assert [reason.split(": ")[0] for reason in found.reasons] == ["t.csv:3:1", "t.csv:4:2", "t.csv:6:3"]
+
+
+def test_blocks_join_without_a_seam(monkeypatch):
+    text = "a,b\n" + "".join(f"{k},{k}.5\n" for k in range(500))
+    expected = [[k, k + 0.5] for k in range(500)]
+    for size in (1, 7, 64, 1000):
+        monkeypatch.setattr(comma_separated, "BLOCK", size)
+        assert read(text).numbers.tolist() == expected
+        with pytest.raises(DataError) as caught:
+            read(text.replace("\n432,", "\n4x2,"))
+        assert str(caught.value).startswith("t.csv:434:1")
+        crlf = read(text.replace("\n", "\r\n"))
+        assert crlf.numbers.tolist() == expected
+
+
+def test_endless_line_is_refused(monkeypatch):
+    monkeypatch.setattr(comma_separated, "BLOCK", 100)
+    monkeypatch.setattr(comma_separated, "LONGEST", 1000)
+    with pytest.raises(DataError, match="longer than"):
+        read("a," * 10_000)
+
+
+# --- which columns
+
+
+def test_map_gives_columns_and_patterns():
+    names = ["digit", "pixel_10", "pixel_2", "weight"]
+    needs = [Need("x", 2), Need("gt", 1, True)]
+    given = columns.mapping("x=pixel_*,weight, gt=digit")
+    assert columns.choose(needs, names, given, "t.csv") == {"x": [1, 2, 3], "gt": [0]}
+
+
+def test_numbered_columns_are_taken_in_the_order_of_their_numbers():
+    names = ["x10", "x9", "t", "x8", "xx"]
+    assert columns.choose([Need("x", 2), Need("t", 1)], names, {}, "t.csv") == {"x": [3, 1, 0], "t": [2]}
+
+
+def test_gap_in_numbered_columns_is_an_error():
+    with pytest.raises(ArgumentError, match="after 1"):
+        columns.choose([Need("x", 2)], ["x0", "x1", "x3"], {}, "t.csv")
+
+
+@pytest.mark.parametrize("text", ["pixel", "x=", "=a"])
+def test_map_that_does_not_say_what_it_means_is_an_error(text):
+    with pytest.raises(ArgumentError):
+        columns.mapping(text)
+
+
+@pytest.mark.parametrize(("text", "said"), [("t=tt", "did you mean t"), ("y=t", "y"), ("t=t,x0", "one column")])
+def test_map_to_what_is_not_there_is_an_error(text, said):
+    with pytest.raises(ArgumentError, match=said):
+        columns.choose([Need("t", 1), Need("x", 2)], ["x0", "t"], columns.mapping(text), "t.csv")
+
+
+# --- arrays
+
+
+def saved(array, path):
+    np.save(path, array)
+    return path
+
+
+def test_arrays_come_back_bit_for_bit(tmp_path):
+    given = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "b": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "c": np.float32(0.1),
+    }
+    path = tmp_path / "a.npz"
+    path.write_bytes(arrays.packed(given))
+    found = arrays.load_members(path)
+    for name, array in given.items():
+        assert found[name].tobytes() == np.asarray(array).tobytes()
+        assert found[name].dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(found[name], array)
+    np.testing.assert_array_equal(arrays.load_array(saved(given["b"], tmp_path / "b.npy")), given["b"])
+
+
+class Touch:
+    def __reduce__(self):
+        return (Path.touch, (Path("touched"),))
+
+
+def test_pickles_are_never_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("evil.npy", np.array([Touch()], object), allow_pickle=True)
+    np.savez("evil.npz", a=np.array([Touch()], object))
+    with pytest.raises(DataError, match="numbers"):
+        arrays.load_array(Path("evil.npy"))
+    with pytest.raises(DataError, match="numbers"):
+        arrays.load_members(Path("evil.npz"))
+    assert not Path("touched").exists()
+
+
+def header(text, version=(1, 0), length=None):
+    packed = text.encode()
+    told = struct.pack("<H" if version == (1, 0) else "<I", len(packed) if length is None else length)
+    return b"\x93NUMPY" + bytes(version) + told + packed
+
+
+LIES = {
+    "huge header": header("{}", (2, 0), 0xFFFFFFF0),
+    "header that overflows": header("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4)}\n"),
+    "negative length": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}\n") + b"\0" * 8,
+    "length that is no number": header("{'descr': '<f8', 'fortran_order': False, 'shape': (True,)}\n") + b"\0" * 8,
+    "too few bytes": header("{'descr': '<f8', 'fortran_order': False, 'shape': (2,)}\n") + b"\0" * 8,
+    "too many bytes": header("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}\n") + b"\0" * 9,
+    "text": header("{'descr': '<U4', 'fortran_order': False, 'shape': (1,)}\n") + b"\0" * 16,
+    "deep": header("(" * 5000 + ")" * 5000),
+    "no dictionary": header("__import__('os').system('id')\n"),
+    "another format": b"PK\x03\x04 and so on",
+    "empty": b"",
+    "cut": b"\x93NUM",
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_header_that_lies_is_an_error(name, tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(LIES[name])
+    with pytest.raises(DataError):
+        arrays.load_array(path)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", LIES[name])
+    with pytest.raises(DataError):
+        arrays.load_members(tmp_path / "a.npz")
+
+
+def test_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "_memory", lambda: 1 << 20)
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(1 << 20))
+    with pytest.raises(DataError, match="memory"):
+        arrays.load_members(tmp_path / "bomb.npz")
+
+
+def test_broken_archives_are_errors(tmp_path):
+    whole = arrays.packed({"a": np.arange(1000.0)})
+    path = tmp_path / "a.npz"
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        broken = bytearray(whole)
+        broken[random.integers(len(broken))] ^= 1 << random.integers(8)
+        path.write_bytes(broken)
+        try:
+            found = arrays.load_members(path)
+        except DataError:
+            continue
+        assert all(array.tobytes() == np.arange(1000.0).tobytes() for array in found.values()), (
+            "noticed by its checksum"
+        )
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError):
+            arrays.load_members(path)
