@@ -36,10 +36,8 @@ def optimizer(text: str) -> optimizers.Optimizer:
 
     Examples
     --------
-    >>> optimizer("adam(0.001)")
-    Adam(rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)
-    >>> optimizer("sgd(0.5, momentum=0.9)")
-    SGD(rate=0.5, momentum=0.9)
+    >>> optimizer("sgd(0.5/(1 + t/100), momentum=0.9)")
+    SGD(rate=0.5/(t/100 + 1), momentum=0.9)
     """
     match = CALL.fullmatch(text)
     if match is None:
