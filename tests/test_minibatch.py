@@ -7,8 +7,7 @@ objective that is a mean already is not divided again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -16,19 +15,23 @@ import sympy
 from sympy import IndexedBase, MatrixSymbol
 
 import gradcompile as gc
-from tests.oracle import Problem, exact
-from tests.zoo import BY_NAME, ZOO, arguments, call
+from gradcompile.adjoint import adjoint
+from gradcompile.interpret import evaluate
+from gradcompile.minibatch import minibatch
+from gradcompile.passes import prepare
+from tests.oracle import Answer, Problem, exact
+from tests.zoo import BY_NAME, ZOO, arguments, call, reference
 
 N = sympy.Symbol("N", integer=True, positive=True)
 SUMS = [
-    pytest.param(row.name, notation, id=f"{row.name}-{notation}", marks=[pytest.mark.later] if row.later else [])
+    pytest.param(row.name, notation, id=f"{row.name}-{notation}")
     for row in ZOO
     if row.sampled
     for notation in row.forms
     if notation in ("indexed", "defined")
 ]
 PER_SAMPLE = [
-    pytest.param(row.name, id=row.name) for row in ZOO if row.sampled and "scalar" in row.forms and not row.later
+    pytest.param(row.name, id=row.name) for row in ZOO if row.sampled and "scalar" in row.forms
     if row.forms["scalar"].data
 ]  # fmt: skip
 NOT_SUMS = [
@@ -64,42 +67,74 @@ def epoch(samples: int, size: int) -> Iterator[np.ndarray]:
         yield order[start : start + size]
 
 
-def batch_gradients(problem: Problem, model: Any, rows: np.ndarray) -> list[np.ndarray]:
-    return [np.asarray(g) for g in call(model.minibatch_grad, problem, rows=rows)]
+Gradients = Callable[[np.ndarray], list[np.ndarray]]  # of a batch, from its row numbers
 
 
-def assert_averages(problem: Problem, size: int) -> None:
-    model, samples = gc.compile(**arguments(problem)), count(problem)
-    full = call(model.grad, problem)
-    average = [np.zeros(np.shape(g)) for g in full]
+def compiled(problem: Problem) -> Gradients:
+    model = gc.compile(**arguments(problem))
+    return lambda rows: [np.asarray(g) for g in call(model.minibatch_grad, problem, rows=rows)]
+
+
+def interpreted(problem: Problem) -> Gradients:
+    """The same without Numba, which takes seconds a model: the estimate as a graph, differentiated and interpreted."""
+    estimate = minibatch(gc.compile(**arguments(problem)).lowered)
+    graph = adjoint(prepare(estimate.graph))
+
+    def gradients(rows: np.ndarray) -> list[np.ndarray]:
+        inputs = {name: np.asarray(value) for name, value in problem.inputs.items()} | {estimate.rows: rows}
+        if estimate.count:
+            inputs[estimate.count] = np.asarray(count(problem))
+        outputs = evaluate(graph, inputs)
+        return [outputs[f"d{name}"] for name in problem.names]
+
+    return gradients
+
+
+def assert_averages(problem: Problem, size: int, gradients: Gradients, answer: Answer | None = None) -> None:
+    """Average over an epoch, and compare with the oracle of all samples."""
+    samples, full = count(problem), (answer or exact(problem)).floats()[1]
+    average = [np.zeros(np.shape(problem.inputs[name])) for name in problem.names]
     for rows in epoch(samples, size):
-        for total, g in zip(average, batch_gradients(problem, model, rows), strict=True):
+        for total, g in zip(average, gradients(rows), strict=True):
             total += g * (len(rows) / samples)
-    for found, whole in zip(average, full, strict=True):
-        expected = np.asarray(whole) / (1 if is_mean(problem) else samples)
+    for name, found in zip(problem.names, average, strict=True):
+        expected = full[name] / (1 if is_mean(problem) else samples)
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "notation"), SUMS)
 def test_batches_average_to_the_full_gradient(name: str, notation: str) -> None:
     problem = BY_NAME[name].forms[notation]
-    assert_averages(problem, count(problem) // 2 + 1)
+    assert_averages(problem, count(problem) // 2 + 1, interpreted(problem), reference(name)[1])
+
+
+@pytest.mark.parametrize("name", ["softmax", "factorisation", "network-2-tanh", "gamma"])
+def test_batches_average_in_kernels(name: str) -> None:
+    problem, answer = reference(name)
+    assert_averages(problem, count(problem) // 2 + 1, compiled(problem), answer)
 
 
 @pytest.mark.parametrize("name", PER_SAMPLE)
 def test_batches_of_the_per_sample_form_average_to_the_full_gradient(name: str) -> None:
     problem = BY_NAME[name].forms["scalar"]
-    assert_averages(problem, count(problem) // 2 + 1)
+    assert_averages(problem, count(problem) // 2 + 1, interpreted(problem))
+
+
+def test_the_per_sample_form_in_a_kernel() -> None:
+    problem = BY_NAME["linear"].forms["scalar"]
+    assert_averages(problem, 4, compiled(problem))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 100])
 def test_every_batch_size(size: int) -> None:
-    assert_averages(BY_NAME["linear"].forms["indexed"], size)
+    problem = BY_NAME["linear"].forms["indexed"]
+    assert_averages(problem, size, compiled(problem))
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_matrix_notation(size: int) -> None:
-    assert_averages(BY_NAME["linear"].forms["matrix"], size)
+    problem = BY_NAME["linear"].forms["matrix"]
+    assert_averages(problem, size, interpreted(problem))
 
 
 @pytest.mark.parametrize("name", ["linear", "logistic", "softmax", "svm", "bradley-terry", "factorisation", "poisson"])
@@ -111,7 +146,7 @@ def test_one_batch_against_the_oracle(name: str) -> None:
     if "lam" in part:
         part["lam"] = part["lam"] * len(rows) / samples
     expected = exact(Problem(problem.objective, problem.wrt, part)).floats()[1]
-    found = batch_gradients(problem, gc.compile(**arguments(problem)), rows)
+    found = interpreted(problem)(rows)
     for parameter, g in zip(problem.names, found, strict=True):
         np.testing.assert_allclose(g, expected[parameter] / len(rows), rtol=1e-12, atol=1e-13)
 
@@ -129,9 +164,8 @@ def test_regulariser_alone_is_counted_once() -> None:
 
 def test_a_sample_may_be_drawn_twice() -> None:
     problem = BY_NAME["linear"].forms["indexed"]
-    model = gc.compile(**arguments(problem))
-    twice = batch_gradients(problem, model, np.array([4, 4, 1, 1]))
-    once = batch_gradients(problem, model, np.array([1, 4]))
+    gradients = compiled(problem)
+    twice, once = gradients(np.array([4, 4, 1, 1])), gradients(np.array([1, 4]))
     for a, b in zip(twice, once, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14)
 

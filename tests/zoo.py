@@ -71,7 +71,6 @@ class Row:
     tolerance : |g - g*| in units of eps * scale; see test_zoo.py
     reason : why the tolerance is not the default
     sampled : whether the objective is a sum over samples, so that a minibatch estimates it
-    later : not needed yet; behind the marker of that name
     """
 
     number: int
@@ -80,7 +79,6 @@ class Row:
     tolerance: float = 64
     reason: str = ""
     sampled: bool = False
-    later: bool = False
 
 
 def numbers(*shape: int, seed: int = 0, low: float = -1.0, high: float = 1.0) -> np.ndarray:
@@ -791,32 +789,32 @@ ZOO: tuple[Row, ...] = (
     Row(9, "network-3-relu", network(relu, 3), sampled=True),
     Row(10, "autoencoder", autoencoder(), sampled=True),
     Row(11, "factorisation", factorisation(), sampled=True),
-    Row(12, "word-vectors", word_vectors(), sampled=True, later=True),
-    Row(13, "mixture", mixture(), sampled=True, later=True),
-    Row(14, "k-means-soft", k_means(hard=False), sampled=True, later=True),
-    Row(14, "k-means-hard", k_means(hard=True), sampled=True, later=True),
-    Row(15, "gaussian", gaussian(), later=True),
-    Row(16, "convolution-1d", convolution_1d(), sampled=True, later=True),
-    Row(16, "convolution-2d", convolution_2d(), sampled=True, later=True),
-    Row(17, "autoregression", autoregression(), later=True),
-    Row(17, "moving-average", moving_average(), later=True),
-    Row(18, "bilinear", bilinear(), sampled=True, later=True),
-    Row(18, "polynomial", polynomial(), sampled=True, later=True),
-    Row(19, "radial-basis", radial_basis(), sampled=True, later=True),
-    Row(19, "kernel-ridge", kernel_ridge(), later=True),
+    Row(12, "word-vectors", word_vectors(), sampled=True),
+    Row(13, "mixture", mixture(), sampled=True),
+    Row(14, "k-means-soft", k_means(hard=False), sampled=True),
+    Row(14, "k-means-hard", k_means(hard=True), sampled=True),
+    Row(15, "gaussian", gaussian()),
+    Row(16, "convolution-1d", convolution_1d(), sampled=True),
+    Row(16, "convolution-2d", convolution_2d(), sampled=True),
+    Row(17, "autoregression", autoregression()),
+    Row(17, "moving-average", moving_average()),
+    Row(18, "bilinear", bilinear(), sampled=True),
+    Row(18, "polynomial", polynomial(), sampled=True),
+    Row(19, "radial-basis", radial_basis(), sampled=True),
+    Row(19, "kernel-ridge", kernel_ridge()),
     Row(20, "rosenbrock", rosenbrock()),
     Row(20, "beale", beale()),
     Row(20, "himmelblau", himmelblau()),
     Row(20, "rastrigin", rastrigin()),
     Row(20, "ackley", ackley()),
-    Row(21, "bundle-adjustment", bundle_adjustment(), later=True),
+    Row(21, "bundle-adjustment", bundle_adjustment()),
     Row(23, "pinhole", pinhole(), sampled=True),
     Row(23, "kepler", kepler(), sampled=True),
     Row(23, "michaelis-menten", michaelis_menten(), sampled=True),
     Row(24, "bradley-terry", bradley_terry(), sampled=True),
     Row(24, "elo", elo(), sampled=True),
-    Row(25, "weighted", weighted(), later=True),
-    Row(25, "masked", masked(), sampled=True, later=True),
+    Row(25, "weighted", weighted()),
+    Row(25, "masked", masked(), sampled=True),
     Row(26, "root-of-sum", root_of_sum()),
     Row(26, "log-of-sum", log_of_sum()),
     Row(26, "cox", cox()),
