@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "emit": "write value and gradient as code, or as the listing of a lecture",
         "check": "check a gradient; exit status 1 if it is wrong",
+        "show": "show a model as mathematics, and what the compiler found in it",
+        "latex": "write the objective and the derivation of its gradient as LaTeX",
         "train": "fit a model to data from a file",
         "predict": "compute an output of a trained model",
         "models": "list the models that are shipped",

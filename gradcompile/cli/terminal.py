@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from textwrap import dedent
 from typing import Any
 
 WIDE = 10_000  # columns where there is no terminal: no line of a table is cut
@@ -27,9 +29,7 @@ def note(text: str, *, quiet: bool = False) -> None:
         print(text, file=sys.stderr)
 
 
-def table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", marks: Mapping[str, str] = {}
-) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, marks: Mapping[str, str] | None = None) -> None:
     """Write a table to stdout.
 
     Parameters
@@ -38,8 +38,6 @@ def table(
         The heads; one that ends in ``>`` is aligned to the right.
     rows : sequence of sequences of str
         The cells, plain text.
-    title : str
-        Above the table.
     marks : mapping of str to str
         Cells that are coloured on a terminal: text to style.
     """
@@ -49,13 +47,17 @@ def table(
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, width=None if terminal else WIDE, highlight=False)
-    shown = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    file = sys.stdout if terminal else io.StringIO()
+    console = Console(file=file, width=None if terminal else WIDE, highlight=False)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         shown.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell, style=marks.get(cell, "")) for cell in row))
+        shown.add_row(*(Text(cell, style=(marks or {}).get(cell, "")) for cell in row))
     console.print(shown)
+    if isinstance(file, io.StringIO):
+        lines = (line.rstrip() for line in file.getvalue().splitlines())
+        result(dedent("\n".join(line for line in lines if line)))
 
 
 def _finite(content: Any) -> Any:
