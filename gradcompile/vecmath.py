@@ -549,3 +549,184 @@ def vtannear32(x: np.float32) -> np.float32:
     """Return tan(x); nan beyond 1e8."""
     r, c, q = vturnnear32(abs(x))
     return vtanturn32(x, r, c, q)
+
+
+def verf(x: np.float64) -> np.float64:
+    """Return erf(x): x + x p(x**2) up to 1, 1 - exp(p(|x| - 1)) beyond."""
+    a = abs(x)
+    z = x * x
+    q = -1.6350390535617905e-07 + z * (1.4660289430186027e-08 + z * (-1.1374799966566463e-09 + z * 5.960415474350801e-11))
+    q = -0.000854832698139183 + z * (0.00012055331131684299 + z * (-1.4925595740638792e-05 + z * (1.6461007956368763e-06 + z * q)))
+    q = -0.3761263890318375 + z * (0.11283791670954885 + z * (-0.02686617064507782 + z * (0.005223977624827864 + z * q)))
+    q = 0.1283791670955126 + z * q
+    s = a + a * q
+    u = (6.0 if a > 6.0 else a) - 1.0
+    q = 8.51867234876711e-09 + u * (-1.3190841578653044e-09 + u * (1.193238187119899e-10 + u * -4.864919995530051e-12))
+    q = -2.131941647734682e-06 + u * (2.048133426092862e-07 + u * (5.8010770819631625e-08 + u * (-3.3390913201424706e-08 + u * q)))
+    q = 0.00023731643416133514 + u * (2.629632809826337e-05 + u * (-2.71989743187281e-05 + u * (9.671378853508025e-06 + u * q)))
+    q = -0.8431072563594127 + u * (-0.041561098025076564 + u * (0.010033825179083512 + u * (-0.0019779012156002913 + u * q)))
+    q = -1.8496055099332482 + u * (-2.6389675142347757 + u * q)
+    y = s if a < 1.0 else 1.0 - vexp(q)
+    sign = np.float64(x).view(np.int64) ^ np.float64(a).view(np.int64)
+    return np.int64(np.float64(y).view(np.int64) | sign).view(np.float64)
+
+
+def verf32(x: np.float32) -> np.float32:
+    """Return erf(x), as verf."""
+    a = abs(x)
+    z = x * x
+    q = np.float32(-0.02671767) + z * (np.float32(0.0049247406) + z * np.float32(-0.00056599354))
+    q = np.float32(0.12837912) + z * (np.float32(-0.37612355) + z * (np.float32(0.11280411) + z * q))
+    s = a + a * q
+    u = (np.float32(4.0) if a > np.float32(4.0) else a) - np.float32(1.0)
+    q = np.float32(0.009890882) + u * (np.float32(-0.0018261558) + u * np.float32(0.00018557209))
+    q = np.float32(-2.6389668) + u * (np.float32(-0.8431183) + u * (np.float32(-0.041500684) + u * q))
+    q = np.float32(-1.8496056) + u * q
+    y = s if a < np.float32(1.0) else np.float32(1.0) - vexp32(q)
+    sign = np.float32(x).view(np.int32) ^ np.float32(a).view(np.int32)
+    return np.int32(np.float32(y).view(np.int32) | sign).view(np.float32)
+
+
+def vlog2pair(x: np.float64) -> tuple[np.float64, np.float64]:
+    """Return log2(x) for 0 < x < inf as a sum of two numbers, the first of 26 bits: as e_pow.c of fdlibm."""
+    tiny = x < 2.2250738585072014e-308
+    y = x * 18014398509481984.0 if tiny else x
+    b = np.float64(y).view(np.int64) - 0x3FE6A09E667F3BCD
+    n = np.int64((b >> 52) + 0x4338000000000000).view(np.float64) - (6755399441055798.0 if tiny else 6755399441055744.0)
+    f = np.int64((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD).view(np.float64) - 1.0
+    d = 2.0 + f
+    v = 1.0 / d
+    s = f * v
+    sh = np.int64(np.float64(s).view(np.int64) & -134217728).view(np.float64)  # 26 bits: products of two such are exact
+    dh = np.int64(np.float64(d).view(np.int64) & -134217728).view(np.float64)
+    sl = v * ((f - sh * dh) - sh * (f - (dh - 2.0)))  # f/(2 + f) = sh + sl
+    z = s * s
+    q = 0.20004476075490868 + z * (0.17512228705837507 + z * 0.17983512876682095)
+    q = 0.3333333332630493 + z * (0.27272728305446214 + z * (0.23076835308059107 + z * q))
+    q = 0.5999999999999996 + z * (0.4285714285716767 + z * q)
+    zh = sh * sh
+    r = z * z * q + sl * (sh + s)
+    th = np.int64(np.float64(3.0 + zh + r).view(np.int64) & -134217728).view(np.float64)
+    tl = r - ((th - 3.0) - zh)  # 3 + z + ... = th + tl
+    u = sh * th
+    v = sl * th + tl * s
+    ph = np.int64(np.float64(u + v).view(np.int64) & -134217728).view(np.float64)
+    pl = v - (ph - u)
+    zh = 0.9617966860532761 * ph  # 2/(3 log 2) in 26 bits + 53
+    zl = 7.872699542894897e-09 * ph + pl * 0.9617966939259756
+    h = np.int64(np.float64(n + (zh + zl)).view(np.int64) & -134217728).view(np.float64)
+    return h, zl - ((h - n) - zh)
+
+
+def vpow(x: np.float64, y: np.float64) -> np.float64:
+    """Return x**y = 2**(y log2 |x|), with the sign and the edges of IEEE 754's pow."""
+    a = abs(x)
+    h, g = vlog2pair(a)
+    c = 3e20 if y > 3e20 else y  # beyond, every power of a number other than 1 is 0 or inf
+    c = -3e20 if c < -3e20 else c
+    ch = np.int64(np.float64(c).view(np.int64) & -134217728).view(np.float64)
+    p = ch * h
+    e = (c - ch) * h + c * g
+    p = -1200.0 if p < -1200.0 else p
+    p = 1200.0 if p > 1200.0 else p
+    e = e if abs(p) < 1200.0 else 0.0
+    t = (p + e) + 6755399441057790.0  # as exp
+    n = t - 6755399441057790.0
+    f = p - n
+    s = f + e
+    e = e - (s - f)
+    sh = np.int64(np.float64(s).view(np.int64) & -134217728).view(np.float64)
+    u = sh * 0.6931471675634384  # log 2 in 26 bits + 53
+    v = ((s - sh) + e) * 0.6931471805599453 + sh * 1.2996506893889889e-08
+    r = u + v
+    v = v - (r - u)
+    q = 2.4801489940283478e-05 + r * (2.7557216313023577e-06 + r * (2.763128095295722e-07 + r * 2.511785858878631e-08))
+    q = 0.04166666666651541 + r * (0.008333333333307217 + r * (0.0013888888947018031 + r * (0.000198412699173646 + r * q)))
+    q = 0.5000000000000012 + r * (0.166666666666667 + r * q)
+    q = 1.0 + (r + (v + r * r * q))
+    b = np.float64(t).view(np.int64)
+    k = b >> 1
+    q = q * np.int64(k << 52).view(np.float64) * np.int64((b - k) << 52).view(np.float64)
+    return vpowedges(x, y, q)
+
+
+def vpowedges(x: np.float64, y: np.float64, q: np.float64) -> np.float64:
+    """Return x**y from q = |x|**y, right where that says nothing: a negative x, 0, inf and nan."""
+    a, b = abs(x), abs(y)
+    h = 0.5 * b
+    whole = (b + 4503599627370496.0) - 4503599627370496.0 == b or b >= 4503599627370496.0
+    even = (h + 4503599627370496.0) - 4503599627370496.0 == h or h >= 4503599627370496.0
+    q = (np.inf if (y > 0.0) == (a > 1.0) else 0.0) if a == 0.0 or a == np.inf else q
+    q = np.nan if x < 0.0 and x > -np.inf and not whole else q
+    sign = np.float64(x).view(np.int64) ^ np.float64(a).view(np.int64)
+    q = np.int64(np.float64(q).view(np.int64) ^ (sign if whole and not even else 0)).view(np.float64)
+    q = x + y if x != x or y != y else q
+    return 1.0 if x == 1.0 or y == 0.0 else q
+
+
+def vpow32(x: np.float32, y: np.float32) -> np.float32:
+    """Return x**y = 2**(y log2 |x|) by way of float64, where 7 more bits than float32 has are at hand."""
+    b = np.float64(abs(x)).view(np.int64) - 0x3FE6A09E667F3BCD  # as vlog: no float32 is subnormal here
+    n = np.int64((b >> 52) + 0x4338000000000000).view(np.float64) - 6755399441055744.0
+    f = np.int64((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD).view(np.float64) - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    q = 0.6666666564510499 + z * (0.4000033528723907 + z * (0.28537301746928495 + z * 0.23582290483218873))
+    p = np.float64(y) * (n + 1.4426950408889634 * (f - s * (f - z * q)))
+    p = -200.0 if p < -200.0 else p
+    p = 200.0 if p > 200.0 else p
+    t = p + 6755399441056767.0  # 1.5*2**52 + 1023
+    r = 0.6931471805599453 * (p - (t - 6755399441056767.0))
+    q = 0.04166620616334999 + r * (0.008368889244567877 + r * 0.0013950468660662812)
+    q = 0.5000000095075942 + r * (0.1666651884128577 + r * q)
+    q = (1.0 + (r + r * r * q)) * np.int64(np.float64(t).view(np.int64) << 52).view(np.float64)
+    return vpowedges32(x, y, np.float32(q))
+
+
+def vpowedges32(x: np.float32, y: np.float32, q: np.float32) -> np.float32:
+    """Return x**y from q = |x|**y, as vpowedges."""
+    a, b, zero, inf = abs(x), abs(y), np.float32(0.0), np.float32(np.inf)
+    h, big = np.float32(0.5) * b, np.float32(8388608.0)
+    whole = (b + big) - big == b or b >= big
+    even = (h + big) - big == h or h >= big
+    q = (inf if (y > zero) == (a > np.float32(1.0)) else zero) if a == zero or a == inf else q
+    q = np.float32(np.nan) if x < zero and x > -inf and not whole else q
+    sign = np.float32(x).view(np.int32) ^ np.float32(a).view(np.int32)
+    q = np.int32(np.float32(q).view(np.int32) ^ (sign if whole and not even else np.int32(0))).view(np.float32)
+    q = x + y if x != x or y != y else q
+    return np.float32(1.0) if x == np.float32(1.0) or y == zero or (x == np.float32(-1.0) and b == inf) else q
+
+
+def vsinh32(x: np.float32) -> np.float32:
+    """Return sinh(x), as vsinh."""
+    a = abs(x)
+    a = np.float32(89.5) if a > np.float32(89.5) else a
+    t = a * np.float32(1.4426950408889634) + np.float32(12583037.0)  # 1.5*2**23 + 125
+    n = t - np.float32(12583037.0)
+    r = (a - n * np.float32(0.693145751953125)) - n * np.float32(1.4286068203094172e-06)
+    k = np.float32(t).view(np.int32)
+    p = np.int32(k << 23).view(np.float32)
+    q = np.int32(max(250 - (k & 0xFFF), 0) << 23).view(np.float32)
+    z = r * r
+    c = z * (np.float32(0.5) + z * (np.float32(0.041666266) + z * np.float32(0.0013946231)))
+    s = r * (z * (np.float32(0.16666543) + z * np.float32(0.008366586)))
+    y = (p - q) + ((p + q) * r + ((p - q) * c + (p + q) * s))
+    y = np.float32(2.0) * y if a > np.float32(1e-4) else a
+    sign = np.float32(x).view(np.int32) ^ np.float32(abs(x)).view(np.int32)
+    return np.int32(np.float32(y).view(np.int32) | sign).view(np.float32)
+
+
+def vcosh32(x: np.float32) -> np.float32:
+    """Return cosh(x), as vcosh."""
+    a = abs(x)
+    a = np.float32(89.5) if a > np.float32(89.5) else a
+    t = a * np.float32(1.4426950408889634) + np.float32(12583037.0)
+    n = t - np.float32(12583037.0)
+    r = (a - n * np.float32(0.693145751953125)) - n * np.float32(1.4286068203094172e-06)
+    k = np.float32(t).view(np.int32)
+    p = np.int32(k << 23).view(np.float32)
+    q = np.int32(max(250 - (k & 0xFFF), 0) << 23).view(np.float32)
+    z = r * r
+    c = z * (np.float32(0.5) + z * (np.float32(0.041666266) + z * np.float32(0.0013946231)))
+    s = r * (z * (np.float32(0.16666543) + z * np.float32(0.008366586)))
+    return np.float32(2.0) * ((p + q) + ((p - q) * (r + s) + (p + q) * c))

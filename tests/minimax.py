@@ -133,6 +133,23 @@ def cos_tail(z: mpf) -> mpf:
     return (mp.cos(r) - 1 + z / 2) / z**2 if z > SMALL else mpf(1) / 24 - z / 720
 
 
+def pow_tail(z: mpf) -> mpf:
+    """Return (3*atanh(s)/s - 3 - z)/z**2 of z = s*s."""
+    s = mp.sqrt(z)
+    return (3 * mp.atanh(s) / s - 3 - z) / z**2 if z > SMALL else mpf(3) / 5 + z * 3 / 7
+
+
+def erf_small(z: mpf) -> mpf:
+    """Return erf(x)/x - 1 of z = x*x."""
+    x = mp.sqrt(z)
+    return mp.erf(x) / x - 1 if z > SMALL else 2 / mp.sqrt(mp.pi) * (1 - z / 3) - 1
+
+
+def erf_large(x: mpf) -> mpf:
+    """Return log(1 - erf(x + 1))."""
+    return mp.log(mp.erfc(x + 1))
+
+
 LOG_Z = "(3 - 2*sqrt(2))**2*mpf('1.0001')"  # s = f/(2 + f) of f = sqrt(2) - 1, squared
 EXP_Z = "(log(2)/2)**2*mpf('1.0002')"
 QUARTER = "(pi/4)**2*mpf('1.001')"
@@ -147,6 +164,13 @@ ROWS: dict[str, Row] = {
     "log": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 6),
     "sin": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 5),
     "cos": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 5),
+    "pow": Row(pow_tail, lambda z: z**2 + SMALL, "0", LOG_Z, 7),
+    "log_pow32": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 3),
+    "exp_pow32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
+    "erf": Row(erf_small, lambda z: mpf(1), "0", "mpf('1.0001')", 12),
+    "erf_large": Row(erf_large, lambda x: mp.erfc(x + 1), "0", "mpf(5)", 17),
+    "erf32": Row(erf_small, lambda z: mpf(1), "0", "mpf('1.0001')", 5),
+    "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), "0", "mpf(3)", 6),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
     "log32": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 3),
@@ -158,7 +182,7 @@ ROWS: dict[str, Row] = {
 def main(names: list[str]) -> None:
     """Print the coefficients of the named rows."""
     for name in names or ROWS:
-        real = np.float32 if name.endswith("32") else np.float64
+        real = np.float32 if name.endswith("32") and "_pow" not in name else np.float64
         coefficients = [real(c) for c in minimax(ROWS[name])]
         print(name, f"error 2**{np.log2(ROWS[name].error([float(c) for c in coefficients])):.1f}")
         print("   ", ", ".join(repr(float(str(c))) for c in coefficients))
