@@ -21,9 +21,12 @@ Equal values are one value: `Builder.make` looks every value up before it makes 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from gradcompile.primitives import PRIMITIVES
@@ -158,8 +161,23 @@ def _show_attr(attr: object) -> str:
     return str(attr)
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Hold the cyclic garbage collector back: each of its passes over a large graph in the making costs its size."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
 def union(axes: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:
     """Return the ordered union of several tuples of axes: broadcasting by name."""
+    axes = [each for each in axes if each]
+    if not axes or all(each == axes[0] for each in axes):
+        return axes[0] if axes else ()
     return tuple(dict.fromkeys(axis for each in axes for axis in each))
 
 
@@ -304,7 +322,11 @@ class Graph:
 
     def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
         """Return every value that the outputs (or `roots`) need, operands first."""
-        return reachable(self.outputs.values() if roots is None else roots)
+        return list(self._order) if roots is None else reachable(roots)
+
+    @cached_property
+    def _order(self) -> list[Value]:
+        return reachable(self.outputs.values())
 
     def letter(self, axis: Axis) -> str:
         """Return the letter of an axis: the user's, or one made from its size."""

@@ -71,6 +71,8 @@ def _verify_value(value: Value, graph: Graph) -> None:
 
 
 def _axes(value: Value, expected: tuple[Axis, ...]) -> None:
+    if value.axes == expected:
+        return
     shown = ", ".join(map(str, expected))
     _require(value.axes == expected, f"the operation implies the axes [{shown}]", value)
 
@@ -85,11 +87,11 @@ def _elementwise(value: Value) -> None:
     _require(row.kind == "same" or value.kind == row.kind, f"{value.op} is {row.kind}", value)
     if value.op == "select":
         _require(value.operands[0].kind == "bool", "a condition is true or false", value)
-    # Commutative operands may have been given in the other order to the first of two equal values.
-    same = set(value.axes) == set(union(o.axes for o in value.operands))
-    _require(same if row.commutative else True, "the axes are not those of the operands", value)
-    if not row.commutative:
-        _axes(value, union(o.axes for o in value.operands))
+    expected = union(o.axes for o in value.operands)
+    if row.commutative:  # the operands may have been given in the other order to the first of two equal values
+        _require(set(value.axes) == set(expected), "the axes are not those of the operands", value)
+    else:
+        _axes(value, expected)
 
 
 def _reduction(value: Value) -> None:

@@ -15,6 +15,7 @@ from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing, module
 from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.ir import uncollected
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
@@ -27,6 +28,7 @@ Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
 TARGETS = ("listing", "python", "numpy", "numba")
 
 
+@uncollected()
 def compile(
     expr: Any,
     wrt: Any = None,
@@ -79,6 +81,7 @@ def compile(
     return CompiledModel(model_of(expr, wrt, data, define, outputs), dtype_of(dtype), bool(strict))
 
 
+@uncollected()
 def emit(
     expr: Any,
     wrt: Any = None,

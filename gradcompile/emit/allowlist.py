@@ -8,14 +8,13 @@ arithmetic, calls of known functions, allocated names and numbers.
 from __future__ import annotations
 
 import ast
-import gc
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from gradcompile.emit import support
 from gradcompile.errors import EmissionError
+from gradcompile.ir import uncollected
 
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", "from numba import njit"))
 MODULES = frozenset(("math", "np"))
@@ -39,7 +38,7 @@ METHODS = frozenset(("T", "shape", "size", "astype", "copy", "transpose", "resha
 ALLOWED = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Return,
     ast.Expr, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.keyword, ast.Name, ast.Constant,
-    ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.ListComp, ast.comprehension, ast.Starred, ast.Set,
+    ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.ListComp, ast.comprehension, ast.Set,
     ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
 )  # fmt: skip
 STRINGS = frozenset(("__main__", "numpy", "contract", "reassoc", "nsz", "arcp", "afn", "ignore"))
@@ -77,18 +76,6 @@ def check(text: str, target: str, allocated: Iterable[str], functions: Mapping[s
     _Gate(text, target, frozenset(allocated), functions).module(tree)
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Hold the cyclic garbage collector back: a large tree has no cycles, and each pass over it costs its size."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
-
-
 class _Gate:
     """The walk through one module."""
 
@@ -96,6 +83,7 @@ class _Gate:
         self.lines = text.splitlines()
         self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.self_check(target)
         self.public, self.docstrings = PUBLIC | functions.keys(), DOCSTRINGS | set(functions.values())
+        self.subscripts: set[ast.Constant] = set()  # strings that say what np.einsum does
         self.names = allocated | CALLS | self.public | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
 
     def module(self, tree: ast.Module) -> None:
@@ -156,7 +144,7 @@ class _Gate:
     def constant(self, node: ast.Constant) -> None:
         value = node.value
         if isinstance(value, str):
-            known = value in STRINGS or value in self.names or SUBSCRIPTS.issuperset(value) or value in self.docstrings
+            known = value in STRINGS or value in self.names or value in self.docstrings or node in self.subscripts
             self.demand(known, node, repr(value))
         else:
             self.demand(value is None or isinstance(value, int | float), node, repr(value))
@@ -177,7 +165,11 @@ class _Gate:
         known = isinstance(function, ast.Attribute) or (
             isinstance(function, ast.Name) and function.id in CALLS | self.public | {"njit"} | self.copied.keys()
         )
-        self.demand(known, node, "a call of this")
+        self.demand(known and all(k.arg for k in node.keywords), node, f"a call of {ast.unparse(function)[:40]}")
+        first = node.args[0] if node.args else None
+        if isinstance(function, ast.Attribute) and function.attr == "einsum" and isinstance(first, ast.Constant):
+            if isinstance(first.value, str) and SUBSCRIPTS.issuperset(first.value):
+                self.subscripts.add(first)
 
     def loop(self, node: ast.For) -> None:
         over = node.iter

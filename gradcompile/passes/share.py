@@ -22,7 +22,10 @@ def share(graph: Graph) -> Graph:
     costly: set[Value] = set()
     first: dict[int, Value] = {}
     renamed: dict[Value, Value] = {}
-    for value in graph.order():
+    order = graph.order()
+    if not any(value.axes for value in order):
+        return graph
+    for value in order:
         if value.op not in ARITHMETIC + ("read", "const", "input", "size", "iota", "eq", "ne"):
             costly.add(value)
         elif any(o in costly for o in value.operands):
