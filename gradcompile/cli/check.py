@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +71,8 @@ def run(chosen: argparse.Namespace) -> int:
     found = given.read(chosen)
     compiled = compile(found.model, dtype=found.dtype)
     point = sample(compiled, settings.numbers(chosen.at, "--at"), chosen.seed)
-    value = compiled.value(**point)
-    rows = list(compared(compiled, point))
+    value, gradients = compiled.value_and_grad(**point)
+    rows = list(compared(compiled, point, (gradients,) if found.model.single else gradients))
     right = all(row.right for row in rows)
     if chosen.json:
         terminal.result_as_json(_content(found.name, value, rows, right))
@@ -124,13 +124,11 @@ def _random(compiled: CompiledModel, random: np.random.Generator, low: float, hi
     return point
 
 
-def compared(compiled: CompiledModel, point: Point) -> Iterator[Row]:
+def compared(compiled: CompiledModel, point: Point, gradients: Sequence[Any]) -> Iterator[Row]:
     """Yield a row for every parameter."""
     from gradcompile.cli.exact import Exact
 
     exact = Exact(compiled.lowered, {name: point[name] for name in compiled.lowered.inputs})
-    gradients = compiled.grad(**point)
-    gradients = (gradients,) if compiled.model.single else gradients
     for name, gradient in zip(compiled.graph.wrt, gradients, strict=True):
         yield _row(name, np.asarray(gradient), exact, compiled.dtype)
 

@@ -115,7 +115,7 @@ class _Writer:
             case ast.Name(id=name):
                 return (rf"\overline{{{symbol(name[1:])}}}" if name in self.barred else symbol(name)), ATOM
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return f"-{self._held(operand, SIGN)}", ADD
+                return f"-{self._held(operand, MULTIPLY)}", ADD
             case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=operand):
                 return rf"\lnot {self._held(operand, ATOM)}", SIGN
             case ast.BinOp():
@@ -148,7 +148,8 @@ class _Writer:
             case ast.Sub():
                 return f"{self._held(left, ADD)} - {self._held(right, MULTIPLY)}", ADD
             case ast.Mult():
-                return rf"{self._held(left, MULTIPLY)}\,{self._held(right, MULTIPLY)}", MULTIPLY
+                first = self._held(left, ADD if isinstance(left, ast.UnaryOp) else MULTIPLY)
+                return rf"{first}\,{self._held(right, MULTIPLY)}", ADD if first.startswith("-") else MULTIPLY
             case ast.MatMult():
                 return rf"{self._held(left, MULTIPLY)} \cdot {self._held(right, SIGN)}", MULTIPLY
             case ast.Div():
