@@ -166,10 +166,10 @@ class _Gate:
             isinstance(function, ast.Name) and function.id in CALLS | self.public | {"njit"} | self.copied.keys()
         )
         self.demand(known and all(k.arg for k in node.keywords), node, f"a call of {ast.unparse(function)[:40]}")
-        first = node.args[0] if node.args else None
-        if isinstance(function, ast.Attribute) and function.attr == "einsum" and isinstance(first, ast.Constant):
-            if isinstance(first.value, str) and SUBSCRIPTS.issuperset(first.value):
-                self.subscripts.add(first)
+        einsum = isinstance(function, ast.Attribute) and function.attr == "einsum"
+        first = node.args[0] if einsum and node.args else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str) and SUBSCRIPTS.issuperset(first.value):
+            self.subscripts.add(first)
 
     def loop(self, node: ast.For) -> None:
         over = node.iter

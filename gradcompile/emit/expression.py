@@ -243,4 +243,4 @@ def _float(attr: object) -> float:
     try:
         return float(attr)
     except OverflowError:
-        return math.copysign(math.inf, attr)
+        return math.inf if attr > 0 else -math.inf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from gradcompile.emit.layout import WIDTH
 from gradcompile.emit.mathematics import harmless
@@ -29,8 +29,11 @@ def header(graph: Graph, names: Names, target: str, dtype: str) -> Iterator[str]
     """
     from gradcompile import __version__  # the package's front door imports this module
 
+    renamed = list(_renamed(names))
+    start = 'r"""' if any("\\" in line for line in renamed) else '"""'
     parameters = ", ".join(names.inputs[name] for name in graph.wrt)
-    yield from _filled(f'"""Value and gradient with respect to {parameters}:' if parameters else '"""Value of', "")
+    says = f"Value and gradient with respect to {parameters}:" if parameters else "Value of"
+    yield from _filled(start + says, "")
     yield ""
     yield from _objective(graph.objective)
     yield ""
@@ -38,7 +41,7 @@ def header(graph: Graph, names: Names, target: str, dtype: str) -> Iterator[str]
     yield ""
     if names.sizes:
         yield from _filled(f"Sizes, found from the arrays: {', '.join(names.sizes.values())}.", "")
-    yield from _renamed(names)
+    yield from renamed
     yield f"Written by gradcompile {__version__} for {target}. The hash of this text: {PLACEHOLDER}"
     yield '"""'
 
@@ -68,12 +71,14 @@ def _axes(declared: Input, names: Names) -> str:
     return f"({', '.join(sizes)}{',' * (len(sizes) == 1)})" if sizes else "number"
 
 
-def _renamed(names: Names) -> Iterable[str]:
+def _renamed(names: Names) -> Iterator[str]:
     """Yield what the model calls the names that could not be kept."""
+    if names.renamed:
+        yield "What stands here for names of the model that are not plain identifiers:"
     for identifier, name in names.renamed.items():
-        yield f"{identifier} is called {quoted(name)} in the model."
+        yield f"    {identifier}  {quoted(name)}"
 
 
 def quoted(name: str) -> str:
-    """Return a user's name, escaped twice and cut: safe in a docstring, in a comment and on a terminal."""
-    return harmless(ascii(repr(name))[:CALLED].replace("\\", "/"))
+    """Return a user's name, escaped and cut: safe in a raw docstring, in a comment and on a terminal."""
+    return "".join(c if c == "\\" else harmless(c) for c in ascii(repr(name).replace('"', "'"))[1:-1][:CALLED])

@@ -103,7 +103,7 @@ def _pieces(body: str) -> Iterator[str]:
     start = 0
     for match in BREAKS.finditer(body):
         place = match.start()
-        if start < place < len(body) and outside[place] and outside[place - 1]:
+        if start < place < len(body) and outside[place - 1]:
             yield body[start:place]
             start = place
     yield body[start:]

@@ -12,7 +12,7 @@ from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import halves, own_lines
-from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product
+from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
 Line = tuple[str, str]  # code and comment
@@ -179,7 +179,7 @@ class WholeArrays:
         for name in self.graph.wrt:
             value = self.graph.outputs[f"d{name}"]
             fits = self.array.layout(value) == self.graph.output_axes(f"d{name}")
-            own = value in self.own and value not in self.computed and fits
+            own = value in self.own and value not in self.computed and fits and not is_whole(value)
             if own and value not in taken and self.names.is_output(value, f"d{name}"):
                 taken.add(value)
             else:
@@ -193,6 +193,8 @@ class WholeArrays:
         if not value.axes:
             zero = value.is_const(0)
             return f"np.zeros_like({parameter})" if zero else f"np.full_like({parameter}, {self.array(value, ())})"
+        if set(value.axes) == set(axes) and is_whole(value):
+            return f"{self.array(value, axes, ATOM)}.astype(np.{self.dtype})"
         if set(value.axes) == set(axes):
             return self._fresh(value, axes)
         return f"np.broadcast_to({self.array(value, axes)}, {parameter}.shape).copy()"

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gradcompile.emit.expression import Printer
+from gradcompile.emit.expression import NOT, OR, Printer
 from gradcompile.emit.layout import INDENT, commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import LEAVES, halves, own_lines
 from gradcompile.ir import Graph, Value
 
-Guard = frozenset[tuple[Value, bool]]  # conditions, and whether they hold
+Literal = tuple[Value, bool]  # a condition, and whether it holds
+Case = frozenset[Literal]  # literals that all hold
+Guard = frozenset[Case]  # cases, one of which holds
+ALWAYS: Guard = frozenset((frozenset(),))
 DEEPEST = 6  # conditions that one statement is guarded by at most
-ALWAYS: Guard = frozenset()
+MOST = 4  # cases; more are replaced by what they have in common
 
 
 class StraightLine:
@@ -69,17 +72,17 @@ class StraightLine:
 
     def _statements(self, values: Iterable[Value]) -> Iterator[str]:
         block: list[tuple[str, str]] = []
-        open_: list[tuple[Value, bool]] = []
+        open_: list[Guard] = []
         for value in values:
             if value in self.own:
-                wanted = sorted(self.guards.get(value, ALWAYS), key=lambda literal: literal[0].number)[:DEEPEST]
+                wanted = self._nested(self.guards.get(value, ALWAYS))
                 shared = 0
                 while shared < min(len(open_), len(wanted)) and open_[shared] == wanted[shared]:
                     shared += 1
                 del open_[shared:]
-                for condition, holds in wanted[shared:]:
-                    block.append((f"{INDENT * len(open_)}if {self._condition(condition, holds)}:", ""))
-                    open_.append((condition, holds))
+                for guard in wanted[shared:]:
+                    block.append((f"{INDENT * len(open_)}if {self._condition(guard)}:", ""))
+                    open_.append(guard)
                 text = self.printer.render(value, self._name, whole=True)
                 line = f"{INDENT * len(open_)}{self.names.value(value)} = {text}"
                 block.append((line, self._comment(value)))
@@ -90,12 +93,31 @@ class StraightLine:
         silent = self.names.many and self.names.primal(value) is None
         return "" if silent else describe(value, self.graph, self.names)
 
-    def _condition(self, condition: Value, holds: bool) -> str:
-        return self.printer.render(condition if holds else condition.builder.apply("not", condition), self._name)
+    def _nested(self, guard: Guard) -> list[Guard]:
+        """Return a guard as conditions inside one another: what all cases share, and then the cases."""
+        if guard is ALWAYS:
+            return []
+        shared = frozenset.intersection(*guard)
+        outer: list[Guard] = [frozenset((frozenset((each,)),)) for each in self._in_order(shared)[:DEEPEST]]
+        rest = frozenset(case - shared for case in guard)
+        return [*outer, rest] if all(rest) else outer
+
+    def _in_order(self, case: Case) -> list[Literal]:
+        """Return literals, a condition that is itself guarded after those that guard it."""
+        return sorted(case, key=lambda each: (max(map(len, self.guards.get(each[0], ALWAYS))), each[0].number))
+
+    def _condition(self, guard: Guard) -> str:
+        """Return a guard as an expression."""
+        spelled = []
+        for case in sorted(guard, key=lambda case: (len(case), min(c.number for c, _ in case))):
+            parts = [c if holds else c.builder.apply("not", c) for c, holds in self._in_order(case)]
+            need = OR if len(guard) == len(case) == 1 else NOT
+            spelled.append(" and ".join(self.printer.render(part, self._name, need=need) for part in parts))
+        return " or ".join(spelled)
 
 
 def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
-    """Return, for each value that only branches use, conditions that hold wherever it is used."""
+    """Return, for each value that only branches use, the cases in which one of them is taken."""
     found: dict[Value, Guard] = dict.fromkeys(graph.outputs.values(), ALWAYS)
     for value in reversed(order):
         mine = found.get(value, ALWAYS)
@@ -104,23 +126,39 @@ def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
                 continue
             taken = mine
             if value.op == "select" and place:
-                taken = mine | literals(value.operands[0], place == 1)
+                taken = both(mine, cases(value.operands[0], place == 1))
             elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
-                taken = mine | literals(value.operands[0], value.op == "and")
-            found[operand] = found[operand] & taken if operand in found else taken
-    return {value: guard for value, guard in found.items() if guard}
+                taken = both(mine, cases(value.operands[0], value.op == "and"))
+            found[operand] = either(found[operand], taken) if operand in found else taken
+    return {value: guard for value, guard in found.items() if guard is not ALWAYS}
 
 
-def literals(condition: Value, holds: bool) -> Guard:
-    """Take a condition apart into conditions that all hold (or fail) with it."""
-    found: set[tuple[Value, bool]] = set()
-    stack = [(condition, holds)]
-    while stack:
-        part, truth = stack.pop()
-        if part.op == "not":
-            stack.append((part.operands[0], not truth))
-        elif part.op == ("and" if truth else "or"):
-            stack.extend((o, truth) for o in part.operands)
-        else:
-            found.add((part, truth))
-    return frozenset(found)
+def cases(condition: Value, holds: bool, depth: int = DEEPEST) -> Guard:
+    """Return the cases in which a condition holds (or does not): ``not``, ``and``, ``or`` are taken apart."""
+    if condition.op == "not":
+        return cases(condition.operands[0], not holds, depth)
+    if condition.op not in ("and", "or") or not depth:
+        return frozenset((frozenset(((condition, holds),)),))
+    a, b = (cases(operand, holds, depth - 1) for operand in condition.operands)
+    return both(a, b) if holds == (condition.op == "and") else either(a, b)
+
+
+def both(a: Guard, b: Guard) -> Guard:
+    """Return the guard that holds where two do, without cases that contradict themselves."""
+    joined = [first | second for first in a for second in b]
+    possible = [case for case in joined if not any((c, not holds) in case for c, holds in case)]
+    return covered(possible or joined)
+
+
+def either(a: Guard, b: Guard) -> Guard:
+    """Return the guard that holds where one of two does."""
+    return ALWAYS if a is ALWAYS or b is ALWAYS else covered([*a, *b])
+
+
+def covered(found: Iterable[Case]) -> Guard:
+    """Return cases as a guard, without those that others cover; too many are replaced by what they share."""
+    distinct = set(found)
+    least = frozenset(case for case in distinct if not any(other < case for other in distinct))
+    if len(least) > MOST:
+        least = frozenset((frozenset.intersection(*least),))
+    return least if all(least) else ALWAYS

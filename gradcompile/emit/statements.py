@@ -67,7 +67,7 @@ def _cheap(value: Value, own: set[Value]) -> bool:
     if value.kind == "int" and all(o.op in ("const", "size") for o in value.operands):
         return True
     if value.op == "read":
-        return all(i.op == "iota" for i in value.operands[1:])
+        return all(i.op in ("iota", "const") for i in value.operands[1:])
     if value.op == "mul" and not value.axes and any(o.op == "const" for o in value.operands):
         return all(o.op in LEAVES for o in value.operands)
     atoms = all(o.op in LEAVES or o in own for o in value.operands)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from gradcompile.emit.expression import ANY, ATOM, MUL, POW, Printer, Text, number, parenthesised
+from gradcompile.emit.expression import ANY, ATOM, MUL, POW, UNARY, Printer, Text, number, parenthesised
 from gradcompile.emit.indexing import Axes, Subscript, subscript
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
@@ -139,13 +139,18 @@ class ArrayPrinter:
 
     def _row(self, value: Value, wanted: Axes) -> Text:
         operands = [self.text(o, wanted) for o in value.operands]
-        if value.op == "not" and not value.axes:  # ~ of Python's own bool is not its opposite
-            return f"np.logical_not({operands[0][0]})", ATOM
+        if value.op == "not" and value.axes:  # of an array: ~ of Python's own bool is not its opposite
+            return f"~{parenthesised(operands[0], POW)}", UNARY
         if value.op == "real" and value.operands[0].op in ("size", "const"):
             return operands[0]  # NumPy divides whole numbers as numbers
         if value.op == "real" and self.dtype != "float64":
             return f"np.asarray({operands[0][0]}, np.{self.dtype})", ATOM
+        if value.kind == "real" and self.dtype != "float64":  # float32 with int64 would be float64
+            operands = [self._real(t) if is_whole(o) else t for o, t in zip(value.operands, operands, strict=True)]
         return self.printer.row(value, operands)
+
+    def _real(self, text: Text) -> Text:
+        return f"{parenthesised(text, ATOM)}.astype(np.{self.dtype})", ATOM
 
     def subscript(self, array: Value, indices: Iterable[Value]) -> Subscript:
         """Return the subscript of an array at an index for each of its axes."""
@@ -311,6 +316,13 @@ class ArrayPrinter:
             self.printer.support.add("logdet")
         own = (*batch, row, column) if value.op in ("inverse", "cholesky") else batch
         return self.aligned((f"{LINALG[value.op]}({self(matrix, (*batch, row, column))})", ATOM), own, wanted)
+
+
+def is_whole(value: Value) -> bool:
+    """Return whether a value is an array of whole numbers, or a number out of one: not Python's own int."""
+    if value.kind != "int" or value.op in ("const", "size"):
+        return False
+    return bool(value.axes) or value.op not in PRIMITIVES or any(map(is_whole, value.operands))
 
 
 def is_masked_product(value: Value) -> bool:

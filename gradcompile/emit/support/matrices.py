@@ -1,5 +1,4 @@
 """Matrix functions on nested lists: Gaussian elimination with the largest pivot of each column."""
-# ruff: noqa: D103, ANN001, ANN201  (copied into modules as they are: short, and typed by their use)
 
 import math
 

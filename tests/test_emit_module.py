@@ -1,0 +1,305 @@
+"""The module around the functions: header, imports, names, --check, and the gate that it must pass."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sympy import IndexedBase, Sum, Symbol, exp, symbols
+
+import gradcompile as gc
+from gradcompile.emit import allowlist, module, support
+from gradcompile.emit.header import quoted
+from gradcompile.emit.layout import WIDTH, commented, wrapped
+from gradcompile.emit.mathematics import harmless
+from gradcompile.emit.problem import problem
+from gradcompile.errors import EmissionError
+from gradcompile.ir import Axis, Builder, Graph, Input, Size
+
+x, w1, w0 = symbols("x w1 w0")
+LECTURE = 1 + exp(w1 * x + w0)
+N, D = symbols("N D", integer=True, positive=True)
+s, j = symbols("s j", integer=True)
+X, w, gt = IndexedBase("X", shape=(N, D)), IndexedBase("w", shape=(D,)), IndexedBase("gt", shape=(N,))
+PICKED = Sum(exp(w[gt[s]]) + Sum(X[s, j] * w[j], (j, 0, D - 1)), (s, 0, N - 1))
+TARGETS = ("python", "numpy", "numba")
+
+
+def text_of(target: str, objective=PICKED, wrt=w, **options) -> str:
+    return gc.emit(objective, wrt=wrt, target=target, **options)
+
+
+# --- header -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_header_has_objective_arrays_and_sizes(target):
+    doc = ast.get_docstring(ast.parse(text_of(target)))
+    assert doc is not None
+    assert re.search(r"^w +\(D,\) +float64 +parameter$", doc, re.MULTILINE)
+    assert re.search(r"^gt +\(N,\) +int64 +labels$", doc, re.MULTILINE)
+    assert re.search(r"^X +\(N, D\) +float64 ", doc, re.MULTILINE)
+    assert "Sizes, found from the arrays: D, N." in doc
+    assert "exp(w[gt[s]])" in doc
+
+
+def test_the_hash_tells_two_texts_apart():
+    found = {re.search("[0-9a-f]{16}", text_of(t)).group() for t in TARGETS}
+    assert len(found) == 3
+
+
+def test_renamed_inputs_are_in_the_table():
+    text = text_of("python", Symbol("class") ** 2 * Symbol("a\nb"), [Symbol("class"), Symbol("a\nb")])
+    assert "    p0  'class'\n    p1  'a\\\\nb'\n" in text
+    assert text.startswith('r"""')
+    assert "def value(p0, p1):" in text
+
+
+@given(st.text(max_size=60))
+def test_user_text_is_harmless_in_a_docstring(name):
+    for text in (quoted(name), harmless(name)):
+        assert text.isascii()
+        assert "\n" not in text
+        assert '"' not in text
+    assert "\\" not in harmless(name)
+    assert len(quoted(name)) <= 80
+
+
+# --- allow-list -------------------------------------------------------------------------------------------------
+
+GOOD = '''"""A module."""
+
+import math
+
+
+def value(x):
+    """Return the objective."""
+    a = math.exp(x)
+    return a
+'''
+
+BAD = [
+    ("import math", "import os"),
+    ("import math", "from math import *"),
+    ("import math", "import math as np"),
+    ("math.exp(x)", "open(x)"),
+    ("math.exp(x)", "__import__(x)"),
+    ("math.exp(x)", "math.__loader__"),
+    ("math.exp(x)", "math.exp.__self__"),
+    ("math.exp(x)", "x.__class__"),
+    ("math.exp(x)", "x()"),
+    ("math.exp(x)", "(lambda: 1)()"),
+    ("math.exp(x)", "[x for x in a]()"),
+    ("math.exp(x)", "'text'"),
+    ("math.exp(x)", "b'bytes'"),
+    ("math.exp(x)", "1j"),
+    ("math.exp(x)", "f'{x}'"),
+    ("math.exp(x)", "unknown"),
+    ("math.exp(x)", "{x: 1}"),
+    ("math.exp(x)", "(y := x)"),
+    ("math.exp(x)", "math.exp(*x, **x)"),
+    ("a = math.exp(x)", "del x"),
+    ("a = math.exp(x)", "global a"),
+    ("a = math.exp(x)", "import os"),
+    ("a = math.exp(x)", "while x:\n        a = 1"),
+    ("a = math.exp(x)", "with x:\n        a = 1"),
+    ("a = math.exp(x)", "try:\n        a = 1\n    except x:\n        a = 2"),
+    ("a = math.exp(x)", "raise x"),
+    ("a = math.exp(x)", "assert x"),
+    ("a = math.exp(x)", "for a in x:\n        a = 1"),
+    ("a = math.exp(x)", "class a:\n        x = 1"),
+    ("a = math.exp(x)", "def open(x):\n        return x"),
+    ("a = math.exp(x)", "yield x"),
+    ("def value(x):", "async def value(x):"),
+    ("def value(x):", "def value(x=open):"),
+    ("def value(x):", "def value(x: open):"),
+    ("def value(x):", "@open\ndef value(x):"),
+    ("def value(x):", "def exec(x):"),
+    ("return a\n", "return a\n\n\nif __name__ == '__main__':\n    value(1)\n"),
+    ("return a\n", "return a\n\n\nif x:\n    import os\n"),
+    ("return a\n", "return a\n\n\ndef sigmoid(x):\n    return x\n"),
+    ("return a\n", "return a\n\n\nvalue(1)\n"),
+    ("return a\n", "return a; import os\n"),
+    ("return a\n", "return (\n"),
+    ("return a\n", "return a\x00\n"),
+]
+
+
+def test_the_gate_opens_for_arithmetic():
+    allowlist.check(GOOD, "python", {"x", "a"})
+
+
+@pytest.mark.parametrize(("old", "new"), BAD, ids=[new[:30] for _, new in BAD])
+def test_the_gate_stays_shut(old, new):
+    assert old in GOOD
+    with pytest.raises(EmissionError):
+        allowlist.check(GOOD.replace(old, new), "python", {"x", "a"})
+
+
+def test_the_gate_says_what_and_where():
+    with pytest.raises(EmissionError, match="open in line 8") as caught:
+        allowlist.check(GOOD.replace("math.exp(x)", "open(x)"), "python", {"x", "a"})
+    assert "a = open(x)" in str(caught.value)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_changed_support_function_is_refused(target):
+    name = "softplus"
+    source = support.source(target, name)
+    head = '"""A module."""\n\nimport math\nimport sys\n\nimport numpy as np\nfrom numba import njit\n\n\n'
+    allowlist.check(head + source, target, ())
+    with pytest.raises(EmissionError, match="changed support function"):
+        allowlist.check(head + source.replace("return", "return 2*"), target, ())
+
+
+NAMES = st.text(max_size=12) | st.from_regex(r"[A-Za-z_.()\n;#\"'\\]{1,12}", fullmatch=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NAMES, min_size=3, max_size=3, unique=True), st.sampled_from(TARGETS))
+def test_every_name_passes_the_gate_or_is_refused(names, target):
+    """The three places of names in the lecture's model, from hand, so that nothing before emission refuses any."""
+    builder = Builder()
+    axis = Axis(Size.of(names[2]))
+    a, b = builder.input(names[0], (axis,)), builder.input(names[1], ())
+    f = builder.reduce("sum", builder.apply("exp", a * b), [axis])
+    inputs = {names[0]: Input(names[0], (axis.size,)), names[1]: Input(names[1])}
+    graph = Graph(builder, inputs, {"value": f}, {}, {axis: names[2]}, objective=names[0])
+    text = module.render(graph, target)
+    assert text.isascii()
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_the_gate_is_quick():
+    lines = [f"    v{k} = v{k - 1} + 2*math.sin(v{k - 2})*x\n" for k in range(2, 20_000)]
+    text = GOOD.replace("    return a\n", "    v0 = x\n    v1 = x\n" + "".join(lines) + "    return a\n")
+    start = time.process_time()
+    allowlist.check(text, "python", {"x", "a", *(f"v{k}" for k in range(20_000))})
+    assert time.process_time() - start < 3  # some 300,000 nodes
+
+
+# --- layout -----------------------------------------------------------------------------------------------------
+
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["alpha", "beta1", "3.25", "x[:, None]", "w.T"]),
+    lambda e: st.builds(str.format, st.sampled_from(["({} + {})", "np.where({}, {}, 0)", "{}*{}"]), e, e),
+    max_leaves=25,
+)
+STATEMENTS = ["a = {}", "a += {}", "return {}, (b, c)", "np.add.at(a, (b, c), {})", "if {} > 0:"]
+
+
+@given(EXPRESSIONS, st.sampled_from(STATEMENTS))
+def test_a_broken_line_means_the_same(expression, statement):
+    line = statement.format(expression)
+    tail = "\n        pass" if line.endswith(":") else ""
+    whole = ast.dump(ast.parse(f"def f():\n    {line}{tail}"))
+    pieces = list(wrapped(f"    {line}"))
+    assert ast.dump(ast.parse("def f():\n" + "\n".join(pieces) + tail)) == whole
+    assert max(map(len, pieces)) <= WIDTH
+
+
+def test_a_string_is_never_broken():
+    operands = ", ".join(f"operand_{k}" for k in range(9))
+    (first, *rest) = wrapped(f'    a = np.einsum("ab,bc,cd,de,ef,fg,gh,hi,ij->aj", {operands}, optimize=True)')
+    assert first == "    a = np.einsum("
+    assert '"ab,bc,cd,de,ef,fg,gh,hi,ij->aj"' in rest[0]
+
+
+def test_comments_stand_in_a_column():
+    assert list(commented([("a = 1", "one"), ("long = 2", "two"), ("b = 3", "")])) == [
+        "a = 1     # one",
+        "long = 2  # two",
+        "b = 3",
+    ]
+
+
+# --- problem of the self-check ----------------------------------------------------------------------------------
+
+
+def test_the_problem_has_room_for_every_axis_and_label():
+    small, large = Size.of("K"), Size.of("N")
+    builder = Builder()
+    table, label = Axis(small), Axis(large)
+    window = Axis(large - small * 2)
+    read = builder.read(builder.input("b", (table,)), (builder.input("gt", (label,), "int"),))
+    total = builder.reduce("sum", read, [label]) + builder.reduce("sum", builder.iota(window), [window])
+    inputs = {"b": Input("b", (small,)), "gt": Input("gt", (large,), "int")}
+    (_, (k,), none), (_, (n,), labels) = problem(Graph(builder, inputs, {"value": total}))
+    assert n - 2 * k >= 1
+    assert (none, labels) == (0, min(k, 3))
+
+
+# --- whole modules ----------------------------------------------------------------------------------------------
+
+
+def check(text: str, path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    path.write_text(text, encoding="utf-8")
+    return subprocess.run([sys.executable, "-I", str(path), *options], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("target", ["python", "numpy"])
+def test_check_prints_a_table(target, dtype, tmp_path):
+    found = check(text_of(target, dtype=dtype), tmp_path / "m.py", "--check")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert re.search(r"^w +\d+ +\d\.\de-\d\d$", found.stdout, re.MULTILINE)
+    assert "agrees" in found.stdout
+
+
+@pytest.mark.parametrize("target", ["python", "numpy"])
+def test_check_finds_a_wrong_component(target, tmp_path):
+    text = text_of(target, LECTURE, [x, w1, w0])
+    spoilt = text.replace("dw1 = x*a ", "dw1 = x*a*1.001")
+    assert spoilt != text
+    found = check(spoilt, tmp_path / "m.py", "--check")
+    assert found.returncode == 1
+    assert "DISAGREES" in found.stdout
+
+
+def test_a_module_without_options_says_how_to_use_it(tmp_path):
+    found = check(text_of("python"), tmp_path / "m.py")
+    assert found.returncode == 2
+    assert "--check" in found.stdout
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_value_alone_needs_no_backward_half(target):
+    axis = Axis(Size.of("N"))
+    builder = Builder()
+    v = builder.input("v", (axis,))
+    graph = Graph(builder, {"v": Input("v", (axis.size,))}, {"value": builder.reduce("sum", v * v, [axis])})
+    text = module.render(graph, target)
+    assert "value_and_grad" not in text
+    assert "def value(v):" in text
+
+
+def test_float32_stays_float32(tmp_path):
+    from tests.zoo import load
+
+    emitted = load(text_of("numpy", dtype="float32"), tmp_path / "m.py")
+    arrays = np.ones(3), np.ones((2, 3)), np.array([0, 2])
+    names = re.search(r"def value_and_grad\((.*)\)", text_of("numpy")).group(1).split(", ")
+    given = dict(zip(("w", "X", "gt"), arrays, strict=True))
+    value, gradient = emitted.value_and_grad(*(given[name] for name in names))
+    assert gradient.dtype == np.float32
+    assert np.asarray(value).dtype == np.float32
+
+
+def test_users_names_that_look_like_numbers_are_kept():
+    text = text_of("numpy", Symbol("l") * Symbol("O") ** 2, [Symbol("O"), Symbol("l")])
+    assert "def value(O, l):" in text
+    assert text.startswith("# ruff: noqa: E741")
+
+
+def test_strict_arithmetic_is_not_rearranged():
+    assert "reassoc" in text_of("numba")
+    assert "reassoc" not in text_of("numba", strict=True)
+    assert "nnan" not in text_of("numba")

@@ -1,0 +1,241 @@
+"""Target numpy: contractions, slices, gathers and scatters as a person writes them, and right for hand-built graphs."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sympy import IndexedBase, MatrixSymbol, Max, Piecewise, Sum, Symbol, exp, log, symbols
+
+import gradcompile as gc
+from gradcompile.adjoint import adjoint
+from gradcompile.emit import module
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Axis, Builder, Graph, Input, Value
+from gradcompile.passes import optimise
+from tests.graphs import C, D, K, N, case
+from tests.zoo import BY_NAME, arguments, load
+
+GOLDEN = Path(__file__).parent / "golden"
+n_, d_, c_, k_ = symbols("N D C K", integer=True, positive=True)
+s, j, i, k, a, t = symbols("s j i k a t", integer=True)
+x, gt = IndexedBase("x", shape=(n_, d_)), IndexedBase("gt", shape=(n_,))
+W, b, w = IndexedBase("W", shape=(d_, c_)), IndexedBase("b", shape=(c_,)), IndexedBase("w", shape=(d_,))
+SAMPLES, FEATURES, CLASSES = (s, 0, n_ - 1), (j, 0, d_ - 1), (i, 0, c_ - 1)
+
+
+def body(objective: Any, wrt: Any) -> str:
+    """The lines of value_and_grad, without comments."""
+    text = gc.emit(objective, wrt=wrt, target="numpy")
+    return re.sub(r" *#.*", "", text[text.index("def value_and_grad") : text.index("def grad(")])
+
+
+@pytest.mark.parametrize(
+    ("objective", "wrt", "expected"),
+    [
+        (Sum(exp(Sum(x[s, j] * W[j, i], FEATURES) + b[i]), SAMPLES, CLASSES), [W, b], ["x @ W + b", "dW = x.T @ "]),
+        (Sum(exp(Sum(x[s, j] * w[j], FEATURES)), SAMPLES), w, ["x @ w", "dw = x.T @ "]),
+        (Sum(log(Sum(exp(x[s, j]), FEATURES)), SAMPLES), x, ["axis=1)", "[:, None]"]),
+        (Sum((w[j + 1] - w[j]) ** 2, (j, 0, d_ - 2)), w, ["w[1:] - w[:-1]", "dw[1:] +=", "dw[:-1] "]),
+        (Sum(b[gt[s]] ** 2, SAMPLES), b, ["b[gt]", "np.add.at(db, gt, "]),
+        (Sum(W[0, i] ** 2, CLASSES), W, ["W[0]", "dW[0] +="]),
+        (Sum(x[s, j] * W[j, i] * b[i] * x[s, i], SAMPLES, FEATURES, CLASSES), b, ["np.einsum("]),
+        (Sum(Max(w[j], 0), FEATURES), w, ["np.maximum(", "np.where(w > 0, 1, 0)"]),
+    ],
+)
+def test_spellings(objective: Any, wrt: Any, expected: list[str]) -> None:
+    text = body(objective, wrt)
+    for part in expected:
+        assert part in text, text
+
+
+def test_golden_softmax() -> None:
+    text = gc.emit(**arguments(BY_NAME["softmax"].forms["indexed"]), target="numpy")
+    assert text == (GOLDEN / "softmax_numpy.txt").read_text(encoding="utf-8")
+
+
+# --- hand-built graphs against the interpreter ------------------------------------------------------------------
+
+Build = Callable[[Builder, dict[str, Value]], Value]
+D1, N1 = Axis(D.size, 1), Axis(N.size, 1)
+SHORT = Axis(D.size - 1)
+
+
+def transposed(builder: Builder, v: dict[str, Value]) -> Value:
+    """A matrix and itself transposed, under a function: sum over j, m of exp(A[j, m]*A[m, j])."""
+    other = builder.read(v["A"], (builder.iota(D1), builder.iota(D)))
+    return builder.reduce("sum", builder.apply("exp", v["A"] * other), [D, D1])
+
+
+def diagonal(builder: Builder, v: dict[str, Value]) -> Value:
+    return builder.reduce("sum", builder.read(v["A"], (builder.iota(D), builder.iota(D))) ** 3, [D])
+
+
+def shifted(builder: Builder, v: dict[str, Value]) -> Value:
+    ahead = builder.read(v["w"], (builder.iota(SHORT) + 1,))
+    here = builder.read(v["w"], (builder.iota(SHORT),))
+    return builder.reduce("sum", (ahead - here) ** 2 * ahead, [SHORT])
+
+
+def reversed_(builder: Builder, v: dict[str, Value]) -> Value:
+    back = builder.read(v["w"], (builder.size(D.size) - 1 - builder.iota(D),))
+    return builder.reduce("sum", back * v["w"] ** 2, [D])
+
+
+def gathered_rows(builder: Builder, v: dict[str, Value]) -> Value:
+    row = builder.read(v["B"], (v["gt"], builder.iota(D)))
+    return builder.reduce("sum", builder.apply("tanh", row * v["x"]), [N, D])
+
+
+def gathered_columns(builder: Builder, v: dict[str, Value]) -> Value:
+    column = builder.read(v["W"], (builder.iota(D), v["gt"]))
+    return builder.reduce("sum", column**2 * v["x"], [N, D])
+
+
+def twice_gathered(builder: Builder, v: dict[str, Value]) -> Value:
+    first, second = builder.read(v["r"], (v["gt"],)), builder.read(v["r"], (v["u"],))
+    return builder.reduce("sum", builder.apply("softplus", first - second), [N])
+
+
+def masked_product(builder: Builder, v: dict[str, Value]) -> Value:
+    hidden = builder.apply("maximum", builder.reduce("sum", v["x"] * v["W"], [D]), 0)
+    return builder.reduce("sum", hidden**2, [N, C])
+
+
+def products(builder: Builder, v: dict[str, Value]) -> Value:
+    return builder.reduce("prod", 1 + v["w"] ** 2, [D]) + builder.reduce("max", v["w"], [D]) * v["c"]
+
+
+def weighted_by_index(builder: Builder, v: dict[str, Value]) -> Value:
+    place = builder.apply("real", builder.iota(D) - builder.iota(D1))
+    return builder.reduce("sum", place**2 * v["A"] ** 2, [D, D1]) / builder.apply("real", builder.size(D.size))
+
+
+def chained(builder: Builder, v: dict[str, Value]) -> Value:
+    return builder.reduce("sum", v["x"] * v["W"] * v["V"] * v["c"], [N, D, C, K])
+
+
+def determinant(builder: Builder, v: dict[str, Value]) -> Value:
+    other = builder.read(v["A"], (builder.iota(D1), builder.iota(D)))
+    square = v["A"] * other + builder.apply("select", builder.apply("eq", builder.iota(D), builder.iota(D1)), 20, 0)
+    return builder.matrix("logdet", (square,), (), (D, D1))
+
+
+def inverse(builder: Builder, v: dict[str, Value]) -> Value:
+    square = v["A"] + builder.apply("select", builder.apply("eq", builder.iota(D), builder.iota(D1)), 20, 0)
+    inverted = builder.matrix("inverse", (square,), (D, D1), (D, D1))
+    return builder.reduce("sum", inverted**2 * v["A"], [D, D1])
+
+
+GRAPHS: list[tuple[Build, dict[str, tuple[Axis, ...]], str, str]] = [
+    (transposed, {"A": (D, D1)}, "A", ""),
+    (diagonal, {"A": (D, D1)}, "A", ""),
+    (shifted, {"w": (D,)}, "w", ""),
+    (reversed_, {"w": (D,)}, "w", ""),
+    (gathered_rows, {"B": (C, D), "x": (N, D), "gt": (N,)}, "B x", "gt"),
+    (gathered_columns, {"W": (D, C), "x": (N, D), "gt": (N,)}, "W", "gt"),
+    (twice_gathered, {"r": (C,), "gt": (N,), "u": (N,)}, "r", "gt u"),
+    (masked_product, {"W": (D, C), "x": (N, D)}, "W x", ""),
+    (products, {"w": (D,), "c": ()}, "w c", ""),
+    (weighted_by_index, {"A": (D, D1)}, "A", ""),
+    (chained, {"x": (N, D), "W": (D, C), "V": (C, K), "c": ()}, "W V c", ""),
+    (determinant, {"A": (D, D1)}, "A", ""),
+    (inverse, {"A": (D, D1)}, "A", ""),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("build", "shapes", "wrt", "labels"), GRAPHS, ids=lambda p: getattr(p, "__name__", None))
+def test_graphs(build: Build, shapes: Any, wrt: str, labels: str, dtype: str, tmp_path: Path) -> None:
+    made = case(build, shapes, wrt, labels=labels)
+    graph = optimise(adjoint(made.graph))
+    expected = evaluate(graph, made.inputs)
+    emitted = load(module.render(graph, "numpy", dtype=dtype), tmp_path / "graph.py")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value, grads = emitted.value_and_grad(*made.inputs.values())
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    np.testing.assert_allclose(value, expected["value"], rtol=tolerance)
+    for name, gradient in zip(graph.wrt, grads, strict=True):
+        assert np.shape(gradient) == made.inputs[name].shape
+        scale = np.abs(expected[f"d{name}"]).max()
+        np.testing.assert_allclose(gradient, expected[f"d{name}"], rtol=tolerance, atol=tolerance * scale)
+        assert np.asarray(gradient).dtype == dtype
+
+
+# --- promises ---------------------------------------------------------------------------------------------------
+
+
+def emitted_module(tmp_path: Path, objective: Any, wrt: Any) -> Any:
+    return load(gc.emit(objective, wrt=wrt, target="numpy"), tmp_path / "emitted.py")
+
+
+def test_gradients_share_no_memory_with_inputs_or_each_other(tmp_path: Path) -> None:
+    v = IndexedBase("v", shape=(d_,))
+    emitted = emitted_module(tmp_path, Sum(v[j] * w[j], FEATURES) + Sum(v[j] + w[j], FEATURES), [v, w])
+    first, second = np.ones(3), np.arange(3.0)
+    dv, dw = emitted.grad(first, second)
+    dv += 100
+    dw += 100
+    assert (first == 1).all()
+    assert (second == np.arange(3)).all()
+    same = load(gc.emit(Sum((v[j] + w[j]) ** 2, FEATURES), wrt=[v, w], target="numpy"), tmp_path / "same.py")
+    dv, dw = same.grad(first, second)
+    assert dv.tolist() == dw.tolist() == [2, 4, 6]
+    assert not np.shares_memory(dv, dw)
+
+
+def test_no_warning_from_a_branch_that_is_not_taken(tmp_path: Path) -> None:
+    objective = Sum(Piecewise((log(w[j]), w[j] > 0), (w[j] ** 2, True)), FEATURES)
+    emitted = emitted_module(tmp_path, objective, [w])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (dw,) = emitted.grad(np.array([2.0, -1.0, 0.0]))
+    assert dw.tolist() == [0.5, -2.0, 0.0]
+
+
+def test_numbers_divide_as_ieee_says(tmp_path: Path) -> None:
+    p, q = symbols("p q")
+    emitted = emitted_module(tmp_path, p / q + exp(p), [p, q])
+    with np.errstate(all="ignore"):
+        assert emitted.value(1, 0) == np.inf
+        assert emitted.value(1000, 1) == np.inf
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["linear", "relu"])
+def test_contractions_make_no_large_temporaries(hidden: bool, tmp_path: Path) -> None:
+    """300 x 200 x 100 numbers would be 48 MB; the arrays themselves are below 1 MB."""
+    z = Sum(x[s, j] * W[j, i], FEATURES)
+    objective = Sum((Max(z, 0) if hidden else z) ** 2 * b[i], SAMPLES, CLASSES)
+    emitted = emitted_module(tmp_path, objective, [W, b])
+    random = np.random.default_rng(0)
+    arguments = [random.normal(size=shape) for shape in ((200, 100), (100,), (300, 200))]
+    tracemalloc.start()
+    emitted.value_and_grad(*arguments)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
+
+
+def test_a_gradient_that_is_the_same_everywhere_fills_its_shape(tmp_path: Path) -> None:
+    lam = Symbol("lam")
+    X = MatrixSymbol("X", n_, d_)
+    emitted = emitted_module(tmp_path, lam * Sum(X[s, j], SAMPLES, FEATURES), [X])
+    (dX,) = emitted.grad(np.ones((2, 3)), 0.5)
+    assert dX.tolist() == [[0.5] * 3] * 2
+
+
+def test_builder_is_left_as_it_was() -> None:
+    """Printing asks for values of its own, but what a graph computes stays what it is."""
+    made = case(masked_product, {"W": (D, C), "x": (N, D)}, "W")
+    graph: Graph = optimise(adjoint(made.graph))
+    before = str(graph)
+    assert module.render(graph, "numpy") == module.render(graph, "numpy")
+    assert str(graph) == before
+    assert isinstance(graph.inputs["W"], Input)

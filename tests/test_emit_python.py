@@ -1,0 +1,134 @@
+"""Target python: straight-line code that evaluates a branch only where it is taken."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sympy import Max, Piecewise, Symbol, cos, exp, log, sin, sqrt, symbols
+
+import gradcompile as gc
+from gradcompile.emit.python_target import cases, guards
+from gradcompile.ir import Builder, Graph, Input
+from tests.zoo import load
+
+GOLDEN = Path(__file__).parent / "golden"
+x, y, w = symbols("x y w")
+
+
+def emitted(objective: Any, wrt: Any, tmp_path: Path, **options: Any) -> Any:
+    return load(gc.emit(objective, wrt=wrt, target="python", **options), tmp_path / "module.py")
+
+
+def test_golden_lecture() -> None:
+    a, w1, w0 = symbols("x w1 w0")
+    text = gc.emit(1 + exp(w1 * a + w0), wrt=[a, w1, w0], target="python")
+    assert text == (GOLDEN / "lecture_python.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("objective", "point", "value", "gradient"),
+    [
+        (Piecewise((sqrt(x), x > 0), (-x, True)), -4.0, 4.0, -1.0),
+        (Piecewise((sqrt(x), x > 0), (-x, True)), 4.0, 2.0, 0.25),
+        (Piecewise((log(x) * sqrt(x), x > 0), (exp(x), True)), 0.0, 1.0, 1.0),
+        (Piecewise((exp(x) - 1, x < 0), (x, True)), 1000.0, 1000.0, 1.0),
+        (Piecewise((sin(x) / x, x > 0), (1, True)), 0.0, 1.0, 0.0),
+        (Piecewise((log(sqrt(x)), x > 1), (Piecewise((sqrt(x), x > 0), (0, True)), True)), -1.0, 0.0, 0.0),
+        (Piecewise((log(sqrt(x)), x > 1), (Piecewise((sqrt(x), x > 0), (0, True)), True)), 0.25, 0.5, 1.0),
+        (Piecewise((sqrt(x - 1) ** 3 + sqrt(x - 1), x > 1), (0, True)), 0.5, 0.0, 0.0),
+        (Max(x, 0) ** 2, -3.0, 0.0, 0.0),
+    ],
+)
+def test_only_the_branch_that_is_taken_is_evaluated(
+    objective: Any, point: float, value: float, gradient: float, tmp_path: Path
+) -> None:
+    found, (slope,) = emitted(objective, [x], tmp_path).value_and_grad(point)
+    assert found == pytest.approx(value, rel=1e-15)
+    assert slope == pytest.approx(gradient, rel=1e-15)
+
+
+def test_a_condition_that_is_guarded_itself_comes_last(tmp_path: Path) -> None:
+    """The inner condition is a root that is used twice, so it has a line; it may be evaluated only where x > 0."""
+    root = sqrt(x)
+    inner = Piecewise((log(root - 1) + root, cos(root) + root > 2), (root**3, True))
+    module = emitted(Piecewise((inner, x > 0), (x, True)), [x], tmp_path)
+    assert module.value_and_grad(-2.0) == (-2.0, (1.0,))
+    assert module.value(0.25) == pytest.approx(0.125)
+    value, (slope,) = module.value_and_grad(16.0)
+    assert value == pytest.approx(math.log(3) + 4)
+    assert slope == pytest.approx((1 / 3 + 1) / 8)
+
+
+def test_what_two_branches_share_is_guarded_by_what_they_share() -> None:
+    root, other = sqrt(x), Symbol("other")
+    both = Piecewise((root + cos(root), x > 0), (0, True)) + other * Piecewise((root**3, x > 0), (1, True))
+    text = gc.emit(both, wrt=[x, other], target="python")
+    assert len(re.findall(r"if x > 0:\n", text)) >= 1
+    assert not re.search(r"^    \w+ = math\.sqrt\(x\)", text, re.MULTILINE)
+
+
+def test_conditions_are_taken_apart() -> None:
+    builder = Builder()
+    p, q, r = (builder.apply("gt", builder.input(name, ()), 0) for name in "pqr")
+    both = builder.apply("and", p, builder.apply("not", q))
+    assert cases(both, True) == {frozenset({(p, True), (q, False)})}
+    assert cases(both, False) == {frozenset({(p, False)}), frozenset({(q, True)})}
+    assert cases(builder.apply("or", p, r), False) == {frozenset({(p, False), (r, False)})}
+
+
+def test_a_guard_is_what_all_uses_have_in_common() -> None:
+    builder = Builder()
+    p, q = (builder.apply("gt", builder.input(name, ()), 0) for name in "pq")
+    root = builder.apply("sqrt", builder.input("x", ()))
+    first = builder.apply("select", p, builder.apply("select", q, root, 1), 2)
+    second = builder.apply("select", p, root * 2, 3)
+    graph = Graph(builder, {n: Input(n) for n in "pqx"}, {"value": first + second})
+    assert guards(graph, graph.order())[root] == {frozenset({(p, True)})}
+
+
+def test_a_guard_may_have_two_cases() -> None:
+    builder = Builder()
+    p, q = (builder.apply("gt", builder.input(name, ()), 0) for name in "pq")
+    root = builder.apply("sqrt", builder.input("x", ()))
+    value = builder.apply("select", p, root * 2, builder.apply("select", q, root, 1))
+    graph = Graph(builder, {n: Input(n) for n in "pqx"}, {"value": value})
+    assert guards(graph, graph.order())[root] == {frozenset({(p, True)}), frozenset({(p, False), (q, True)})}
+
+
+def test_a_negative_base_is_an_error_and_not_complex(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="domain"):
+        emitted(x**y, [x], tmp_path).value(-8.0, 1 / 3)
+
+
+def test_a_gradient_that_is_a_number_is_a_float(tmp_path: Path) -> None:
+    module = emitted(x + 2 * y, [x, y, w], tmp_path)
+    assert [type(g) for g in module.grad(1.0, 1.0, 1.0)] == [float, float, float]
+    assert module.grad(1.0, 1.0, 1.0) == (1.0, 2.0, 0.0)
+
+
+def test_one_symbol_has_one_gradient(tmp_path: Path) -> None:
+    assert emitted(x**2, x, tmp_path).grad(3.0) == 6.0
+    assert emitted(x**2, [x], tmp_path / "..").grad(3.0) == (6.0,)
+
+
+def test_the_objective_may_be_a_parameter_or_a_number(tmp_path: Path) -> None:
+    assert emitted(x, [x], tmp_path).value_and_grad(2.5) == (2.5, (1.0,))
+
+
+def test_emission_time_is_linear() -> None:
+    """Each length twice; the ratio of a tenfold program is far from a hundredfold."""
+
+    def seconds(length: int) -> float:
+        names = symbols(f"v0:{length}")
+        define = {names[k]: sin(names[k - 1]) * w + names[k // 2] if k else x * w for k in range(length)}
+        start = time.process_time()
+        gc.emit(names[-1], wrt=[x, w], define=define, target="python")
+        return time.process_time() - start
+
+    seconds(100)
+    assert seconds(4000) < 25 * max(seconds(400), 0.02)
