@@ -38,7 +38,11 @@ def adjoint(graph: Graph) -> Graph:
     """
     root = graph.outputs["value"]
     if root.axes or graph.axes.get("value"):
-        raise UnsupportedError("the objective is not a scalar", expected="no free index", found=f"axes ({_letters(graph, graph.output_axes('value'))})")
+        raise UnsupportedError(
+            "the objective is not a scalar",
+            expected="no free index",
+            found=f"axes ({_letters(graph, graph.output_axes('value'))})",
+        )
     parameters = _parameters(graph)
     on_path = active(graph.order([root]), set(parameters.values()))
     incoming: dict[Value, list[Masked]] = {root: [(graph.builder.const(1), None)]}
@@ -123,7 +127,7 @@ def times(value: Value, partial: Value | int) -> Value:
 
 
 def unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
-    """Sum a contribution over the `axes` of the result that the operand does not have. The one place of axis matching."""
+    """Sum a contribution over `axes` that the operand does not have: the one place where axes are matched."""
     gone = [a for a in axes if a not in operand.axes]
     if not gone:
         return part
@@ -142,7 +146,10 @@ def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
     """Yield (operand, what it receives) for one value."""
     rule = RULES.get(value.op, _elementwise)
     for operand, part in rule(value, total):
-        yield operand, unbroadcast(part, value.axes, operand) if value.op in PRIMITIVES or value.op == "custom" else part
+        yield (
+            operand,
+            unbroadcast(part, value.axes, operand) if value.op in PRIMITIVES or value.op == "custom" else part,
+        )
 
 
 def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
@@ -162,7 +169,9 @@ def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
 def _refused(value: Value) -> Masked:
     origin = "" if value.origin is None else str(value.origin)
     raise NonDifferentiableError(
-        f"'{value.op}' has no derivative in one of its arguments", text=origin, hint="keep parameters out of that argument"
+        f"'{value.op}' has no derivative in one of its arguments",
+        text=origin,
+        hint="keep parameters out of that argument",
     )
 
 
@@ -266,7 +275,7 @@ def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
 
 
 def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    """d log|det M| = tr(M^-1 dM); the determinant itself has a factor det M more (Jacobi's formula)."""
+    """D log|det M| = tr(M^-1 dM); the determinant itself has a factor det M more (Jacobi's formula)."""
     matrix = value.operands[0]
     row, column = value.attr
     inverse = value.builder.matrix("inverse", (matrix,), matrix.axes, value.attr)

@@ -104,7 +104,14 @@ class Value:
     __slots__ = ("attr", "axes", "builder", "kind", "number", "op", "operands", "origin")
 
     def __init__(
-        self, builder: Builder, number: int, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], kind: str, attr: Any
+        self,
+        builder: Builder,
+        number: int,
+        op: str,
+        operands: tuple[Value, ...],
+        axes: tuple[Axis, ...],
+        kind: str,
+        attr: Any,
     ) -> None:
         self.builder, self.number, self.op, self.operands = builder, number, op, operands
         self.axes, self.kind, self.attr = axes, kind, attr
@@ -194,7 +201,14 @@ class Builder:
         numbers = tuple(o.number for o in operands)
         if row is not None and row.commutative:
             numbers = tuple(sorted(numbers))
-        key = (op, numbers, axes if op in ("input", "accumulate") else None, attr, type(attr), str(attr) if op == "const" else None)
+        key = (
+            op,
+            numbers,
+            axes if op in ("input", "accumulate") else None,
+            attr,
+            type(attr),
+            str(attr) if op == "const" else None,
+        )
         if key not in self._known:
             self._known[key] = Value(self, len(self.values), op, operands, axes, kind, attr)
             self.values.append(self._known[key])

@@ -11,7 +11,7 @@ A spelling is a Python expression in ``{0}``, ``{1}``; a bare name in it is a fu
 whose text is copied into the emitted module.
 """
 
-# ruff: noqa: E501, E731  (a row is a line, however long: the table is read down its columns)
+# ruff: noqa: E501  (a row is a line, however long: the table is read down its columns)
 from __future__ import annotations
 
 import importlib
@@ -26,6 +26,7 @@ import sympy
 Operand = Any  # a graph Value, a SymPy expression or a number: whatever has arithmetic
 Partial = Callable[..., Operand]
 Interval = tuple[float, float]
+
 
 class _Special:
     """`scipy.special`, imported when a function of it is first called: it takes longer than all else at start-up."""
@@ -194,7 +195,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("ne", sympy.Ne, np.not_equal, None, **_infix("!="), domain=TWO, kind="bool", heads=(sympy.Unequality,), commutative=True),
     Primitive("and", sympy.And, np.logical_and, None, python="{0} and {1}", numpy="{0} & {1}", numba="{0} and {1}", kind="bool", commutative=True),
     Primitive("or", sympy.Or, np.logical_or, None, python="{0} or {1}", numpy="{0} | {1}", numba="{0} or {1}", kind="bool", commutative=True),
-    Primitive("not", sympy.Not, np.logical_not, None, python="not {0}", numpy="~{0}", numba="not {0}", kind="bool"),
+    Primitive("not", sympy.Not, np.logical_not, None, python="not {0}", numpy="np.logical_not({0})", numba="not {0}", kind="bool"),
     Primitive("select", _select, np.where, None, python="{1} if {0} else {2}", numpy="np.where({0}, {1}, {2})", numba="{1} if {0} else {2}", kind="same", source="the branch that is taken, alone, in every derivative"),
     Primitive("maximum", sympy.Max, lambda *operands: reduce(np.maximum, operands), None, **_support("maximum", 2) | {"numpy": "np.maximum({0}, {1})"}, domain=TWO, kind="same", source="k equal operands share the gradient, 1/k each; a constant takes none"),
     Primitive("minimum", sympy.Min, lambda *operands: reduce(np.minimum, operands), None, **_support("minimum", 2) | {"numpy": "np.minimum({0}, {1})"}, domain=TWO, kind="same", source="as maximum"),

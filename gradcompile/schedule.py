@@ -93,7 +93,9 @@ class Plan:
     def __str__(self) -> str:
         """Return the schedule as an indented outline with its reasons."""
         sample = "no sample axis" if self.sample is None else f"samples along {self.graph.letter(self.sample)}"
-        again = "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
+        again = (
+            "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
+        )
         lines = [f"{sample}{again}"]
         for value, axes in self.layout.items():
             if value.op != "input":
@@ -153,7 +155,7 @@ def _is_recomputed(value: Value) -> bool:
 
 
 def _stream_axis(graph: Graph) -> Axis | None:
-    """Return the axis to stream over when the objective is not a sum over samples: the data's most common first axis."""
+    """Return the axis to stream over where there is no sum over samples: the data's most common first axis."""
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
     used = {axis for value in graph.order() for axis in value.axes}
     candidates = [axis for axis in firsts if axis in used]
@@ -175,7 +177,7 @@ def loop_axes(value: Value) -> tuple[Axis, ...]:
 
 
 def aligned(term: Value, axis: Axis) -> bool:
-    """Return whether an accumulation (or reduction) is complete for one index of `axis` as soon as its loop body ends."""
+    """Return whether a sum is complete for one index of `axis` as soon as the body of that loop ends."""
     if term.op == "accumulate":
         index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
         return index is not None and index.op == "iota" and index.attr == axis
@@ -208,7 +210,9 @@ def _index_bounds(condition: Value, order: list[Axis]) -> dict[Axis, Bounds] | N
     left, right = condition.operands
     if left.attr == right.attr:
         return None
-    low, high, strict = (left, right, condition.op == "lt") if condition.op in ("lt", "le") else (right, left, condition.op == "gt")
+    low, high, strict = (
+        (left, right, condition.op == "lt") if condition.op in ("lt", "le") else (right, left, condition.op == "gt")
+    )
     inner = max(low.attr, high.attr, key=order.index)
     if inner == high.attr:  # i > j: the inner index starts behind the outer one
         return {inner: (low + 1 if strict else low, None)}
@@ -221,7 +225,9 @@ def _index_bounds(condition: Value, order: list[Axis]) -> dict[Axis, Bounds] | N
 class _Work:
     """The state of one scheduling: which values get statements, in which region, and where they were put."""
 
-    def __init__(self, graph: Graph, sample: Axis | None, layout: dict[Value, tuple[Axis, ...]], again: set[Value]) -> None:
+    def __init__(
+        self, graph: Graph, sample: Axis | None, layout: dict[Value, tuple[Axis, ...]], again: set[Value]
+    ) -> None:
         self.graph, self.sample, self.layout, self.again = graph, sample, layout, again
         self.order = graph.order()
         self.uses = Counter(o for v in self.order for o in v.operands)
@@ -239,7 +245,9 @@ class _Work:
         self.body: list[Node] = []
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
-        self.paths: dict[Value, list[list[list[Loop]]]] = {}  # where it is started, updated and used, each time it is placed
+        self.paths: dict[
+            Value, list[list[list[Loop]]]
+        ] = {}  # where it is started, updated and used, each time it is placed
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
 
     def plan(self) -> Plan:
@@ -257,7 +265,12 @@ class _Work:
         taken: set[Value] = set()
         for name, value in self.graph.outputs.items():
             axes = self.graph.output_axes(name)
-            if is_renaming(value) and value.operands[0].op not in LEAVES and value.axes and set(value.axes) == set(axes):
+            if (
+                is_renaming(value)
+                and value.operands[0].op not in LEAVES
+                and value.axes
+                and set(value.axes) == set(axes)
+            ):
                 value, axes = self._renamed(value, axes)
             if value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
                 if axes or value.op not in LEAVES:
@@ -274,7 +287,8 @@ class _Work:
     def _returned_values(self) -> list[Value]:
         """Return what is computed for the outputs."""
         copied = {copy.name: copy.value for copy in self.copies}
-        return [copied.get(name) or value for name, value in self.results.items() if name in copied or value is not None]
+        wanted = [copied.get(name) or value for name, value in self.results.items()]
+        return [value for value in wanted if value is not None]
 
     def _renamed(self, value: Value, axes: tuple[Axis, ...]) -> tuple[Value, tuple[Axis, ...]]:
         """Return what a renaming renames, and under which axes of it the output is delivered."""
@@ -285,8 +299,10 @@ class _Work:
     # Regions
 
     def _phases(self) -> dict[Value, int]:
-        """Return, for a value with the sample axis, the loop over samples that can first compute it; for another one,
-        the number of loops that must have ended before it is known."""
+        """Return the loop over samples that can first compute each value that has the sample axis.
+
+        For a value without it: the number of such loops that must have ended before it is known.
+        """
         phase: dict[Value, int] = {}
         for value in self.order:
             known = max((phase[o] for o in value.operands), default=0)
@@ -307,7 +323,9 @@ class _Work:
 
     def _reads_own_sample(self, value: Value) -> bool:
         array, *indices = value.operands
-        return all(a != self.sample or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True))
+        return all(
+            a != self.sample or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True)
+        )
 
     def _streamed(self, value: Value) -> bool:
         return self.sample is not None and self.sample in value.axes
@@ -353,7 +371,11 @@ class _Work:
         stack = [(value, 1)]
         while stack:
             part, sign = stack.pop()
-            if (part is value or self._absorbable(part, value)) and part.op in ("add", "sub", "neg") and len(inner) < LINE:
+            if (
+                (part is value or self._absorbable(part, value))
+                and part.op in ("add", "sub", "neg")
+                and len(inner) < LINE
+            ):
                 inner.append(part)
                 second = -sign if part.op in ("sub", "neg") else sign
                 stack.append((part.operands[-1], second))
@@ -370,7 +392,12 @@ class _Work:
         self.absorbed.update(term for term, _ in terms)
 
     def _absorbable(self, part: Value, into: Value) -> bool:
-        return self.uses[part] == 1 and part not in self.returned and part not in self.graph.names and part.kind == into.kind
+        return (
+            self.uses[part] == 1
+            and part not in self.returned
+            and part not in self.graph.names
+            and part.kind == into.kind
+        )
 
     def _together(self, terms: list[tuple[Value, int]], rest: list[tuple[Value, int]]) -> bool:
         """Return whether one loop over the samples can do all terms, with the rest known before it."""
@@ -383,10 +410,8 @@ class _Work:
     def _base(self, rest: list[tuple[Value, int]]) -> Value | None:
         base: Value | None = None
         for part, sign in sorted(rest, key=lambda r: -r[1]):
-            if base is None:
-                base = part if sign > 0 else -part
-            else:
-                base = base + part if sign > 0 else base - part
+            signed = part if sign > 0 else -part
+            base = signed if base is None else base + part if sign > 0 else base - part
         return base
 
     # Which values get a statement
@@ -445,13 +470,21 @@ class _Work:
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
-        if value in self.returned or value in self.graph.names or any(c.value is value for c in self.copies if value.axes):
+        if (
+            value in self.returned
+            or value in self.graph.names
+            or any(c.value is value for c in self.copies if value.axes)
+        ):
             return True
         if value.kind == "int" and value.op in ("add", "sub", "mul", "neg", "read"):
             return False  # an index: arithmetic of loop variables and labels
         if self._is_whole_array(value):
             return True
-        if value in self.again or is_renaming(value) or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
+        if (
+            value in self.again
+            or is_renaming(value)
+            or (value.op in ("neg", "read") and value.operands[0].op in LEAVES)
+        ):
             return False
         return self.uses[value] > 1 or value in narrower
 
@@ -506,7 +539,8 @@ class _Work:
 
     def _read_across(self, value: Value) -> bool:
         return any(
-            v.op == "read" and v.operands[0] is value and not self._reads_own_sample(v) for v in self._consumers(self.order)
+            v.op == "read" and v.operands[0] is value and not self._reads_own_sample(v)
+            for v in self._consumers(self.order)
         )
 
     def _needed(self, goals: Iterable[Value]) -> set[Value]:

@@ -39,7 +39,7 @@ def test_gradients_are_differences(name: str, optimised: bool) -> None:
 
 
 def gradient(build, **values: float) -> list[float]:
-    given = case(build, {name: () for name in values}, " ".join(values))
+    given = case(build, dict.fromkeys(values, ()), " ".join(values))
     graph = adjoint(given.graph)
     inputs = {k: np.array(v) for k, v in values.items()}
     return [float(evaluate(graph, inputs)[f"d{name}"]) for name in values]

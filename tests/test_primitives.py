@@ -66,7 +66,9 @@ def test_textbook_partials_equal_the_others(row: Primitive) -> None:
         assert sympy.simplify(ours(*symbols, form) - books(*symbols, form)) == 0
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.values[0].kind != "bool" and r.values[0].name not in ("select", "detach", "real")])
+@pytest.mark.parametrize(
+    "row", [r for r in ROWS if r.values[0].kind != "bool" and r.values[0].name not in ("select", "detach", "real")]
+)
 def test_reference_is_the_sympy_form(row: Primitive) -> None:
     symbols = operands(row)
     form = row.sympy(*symbols)
@@ -84,7 +86,10 @@ def test_edges(row: Primitive) -> None:
     for point, expected in row.extremes:
         with np.errstate(all="ignore"):
             found = float(row.reference(*map(np.float64, point)))
-        assert math.isnan(found) if math.isnan(expected) else found == pytest.approx(expected, rel=1e-15), (point, found)
+        assert math.isnan(found) if math.isnan(expected) else found == pytest.approx(expected, rel=1e-15), (
+            point,
+            found,
+        )
 
 
 def test_names_are_unique() -> None:

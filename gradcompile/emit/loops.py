@@ -137,15 +137,19 @@ class _Body:
         for value, axes in self.plan.stored.items():
             if axes:
                 yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed())}"
-        for name, value in self.plan.results.items():
-            if value is None and (axes := self.graph.output_axes(name)):
+        for name, returned in self.plan.results.items():
+            if returned is None and (axes := self.graph.output_axes(name)):
                 yield f"{self.names.output(name)} = {self._allocation(axes, zero=False)}"
 
     def _zeroed(self) -> set[Value]:
         """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
         if not hasattr(self, "_zero"):
             self._zero = {
-                v for node in self.plan.body if isinstance(node, Loop) for v in node.starts if self._fill(v) == EXTREMES["sum"]
+                v
+                for node in self.plan.body
+                if isinstance(node, Loop)
+                for v in node.starts
+                if self._fill(v) == EXTREMES["sum"]
             }
         return self._zero
 
@@ -163,7 +167,9 @@ class _Body:
     def _returned(self, single: bool) -> str:
         value = [self._result(name) for name in self.graph.outputs if not self._is_gradient(name)]
         gradients = [self._result(name) for name in self.graph.outputs if self._is_gradient(name)]
-        grads = gradients[0] if single and len(gradients) == 1 else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
+        grads = (
+            gradients[0] if single and len(gradients) == 1 else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
+        )
         return "return " + ", ".join([*value, grads] if gradients else value)
 
     def _is_gradient(self, name: str) -> bool:
@@ -335,7 +341,9 @@ class _Body:
         self.printer.support.add(value.op)
         matrix = self._slice(value.operands[0], value.attr)
         call = f"{value.op}({matrix})"
-        return f"{self._slice(value, value.attr)} = {call}" if value.op == "inverse" else f"{self._place(value)} = {call}"
+        return (
+            f"{self._slice(value, value.attr)} = {call}" if value.op == "inverse" else f"{self._place(value)} = {call}"
+        )
 
     def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return the part of an array along `axes`, at one index of all others."""
@@ -347,7 +355,11 @@ class _Body:
     def _update(self, node: Update) -> str:
         target, term, sign = self._place(node.target), node.term, node.sign
         body = term.operands[0]
-        if term.op in ("sum", "accumulate") and body not in self.plan.stored and (body.op == "neg" or exact(body) == -1):
+        if (
+            term.op in ("sum", "accumulate")
+            and body not in self.plan.stored
+            and (body.op == "neg" or exact(body) == -1)
+        ):
             body = body.operands[0] if body.op == "neg" else body.builder.const(1)
             sign = -sign
         operand = self._term(body)
@@ -425,7 +437,23 @@ class _Body:
         return self._element(array, dict(zip(array.axes, indices, strict=True)))
 
 
-SAFE = ("add", "sub", "mul", "neg", "select", "maximum", "minimum", "abs", "sign", "real", "sin", "cos", "atan", "tanh", "read")
+SAFE = (
+    "add",
+    "sub",
+    "mul",
+    "neg",
+    "select",
+    "maximum",
+    "minimum",
+    "abs",
+    "sign",
+    "real",
+    "sin",
+    "cos",
+    "atan",
+    "tanh",
+    "read",
+)
 
 
 def _may_raise(value: Value) -> bool:

@@ -151,7 +151,7 @@ def _div(a: Value, b: Value) -> Value | None:
         return scaled(x, factor, a)
     if x is None:
         if abs(Fraction(right)) == 1:
-            result = a.builder.const(abs(left)) / y
+            result = a.builder.apply("div", abs(Fraction(left)), y)
             return result if factor > 0 else -result
         return None
     return scaled(x / y, factor, a)

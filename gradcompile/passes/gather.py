@@ -82,7 +82,9 @@ def _part(graph: Graph) -> Graph:
 
 def _read_operands(array: Value, indices: list[Value]) -> Value:
     builder, index = array.builder, dict(zip(array.axes, indices, strict=True))
-    return builder.apply(array.op, *(builder.read(o, [index[a] for a in o.axes]) if o.axes else o for o in array.operands))
+    return builder.apply(
+        array.op, *(builder.read(o, [index[a] for a in o.axes]) if o.axes else o for o in array.operands)
+    )
 
 
 def _data_indices(values: list[Value]) -> list[Value]:
@@ -111,10 +113,9 @@ def _abstracted(values: list[Value], index: Value, axis: Axis) -> dict[Value, Va
         operands = tuple(new.get(o, o) for o in value.operands)
         if value.op == "read":
             sizes = (a.size for a in value.operands[0].axes)
-            operands = (value.operands[0],) + tuple(
-                value.builder.iota(axis) if i is index and size == axis.size else i
-                for i, size in zip(value.operands[1:], sizes, strict=True)
-            )
+            places = zip(value.operands[1:], sizes, strict=True)
+            iota = value.builder.iota(axis)
+            operands = (value.operands[0], *(iota if i is index and size == axis.size else i for i, size in places))
         if operands != value.operands and axis not in value.axes:
             new[value] = value.builder.rebuild(value, operands)
     return new

@@ -12,7 +12,9 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 Named = tuple[int, tuple[Axis, ...]]  # a class, and the axes of this member of it
-ARITHMETIC = ("add", "sub", "mul", "div", "neg", "real", "detach", "select", "and", "or", "not", "lt", "le", "gt", "ge")
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "real", "detach", "select")
+LOGIC = ("and", "or", "not", "lt", "le", "gt", "ge", "eq", "ne")
+CHEAP = (*ARITHMETIC, *LOGIC, "read", "const", "input", "size", "iota")
 
 
 def share(graph: Graph) -> Graph:
@@ -26,9 +28,7 @@ def share(graph: Graph) -> Graph:
     if not any(value.axes for value in order):
         return graph
     for value in order:
-        if value.op not in ARITHMETIC + ("read", "const", "input", "size", "iota", "eq", "ne"):
-            costly.add(value)
-        elif any(o in costly for o in value.operands):
+        if value.op not in CHEAP or any(o in costly for o in value.operands):
             costly.add(value)
         known[value] = name = _named(value, known, classes)
         if value in costly and not is_renaming(value):

@@ -38,7 +38,7 @@ def _stable(op: str, operands: tuple[Value, ...], forms: dict[Value, Form]) -> V
             return result
     if op == "log":
         return _log(operands[0], forms)
-    return _ratio(*operands, forms) if op == "div" else None
+    return _ratio(operands[0], operands[1], forms) if op == "div" else None
 
 
 # Scaled exponentials
