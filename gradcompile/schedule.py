@@ -263,6 +263,7 @@ class _Work:
 
     def _decide_results(self) -> None:
         taken: set[Value] = set()
+        matrices = {m for v in self.order if v.op in MATRIX_FUNCTIONS for m in (v, v.operands[0])}
         for name, value in self.graph.outputs.items():
             axes = self.graph.output_axes(name)
             if (
@@ -272,7 +273,10 @@ class _Work:
                 and set(value.axes) == set(axes)
             ):
                 value, axes = self._renamed(value, axes)
-            if value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
+            if value in matrices and value.axes != axes:
+                self.copies.append(Result(name, self.graph.outputs[name], self.graph.output_axes(name)))
+                self.results[name] = None
+            elif value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
                 if axes or value.op not in LEAVES:
                     self.copies.append(Result(name, value, axes))
                     self.results[name] = None
@@ -476,7 +480,7 @@ class _Work:
             or any(c.value is value for c in self.copies if value.axes)
         ):
             return True
-        if value.kind == "int" and value.op in ("add", "sub", "mul", "neg", "read"):
+        if value.kind == "int" and value.op not in (*REDUCTIONS, "accumulate"):
             return False  # an index: arithmetic of loop variables and labels
         if self._is_whole_array(value):
             return True

@@ -139,7 +139,7 @@ class _Body:
                 yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed())}"
         for name, returned in self.plan.results.items():
             if returned is None and (axes := self.graph.output_axes(name)):
-                yield f"{self.names.output(name)} = {self._allocation(axes, zero=False)}"
+                yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
 
     def _zeroed(self) -> set[Value]:
         """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
@@ -178,7 +178,7 @@ class _Body:
     def _result(self, name: str) -> str:
         value = self.plan.results[name]
         if value is None:
-            return self.names.output(name)
+            return self._output(name)
         text = self._array(value) if value in self.plan.stored else self._expression(value)
         if value in self.plan.layout and self.dialect.transposes:
             return f"np.ascontiguousarray({text}.T)"
@@ -378,7 +378,7 @@ class _Body:
 
     def _fill_result(self, node: Result) -> str:
         indices = self.dialect.subscript.join(self.names.axis(a) for a in node.axes)
-        target = self.names.output(node.name)
+        target = self._output(node.name)
         place = f"{target}[{indices}]" if node.axes else target
         return f"{place} = {self._expression(node.value)}"
 
@@ -393,6 +393,12 @@ class _Body:
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
 
     # Names and places
+
+    def _output(self, name: str) -> str:
+        """Return the array of an output that is filled from a value, which may have the output's own name."""
+        value, text = self.graph.outputs[name], self.names.output(name)
+        taken = value in self.plan.stored and self.names.value(value) == text
+        return self.names.local(value, text) if taken else text
 
     def _array(self, value: Value) -> str:
         if value not in self.plan.layout or not self.dialect.transposes:

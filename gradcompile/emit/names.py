@@ -75,7 +75,8 @@ class Names:
         self._gradients: dict[Value, str] = {}
         for name in graph.wrt:
             if f"d{name}" in graph.outputs:
-                self._gradients.setdefault(graph.outputs[f"d{name}"], f"d{name}")
+                gradient = graph.outputs[f"d{name}"]
+                self._gradients.setdefault(gradient.operands[0] if is_renaming(gradient) else gradient, f"d{name}")
 
     def size(self, size: Size) -> str:
         """Return a size as arithmetic in identifiers: ``N - K + 1``."""

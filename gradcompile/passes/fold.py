@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from gradcompile.ir import Graph, Value
+from gradcompile.passes.share import composed
 
 Rule = Callable[..., Value | None]
 Exact = int | Fraction
@@ -265,5 +266,6 @@ RULES: dict[str, Rule] = {
     "or": _or,
     "sum": _sum,
     "accumulate": _accumulate,
+    "read": composed,
 }
 REDUCING = ("sum", "accumulate")  # rules that also need the old value, for its axes

@@ -39,9 +39,7 @@ def share(graph: Graph) -> Graph:
         return graph
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
-        if value in renamed:
-            return renamed[value]
-        return _composed(value, operands) if value.op == "read" else None
+        return renamed.get(value)
 
     return graph.rewrite(rule)
 
@@ -56,19 +54,18 @@ def is_renaming(value: Value) -> bool:
     return len(set(axes)) == len(indices) and [a.size for a in axes] == sizes
 
 
-def _as(value: Value, axes: Mapping[Axis, Axis]) -> Value:
-    """Return a value with its axes renamed."""
-    return value.builder.read(value, [value.builder.iota(axes[a]) for a in value.axes])
-
-
-def _composed(value: Value, operands: tuple[Value, ...]) -> Value | None:
+def composed(array: Value, *indices: Value) -> Value | None:
     """Return a read of a renamed array as a read of the array itself."""
-    array, *indices = operands
     if not is_renaming(array):
         return None
     inner, *places = array.operands
     index = dict(zip(array.axes, indices, strict=True))
-    return value.builder.read(inner, [index[p.attr] for p in places])
+    return array.builder.read(inner, [index[p.attr] for p in places])
+
+
+def _as(value: Value, axes: Mapping[Axis, Axis]) -> Value:
+    """Return a value with its axes renamed."""
+    return value.builder.read(value, [value.builder.iota(axes[a]) for a in value.axes])
 
 
 def _named(value: Value, known: dict[Value, Named], classes: dict[object, int]) -> Named:
