@@ -12,6 +12,7 @@ import pytest
 
 from gradcompile import __version__
 from gradcompile.cli import main
+from tests.hostile import CODE_EXECUTION, EXHAUSTION, LEGAL, LEXICAL
 
 ROOT = Path(__file__).parent.parent
 LECTURE = "1 + exp(w1*x + w0)"
@@ -117,9 +118,22 @@ def test_stage_and_target_exclude_each_other(capsys):
     assert main(["emit", "x**2", "--stage", "plan", "--target", "numpy"]) == 2
 
 
-def test_expression_may_begin_with_minus(capsys):
-    assert main(["emit", "-x**2", "--target", "listing"]) == 0
+@pytest.mark.parametrize("text", ["-x**2", "---x", "--(x + 1)", "-2*x"])
+def test_expression_may_begin_with_minus(text, capsys):
+    assert main(["emit", text, "--target", "listing"]) == 0
     assert "# backward" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [*CODE_EXECUTION, *EXHAUSTION, *LEXICAL], ids=lambda text: ascii(text[:30]))
+def test_hostile_text_is_a_message_and_never_a_defect(text, monkeypatch, capsys):
+    for words in (["emit", text], ["emit", "-"]):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        status = main([*words, "--target", "listing"])
+        printed = capsys.readouterr()
+        assert status == 2 or (status == 0 and text in LEGAL), printed.err
+        assert "Traceback" not in printed.err
+        assert len(printed.err) < 4000
+    assert not list(Path().iterdir())
 
 
 def test_expression_and_model_from_stdin(monkeypatch, capsys):
@@ -329,6 +343,18 @@ def test_check_finds_a_wrong_gradient(monkeypatch, capsys):
 def test_check_refuses_what_it_cannot_check(words, said, capsys):
     assert main(["check", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_check_at_the_data(capsys):
+    Path("l.csv").write_text("a,t\n" + "".join(f"{k / 10},{k}\n" for k in range(100)))
+    assert (
+        main(["check", "(w*x - t)**2", "--wrt", "w", "--columns", "x,t", "--data", "l.csv", "--map", "x=a", "--json"])
+        == 0
+    )
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["right"] is True
+    assert main(["check", "linear", "--data", "l.csv", "--map", "x=a", "--set", "lam=2"]) == 0
+    assert "100 rows read" in capsys.readouterr().err
 
 
 # --- demo

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcompile.cli import given, main
+import gradcompile as gc
+from gradcompile.cli import check, given, main
 from gradcompile.cli.settings import optimizer
 from gradcompile.cli.typeset import equations, symbol
 from gradcompile.digits import load_digits
 from gradcompile.errors import GradcompileError
+from gradcompile.interpret import evaluate
 
 LINE = """\
 x: data[N, D]
@@ -24,6 +26,7 @@ b: parameter
 y[s] = Sum(x[s, j]*w[j], j) + b
 loss = Sum((y[s] - t[s])**2, s)
 """
+QUICK = ("lecture", "softmax", "autoregression", "rosenbrock")  # the others take seconds to compile
 SLOPE, OFFSET = np.array([2.0, -1.0]), 0.5
 
 
@@ -241,7 +244,18 @@ def test_every_shipped_model_can_be_shown_and_typeset(name, capsys):
 
 
 @pytest.mark.parametrize("name", given.shipped())
-def test_gradient_of_every_shipped_model_is_right(name, capsys):
+def test_gradient_of_every_shipped_model_is_right(name):
+    compiled = gc.compile(gc.parse(given.shipped()[name]))
+    point = check.sample(compiled, {}, 0, {})
+    found = evaluate(compiled.graph, point)  # without Numba; the next test has it
+    rows = list(check.compared(compiled, point, [found[f"d{parameter}"] for parameter in compiled.graph.wrt]))
+    assert all(row.right for row in rows), rows
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in given.shipped()]
+)
+def test_check_finds_every_shipped_model_right(name, capsys):
     assert main(["check", name, "--json"]) == 0, capsys.readouterr().err
     assert json.loads(capsys.readouterr().out)["right"] is True
 

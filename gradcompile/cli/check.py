@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import given, settings, terminal
-from gradcompile.errors import DataError, GradcompileError, UnknownNameError
+from gradcompile.cli import data, given, settings, start, terminal
+from gradcompile.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
     from gradcompile.compiler import CompiledModel
@@ -21,7 +21,7 @@ examples:
   gradcompile check "1 + exp(w1*x + w0)" --wrt x,w1,w0
   gradcompile check softmax
   gradcompile check "sqrt(a*x)" --wrt a --at a=2,x=0.5
-  gradcompile check my.model --json
+  gradcompile check my.model --data points.csv --json
 
 The gradient of the compiled code at a random point of a small problem is compared with differences of the objective at
 50 digits, which share neither derivatives nor generated code with it. Exit status 1 if a component is wrong.
@@ -32,6 +32,7 @@ Point = dict[str, Any]
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}  # relative to the component
 FLOOR = {"float64": 1e-14, "float32": 1e-6}  # and to the largest of its parameter: where terms cancel
 RANGES = ((-1.0, 1.0), (0.1, 0.9), (0.5, 2.0), (1.0, 3.0), (-0.1, 0.1))  # of real inputs, until all is finite
+ROWS = 20  # of a file
 MOST = 60  # components that are looked at, of each parameter
 PASSED, FAILED = "right", "WRONG"
 
@@ -59,6 +60,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
     parser.add_argument("--at", metavar="NAME=NUMBER,...", default="", help="numbers in place of random ones")
+    data.arguments(parser, required=False)
+    start.arguments(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the random point (default: 0)")
     parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="the exit status alone")
@@ -70,7 +73,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     found = given.read(chosen)
     compiled = compile(found.model, dtype=found.dtype)
-    point = sample(compiled, settings.numbers(chosen.at, "--at"), chosen.seed)
+    fixed = settings.numbers(chosen.at, "--at")
+    point = sample(compiled, fixed, chosen.seed, _read(compiled, chosen) if chosen.data else {})
     value, gradients = compiled.value_and_grad(**point)
     rows = list(compared(compiled, point, (gradients,) if found.model.single else gradients))
     right = all(row.right for row in rows)
@@ -81,8 +85,28 @@ def run(chosen: argparse.Namespace) -> int:
     return 0 if right else 1
 
 
-def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int) -> Point:
+def _read(compiled: CompiledModel, chosen: argparse.Namespace) -> Point:
+    """Return the first rows of the data, and parameters of the sizes that they have."""
+    whole, told = start.inputs(compiled, chosen)
+    inputs = {name: array[:ROWS] if np.ndim(array) else array for name, array in whole.items()}
+    terminal.note(f"{told}; the first {ROWS} of them are used to check", quiet=chosen.quiet or chosen.json)
+    defaults = {name: i.default for name, i in compiled.lowered.inputs.items() if i.default is not None}
+    return {**defaults, **inputs, **start.parameters(compiled, inputs, chosen)}
+
+
+def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int, known: Mapping[str, Any]) -> Point:
     """Return inputs of a small problem at which value and gradient are finite.
+
+    Parameters
+    ----------
+    compiled : CompiledModel
+        The model.
+    fixed : mapping of str to float
+        Inputs that are what the user says.
+    seed : int
+        Of the others.
+    known : mapping of str to array
+        Inputs from a file, and parameters with the shapes that go with them.
 
     Raises
     ------
@@ -96,10 +120,10 @@ def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int) -> Po
             raise UnknownNameError(f"the model has no {name!r}", expected=", ".join(compiled.arguments), found=name)
     random = np.random.default_rng(abs(seed))
     for low, high in RANGES:
-        point = _random(compiled, random, low, high) | dict(fixed)
+        point = _random(compiled, random, low, high, known) | dict(fixed)
         try:
             results = evaluate(compiled.graph, point)
-        except (np.linalg.LinAlgError, GradcompileError):
+        except np.linalg.LinAlgError:
             continue
         if all(np.isfinite(array).all() for array in results.values()):
             return point
@@ -107,10 +131,14 @@ def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int) -> Po
     raise DataError("the objective or its gradient is not finite at any of the points that were tried", hint=hint)
 
 
-def _random(compiled: CompiledModel, random: np.random.Generator, low: float, high: float) -> Point:
-    """Return random inputs with small sizes: labels that are allowed, constants with their defaults."""
+def _random(
+    compiled: CompiledModel, random: np.random.Generator, low: float, high: float, known: Mapping[str, Any]
+) -> Point:
+    """Return random inputs: parameters as large as in `known`, the rest of it as it is; else a small problem."""
     from gradcompile.emit.problem import problem
 
+    if known:
+        return {n: random.uniform(low, high, np.shape(v)) if n in compiled.graph.wrt else v for n, v in known.items()}
     point: Point = {}
     for name, shape, labels in problem(compiled.graph):
         default = compiled.graph.inputs[name].default

@@ -20,7 +20,7 @@ from gradcompile.language.limits import LIMITS
 from gradcompile.model import Model
 
 SUFFIX = ".model"
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 OBJECT = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)
 STATEMENT = re.compile(r"^\s*[A-Za-z]\w*\s*(\[[^\]\n]*\]\s*)?(:|=(?!=))", re.ASCII | re.MULTILINE)
 

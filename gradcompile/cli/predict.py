@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradcompile.cli import arrays, data, given, output, settings, terminal
-from gradcompile.cli.train import check_parameters
+from gradcompile.cli.start import check_parameters
 from gradcompile.errors import ArgumentError, UnknownNameError
 
 EXAMPLES = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from gradcompile import __version__
 from gradcompile.errors import GradcompileError, GradientCheckError
 
 OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
+OPTION = re.compile(r"-|--|-[A-Za-z]{1,3}|-o.+|--[a-z][a-z-]*(=.*)?", re.DOTALL)
 TRACEBACK = "GRADCOMPILE_TRACEBACK"  # the environment variable that asks for one
 
 # Each command is a module of this package, imported when it is called: help and completion start at once.
@@ -129,8 +131,7 @@ def _run(words: Sequence[str]) -> int:
 
 def _protected(word: str) -> str:
     """Keep argparse from reading an expression such as ``-x**2`` as an option: a space before it means nothing."""
-    formula = len(word) > 2 and word[0] == "-" and word[1] != "-" and any(c in word for c in "*/+()")
-    return f" {word}" if formula and word[1] not in "o" else word
+    return f" {word}" if word.startswith("-") and not OPTION.fullmatch(word) else word
 
 
 def _prefer_utf8() -> None:
