@@ -194,18 +194,20 @@ def _show(name: str, value: float, point: Point, rows: list[Row]) -> None:
             " x ".join(map(str, row.shape)) or "number",
             str(row.checked),
             row.worst,
-            f"{row.gradient:.12g}",
-            f"{row.exact:.12g}",
+            f"{row.gradient:.6g}",
+            f"{row.exact:.6g}",
             f"{row.digits:.1f}",
             PASSED if row.right else FAILED,
         )
         for row in rows
     ]
-    heads = ("parameter", "shape", "checked>", "worst", "compiled>", "at 50 digits>", "digits>", "")
+    heads = ("parameter", "shape", "checked>", "worst", "compiled>", "exact>", "digits>", "")
     terminal.table(heads, cells, marks={PASSED: "green", FAILED: "bold red"})
     scalars = ", ".join(f"{k} = {v:.6g}" for k, v in point.items() if isinstance(v, (int, float)))
     terminal.result(f"{name}: value {value:.12g}" + (f" at {scalars}" if scalars else " at a random point"))
-    terminal.result(f"the gradient is WRONG in {', '.join(wrong)}" if wrong else "the gradient is right")
+    terminal.result(
+        f"the gradient is WRONG in {', '.join(wrong)}" if wrong else "the gradient is right, compared at 50 digits"
+    )
 
 
 def _content(name: str, value: float, rows: list[Row], right: bool) -> dict[str, Any]:
