@@ -49,7 +49,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, marks: Mappi
     terminal = sys.stdout.isatty()
     file = sys.stdout if terminal else io.StringIO()
     console = Console(file=file, width=None if terminal else WIDE, highlight=False)
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         shown.add_column(column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in rows:
