@@ -207,7 +207,7 @@ class Builder:
             axes if op in ("input", "accumulate") else None,
             attr,
             type(attr),
-            str(attr) if op == "const" else None,
+            repr(attr) if isinstance(attr, float) else None,  # tells -0.0 from 0.0, and nan is nan
         )
         if key not in self._known:
             self._known[key] = Value(self, len(self.values), op, operands, axes, kind, attr)

@@ -474,23 +474,18 @@ class _Work:
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
-        if (
-            value in self.returned
-            or value in self.graph.names
-            or any(c.value is value for c in self.copies if value.axes)
-        ):
+        if value.kind == "int" or is_renaming(value):
+            return False  # an index, made of loop variables and labels; or an array under other axes
+        if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
-        if value.kind == "int" and value.op not in (*REDUCTIONS, "accumulate"):
-            return False  # an index: arithmetic of loop variables and labels
         if self._is_whole_array(value):
             return True
-        if (
-            value in self.again
-            or is_renaming(value)
-            or (value.op in ("neg", "read") and value.operands[0].op in LEAVES)
-        ):
+        if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
         return self.uses[value] > 1 or value in narrower
+
+    def _is_copied(self, value: Value) -> bool:
+        return bool(value.axes) and any(copy.value is value for copy in self.copies)
 
     def _is_whole_array(self, value: Value) -> bool:
         """Return whether some use reads the value at other indices than its own, or as a matrix."""

@@ -72,6 +72,12 @@ def select_of_root(builder: Builder, v: dict[str, Value]) -> Value:
     return builder.reduce("sum", root * v["c"], [D])
 
 
+def share_of_total(b: Builder, v: dict[str, Value]) -> Value:
+    """``sum_s tanh(z[s]/sum_r z[r])``: each sample needs the sum over all."""
+    z = b.apply("exp", b.reduce("sum", v["x"] * v["w"], [D]))
+    return b.reduce("sum", b.apply("tanh", z / b.reduce("sum", z, [N])), [N])
+
+
 CASES: dict[str, Case] = {
     "scalars": case(lambda b, v: 1 + b.apply("exp", v["x"] * v["w"] + v["c"]), {"x": (), "w": (), "c": ()}, "x w c"),
     "softmax": case(
@@ -104,6 +110,7 @@ CASES: dict[str, Case] = {
         {"w": (D,), "x": (N, D), "t": (N,)},
         "w",
     ),
+    "share of a total": case(share_of_total, {"w": (D,), "x": (N, D)}, "w"),
     "unused axis": case(
         lambda b, v: b.reduce("sum", v["w"] * 3, [N, D]) * v["c"], {"w": (D,), "c": (), "x": (N,)}, "w c"
     ),

@@ -13,7 +13,9 @@ D1 = Axis(Size.of("D"), 1)
 
 def run(builder: Builder, value: Value, **arrays: object) -> np.ndarray:
     """Evaluate one value; the inputs are found in the graph."""
-    found = {v.attr: Input(v.attr, tuple(a.size for a in v.axes), v.kind) for v in reachable([value]) if v.op == "input"}
+    found = {
+        v.attr: Input(v.attr, tuple(a.size for a in v.axes), v.kind) for v in reachable([value]) if v.op == "input"
+    }
     return evaluate(Graph(builder, found, {"value": value}), arrays)["value"]
 
 

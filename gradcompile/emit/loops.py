@@ -15,6 +15,7 @@ from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Define, Loop, Node, Plan, Result, Start, Update, guards
+from gradcompile.vecmath import VECTOR
 
 INDENT = "    "
 WIDTH = 100
@@ -44,6 +45,14 @@ class LoopPrinter(Printer):
     def __init__(self, target: str, names: Names, real: str = "") -> None:
         super().__init__(target, names)
         self.real = real
+
+    def spelling(self, value: Value) -> str:
+        """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
+        whole = value.op == "pow" and value.operands[1].kind == "int"
+        if self.target == "numba" and value.op in VECTOR and not whole:
+            name = VECTOR[value.op][1 if self.real else 0]
+            return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
+        return super().spelling(value)
 
     def row(self, value: Value, operands: list[Text]) -> Text:
         """Return a row of the table, its numbers in the model's type."""

@@ -18,6 +18,7 @@ from gradcompile.emit.python_target import StraightLine
 from gradcompile.ir import Graph
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import plan
+from gradcompile.vecmath import VECTOR
 
 FLAGS = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'  # never nnan, ninf: they hide nan
 STRICT = 'fastmath=False, error_model="numpy"'
@@ -73,6 +74,8 @@ def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = 
     """
     order = graph.order()
     spellings = {str(getattr(PRIMITIVES[v.op], target)) for v in order if v.op in PRIMITIVES}
+    if target == "numba":
+        spellings |= {f"{name}({{0}})" for v in order for name in VECTOR.get(v.op, ())}
     called = support.closure(target, (name for s in spellings for name in template(s).support))
     structural = {v.op for v in order} | {"as_float64", "as_float32"}
     names = Names(graph, [*called, *(structural & support.functions(target).keys())], many=len(order) > FEW)

@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable
 from fractions import Fraction
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import Axis, Graph, Value
 from gradcompile.passes.share import composed
 
 Rule = Callable[..., Value | None]
@@ -215,15 +215,32 @@ def _sum(old: Value, body: Value) -> Value | None:
     factor, rest = factored(body)
     if factor != 1 and rest is not None:
         return scaled(builder.reduce("sum", rest, axes), factor, body)
-    if body.op == "mul":
-        for inside, outside in (body.operands, body.operands[::-1]):
-            if outside.op != "const" and not any(a in outside.axes for a in axes):
-                inner = _sum(old, inside) or builder.reduce("sum", inside, axes)
-                return inner * outside
-    if body.op == "div" and not any(a in body.operands[1].axes for a in axes):
-        inner = _sum(old, body.operands[0]) or builder.reduce("sum", body.operands[0], axes)
-        return inner / body.operands[1]
-    return None
+    inside, outside, below = _split(body, axes, DEEPEST)
+    if inside is None or (outside is None and below is None):
+        return None
+    total = _sum(old, inside) or builder.reduce("sum", inside, axes)
+    total = total if outside is None else total * outside
+    return total if below is None else total / below
+
+
+DEEPEST = 6  # products inside one another that are looked through
+
+
+def _split(body: Value, axes: tuple[Axis, ...], depth: int) -> tuple[Value | None, Value | None, Value | None]:
+    """Return (i, o, b) with body = i*o/b, where o and b have none of the axes; None stands for 1."""
+    if not any(axis in body.axes for axis in axes):
+        return (body, None, None) if body.op == "const" else (None, body, None)
+    if body.op == "mul" and depth:
+        left, right = (_split(o, axes, depth - 1) for o in body.operands)
+        return _times_or(left[0], right[0]), _times_or(left[1], right[1]), _times_or(left[2], right[2])
+    if body.op == "div" and depth and not any(axis in body.operands[1].axes for axis in axes):
+        inside, outside, below = _split(body.operands[0], axes, depth - 1)
+        return inside, outside, _times_or(below, body.operands[1])
+    return body, None, None
+
+
+def _times_or(a: Value | None, b: Value | None) -> Value | None:
+    return b if a is None else a if b is None else a * b
 
 
 def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:

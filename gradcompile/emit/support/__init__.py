@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 
+from gradcompile import vecmath
 from gradcompile.emit.support import arrays, check_arrays, check_lists, kernels, matrices, scalars
 
 FILES: dict[str, tuple[ModuleType, ...]] = {
     "python": (scalars, matrices),
     "numpy": (arrays,),
-    "numba": (kernels, scalars),  # the first that has a function counts
+    "numba": (kernels, *vecmath.MODULES, scalars),  # the first that has a function counts
 }
 CHECKS: dict[str, ModuleType] = {"python": check_lists, "numpy": check_arrays, "numba": check_arrays}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
-DECORATORS = {"numba": '@njit(fastmath={"contract"}, error_model="numpy")\n'}
+DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
 
 
 @cache
@@ -45,7 +46,9 @@ def functions(target: str) -> dict[str, Callable[..., object]]:
 @cache
 def source(target: str, name: str) -> str:
     """Return the text of a support function as a module defines it."""
-    return DECORATORS.get(target, "") + inspect.getsource(functions(target)[name])
+    function = functions(target)[name]
+    decorator = vecmath.DECORATOR if function.__module__.startswith(vecmath.__name__) else DECORATOR
+    return (decorator if target == "numba" else "") + inspect.getsource(function)
 
 
 @cache
