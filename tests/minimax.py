@@ -1,7 +1,7 @@
-"""Minimax polynomials by Remez's exchange, in 60 digits: where the coefficients of gradcompile/vecmath.py come from.
+"""Minimax polynomials by Remez's exchange, in 60 digits: where the coefficients of gradcompile/vecmath come from.
 
 ``python -m tests.minimax NAME ...`` prints the coefficients of the named rows of `ROWS`, lowest power first, as the
-nearest float64 (float32 for names that end in 32).
+nearest float64 (float32 for names that end in 32, but for those of `pow`, which goes by way of float64).
 
 Source: E. Remez 1934, as in J.-M. Muller, Elementary Functions, 3rd edition, section 3.5.
 """
@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import mpmath
 import numpy as np
 from mpmath import mp, mpf
 
@@ -25,21 +24,15 @@ class Row:
 
     function: Function
     weight: Function
-    low: str
-    high: str
+    low: mpf
+    high: mpf
     degree: int
 
     def error(self, coefficients: list[float], points: int = 400) -> float:
         """Return the largest weighted error of a polynomial, at Chebyshev points of the interval."""
         with mp.workdps(60):
-            xs = chebyshev(mp.mpmathify(mpmath.mpf(eval_mp(self.low))), eval_mp(self.high), points)
+            xs = chebyshev(self.low, self.high, points)
             return float(max(abs(self.weight(x) * (horner(coefficients, x) - self.function(x))) for x in xs))
-
-
-def eval_mp(text: str) -> mpf:
-    """Return an end of an interval: ``log(2)/2``, ``-(pi/4)**2``, ``0.25``."""
-    names = {"log": mp.log, "pi": mp.pi, "sqrt": mp.sqrt, "mpf": mpf}
-    return mpf(eval(text, {"__builtins__": {}}, names))  # the texts stand in this file
 
 
 def horner(coefficients: list[float], x: mpf) -> mpf:
@@ -55,7 +48,7 @@ def chebyshev(low: mpf, high: mpf, count: int) -> list[mpf]:
 def minimax(row: Row, rounds: int = 12) -> list[mpf]:
     """Return the coefficients, lowest power first."""
     with mp.workdps(60):
-        low, high, unknowns = eval_mp(row.low), eval_mp(row.high), row.degree + 2
+        low, high, unknowns = row.low, row.high, row.degree + 2
         dense = chebyshev(low, high, 60 * unknowns)
         values = [(x, row.function(x), row.weight(x)) for x in dense]
         nodes = [values[round(k * (len(values) - 1) / (unknowns - 1))] for k in range(unknowns)]
@@ -88,7 +81,6 @@ def alternation(errors: list[mpf], count: int) -> list[int]:
     return places
 
 
-HALF_LN2 = ("-log(2)/2*mpf('1.0001')", "log(2)/2*mpf('1.0001')")
 SMALL = mpf("1e-12")
 
 
@@ -150,42 +142,52 @@ def erf_large(x: mpf) -> mpf:
     return mp.log(mp.erfc(x + 1))
 
 
-LOG_Z = "(3 - 2*sqrt(2))**2*mpf('1.0001')"  # s = f/(2 + f) of f = sqrt(2) - 1, squared
-EXP_Z = "(log(2)/2)**2*mpf('1.0002')"
-QUARTER = "(pi/4)**2*mpf('1.001')"
+# Intervals, a little wider than the reductions make them: a product that rounds n may choose the neighbour.
+with mp.workdps(60):
+    ZERO, ONE = mpf(0), mpf("1.0001")
+    HALF_LN2 = -mp.log(2) / 2 * ONE, mp.log(2) / 2 * ONE
+    EXP_Z = (mp.log(2) / 2) ** 2 * mpf("1.0002")
+    LOG_Z = (3 - 2 * mp.sqrt(2)) ** 2 * ONE  # s = f/(2 + f) of f = sqrt(2) - 1, squared
+    QUARTER = (mp.pi / 4) ** 2 * mpf("1.001")
+
 ROWS: dict[str, Row] = {
     "exp": Row(exp_tail, lambda r: r**2, *HALF_LN2, 9),
     "expm1": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 10),
-    "sinh": Row(sinh_tail, lambda z: z + SMALL, "0", EXP_Z, 4),
-    "cosh": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 5),
-    "sinh32": Row(sinh_tail, lambda z: z + SMALL, "0", EXP_Z, 1),
-    "cosh32": Row(cosh_tail, lambda z: z + SMALL, "0", EXP_Z, 2),
-    "tanh32": Row(tanh_tail, lambda z: z + SMALL, "0", "mpf('0.31')", 4),
-    "log": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 6),
-    "sin": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 5),
-    "cos": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 5),
-    "pow": Row(pow_tail, lambda z: z**2 + SMALL, "0", LOG_Z, 7),
-    "log_pow32": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 3),
+    "sinh": Row(sinh_tail, lambda z: z + SMALL, ZERO, EXP_Z, 4),
+    "cosh": Row(cosh_tail, lambda z: z + SMALL, ZERO, EXP_Z, 5),
+    "sinh32": Row(sinh_tail, lambda z: z + SMALL, ZERO, EXP_Z, 1),
+    "cosh32": Row(cosh_tail, lambda z: z + SMALL, ZERO, EXP_Z, 2),
+    "tanh32": Row(tanh_tail, lambda z: z + SMALL, ZERO, mpf("0.31"), 4),
+    "log": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 6),
+    "sin": Row(sin_tail, lambda z: z + SMALL, ZERO, QUARTER, 5),
+    "cos": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 5),
+    "pow": Row(pow_tail, lambda z: z**2 + SMALL, ZERO, LOG_Z, 7),
+    "log_pow32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
     "exp_pow32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
-    "erf": Row(erf_small, lambda z: mpf(1), "0", "mpf('1.0001')", 12),
-    "erf_large": Row(erf_large, lambda x: mp.erfc(x + 1), "0", "mpf(5)", 17),
-    "erf32": Row(erf_small, lambda z: mpf(1), "0", "mpf('1.0001')", 5),
-    "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), "0", "mpf(3)", 6),
+    "erf": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 12),
+    "erf_large": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(5), 17),
+    "erf32": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 5),
+    "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(3), 6),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
-    "log32": Row(atanh_tail, lambda z: z + SMALL, "0", LOG_Z, 3),
-    "sin32": Row(sin_tail, lambda z: z + SMALL, "0", QUARTER, 2),
-    "cos32": Row(cos_tail, lambda z: z**2 + SMALL, "0", QUARTER, 2),
+    "log32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
+    "sin32": Row(sin_tail, lambda z: z + SMALL, ZERO, QUARTER, 2),
+    "cos32": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 2),
 }
+
+
+def rounded(name: str) -> list[str]:
+    """Return the coefficients of a row as they stand in the code."""
+    real = np.float32 if name.endswith("32") and not name.endswith("_pow32") else np.float64
+    return [str(real(c)) for c in minimax(ROWS[name])]
 
 
 def main(names: list[str]) -> None:
     """Print the coefficients of the named rows."""
     for name in names or ROWS:
-        real = np.float32 if name.endswith("32") and "_pow" not in name else np.float64
-        coefficients = [real(c) for c in minimax(ROWS[name])]
+        coefficients = rounded(name)
         print(name, f"error 2**{np.log2(ROWS[name].error([float(c) for c in coefficients])):.1f}")
-        print("   ", ", ".join(repr(float(str(c))) for c in coefficients))
+        print("   ", ", ".join(coefficients))
 
 
 if __name__ == "__main__":

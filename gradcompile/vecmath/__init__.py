@@ -1,0 +1,31 @@
+"""Elementary functions as plain arithmetic, which LLVM vectorises inside loops that Numba compiles.
+
+`math.exp` in a loop is a call, and a loop with a call is not vectorised. Here are no calls, branches or tables: a
+choice is a select, and both sides of it are computed. The text of these functions is copied into emitted modules, with
+`DECORATOR` above each, so they use nothing but NumPy's names, and no annotations.
+
+Rounding is part of the method (adding and subtracting 1.5*2**52 rounds to an integer, whose bits are then the lowest of
+the sum; differences recover what a sum was rounded by). So each function is compiled with {"contract"} alone: a fused
+product and sum may only be more exact, and where a step must be exact, its products are exact without fusing. LLVM
+inlines them (`forceinline`) and keeps these flags an instruction; Numba's own ``inline="always"`` would give them the
+flags of the caller, and "reassoc" would cancel the sums.
+
+At most 2 ULP from the exact value, 1 for float32 `pow`; nan, infinities, zeros, subnormal numbers, overflow and
+underflow as IEEE 754 and `math` have them, without exceptions. Coefficients: tests/minimax.py.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType, ModuleType
+
+from gradcompile.vecmath import bits, exponentials, hyperbolic, logarithms, normal, powers, trigonometry, turns
+
+MODULES: tuple[ModuleType, ...] = (bits, exponentials, logarithms, hyperbolic, normal, powers, turns, trigonometry)
+DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True, no_cpython_wrapper=True)\n'
+ARITY = MappingProxyType({"pow": 2})  # of the rows below; all others have one operand
+ROWS = "exp expm1 log log1p sigmoid softplus sinh cosh tanh erf pow sin cos tan".split()
+
+# Row of the table of primitives -> its function for float64, for float32.
+VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS})
+# For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
+NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})

@@ -1,0 +1,92 @@
+"""log, log1p, softplus: x = 2**n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2), and log(1 + f) = 2 atanh(f/(2 + f)).
+
+Source: e_log.c of fdlibm (Sun Microsystems 1993), whose sum this is, with coefficients of our own.
+"""
+
+import numpy as np
+
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32
+from gradcompile.vecmath.exponentials import vexp, vexp32
+
+
+def vlogsum(n, f):
+    """Return n log 2 + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2)."""
+    s = f / (2.0 + f)
+    z = s * s
+    q = 0.18183564867836827 + z * (0.1531403573251604 + z * 0.14796107047278134)
+    q = 0.3999999999941433 + z * (0.28571428742473465 + z * (0.2222219856353417 + z * q))
+    q = 0.6666666666666734 + z * q
+    e = s * (f - z * q) - n * 5.497923018708371e-14
+    return n * 0.6931471805598903 + (f - e)  # log 2 in 42 bits: exact
+
+
+def vlog(x):
+    """Return log(x)."""
+    tiny = x < 2.2250738585072014e-308
+    y = x * 18014398509481984.0 if tiny else x  # a subnormal times 2**54
+    b = vbits(y) - 0x3FE6A09E667F3BCD  # the bits of sqrt(1/2)
+    n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0  # an integer as a number
+    f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0  # exact
+    y = vlogsum(n - 54.0 if tiny else n, f)
+    y = y if x > 0.0 else (-np.inf if x == 0.0 else np.nan)
+    return x if x == np.inf else y
+
+
+def vlog1p(x):
+    """Return log(1 + x): n is that of the rounded 1 + x, but f = (1 + x)/2**n - 1 is made of x."""
+    k = (vbits(1.0 + x) - 0x3FE6A09E667F3BCD) >> 52
+    n = vfloat(k + 0x4338000000000000) - 6755399441055744.0
+    w = vfloat((1025 - k) << 52)  # 4/2**n
+    y = vlogsum(n, 0.25 * x * w + (0.25 * w - 1.0))  # both products are exact
+    y = y if x > -1.0 else (-np.inf if x == -1.0 else np.nan)
+    return x if abs(x) < 5e-17 or x == np.inf else y
+
+
+def vsoftplus(x):
+    """Return log(1 + exp(x)); neither tail overflows."""
+    e = vexp(-abs(x))
+    large = e > 0.41  # then 1 + e = 2 (1 + (e - 1)/2)
+    y = vlogsum(1.0 if large else 0.0, 0.5 * e - 0.5 if large else e)
+    return y + (0.0 if x < 0.0 else x)
+
+
+def vlogsum32(n, f):
+    """Return n log 2 + log(1 + f), as vlogsum."""
+    s = f / (np.float32(2.0) + f)
+    z = s * s
+    q = np.float32(0.40000334) + z * (np.float32(0.28537303) + z * np.float32(0.2358229))
+    q = np.float32(0.6666666) + z * q
+    e = s * (f - z * q) - n * np.float32(1.4286068203094172e-06)
+    return n * np.float32(0.693145751953125) + (f - e)
+
+
+def vlog32(x):
+    """Return log(x), as vlog."""
+    zero, tiny = np.float32(0.0), x < np.float32(1.1754943508222875e-38)
+    y = x * np.float32(33554432.0) if tiny else x  # 2**25
+    b = np.int32(vbits32(y) - 0x3F3504F3)  # Numba's sum of int32 is int64, which halves the lanes
+    n = vfloat32((b >> 23) + 0x4B400000) - np.float32(12582912.0)
+    f = vfloat32((b & 0x7FFFFF) + 0x3F3504F3) - np.float32(1.0)
+    y = vlogsum32(n - np.float32(25.0) if tiny else n, f)
+    y = y if x > zero else np.float32(-np.inf if x == zero else np.nan)
+    return x if x == np.float32(np.inf) else y
+
+
+def vlog1p32(x):
+    """Return log(1 + x), as vlog1p."""
+    one, quarter = np.float32(1.0), np.float32(0.25)
+    k = np.int32(vbits32(one + x) - 0x3F3504F3) >> 23
+    n = vfloat32(k + 0x4B400000) - np.float32(12582912.0)
+    w = vfloat32((129 - k) << 23)
+    y = vlogsum32(n, quarter * x * w + (quarter * w - one))
+    y = y if x > -one else np.float32(-np.inf if x == -one else np.nan)
+    return x if abs(x) < np.float32(2e-8) or x == np.float32(np.inf) else y
+
+
+def vsoftplus32(x):
+    """Return log(1 + exp(x)), as vsoftplus."""
+    zero, half = np.float32(0.0), np.float32(0.5)
+    e = vexp32(-abs(x))
+    large = e > np.float32(0.41)
+    y = vlogsum32(np.float32(1.0) if large else zero, half * e - half if large else e)
+    return y + (zero if x < zero else x)

@@ -1,0 +1,377 @@
+"""Elementary functions as arithmetic: against mpmath, NumPy's tables and IEEE 754; their bits, vectors and text."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import functools
+import importlib.util
+import inspect
+import itertools
+import math
+import os
+import re
+import struct
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from gradcompile import vecmath
+from tests import minimax
+
+FAST = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'
+PLAIN = 'fastmath=False, error_model="numpy"'
+DTYPES = (np.float64, np.float32)
+LIMITS = {("pow", np.float32): 4.0, ("erf", np.float32): 4.0}  # ULP; 2 for all others
+NEARBY = 1e8  # where the functions of `vecmath.NEAR` end
+
+FUNCTIONS = {
+    name: f for m in vecmath.MODULES for name, f in vars(m).items() if getattr(f, "__module__", "") == m.__name__
+}
+EXACT = {
+    "exp": mp.exp,
+    "expm1": mp.expm1,
+    "log": mp.log,
+    "log1p": mp.log1p,
+    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "softplus": lambda x: mp.log1p(mp.exp(x)),
+    "sinh": mp.sinh,
+    "cosh": mp.cosh,
+    "tanh": mp.tanh,
+    "erf": mp.erf,
+    "sin": mp.sin,
+    "cos": mp.cos,
+    "tan": mp.tan,
+    "pow": mp.power,
+}
+CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
+
+
+def spelled(row: str, dtype: type) -> str:
+    return vecmath.VECTOR[row][dtype is np.float32]
+
+
+def closure(name: str) -> list[str]:
+    """A function after all that it calls."""
+    names = {node.id for node in ast.walk(ast.parse(inspect.getsource(FUNCTIONS[name]))) if isinstance(node, ast.Name)}
+    called = itertools.chain.from_iterable(closure(n) for n in sorted(names & FUNCTIONS.keys() - {name}))
+    return list(dict.fromkeys([*called, name]))
+
+
+def text_of(name: str, arity: int) -> str:
+    """A module that imports numpy and numba alone: the function, and a loop over it in three spellings."""
+    copied = "\n\n".join(vecmath.DECORATOR + inspect.getsource(FUNCTIONS[n]) for n in closure(name))
+    arrays = ", ".join("xy"[:arity])
+    elements = ", ".join(f"{a}[i]" for a in "xy"[:arity])
+    loops = "".join(
+        f"\n\n@njit({flags})\ndef {loop}({arrays}, out):\n    for i in range(out.size):\n        out[i] = {name}({elements})\n"
+        for loop, flags in (("fast", FAST), ("plain", PLAIN))
+    )
+    return f"import numpy as np\nfrom numba import njit\n\n\n{copied}{loops}"
+
+
+@functools.cache
+def module(name: str, arity: int = 1) -> ModuleType:
+    return loaded(name, text_of(name, arity))
+
+
+def loaded(name: str, text: str) -> ModuleType:
+    spec = importlib.util.spec_from_loader(f"vecmath_{name}", loader=None)
+    built = importlib.util.module_from_spec(spec)
+    exec(compile(text, f"<{name}>", "exec"), vars(built))
+    return built
+
+
+def run(row: str, *operands: np.ndarray, loop: str = "fast", name: str = "") -> np.ndarray:
+    out = np.empty_like(operands[0])
+    name = name or spelled(row, out.dtype.type)
+    getattr(module(name, len(operands)), loop)(*operands, out)
+    return out
+
+
+def rounded(exact: mpf, dtype: type) -> float:
+    """The float that is nearest to an exact real number."""
+    if mp.isnan(exact):
+        return math.nan
+    with np.errstate(over="ignore"):
+        return float(dtype(float(exact)))
+
+
+def ulps(found: float, exact: mpf, dtype: type) -> float:
+    """The distance from the exact value, in units of its last place; 0 where both are the same infinity, zero or nan."""
+    nearest = rounded(exact, dtype)
+    if math.isnan(nearest) or math.isinf(nearest) or not math.isfinite(found):
+        return 0.0 if found == nearest or (math.isnan(found) and math.isnan(nearest)) else math.inf
+    return float(abs(mpf(float(found)) - exact) / mpf(float(np.spacing(dtype(abs(nearest))))))
+
+
+def exact_of(row: str, *operands: float) -> mpf:
+    """The exact value where the operands are finite numbers at which it is real."""
+    with mp.workprec(160):
+        if row == "softplus" and operands[0] < -1000:
+            return mpf(0)
+        value = EXACT[row](*(mpf(float(o)) for o in operands))
+        return value if isinstance(value, mpf) else mp.nan
+
+
+def worst(row: str, *operands: np.ndarray) -> tuple[float, tuple[float, ...]]:
+    """The largest error in ULP, and where."""
+    found = run(row, *operands)
+    dtype = found.dtype.type
+    errors = [ulps(y, exact_of(row, *at), dtype) for y, at in zip(found, zip(*operands, strict=True), strict=True)]
+    k = int(np.argmax(errors))
+    return errors[k], tuple(float(o[k]) for o in operands)
+
+
+def spread(dtype: type, count: int, seed: int) -> np.ndarray:
+    """Numbers of every exponent and sign, subnormal ones among them; and of the sizes that models have."""
+    draw = np.random.default_rng(seed)
+    limits = np.finfo(dtype)
+    exponents = draw.uniform(np.log2(float(limits.smallest_subnormal)), np.log2(float(limits.max)), count)
+    every = draw.choice([-1.0, 1.0], count) * np.exp2(exponents)
+    sizes = [draw.uniform(-s, s, count) for s in (1.0, 5.0, 40.0, 800.0 if dtype is np.float64 else 100.0)]
+    near_one = 1 + draw.choice([-1.0, 1.0], count) * 10.0 ** draw.uniform(-8, 0, count)
+    return np.concatenate([every, *sizes, near_one]).astype(dtype)
+
+
+def valid(row: str, x: np.ndarray) -> np.ndarray:
+    """Those numbers at which the function is real and finite."""
+    return {"log": np.abs(x), "log1p": x[x > -1]}.get(row, x)
+
+
+def powers(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Operands whose power spans the whole range, underflow and overflow included."""
+    draw = np.random.default_rng(seed)
+    top = 1024.0 if dtype is np.float64 else 128.0
+    wide = np.exp2(draw.uniform(-top * 1.02, top * 0.99, count))
+    near_one = 1 + draw.choice([-1.0, 1.0], count) * 10.0 ** draw.uniform(-6, -1, count)
+    plain = draw.uniform(0.01, 8, count)
+    x = np.concatenate([wide, near_one, plain]).astype(dtype)
+    with np.errstate(all="ignore"):
+        y = draw.uniform(-1.1, 1.05, x.size) * top / np.abs(np.log2(x.astype(float)))
+    y[-count:] = draw.choice([-2.5, -1.0, 0.5, 1.5, 2.0, 3.0, 1 / 3, 7.0], count)
+    keep = (x > 0) & np.isfinite(y) & (np.abs(y) < np.finfo(dtype).max)
+    return x[keep], y[keep].astype(dtype)
+
+
+class TestAccuracy:
+    """At most 2 ULP from the exact value, at numbers of every size."""
+
+    @pytest.mark.parametrize(("row", "dtype"), CASES)
+    def test_is_within_its_limit(self, row, dtype):
+        operands = powers(dtype, 150, 1) if row == "pow" else (valid(row, spread(dtype, 120, 1)),)
+        error, where = worst(row, *operands)
+        assert error <= LIMITS.get((row, dtype), 2.0), where
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("row", "dtype"), CASES)
+    def test_is_within_its_limit_at_many_numbers(self, row, dtype):
+        operands = powers(dtype, 8000, 2) if row == "pow" else (valid(row, spread(dtype, 6000, 2)),)
+        error, where = worst(row, *operands)
+        assert error <= LIMITS.get((row, dtype), 2.0), where
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", ["sin", "cos", "tan"])
+    def test_angles_next_to_a_zero_or_a_pole(self, row, dtype):
+        turns = np.concatenate(
+            [np.arange(1, 60), 2 ** np.arange(6, 27), np.random.default_rng(3).integers(1, 2**26, 60)]
+        )
+        hard = [6381956970095103 * 2.0**797, 5.319372648326541e255, 1e22, 16367173 * 2.0**72, 2.0**26, 1e8, 1.0000001e8]
+        angles = np.concatenate([turns * np.pi / 2, hard])
+        angles = angles[angles < float(np.finfo(dtype).max)].astype(dtype)
+        error, where = worst(row, np.concatenate([angles, -angles, np.nextafter(angles, dtype(0))]))
+        assert error <= 2, where
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row != "pow"])
+    def test_every_4001st_float32(self, row):
+        x = np.arange(0, 2**32, 4001, dtype=np.uint64).astype(np.uint32).view(np.float32)
+        x = valid(row, x[np.isfinite(x)])
+        found, double = run(row, x).astype(np.float64), run(row, x.astype(np.float64))
+        with np.errstate(all="ignore"):
+            nearest = double.astype(np.float32)
+            errors = np.abs(found - double) / np.spacing(np.abs(nearest)).astype(np.float64)
+        errors[(found == nearest) | ~np.isfinite(nearest)] = 0
+        assert np.array_equal(np.isfinite(found), np.isfinite(nearest))
+        assert errors.max() <= LIMITS.get((row, np.float32), 2.0) + 1e-6
+
+
+TABLES = Path(np.__file__).parent / "_core/tests/data"
+
+
+def table(row: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    """NumPy's own accuracy table of a function: operands and values."""
+    with (TABLES / f"umath-validation-set-{row}.csv").open() as file:
+        lines = [line for line in csv.reader(file) if line and line[0] == f"np.{dtype.__name__}"]
+    code = "!d" if dtype is np.float64 else "!f"
+    size = struct.calcsize(code)
+    words = [[struct.unpack(code, int(word, 16).to_bytes(size, "big"))[0] for word in line[1:3]] for line in lines]
+    operands, values = np.array(words, dtype).T
+    return np.ascontiguousarray(operands), values
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", ["exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "sin", "cos", "tan"])
+def test_agrees_with_numpys_table(row, dtype):
+    operands, values = table(row, dtype)
+    found = run(row, operands)
+    same = (found == values) | (np.isnan(found) & np.isnan(values))
+    with np.errstate(all="ignore"):
+        distance = np.abs(found.astype(np.longdouble) - values) / np.abs(np.spacing(values))
+    assert operands.size > 100
+    assert np.all(same | (distance <= 2)), operands[~(same | (distance <= 2))]
+
+
+INF, NAN = math.inf, math.nan
+EDGES = {
+    "exp": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, 0.0), (1e300, INF), (-1e300, 0.0)],
+    "expm1": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -1.0), (1e300, INF), (-1e300, -1.0)],
+    "log": [(1.0, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1.0, NAN), (-INF, NAN), (-5e-324, NAN)],
+    "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (INF, INF), (-1.5, NAN), (-INF, NAN)],
+    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (INF, 1.0), (-INF, 0.0), (1e300, 1.0), (-1e300, 0.0)],
+    "softplus": [(INF, INF), (-INF, 0.0), (1e300, 1e300), (-1e300, 0.0)],
+    "sinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (1e300, INF)],
+    "cosh": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, INF), (-1e300, INF)],
+    "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e300, 1.0)],
+    "erf": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-1e300, -1.0)],
+    "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
+    "cos": [(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)],
+    "tan": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
+}
+ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan")  # f(x) = x where x is tiny
+BASES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 1e30, 1e-40, INF]
+EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 2.0**53, 1e30, INF]
+
+
+class TestEdges:
+    """Zeros with their signs, infinities, nan, subnormal numbers, the ends of the range."""
+
+    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] != "pow"])
+    def test_special_operands(self, row, dtype):
+        pairs = [(x, y) for x, y in EDGES[row] if dtype is np.float64 or abs(x) not in (1e300, 5e-324)]
+        found = run(row, np.array([x for x, _ in pairs], dtype))
+        expected = np.array([y for _, y in pairs], dtype)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found[expected == 0]), np.signbit(expected[expected == 0]))
+
+    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] != "pow"])
+    def test_nan_stays_nan(self, row, dtype):
+        whole = np.array([np.nan, -np.nan], dtype)
+        payload = (whole.view(np.int64 if dtype is np.float64 else np.int32) | 0x12345).view(dtype)
+        assert np.isnan(run(row, np.concatenate([whole, payload]))).all()
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", ODD)
+    def test_subnormal_numbers_come_back(self, row, dtype):
+        tiny = float(np.finfo(dtype).smallest_subnormal)
+        x = np.array([1, 2, 3, 12345, 99999], dtype) * dtype(tiny)
+        np.testing.assert_array_equal(run(row, np.concatenate([x, -x])), np.concatenate([x, -x]))
+
+    @pytest.mark.parametrize(
+        ("row", "dtype"), [c for c in CASES if c[0] in ("exp", "expm1", "sinh", "cosh", "sigmoid")]
+    )
+    def test_every_number_about_overflow_and_underflow(self, row, dtype):
+        with mp.workprec(160):
+            top, low = mp.log(mpf(float(np.finfo(dtype).max))), mp.log(mpf(float(np.finfo(dtype).smallest_subnormal)))
+            ends = [top, top + mp.log(2), low, low - mp.log(2), mp.log(mpf(float(np.finfo(dtype).tiny)))]
+        around = [dtype(float(e)) + np.arange(-40, 40) * np.spacing(dtype(float(e))) for e in ends]
+        x = np.concatenate(around).astype(dtype)
+        error, where = worst(row, np.concatenate([x, -x]))
+        assert error <= 2, where
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_power_of_special_operands_is_that_of_the_standard(self, dtype):
+        bases, exponents = [np.array([*e, *(-v for v in e), np.nan], dtype) for e in (BASES, EXPONENTS)]
+        x, y = (np.ascontiguousarray(a.ravel()) for a in np.meshgrid(bases, exponents))
+        with np.errstate(all="ignore"):
+            expected = np.power(x.astype(np.longdouble), y.astype(np.longdouble)).astype(dtype)
+        found = run("pow", x, y)
+        close = np.isclose(found, expected, rtol=4 * float(np.finfo(dtype).eps), atol=0, equal_nan=True)
+        wrong = ~(close & (np.isnan(expected) | (np.signbit(found) == np.signbit(expected))))
+        assert not wrong.any(), list(zip(x[wrong], y[wrong], found[wrong], expected[wrong], strict=True))
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", vecmath.NEAR)
+    def test_near_functions_are_the_same_up_to_their_bound_and_nan_beyond(self, row, dtype):
+        name = vecmath.NEAR[row][dtype is np.float32]
+        x = np.concatenate([spread(dtype, 500, 4), np.array([NEARBY, -NEARBY, INF, NAN], dtype)])
+        near, full = run(row, x, name=name), run(row, x)
+        inside = np.abs(x) <= NEARBY
+        np.testing.assert_array_equal(near[inside], full[inside])
+        assert np.isnan(near[~inside]).all()
+
+
+class TestCode:
+    """What LLVM makes of it, and what is copied."""
+
+    @pytest.mark.parametrize(("row", "dtype"), CASES)
+    def test_same_bits_whatever_the_flags_of_the_caller(self, row, dtype):
+        operands = powers(dtype, 500, 5) if row == "pow" else (spread(dtype, 500, 5),)
+        fast, plain = (run(row, *operands, loop=loop) for loop in ("fast", "plain"))
+        np.testing.assert_array_equal(fast.view(np.uint8), plain.view(np.uint8))
+
+    @pytest.mark.parametrize(("row", "dtype"), CASES)
+    def test_the_loop_is_vectorised_without_a_call(self, row, dtype):
+        operands = [np.ones(3, dtype)] * vecmath.ARITY.get(row, 1)
+        run(row, *operands)
+        loop = module(spelled(row, dtype), len(operands)).fast
+        text = loop.inspect_llvm(loop.signatures[0])
+        body = re.search(r"^vector\.body:.*?^ +br ", text, re.DOTALL | re.MULTILINE)
+        assert body, "no vector loop"
+        assert re.search(rf"fmul contract <\d+ x {'double' if dtype is np.float64 else 'float'}>", body[0])
+        calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
+        assert all(re.match(r"llvm\.(fabs|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls
+
+    @pytest.mark.parametrize(("row", "dtype"), CASES)
+    def test_one_element_is_as_many(self, row, dtype):
+        operands = powers(dtype, 15, 6) if row == "pow" else (spread(dtype, 15, 6),)
+        single = [run(row, *(o[k : k + 1] for o in operands))[0] for k in range(operands[0].size)]
+        np.testing.assert_array_equal(np.array(single, dtype), run(row, *operands))
+
+    @pytest.mark.parametrize("name", FUNCTIONS)
+    def test_copied_text_names_numpy_and_its_own_kind_only(self, name):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(FUNCTIONS[name])))
+        stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored |= {a.arg for a in ast.walk(tree) if isinstance(a, ast.arg)}
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - stored
+        assert used <= FUNCTIONS.keys() | {"np", "abs", "max", "min"}
+        assert max(map(len, inspect.getsource(FUNCTIONS[name]).splitlines())) <= 100
+
+    def test_every_row_has_a_function_for_each_dtype(self):
+        names = [name for pair in (*vecmath.VECTOR.values(), *vecmath.NEAR.values()) for name in pair]
+        assert set(names) <= FUNCTIONS.keys()
+        assert vecmath.VECTOR.keys() == EXACT.keys()
+
+    @pytest.mark.parametrize("row", minimax.ROWS)
+    def test_coefficients_are_those_of_the_minimax_polynomial(self, row):
+        text = "".join(inspect.getsource(module) for module in vecmath.MODULES)
+        assert all(c.lstrip("-") in text for c in minimax.rounded(row))
+
+
+SLOW_MACHINE = """
+import numpy as np, pytest, sys
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "TestAccuracy or TestEdges", "--no-header", sys.argv[1]]))
+"""
+
+
+@pytest.mark.slow
+def test_right_on_a_machine_without_fused_products_and_wide_vectors():
+    environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_MACHINE, __file__], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_oracle_knows_half_an_ulp():
+    assert ulps(1.0, mpf(1) + mpf(2) ** -53, np.float64) == 0.5
+    assert ulps(math.inf, mpf(2) ** 1024, np.float64) == 0.0
+    assert ulps(0.0, mpf(2) ** -1080, np.float64) < 0.5
+    assert mpmath.mpf(rounded(mp.pi, np.float32)) != mp.pi
