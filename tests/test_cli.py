@@ -60,7 +60,15 @@ def test_help_shows_examples(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["emitt"], ["emit"], ["emit", "x", "--target", "cobol"], ["emit", "x", "--nonsense"]]
+    "words",
+    [
+        [],
+        ["emitt"],
+        ["emit"],
+        ["emit", "x", "--target", "cobol"],
+        ["emit", "x", "--nonsense"],
+        ["demo", "--seed", "-1"],
+    ],
 )
 def test_wrong_usage_is_status_2(words, capsys):
     assert main(words) == 2

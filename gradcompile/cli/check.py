@@ -62,7 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="NAME=NUMBER,...", default="", help="numbers in place of random ones")
     data.arguments(parser, required=False)
     start.arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the random point (default: 0)")
+    parser.add_argument("--seed", type=terminal.seed, default=0, help="of the random point (default: 0)")
     parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="the exit status alone")
 
@@ -118,7 +118,7 @@ def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int, known
     for name in fixed:
         if name not in compiled.arguments:
             raise UnknownNameError(f"the model has no {name!r}", expected=", ".join(compiled.arguments), found=name)
-    random = np.random.default_rng(abs(seed))
+    random = np.random.default_rng(seed)
     for low, high in RANGES:
         point = _random(compiled, random, low, high, known) | dict(fixed)
         try:

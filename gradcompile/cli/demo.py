@@ -36,15 +36,15 @@ MODULE, PARAMETERS, MODEL = "softmax_gradient.py", "parameters.npz", "softmax.mo
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("--out", metavar="FOLDER", help=f"where to write; it must be new or empty (default: {FOLDER})")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and of the order of samples (default: 0)")
+    parser.add_argument(
+        "--seed", type=terminal.seed, default=0, help="of the split and of the order of samples (default: 0)"
+    )
     parser.add_argument("--json", action="store_true", help="the result alone, as a line of JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="the result in one line, and no progress bar")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Show the listing, train, test and write; return the exit status."""
-    if chosen.seed < 0:
-        raise DataError(f"--seed is {chosen.seed}", expected="a whole number from 0")
     folder = _folder(chosen.out)
     talkative = not (chosen.quiet or chosen.json)
     if talkative:

@@ -60,6 +60,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, marks: Mappi
         result(dedent("\n".join(line for line in lines if line)))
 
 
+def seed(text: str) -> int:
+    """Return a seed, for argparse: a whole number that is not negative."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
 def _finite(content: Any) -> Any:
     """Return content that JSON can hold."""
     if isinstance(content, Mapping):

@@ -46,7 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--valid", type=float, metavar="PART", help="hold out this part of the samples, as in 0.2")
     parser.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without improvement")
-    parser.add_argument("--seed", type=int, default=0, help="of the order, the split and the start (default: 0)")
+    parser.add_argument(
+        "--seed", type=terminal.seed, default=0, help="of the order, the split and the start (default: 0)"
+    )
     start.arguments(parser)
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the parameters, an NPZ file")
     parser.add_argument("--history", metavar="FILE", help="the history (default: beside the parameters)")
