@@ -19,3 +19,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if os.environ.get(OWNER) == str(os.getpid()):
         shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
         del os.environ[OWNER]
+
+
+def readable(parameter: object) -> str | None:
+    """Return a test's label for a parameter: the same in every process, so without the address of a function."""
+    text = str(parameter)
+    return None if " at 0x" in text else text[:80]

@@ -14,6 +14,7 @@ from gradcompile.errors import ModelError, ParseError
 from gradcompile.language import Limits, load, parse, parse_expression
 from gradcompile.model import MaxOver, MinOver
 from tests import hostile
+from tests.conftest import readable
 
 N, D, C, K = sympy.symbols("N D C K", integer=True, positive=True)
 s, i, j, k = sympy.symbols("s i j k", integer=True)
@@ -264,7 +265,7 @@ def test_a_comment_may_be_in_any_language():
         ("Product(x + i, i, 1, 2)", lambda w, x, b: Product(x + i, (i, 1, 2))),
         ("logsumexp(x*i, i, 0, 1)", lambda w, x, b: log(1 + exp(x))),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_an_expression_is_the_mathematics_as_written(text, by_hand):
     ours, theirs = parse_expression(text).objective, by_hand(*real("w x b"))
@@ -405,7 +406,7 @@ def test_a_message_reads_like_this():
         ({"wrt": ["w", "w"]}, ("'w' is given twice",)),
         ({"data": ["X"]}, ("no 'X'", "did you mean 'x'?")),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_names_that_are_asked_for_must_occur(options, words):
     with pytest.raises(ParseError) as caught:

@@ -110,7 +110,7 @@ def test_the_lecture_reads_as_on_the_board():
         (sympy.Max(a, b, c), ["maximum"]),
         (sympy.Pow(a, 0.5), ["sqrt"]),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_arithmetic_in_the_fewest_steps(expr, expected):
     assert [op for op in ops(graph(expr, a, b, c)) if op not in ("input", "const")] == expected
@@ -199,7 +199,7 @@ def test_empty_ranges():
         (Sum(w[j], (j, i, i + 1), (i, 0, D - 2)), lambda v: v @ [1, 2, 1]),
         (Sum(w[k], (k, j, i), (j, 0, i), (i, 0, D - 1)), lambda v: v @ [3, 4, 3]),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_ranges_that_depend_on_an_index(expr, expected):
     assert np.isclose(value(expr, w, w=V), expected(V))
@@ -449,6 +449,7 @@ DETERMINISM = """
 from tests.zoo import BY_NAME
 from gradcompile.lower import lower
 from gradcompile.model import Model
+from tests.conftest import readable
 for name in ("softmax", "mixture", "huber"):
     for form in BY_NAME[name].forms.values():
         print(lower(Model(form.objective, tuple(form.wrt), data=tuple(form.data), definitions=form.define)))

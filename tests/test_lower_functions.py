@@ -13,6 +13,7 @@ from gradcompile.interpret import evaluate
 from gradcompile.lower import lower
 from gradcompile.model import Model
 from gradcompile.verify import verify
+from tests.conftest import readable
 
 x, y = symbols("x y")
 AT = {"x": 0.7, "y": 0.4}
@@ -52,7 +53,7 @@ def lowered(expr):
     return verify(lower(Model(expr, (x, y))))
 
 
-@pytest.mark.parametrize("expr", EXPRESSIONS, ids=str)
+@pytest.mark.parametrize("expr", EXPRESSIONS, ids=readable)
 def test_value(expr):
     got = evaluate(lowered(expr), AT)["value"]
     expected = float(sympy.N(expr.doit().subs(AT)))
@@ -118,7 +119,7 @@ def test_an_implementation_in_arithmetic_is_enough():
         sympy.DiracDelta(x),
         sympy.Derivative(sympy.Function("mystery")(x), x),
     ],
-    ids=str,
+    ids=readable,
 )
 def test_what_has_no_meaning_is_shown(expr):
     with pytest.raises(UnsupportedError) as caught:

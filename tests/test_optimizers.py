@@ -9,6 +9,7 @@ import sympy
 
 from gradcompile.errors import ArgumentError, GradcompileError, ModelError
 from gradcompile.optimizers import RULES, SGD, AdaGrad, Adam, AdamW, RMSProp, p
+from tests.conftest import readable
 
 GRADIENTS = (0.5, -1.25, 0.0, 3.0, -0.01)
 START = 0.7
@@ -84,7 +85,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "expected"), CASES, ids=lambda case: repr(case)[:40])
+@pytest.mark.parametrize(("optimizer", "expected"), CASES, ids=readable)
 def test_formulas_are_the_published_rule(optimizer, expected):
     np.testing.assert_allclose(by_formula(optimizer), list(expected), rtol=1e-13)
 
