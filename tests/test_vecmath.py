@@ -332,6 +332,17 @@ class TestCode:
         single = [run(row, *(o[k : k + 1] for o in operands))[0] for k in range(operands[0].size)]
         np.testing.assert_array_equal(np.array(single, dtype), run(row, *operands))
 
+    @pytest.mark.parametrize("row", vecmath.VECTOR)
+    def test_operands_of_other_types_are_rounded_first(self, row):
+        operands = powers(np.float32, 15, 7) if row == "pow" else (spread(np.float32, 15, 7),)
+        wide = [o.astype(np.float64) for o in operands]
+        found = np.empty(operands[0].size, np.float32)
+        module(spelled(row, np.float32), len(operands)).fast(*wide, found)
+        np.testing.assert_array_equal(found, run(row, *operands))
+        whole, real = np.arange(2, 9), np.empty(7)
+        module(spelled(row, np.float64), len(operands)).fast(*[whole] * len(operands), real)
+        np.testing.assert_array_equal(real, run(row, *[whole.astype(np.float64)] * len(operands)))
+
     @pytest.mark.parametrize("name", FUNCTIONS)
     def test_copied_text_names_numpy_and_its_own_kind_only(self, name):
         tree = ast.parse(textwrap.dedent(inspect.getsource(FUNCTIONS[name])))

@@ -10,6 +10,8 @@ product and sum may only be more exact, and where a step must be exact, its prod
 inlines them (`forceinline`) and keeps these flags an instruction; Numba's own ``inline="always"`` would give them the
 flags of the caller, and "reassoc" would cancel the sums.
 
+Those for float32 round their operand to it first: an operand of another type would undo the rounding that they rely on.
+
 At most 2 ULP from the exact value, 1 for float32 `pow`; nan, infinities, zeros, subnormal numbers, overflow and
 underflow as IEEE 754 and `math` have them, without exceptions. Coefficients: tests/minimax.py.
 """

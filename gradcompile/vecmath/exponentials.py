@@ -56,6 +56,7 @@ def vsigmoid(x):
 
 def vexp32(x):
     """Return exp(x), as vexp."""
+    x = np.float32(x)
     y = np.float32(-104.0) if x < np.float32(-104.0) else x
     y = np.float32(89.0) if y > np.float32(89.0) else y
     t = y * np.float32(1.4426950408889634) + np.float32(12583166.0)  # 1.5*2**23 + 254
@@ -72,6 +73,7 @@ def vexp32(x):
 
 def vexpm132(x):
     """Return exp(x) - 1, as vexpm1."""
+    x = np.float32(x)
     y = np.float32(-20.0) if x < np.float32(-20.0) else x
     y = np.float32(89.0) if y > np.float32(89.0) else y
     t = y * np.float32(1.4426950408889634) + np.float32(12583038.0)  # 1.5*2**23 + 126
@@ -90,6 +92,7 @@ def vexpm132(x):
 
 def vsigmoid32(x):
     """Return 1/(1 + exp(-x)), as vsigmoid."""
+    x = np.float32(x)
     zero, one = np.float32(0.0), np.float32(1.0)
     e = vexp32(-abs(x))
     d = one + e

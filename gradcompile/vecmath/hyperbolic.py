@@ -72,6 +72,7 @@ def vhyperbolic32(a):
 
 def vsinh32(x):
     """Return sinh(x), as vsinh."""
+    x = np.float32(x)
     a = abs(x)
     p, q, r, c, s = vhyperbolic32(a)
     y = np.float32(2.0) * ((p - q) + ((p + q) * r + ((p - q) * c + (p + q) * s)))
@@ -80,6 +81,7 @@ def vsinh32(x):
 
 def vcosh32(x):
     """Return cosh(x), as vcosh."""
+    x = np.float32(x)
     p, q, r, c, s = vhyperbolic32(abs(x))
     s = r + s
     return np.float32(2.0) * (p + (p * (c + s) + (q + q * (c - s))))
@@ -87,6 +89,7 @@ def vcosh32(x):
 
 def vtanh32(x):
     """Return tanh(x): a polynomial up to 0.55, 1 - 2/(exp(2 |x|) + 1) beyond."""
+    x = np.float32(x)
     one, two = np.float32(1.0), np.float32(2.0)
     a, z = abs(x), x * x
     q = np.float32(-0.053846102) + z * (np.float32(0.02104371) + z * np.float32(-0.0062316246))

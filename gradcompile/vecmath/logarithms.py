@@ -62,6 +62,7 @@ def vlogsum32(n, f):
 
 def vlog32(x):
     """Return log(x), as vlog."""
+    x = np.float32(x)
     zero, tiny = np.float32(0.0), x < np.float32(1.1754943508222875e-38)
     y = x * np.float32(33554432.0) if tiny else x  # 2**25
     b = np.int32(vbits32(y) - 0x3F3504F3)  # Numba's sum of int32 is int64, which halves the lanes
@@ -74,6 +75,7 @@ def vlog32(x):
 
 def vlog1p32(x):
     """Return log(1 + x), as vlog1p."""
+    x = np.float32(x)
     one, quarter = np.float32(1.0), np.float32(0.25)
     k = np.int32(vbits32(one + x) - 0x3F3504F3) >> 23
     n = vfloat32(k + 0x4B400000) - np.float32(12582912.0)
@@ -85,6 +87,7 @@ def vlog1p32(x):
 
 def vsoftplus32(x):
     """Return log(1 + exp(x)), as vsoftplus."""
+    x = np.float32(x)
     zero, half = np.float32(0.0), np.float32(0.5)
     e = vexp32(-abs(x))
     large = e > np.float32(0.41)

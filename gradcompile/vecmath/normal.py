@@ -27,6 +27,7 @@ def verf(x):
 
 def verf32(x):
     """Return erf(x), as verf."""
+    x = np.float32(x)
     one, four = np.float32(1.0), np.float32(4.0)
     a, z = abs(x), x * x
     q = np.float32(-0.02671767) + z * (np.float32(0.0049247406) + z * np.float32(-0.00056599354))

@@ -82,6 +82,7 @@ def vpowedges(x, y, q):
 
 def vpow32(x, y):
     """Return x**y by way of float64, where the exponent has the 7 bits that it needs more."""
+    x, y = np.float32(x), np.float32(y)
     b = vbits(np.float64(abs(x))) - 0x3FE6A09E667F3BCD  # as vlog: no float32 is subnormal here
     n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
     f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0

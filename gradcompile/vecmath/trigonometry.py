@@ -132,35 +132,41 @@ def vtanturn32(x, r, c, q):
 
 def vsin32(x):
     """Return sin(x)."""
+    x = np.float32(x)
     r, _, q = vturn32(abs(x))
     return vsinturn32(x, r, q)
 
 
 def vcos32(x):
     """Return cos(x)."""
+    x = np.float32(x)
     r, _, q = vturn32(abs(x))
     return vcosturn32(r, q)
 
 
 def vtan32(x):
     """Return tan(x)."""
+    x = np.float32(x)
     r, c, q = vturn32(abs(x))
     return vtanturn32(x, r, c, q)
 
 
 def vsinnear32(x):
     """Return sin(x); nan beyond 1e8."""
+    x = np.float32(x)
     r, _, q = vturnnear32(abs(x))
     return vsinturn32(x, r, q)
 
 
 def vcosnear32(x):
     """Return cos(x); nan beyond 1e8."""
+    x = np.float32(x)
     r, _, q = vturnnear32(abs(x))
     return vcosturn32(r, q)
 
 
 def vtannear32(x):
     """Return tan(x); nan beyond 1e8."""
+    x = np.float32(x)
     r, c, q = vturnnear32(abs(x))
     return vtanturn32(x, r, c, q)
