@@ -33,6 +33,7 @@ from gradcompile.lower import detect_samples, lower, sample_sums, why_not_sample
 from gradcompile.model import Model, max_over, min_over, reduction
 from gradcompile.verify import verify
 from tests import oracle, zoo
+from tests.conftest import readable
 
 N, D, C, K = symbols("N D C K", integer=True, positive=True)
 s, i, j, k, t = symbols("s i j k t", integer=True)
@@ -449,7 +450,6 @@ DETERMINISM = """
 from tests.zoo import BY_NAME
 from gradcompile.lower import lower
 from gradcompile.model import Model
-from tests.conftest import readable
 for name in ("softmax", "mixture", "huber"):
     for form in BY_NAME[name].forms.values():
         print(lower(Model(form.objective, tuple(form.wrt), data=tuple(form.data), definitions=form.define)))

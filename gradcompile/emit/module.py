@@ -144,7 +144,7 @@ def _decorator(request: Request) -> list[str]:
     return []
 
 
-def _assembled(request: Request, functions: Iterable[list[str]], called: Iterable[str]) -> str:
+def _assembled(request: Request, functions: Iterable[list[str]], called: list[str]) -> str:
     """Return the whole text, functions two lines apart, imports for what is used."""
     sources = [support.source(request.target, name) for name in called]
     checks = list(support.self_check(request.target).values()) if request.graph.wrt else []
@@ -157,6 +157,8 @@ def _assembled(request: Request, functions: Iterable[list[str]], called: Iterabl
     numbers = [number, "", ""] if re.search(r"(?<![\w.])real\(", code) else []
     imports = list(_imports("\n".join([*numbers, code])))
     noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if request.names.ambiguous else []
+    if any(support.is_vectorised(request.target, name) for name in called):
+        noqa.append("# ruff: noqa: FURB136, PLR1714, RUF100, SIM109  (a nan must pass; one comparison at a time)")
     gap = ["" if numbers else "\n"] if imports else []
     return "\n".join([*noqa, *top, *imports, *gap, *numbers, code])
 

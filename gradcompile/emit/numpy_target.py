@@ -228,4 +228,3 @@ def _never_arrays(order: list[Value], uses: Counter[Value]) -> set[Value]:
     inner = {v for v in order if v.op == "mul" and uses[v] == summed[v]}
     indices = {v for v in order if v.kind == "int" and affine(v) is not None}  # they become slices
     return masked | indices | {v for v in inner if all(len(v.axes) > len(o.axes) for o in v.operands)}
-

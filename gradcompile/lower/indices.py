@@ -88,7 +88,7 @@ def _aligned(low: Affine, high: Affine, lowest: Size, highest: Size) -> Size | N
     """Return the length of the outer index's axis where the range is a triangle of it, so that arrays line up."""
     if lowest != Size() or len(high.terms) != 1 or low.terms:
         return None
-    (outer, count), = high.terms
+    ((outer, count),) = high.terms
     if count != 1 or outer.box is None:
         return None
     length = outer.box[1] + 1
@@ -163,9 +163,7 @@ def no_range(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
     )
 
 
-def _outside(
-    state: State, number: Affine, length: Size, scope: Scope, use: Any, index: Any
-) -> tuple[bool, bool]:
+def _outside(state: State, number: Affine, length: Size, scope: Scope, use: Any, index: Any) -> tuple[bool, bool]:
     """Return whether the index must be kept from falling below 0 and from rising above the end.
 
     An index that leaves the axis for certain is an error, one that may leave it is a requirement at run time. Where a

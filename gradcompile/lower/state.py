@@ -26,7 +26,6 @@ from .survey import SYMBOLS, Survey
 Place = tuple[Value, Value]  # row and column of an element of a matrix
 
 
-
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Where an expression stands: what its bound symbols mean, and whether it is evaluated everywhere.

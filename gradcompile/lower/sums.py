@@ -69,4 +69,3 @@ def total(state: State, value: Value, axis: Axis) -> Value:
     if value.op == "sum" and axis in value.axes:
         return state.builder.reduce("sum", value.operands[0], (*value.attr, axis))
     return state.builder.reduce("sum", value, [axis])
-

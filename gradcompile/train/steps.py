@@ -175,5 +175,3 @@ def _guarded(value: Any, writable: bool) -> Any:
     view = value.view()
     view.flags.writeable = False
     return view
-
-

@@ -43,12 +43,16 @@ def functions(target: str) -> dict[str, Callable[..., object]]:
     return found
 
 
+def is_vectorised(target: str, name: str) -> bool:
+    """Return whether a support function is one of `gradcompile.vecmath`."""
+    return functions(target)[name].__module__.startswith(vecmath.__name__)
+
+
 @cache
 def source(target: str, name: str) -> str:
     """Return the text of a support function as a module defines it."""
-    function = functions(target)[name]
-    decorator = vecmath.DECORATOR if function.__module__.startswith(vecmath.__name__) else DECORATOR
-    return (decorator if target == "numba" else "") + inspect.getsource(function)
+    decorator = vecmath.DECORATOR if is_vectorised(target, name) else DECORATOR
+    return (decorator if target == "numba" else "") + inspect.getsource(functions(target)[name])
 
 
 @cache
@@ -60,11 +64,15 @@ def calls(target: str, name: str) -> frozenset[str]:
 
 def closure(target: str, names: Iterable[str]) -> list[str]:
     """Return the support functions with all that they call, what is called first."""
-    needed, stack = set[str](), list(names)
+    place = {name: k for k, name in enumerate(functions(target))}
+    done: dict[str, None] = {}
+    stack = [(name, False) for name in sorted(set(names), key=place.__getitem__, reverse=True)]
     while stack:
-        name = stack.pop()
-        if name not in needed:
-            needed.add(name)
-            stack.extend(calls(target, name))
-    order = list(functions(target))
-    return sorted(needed, key=order.index)
+        name, ready = stack.pop()
+        if ready:
+            done[name] = None
+        elif name not in done:
+            stack.append((name, True))
+            inner = sorted(calls(target, name) - done.keys(), key=place.__getitem__, reverse=True)
+            stack.extend((other, False) for other in inner)
+    return list(done)
