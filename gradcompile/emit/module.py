@@ -158,7 +158,7 @@ def _assembled(request: Request, functions: Iterable[list[str]], called: list[st
     imports = list(_imports("\n".join([*numbers, code])))
     noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if request.names.ambiguous else []
     if any(support.is_vectorised(request.target, name) for name in called):
-        noqa.append("# ruff: noqa: FURB136, PLR1714, RUF100, SIM109  (a nan must pass; one comparison at a time)")
+        noqa.append("# ruff: noqa: FURB136, PLR0124, PLR1714, RUF100, SIM109  (nan must pass)")
     gap = ["" if numbers else "\n"] if imports else []
     return "\n".join([*noqa, *top, *imports, *gap, *numbers, code])
 
