@@ -60,6 +60,8 @@ def factored(value: Value) -> tuple[Exact, Value | None]:
     if value.op == "div" and (divisor := exact(value.operands[1])):
         factor, rest = factored(value.operands[0])
         return Fraction(factor) / divisor, rest
+    if value.op == "div" and (number := exact(value.operands[0])) not in (None, 1):
+        return number or 0, value.builder.apply("div", 1, value.operands[1])
     return 1, value
 
 
@@ -72,6 +74,9 @@ def scaled(value: Value | None, factor: Exact, like: Value) -> Value:
         positive = scaled(value, -factor, like)
         return builder.apply("neg", positive)
     top, bottom = Fraction(factor).numerator, Fraction(factor).denominator
+    if value.op == "div" and value.operands[0].is_const(1):
+        divisor = value.operands[1] if bottom == 1 else _times(bottom, value.operands[1])
+        return builder.apply("div", top, divisor)
     result = value if top == 1 else _times(top, value)
     return result if bottom == 1 else builder.apply("div", result, bottom)
 
