@@ -110,10 +110,14 @@ class StraightLine:
         """Return a guard as an expression."""
         spelled = []
         for case in sorted(guard, key=lambda case: (len(case), min(c.number for c, _ in case))):
-            parts = [c if holds else c.builder.apply("not", c) for c, holds in self._in_order(case)]
             need = OR if len(guard) == len(case) == 1 else NOT
-            spelled.append(" and ".join(self.printer.render(part, self._name, need=need) for part in parts))
+            spelled.append(" and ".join(self._literal(c, holds, need) for c, holds in self._in_order(case)))
         return " or ".join(spelled)
+
+    def _literal(self, condition: Value, holds: bool, need: int) -> str:
+        """Return one condition of a guard; its opposite is written out, for the line that names it may come later."""
+        part = condition if holds else condition.builder.apply("not", condition)
+        return self.printer.render(part, self._name, whole=not holds, need=need)
 
 
 def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
