@@ -243,6 +243,7 @@ class _Work:
         self.arrays: dict[Value, None] = {}
         self.made = self._made()
         self.body: list[Node] = []
+        self.filled: dict[Value, tuple[Axis, ...]] = {}  # the order of the loops that fill an array
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
         self.paths: dict[
@@ -607,6 +608,9 @@ class _Work:
             body.append(Start(value))
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
+        if not isinstance(statement, Result) and not self._has_order(value):
+            looped = tuple(loop.axis for loop in path if loop.axis in value.axes)
+            self.filled[value] = (*looped, *(a for a in value.axes if a not in looped))
         body.append(statement)
         term = statement.term if isinstance(statement, Update) else None
         if not isinstance(statement, Result):
@@ -684,12 +688,9 @@ class _Work:
 
     def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
+        votes = self._votes(statement)
         rest = [a for a in axes if a != self.sample]
-        if len(rest) > 1:
-            votes = self._votes(statement)
-            innermost = max(rest, key=lambda a: (votes[a], rest.index(a)))
-            rest = [*(a for a in rest if a is not innermost and a != innermost), innermost]
-        return [a for a in axes if a == self.sample] + rest
+        return [a for a in axes if a == self.sample] + sorted(rest, key=lambda a: (votes[a], rest.index(a)))
 
     def _votes(self, statement: Statement) -> Counter[Axis]:
         votes: Counter[Axis] = Counter()
@@ -706,7 +707,8 @@ class _Work:
             yield statement.axes
             stack = [statement.value]
         else:
-            yield self._storage_order(statement.target)
+            if self._has_order(statement.target):
+                yield self._storage_order(statement.target)
             stack = list(statement.expression.operands if isinstance(statement, Define) else statement.term.operands)
         while stack:
             value = stack.pop()
@@ -722,7 +724,11 @@ class _Work:
         return tuple(a for a in self._kept_axes(value) if a != self.sample)
 
     def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
-        return self.layout.get(value) or self.delivered.get(value) or value.axes
+        """Return the axes of an array in storage order: that of the loops which first fill it, where it is free."""
+        return self.layout.get(value) or self.delivered.get(value) or self.filled.get(value) or value.axes
+
+    def _has_order(self, value: Value) -> bool:
+        return value in self.layout or value in self.delivered or value in self.filled
 
     def _stored(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes along which a value is kept: those whose loop its definition and its uses do not share."""
