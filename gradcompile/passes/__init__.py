@@ -18,13 +18,18 @@ AFTER: tuple[Pass, ...] = (settle, fold, share, fold)  # on the model with its b
 
 def prepare(graph: Graph) -> Graph:
     """Run the passes that come before differentiation."""
-    for each in BEFORE:
-        graph = each(graph)
-    return graph
+    return _run(BEFORE, graph)
 
 
 def optimise(graph: Graph) -> Graph:
     """Run the passes that come after differentiation."""
-    for each in AFTER:
-        graph = each(graph)
+    return _run(AFTER, graph)
+
+
+def _run(passes: tuple[Pass, ...], graph: Graph) -> Graph:
+    """Run passes in order; one that ran before is left out where nothing has changed since."""
+    result: dict[Pass, Graph] = {}
+    for each in passes:
+        if result.get(each) is not graph:
+            result[each] = graph = each(graph)
     return graph

@@ -17,6 +17,9 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
+MARKS = ("detach", "custom")
+
+
 def fold(graph: Graph) -> Graph:
     """Return the graph with the rules applied to every value, operands first."""
 
@@ -33,9 +36,9 @@ def settle(graph: Graph) -> Graph:
     """Return the graph without the marks that only differentiation reads."""
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
-        return operands[0] if value.op in ("detach", "custom") else None
+        return operands[0] if value.op in MARKS else None
 
-    return graph.rewrite(rule)
+    return graph.rewrite(rule) if any(value.op in MARKS for value in graph.order()) else graph
 
 
 def exact(value: Value) -> Exact | None:

@@ -16,6 +16,8 @@ from gradcompile.passes.share import is_renaming
 
 def gather(graph: Graph) -> Graph:
     """Return the graph with every data index where it costs least."""
+    if not any(value.op == "read" for value in graph.order()):
+        return graph
     return _part(_lift(_sink(graph)))
 
 
