@@ -353,9 +353,11 @@ class Graph:
         """
         new: dict[Value, Value] = {}
         for value in self.order():
-            operands = tuple(new[o] for o in value.operands)
+            operands = tuple([new[o] for o in value.operands])
             result = rule(value, operands)
-            new[value] = result = self.builder.rebuild(value, operands) if result is None else result
+            if result is None:
+                result = value if operands == value.operands else self.builder.rebuild(value, operands)
+            new[value] = result
             if result.origin is None:
                 result.origin = value.origin
         names = {new[value]: name for value, name in self.names.items() if value in new}

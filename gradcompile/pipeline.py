@@ -10,7 +10,7 @@ Every stage is a value that prints; the verifier runs between them. What a user 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ from gradcompile.ir import Graph
 from gradcompile.jit import load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
+from gradcompile.tangent import tangent
 from gradcompile.verify import verify
 
 
@@ -38,6 +39,12 @@ def differentiate(lowered: Graph) -> Graph:
 def simplify(lowered: Graph) -> Graph:
     """Return a lowered graph that is only to be evaluated, simplified."""
     return verify(optimise(verify(prepare(lowered))))
+
+
+def directional(lowered: Graph, seeds: Mapping[str, str]) -> Graph:
+    """Return the graph of the derivative along a direction, with the Hessian times that direction as its gradient."""
+    both = verify(adjoint(verify(prepare(lowered))))
+    return verify(optimise(verify(tangent(both, seeds))))
 
 
 class Program:

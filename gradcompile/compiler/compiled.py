@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
+from gradcompile.compiler.derivatives import Derivatives
 from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
@@ -237,6 +238,109 @@ class CompiledModel:
             arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
         return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
 
+    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> float:
+        """Return the derivative of the objective along a direction: the Jacobian times v, by forward mode.
+
+        Parameters
+        ----------
+        v : number, array-like, or tuple of them
+            The direction: as `wrt` was given, each part with the shape of its parameter.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> compile(x**2*y, wrt=[x, y]).jvp((1, 10), x=3, y=2)
+        102.0
+        """
+        return self._derivatives.along(v, self._named(positional, inputs))
+
+    def vjp(self, u: Any, /, *positional: Any, **inputs: Any) -> Gradients:
+        """Return u times the Jacobian; since the objective is one number, that is u times the gradient.
+
+        Parameters
+        ----------
+        u : number
+            The factor.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> compile(x**2*y, wrt=[x, y]).vjp(2, x=3, y=2)
+        (24.0, 18.0)
+        """
+        return self._mirrored(self._derivatives.gradient(u, self._named(positional, inputs)))
+
+    def jacobian(self, /, *positional: Any, **inputs: Any) -> Gradients:
+        """Return the derivative of the objective by every parameter: of one number, the gradient.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> compile(x**2*y, wrt=[x, y]).jacobian(x=3, y=2)
+        (12.0, 9.0)
+        """
+        return self.grad(**self._named(positional, inputs))
+
+    def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Gradients:
+        """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
+
+        Parameters
+        ----------
+        v : number, array-like, or tuple of them
+            The direction: as `wrt` was given, each part with the shape of its parameter.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, or tuple of them
+            As the gradient.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> compile(x**2*y, wrt=[x, y]).hvp((1, 10), x=3, y=2)
+        (64.0, 6.0)
+        """
+        return self._mirrored(self._derivatives.hessian_times(v, self._named(positional, inputs)))
+
+    def hessian(self, /, *positional: Any, **inputs: Any) -> Any:
+        """Return all second derivatives, at the cost of one `hvp` for each number among the parameters.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number or array, or tuple of tuples of them
+            For one parameter its axes twice: (n, n) for one of n numbers. For a list of parameters blocks: [k][l] has
+            the axes of parameter k, and then those of parameter l.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> x, y = symbols("x y")
+        >>> compile(x**2*y, wrt=[x, y]).hessian(x=3, y=2)
+        ((4.0, 6.0), (6.0, 0.0))
+        """
+        rows = self._derivatives.hessian(self._named(positional, inputs))
+        return rows[0][0] if self.model.single else rows
+
     def predict(self, output: str, /, **inputs: Any) -> Any:
         """Return one of the outputs that were named in ``outputs={...}``.
 
@@ -377,6 +481,16 @@ class CompiledModel:
     def _flat_call(self, arguments: Sequence[Argument]) -> tuple[float, tuple[Gradient, ...]]:
         value, gradients = self._program.run("value_and_grad", arguments)
         return float(value), gradients
+
+    @cached_property
+    def _derivatives(self) -> Derivatives:
+        def gradient(arguments: Sequence[Argument]) -> tuple[Gradient, ...]:
+            return tuple(self._program.run("value_and_grad", arguments)[1])
+
+        def bind(inputs: Mapping[str, Any]) -> list[Argument]:
+            return self.checked.bind(inputs)[0]
+
+        return Derivatives(self.lowered, bind, gradient, self.dtype, self.strict)
 
     def _output(self, name: str) -> Program:
         """Return the program of one output, made when it is first asked for."""

@@ -21,7 +21,7 @@ MARKS = ("detach", "custom")
 
 
 def fold(graph: Graph) -> Graph:
-    """Return the graph with the rules applied to every value, operands first."""
+    """Return the graph with the rules applied to every value, operands first; twice where a factor may leave a sum."""
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         apply = RULES.get(value.op)
@@ -29,7 +29,8 @@ def fold(graph: Graph) -> Graph:
             return None
         return apply(value, *operands) if value.op in REDUCING else apply(*operands)
 
-    return graph.rewrite(rule)
+    folded = graph.rewrite(rule)
+    return folded.rewrite(rule) if any(value.op == "sum" for value in folded.order()) else folded
 
 
 def settle(graph: Graph) -> Graph:
