@@ -1,127 +1,30 @@
-"""Scheduling: a graph becomes a plan, a tree of loops with statements.
-
-The sample axis is streamed: what does not have it is computed before the loop over samples (prologue) or, if it needs a
-sum over them, after it (epilogue); what has it is computed inside, sample by sample, and never stored for all of them.
-An objective that needs a sum over samples *inside* another function takes a second loop, which computes again what it
-needs. Loops over the same axes are fused, a value lives in the innermost loop that all its uses share, and a value that
-is used once is written where it is used.
-
-A sum is a statement that updates: its target starts at the terms that are added to it (a bias, a regulariser's
-gradient), so that no temporary is made for it.
-"""
+"""The planner: from a graph to a plan."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.schedule.conditions import index_bounds
+from gradcompile.schedule.nodes import (
+    LEAVES,
+    Bounds,
+    Define,
+    Loop,
+    Node,
+    Plan,
+    Result,
+    Start,
+    Statement,
+    Update,
+    aligned,
+    loop_axes,
+)
 
-LEAVES = ("const", "input", "size", "iota")
 LINE = 7  # operations that one line holds
-Bounds = tuple[Value | None, Value | None]
-
-
-@dataclass(eq=False)
-class Loop:
-    """A loop over an axis. `starts` are the sums that begin at nothing just before it."""
-
-    axis: Axis
-    position: int  # in the body that holds it
-    bounds: Bounds = (None, None)  # its first index and the one after its last, where they are not 0 and the size
-    body: list[Node] = field(default_factory=list)
-    starts: list[Value] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Define:
-    """``target = expression``; the expression is None for a sum that starts at nothing."""
-
-    target: Value
-    expression: Value
-
-
-@dataclass(eq=False)
-class Start:
-    """``target = 0``, for a sum that is not inside of a loop of its own."""
-
-    target: Value
-
-
-@dataclass(eq=False)
-class Update:
-    """``target += term`` (or max, min, product), at the term's indices if it is an accumulation."""
-
-    target: Value
-    term: Value  # a reduction or an accumulate
-    sign: int = 1
-
-
-@dataclass(eq=False)
-class Result:
-    """An output array that is filled from a value which is not itself the output."""
-
-    name: str
-    value: Value
-    axes: tuple[Axis, ...]
-
-
-Node = Loop | Start | Define | Update | Result
-Statement = Define | Update | Result
-
-
-@dataclass
-class Plan:
-    """A schedule, ready to be printed.
-
-    `stored` gives the axes along which each computed value is kept (none: a local scalar); `layout` the order in which
-    an input's axes are laid out, where that is not its own; `results` what each output is returned from (None: an
-    array that a `Result` fills).
-    """
-
-    graph: Graph
-    body: list[Node]
-    stored: dict[Value, tuple[Axis, ...]]
-    layout: dict[Value, tuple[Axis, ...]]
-    results: dict[str, Value | None]
-    sample: Axis | None
-    passes: int  # loops over the samples
-
-    def __str__(self) -> str:
-        """Return the schedule as an indented outline with its reasons."""
-        sample = "no sample axis" if self.sample is None else f"samples along {self.graph.letter(self.sample)}"
-        again = (
-            "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
-        )
-        lines = [f"{sample}{again}"]
-        for value, axes in self.layout.items():
-            if value.op != "input":
-                continue
-            lines.append(f"{value.attr} is laid out with {self.graph.letter(axes[-1])} contiguous, as the data are")
-        return "\n".join([*lines, *_outline(self, self.body, "")])
-
-
-def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, Loop):
-            bounded = "" if node.bounds == (None, None) else " (a triangle)"
-            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}{bounded}:"
-            yield from _outline(plan, node.body, indent + "    ")
-        elif isinstance(node, Result):
-            yield f"{indent}{node.name} <- %{node.value.number}"
-        elif isinstance(node, Start):
-            yield f"{indent}%{node.target.number} = 0"
-        else:
-            kept = ", ".join(map(plan.graph.letter, plan.stored.get(node.target, ())))
-            yield f"{indent}%{node.target.number}[{kept}] {'=' if isinstance(node, Define) else '+='} {_head(node)}"
-
-
-def _head(node: Define | Update) -> str:
-    value = node.expression if isinstance(node, Define) else node.term
-    return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
 
 
 def plan(graph: Graph, *, relayout: bool = True) -> Plan:
@@ -163,63 +66,6 @@ def _stream_axis(graph: Graph) -> Axis | None:
         return max(candidates, key=lambda axis: firsts[axis])
     summed = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
     return summed[-1] if summed and len({a.size for a in summed}) == 1 else None
-
-
-def loop_axes(value: Value) -> tuple[Axis, ...]:
-    """Return the axes that a statement for this value loops over."""
-    if value.op in REDUCTIONS:
-        return value.operands[0].axes
-    if value.op == "accumulate":
-        return union([value.operands[0].axes, *(i.axes for i in value.operands[1:])])
-    if value.op in MATRIX_FUNCTIONS:
-        return tuple(a for a in value.operands[0].axes if a not in value.attr)
-    return value.axes
-
-
-def aligned(term: Value, axis: Axis) -> bool:
-    """Return whether a sum is complete for one index of `axis` as soon as the body of that loop ends."""
-    if term.op == "accumulate":
-        index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
-        return index is not None and index.op == "iota" and index.attr == axis
-    return axis in term.axes
-
-
-Guard = frozenset[tuple[Value, bool]]  # conditions, and whether each must hold
-
-
-def guards(graph: Graph) -> dict[Value, Guard]:
-    """Return, for each value that only branches use, the conditions that hold wherever it is used.
-
-    A target whose functions raise outside their domain (pure Python) must not evaluate such a value elsewhere.
-    """
-    order = graph.order()
-    found: dict[Value, Guard] = {value: frozenset() for value in graph.outputs.values()}
-    for value in reversed(order):
-        mine = found.get(value, frozenset())
-        for k, operand in enumerate(value.operands):
-            taken = mine | {(value.operands[0], k == 1)} if value.op == "select" and k else mine
-            found[operand] = found[operand] & taken if operand in found else taken
-    own = {v: frozenset(g for g in guard if set(g[0].axes) <= set(v.axes)) for v, guard in found.items()}
-    return {value: guard for value, guard in own.items() if guard}
-
-
-def _index_bounds(condition: Value, order: list[Axis]) -> dict[Axis, Bounds] | None:
-    """Return the bounds of the inner loop that stand for a comparison of two indices, or None."""
-    if condition.op not in ("lt", "le", "gt", "ge") or any(o.op != "iota" for o in condition.operands):
-        return None
-    left, right = condition.operands
-    if left.attr == right.attr:
-        return None
-    low, high, strict = (
-        (left, right, condition.op == "lt") if condition.op in ("lt", "le") else (right, left, condition.op == "gt")
-    )
-    inner = max(low.attr, high.attr, key=order.index)
-    if inner == high.attr:  # i > j: the inner index starts behind the outer one
-        return {inner: (low + 1 if strict else low, None)}
-    slack = inner.size - high.attr.size + (1 if strict else 0)
-    if slack.terms or slack.constant < 0:
-        return None
-    return {inner: (None, high if strict else high + 1)}
 
 
 class _Work:
@@ -355,7 +201,7 @@ class _Work:
         if not other.is_const(0) or set(loop_axes(kept)) != set(loop_axes(term)):
             return None
         order = loop_axes(term)
-        both = _index_bounds(condition, list(order)) and _index_bounds(condition, list(reversed(order)))
+        both = index_bounds(condition, list(order)) and index_bounds(condition, list(reversed(order)))
         return condition if both else None
 
     def _bounded(self, target: Value, term: Value) -> Value:
@@ -586,7 +432,7 @@ class _Work:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
         remaining = self._loop_order(statement, axes)
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
-        bounds = (_index_bounds(condition, remaining) or {}) if condition is not None else {}
+        bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
         reads = self._dependencies(operands)
         body, path = self.body, list[Loop]()
         starts = isinstance(statement, Update) and not self.spot[value]

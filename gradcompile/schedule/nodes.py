@@ -1,0 +1,129 @@
+"""A plan: a tree of loops with statements, and where each value is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+
+LEAVES = ("const", "input", "size", "iota")
+Bounds = tuple[Value | None, Value | None]
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop over an axis. `starts` are the sums that begin at nothing just before it."""
+
+    axis: Axis
+    position: int  # in the body that holds it
+    bounds: Bounds = (None, None)  # its first index and the one after its last, where they are not 0 and the size
+    body: list[Node] = field(default_factory=list)
+    starts: list[Value] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Define:
+    """``target = expression``; the expression is None for a sum that starts at nothing."""
+
+    target: Value
+    expression: Value
+
+
+@dataclass(eq=False)
+class Start:
+    """``target = 0``, for a sum that is not inside of a loop of its own."""
+
+    target: Value
+
+
+@dataclass(eq=False)
+class Update:
+    """``target += term`` (or max, min, product), at the term's indices if it is an accumulation."""
+
+    target: Value
+    term: Value  # a reduction or an accumulate
+    sign: int = 1
+
+
+@dataclass(eq=False)
+class Result:
+    """An output array that is filled from a value which is not itself the output."""
+
+    name: str
+    value: Value
+    axes: tuple[Axis, ...]
+
+
+Node = Loop | Start | Define | Update | Result
+Statement = Define | Update | Result
+
+
+@dataclass
+class Plan:
+    """A schedule, ready to be printed.
+
+    `stored` gives the axes along which each computed value is kept (none: a local scalar); `layout` the order in which
+    an input's axes are laid out, where that is not its own; `results` what each output is returned from (None: an
+    array that a `Result` fills).
+    """
+
+    graph: Graph
+    body: list[Node]
+    stored: dict[Value, tuple[Axis, ...]]
+    layout: dict[Value, tuple[Axis, ...]]
+    results: dict[str, Value | None]
+    sample: Axis | None
+    passes: int  # loops over the samples
+
+    def __str__(self) -> str:
+        """Return the schedule as an indented outline with its reasons."""
+        sample = "no sample axis" if self.sample is None else f"samples along {self.graph.letter(self.sample)}"
+        again = (
+            "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
+        )
+        lines = [f"{sample}{again}"]
+        for value, axes in self.layout.items():
+            if value.op != "input":
+                continue
+            lines.append(f"{value.attr} is laid out with {self.graph.letter(axes[-1])} contiguous, as the data are")
+        return "\n".join([*lines, *_outline(self, self.body, "")])
+
+
+def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Loop):
+            bounded = "" if node.bounds == (None, None) else " (a triangle)"
+            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}{bounded}:"
+            yield from _outline(plan, node.body, indent + "    ")
+        elif isinstance(node, Result):
+            yield f"{indent}{node.name} <- %{node.value.number}"
+        elif isinstance(node, Start):
+            yield f"{indent}%{node.target.number} = 0"
+        else:
+            kept = ", ".join(map(plan.graph.letter, plan.stored.get(node.target, ())))
+            yield f"{indent}%{node.target.number}[{kept}] {'=' if isinstance(node, Define) else '+='} {_head(node)}"
+
+
+def _head(node: Define | Update) -> str:
+    value = node.expression if isinstance(node, Define) else node.term
+    return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
+
+
+def loop_axes(value: Value) -> tuple[Axis, ...]:
+    """Return the axes that a statement for this value loops over."""
+    if value.op in REDUCTIONS:
+        return value.operands[0].axes
+    if value.op == "accumulate":
+        return union([value.operands[0].axes, *(i.axes for i in value.operands[1:])])
+    if value.op in MATRIX_FUNCTIONS:
+        return tuple(a for a in value.operands[0].axes if a not in value.attr)
+    return value.axes
+
+
+def aligned(term: Value, axis: Axis) -> bool:
+    """Return whether a sum is complete for one index of `axis` as soon as the body of that loop ends."""
+    if term.op == "accumulate":
+        index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
+        return index is not None and index.op == "iota" and index.attr == axis
+    return axis in term.axes
