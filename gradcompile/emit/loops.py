@@ -405,8 +405,10 @@ class _Body:
 
     def _output(self, name: str) -> str:
         """Return the array of an output that is filled from a value, which may have the output's own name."""
-        value, text = self.graph.outputs[name], self.names.output(name)
-        taken = value in self.plan.stored and self.names.value(value) == text
+        value = self.graph.outputs[name]
+        own = self.names.value(value) if value in self.plan.stored else ""  # asked first: it may take the output's
+        text = self.names.output(name)
+        taken = own == text
         return self.names.local(value, text) if taken else text
 
     def _array(self, value: Value) -> str:
