@@ -144,7 +144,7 @@ def _compares_indices(mask: Value) -> bool:
 
 def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Yield (operand, what it receives) for one value."""
-    rule = RULES.get(value.op, _elementwise)
+    rule = RULES.get(value.op, elementwise)
     for operand, part in rule(value, total):
         yield (
             operand,
@@ -152,7 +152,8 @@ def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
         )
 
 
-def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+def elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Yield, for each operand, the cotangent times the local derivative of the table."""
     partials = PRIMITIVES[value.op].partials if value.op in PRIMITIVES else None
     if partials is None:
         return  # an input, or a comparison
@@ -164,6 +165,17 @@ def _elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
             yield operand, _refused(value)
         elif not (isinstance(local, int) and local == 0):
             yield operand, (times(total[0], local), total[1])
+
+
+def _quotient(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Send the cotangent of ``y = a/x**n`` to x at once, as ``-n*y/x``: through the power it is inf*0 at 0."""
+    below = value.operands[1]
+    for operand, part in elementwise(value, total):
+        if operand is below and below.op == "pow" and below.operands[1].op == "const":
+            base, exponent = below.operands
+            yield base, (times(total[0], -(exponent * value / base)), total[1])
+        else:
+            yield operand, part
 
 
 def _refused(value: Value) -> Masked:
@@ -285,6 +297,7 @@ def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
 
 
 RULES: dict[str, Rule] = {
+    "div": _quotient,
     "select": _select,
     "maximum": _extremum,
     "minimum": _extremum,

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from gradcompile.adjoint import RULES as REVERSE
-from gradcompile.adjoint import _elementwise as elementwise
-from gradcompile.adjoint import applied
+from gradcompile.adjoint import applied, elementwise
 from gradcompile.errors import NonDifferentiableError
 from gradcompile.ir import Axis, Graph, Input, Value
 from gradcompile.primitives import PRIMITIVES
 
 Tangent = Value | None  # None: the value does not depend on what moves
 Rule = Callable[..., Tangent]
+WEIGHING = ("maximum", "minimum", "custom")  # rules of reverse mode that weigh each operand's share, point by point
 
 
 def tangent(graph: Graph, seeds: Mapping[str, str]) -> Graph:
@@ -79,7 +79,7 @@ def _moved(value: Value, tangents: list[Tangent]) -> Tangent:
 
 def _pointwise(value: Value, tangents: list[Tangent]) -> Tangent:
     """Multiply each operand's tangent by its local derivative, as reverse mode multiplies the cotangent."""
-    rule, total = REVERSE.get(value.op, elementwise), None
+    rule, total = REVERSE[value.op] if value.op in WEIGHING else elementwise, None
     for operand, moving in dict(zip(value.operands, tangents, strict=True)).items():
         if moving is not None:
             for receiver, part in rule(value, (moving, None)):

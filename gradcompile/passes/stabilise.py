@@ -287,6 +287,19 @@ def _sub_pattern(a: Value, b: Value) -> Value | None:
     return None
 
 
+def _cancelled(a: Value, b: Value) -> Value | None:
+    for one, other in ((a, b), (b, a)):
+        if other.op == "sub" and other.operands[1] is one:
+            return other.operands[0]
+    return None
+
+
+def _taken_away(a: Value, b: Value) -> Value | None:
+    if a.op == "add" and b in a.operands:
+        return a.operands[0] if b is a.operands[1] else a.operands[1]
+    return None
+
+
 def _add_pattern(a: Value, b: Value) -> Value | None:
     for one, other in ((a, b), (b, a)):
         if one.is_const(-1) and other.op == "exp":
@@ -317,5 +330,7 @@ ROWS: tuple[Row, ...] = (
     Row("pow", "norm", _pow_pattern, "as sqrt"),
     Row("sub", "difference", _sub_pattern, "exp(x) - 1, 1 - erf(x) and 1 - sigmoid(x) cancel"),
     Row("add", "difference", _add_pattern, "as sub"),
+    Row("sub", "cancellation", _taken_away, "(a + b) - b is a, as below"),
+    Row("add", "cancellation", _cancelled, "a + (b - a) is b: what is added and taken away again is never computed"),
     Row("mul", "x log x", _mul_pattern, "0 log 0 is 0"),
 )
