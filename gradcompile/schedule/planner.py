@@ -11,6 +11,7 @@ from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LEAVES,
+    LINE,
     Bounds,
     Define,
     Loop,
@@ -23,8 +24,8 @@ from gradcompile.schedule.nodes import (
     aligned,
     loop_axes,
 )
-
-LINE = 7  # operations that one line holds
+from gradcompile.schedule.samples import Samples
+from gradcompile.schedule.sums import Sums
 
 
 def plan(graph: Graph, *, relayout: bool = True) -> Plan:
@@ -81,11 +82,10 @@ class _Work:
         self.copies: list[Result] = []
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self._decide_results()
-        self.phase = self._phases()
-        self.sums: dict[Value, tuple[Value | None, list[tuple[Value, int]]]] = {}  # target -> (base, its terms)
-        self.conditions: dict[tuple[Value, Value], Value] = {}  # (target, term) -> what bounds the term's loops
-        self.absorbed: set[Value] = set()
-        self._find_sums()
+        self.samples = Samples(sample, self.order)
+        self.phase = self.samples.phase
+        found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples)
+        self.sums, self.conditions = found.found, found.conditions
         self.arrays: dict[Value, None] = {}
         self.made = self._made()
         self.body: list[Node] = []
@@ -146,124 +146,6 @@ class _Work:
         array = value.operands[0]
         own = {i.attr: a for a, i in zip(array.axes, value.operands[1:], strict=True)}
         return array, tuple(own[a] for a in axes)
-
-    # Regions
-
-    def _phases(self) -> dict[Value, int]:
-        """Return the loop over samples that can first compute each value that has the sample axis.
-
-        For a value without it: the number of such loops that must have ended before it is known.
-        """
-        phase: dict[Value, int] = {}
-        for value in self.order:
-            known = max((phase[o] for o in value.operands), default=0)
-            phase[value] = known + self._crosses(value)
-        return phase
-
-    def _crosses(self, value: Value) -> int:
-        """Return 1 if the value needs all samples of an operand: a sum over them, or a read across them."""
-        if self.sample is None:
-            return 0
-        if value.op in REDUCTIONS:
-            return int(self.sample in value.attr)
-        if value.op == "accumulate":
-            return int(self.sample in loop_axes(value) and not aligned(value, self.sample))
-        if value.op == "read" and value.operands[0].op != "input":
-            return int(not self._reads_own_sample(value))
-        return int(value.op in MATRIX_FUNCTIONS and self.sample in value.operands[0].axes)
-
-    def _reads_own_sample(self, value: Value) -> bool:
-        array, *indices = value.operands
-        return all(
-            a != self.sample or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True)
-        )
-
-    def _streamed(self, value: Value) -> bool:
-        return self.sample is not None and self.sample in value.axes
-
-    # Sums with what they start from
-
-    def _find_sums(self) -> None:
-        for value in reversed(self.order):
-            if value not in self.absorbed and value.op in ("add", "sub", "neg"):
-                self._find_sum(value)
-            if value not in self.absorbed and value not in self.sums and self._condition(value) is not None:
-                self.sums[value] = None, [(value, 1)]
-        for target, (base, terms) in self.sums.items():
-            self.sums[target] = base, [(self._bounded(target, term), sign) for term, sign in terms]
-
-    def _condition(self, term: Value) -> Value | None:
-        """Return the comparison of two indices under which a sum runs, ``j < i``, if that can bound its loops."""
-        if term.op not in ("sum", "accumulate") or term.operands[0].op != "select":
-            return None
-        condition, taken, other = term.operands[0].operands
-        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
-        if not other.is_const(0) or set(loop_axes(kept)) != set(loop_axes(term)):
-            return None
-        order = loop_axes(term)
-        both = index_bounds(condition, list(order)) and index_bounds(condition, list(reversed(order)))
-        return condition if both else None
-
-    def _bounded(self, target: Value, term: Value) -> Value:
-        """Return a term without the condition that bounds its loops, and remember that."""
-        condition = self._condition(term)
-        if condition is None:
-            return term
-        taken = term.operands[0].operands[1]
-        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
-        self.conditions[target, kept] = condition
-        return kept
-
-    def _find_sum(self, value: Value) -> None:
-        """Let a chain of additions start its own target and update it by each sum that occurs in it."""
-        rest: list[tuple[Value, int]] = []
-        terms: list[tuple[Value, int]] = []
-        inner: list[Value] = []
-        stack = [(value, 1)]
-        while stack:
-            part, sign = stack.pop()
-            if (
-                (part is value or self._absorbable(part, value))
-                and part.op in ("add", "sub", "neg")
-                and len(inner) < LINE
-            ):
-                inner.append(part)
-                second = -sign if part.op in ("sub", "neg") else sign
-                stack.append((part.operands[-1], second))
-                if part.op != "neg":
-                    stack.append((part.operands[0], sign))
-            elif self._absorbable(part, value) and part.op in ("sum", "accumulate") and part.axes == value.axes:
-                terms.append((part, sign))
-            else:
-                rest.append((part, sign))
-        if not terms or not self._together(terms, rest):
-            return
-        self.sums[value] = self._base(rest), terms
-        self.absorbed.update(v for v in inner if v is not value)
-        self.absorbed.update(term for term, _ in terms)
-
-    def _absorbable(self, part: Value, into: Value) -> bool:
-        return (
-            self.uses[part] == 1
-            and part not in self.returned
-            and part not in self.graph.names
-            and part.kind == into.kind
-        )
-
-    def _together(self, terms: list[tuple[Value, int]], rest: list[tuple[Value, int]]) -> bool:
-        """Return whether one loop over the samples can do all terms, with the rest known before it."""
-        phases = {self.phase[t] - self._crosses(t) for t, _ in terms if self._crosses(t) or self._streamed(t)}
-        if len(phases) > 1 or len({self._crosses(t) for t, _ in terms}) > 1:
-            return False
-        first = min(phases, default=None)
-        return first is None or all(self.phase[r] <= first for r, _ in rest)
-
-    def _base(self, rest: list[tuple[Value, int]]) -> Value | None:
-        base: Value | None = None
-        for part, sign in sorted(rest, key=lambda r: -r[1]):
-            signed = part if sign > 0 else -part
-            base = signed if base is None else base + part if sign > 0 else base - part
-        return base
 
     # Which values get a statement
 
@@ -347,16 +229,16 @@ class _Work:
         """Place what is known after `index` loops over the samples, then the next such loop."""
         self.barrier = len(self.body)
         for value in self.made:
-            if not self._streamed(value) and self.phase[value] == index and not self._spans(value):
+            if not self.samples.streamed(value) and self.phase[value] == index and not self._spans(value):
                 self._place(value)
         goals = [v for v in self.made if self._goal(v, index)]
         for value in goals:
-            if not self._streamed(value):
+            if not self.samples.streamed(value):
                 self._start(value)
         copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
         needed = self._needed([*goals, *(c.value for c in copies)])
         for value in self.made:
-            if self._streamed(value) and value in needed:
+            if self.samples.streamed(value) and value in needed:
                 self._start(value)
             if value in needed or value in goals:
                 self._finish(value)
@@ -368,14 +250,14 @@ class _Work:
 
     def _spans(self, value: Value) -> bool:
         """Return whether the statement of a value runs over the samples and leaves none of them."""
-        return any(self._crosses(t) for t in self._terms_of(value))
+        return any(self.samples.crosses(t) for t in self._terms_of(value))
 
     def _terms_of(self, value: Value) -> list[Value]:
         return [t for t, _ in self.sums[value][1]] if value in self.sums else [value]
 
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""
-        if self._streamed(value):
+        if self.samples.streamed(value):
             return self.phase[value] == index and (value in self.returned or self._read_across(value))
         return self._spans(value) and self.phase[value] == index + 1
 
@@ -385,7 +267,7 @@ class _Work:
 
     def _read_across(self, value: Value) -> bool:
         return any(
-            v.op == "read" and v.operands[0] is value and not self._reads_own_sample(v)
+            v.op == "read" and v.operands[0] is value and not self.samples.reads_own(v)
             for v in self._consumers(self.order)
         )
 
@@ -395,7 +277,7 @@ class _Work:
         stack = [o for g in goals for o in (*self._operands(g), g)]
         while stack:
             value = stack.pop()
-            if self._streamed(value) and value not in needed and not self._kept(value):
+            if self.samples.streamed(value) and value not in needed and not self._kept(value):
                 needed.add(value)
                 stack.extend(self._operands(value))
         return needed

@@ -1,0 +1,46 @@
+"""The sample axis: what there is for every sample, and how often the samples must be passed."""
+
+from __future__ import annotations
+
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Value
+from gradcompile.schedule.nodes import aligned, loop_axes
+
+
+class Samples:
+    """The passes over the samples that the values of a program need.
+
+    `phase` is, for a value with the sample axis, the number of the pass that can first compute it; for another one,
+    the number of passes that must have ended before it is known.
+    """
+
+    def __init__(self, axis: Axis | None, order: list[Value]) -> None:
+        self.axis = axis
+        self.phase = self._phases(order)
+
+    def _phases(self, order: list[Value]) -> dict[Value, int]:
+        phase: dict[Value, int] = {}
+        for value in order:
+            known = max((phase[o] for o in value.operands), default=0)
+            phase[value] = known + self.crosses(value)
+        return phase
+
+    def crosses(self, value: Value) -> int:
+        """Return 1 if the value needs all samples of an operand: a sum over them, or a read across them."""
+        if self.axis is None:
+            return 0
+        if value.op in REDUCTIONS:
+            return int(self.axis in value.attr)
+        if value.op == "accumulate":
+            return int(self.axis in loop_axes(value) and not aligned(value, self.axis))
+        if value.op == "read" and value.operands[0].op != "input":
+            return int(not self.reads_own(value))
+        return int(value.op in MATRIX_FUNCTIONS and self.axis in value.operands[0].axes)
+
+    def reads_own(self, value: Value) -> bool:
+        """Return whether a read takes of each sample only what belongs to that sample."""
+        array, *indices = value.operands
+        return all(a != self.axis or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True))
+
+    def streamed(self, value: Value) -> bool:
+        """Return whether there is one of the value for every sample."""
+        return self.axis is not None and self.axis in value.axes

@@ -1,0 +1,114 @@
+"""Sums as statements that update: which terms run into which target, and what it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from gradcompile.ir import Value
+from gradcompile.schedule.conditions import index_bounds
+from gradcompile.schedule.nodes import LINE, loop_axes
+from gradcompile.schedule.samples import Samples
+
+Signed = tuple[Value, int]  # a term, added (1) or taken away (-1)
+
+
+class Sums:
+    """The sums of a program.
+
+    Attributes
+    ----------
+    found : dict of Value to (Value or None, list of Signed)
+        A target: what it starts from (None: nothing), and the sums that are added to it.
+    conditions : dict of (Value, Value) to Value
+        A target and a term of it: the comparison of indices that bounds the term's loops.
+    absorbed : set of Value
+        What has no statement of its own, since it is part of a target.
+    """
+
+    def __init__(self, order: list[Value], uses: Mapping[Value, int], kept: Container[Value], samples: Samples) -> None:
+        self.uses, self.kept, self.samples = uses, kept, samples
+        self.found: dict[Value, tuple[Value | None, list[Signed]]] = {}
+        self.conditions: dict[tuple[Value, Value], Value] = {}
+        self.absorbed: set[Value] = set()
+        self._find(order)
+
+    def _find(self, order: list[Value]) -> None:
+        for value in reversed(order):
+            if value not in self.absorbed and value.op in ("add", "sub", "neg"):
+                self._absorb(value)
+            if value not in self.absorbed and value not in self.found and self._condition(value) is not None:
+                self.found[value] = None, [(value, 1)]
+        for target, (base, terms) in self.found.items():
+            self.found[target] = base, [(self._bounded(target, term), sign) for term, sign in terms]
+
+    def _condition(self, term: Value) -> Value | None:
+        """Return the comparison of two indices under which a sum runs, ``j < i``, if that can bound its loops."""
+        if term.op not in ("sum", "accumulate") or term.operands[0].op != "select":
+            return None
+        condition, taken, other = term.operands[0].operands
+        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
+        if not other.is_const(0) or set(loop_axes(kept)) != set(loop_axes(term)):
+            return None
+        order = loop_axes(term)
+        both = index_bounds(condition, list(order)) and index_bounds(condition, list(reversed(order)))
+        return condition if both else None
+
+    def _bounded(self, target: Value, term: Value) -> Value:
+        """Return a term without the condition that bounds its loops, and remember that."""
+        condition = self._condition(term)
+        if condition is None:
+            return term
+        taken = term.operands[0].operands[1]
+        kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
+        self.conditions[target, kept] = condition
+        return kept
+
+    def _absorb(self, value: Value) -> None:
+        """Let a chain of additions start its own target and update it by each sum that occurs in it."""
+        rest: list[Signed] = []
+        terms: list[Signed] = []
+        inner: list[Value] = []
+        stack = [(value, 1)]
+        while stack:
+            part, sign = stack.pop()
+            if (
+                (part is value or self._absorbable(part, value))
+                and part.op in ("add", "sub", "neg")
+                and len(inner) < LINE
+            ):
+                inner.append(part)
+                second = -sign if part.op in ("sub", "neg") else sign
+                stack.append((part.operands[-1], second))
+                if part.op != "neg":
+                    stack.append((part.operands[0], sign))
+            elif self._absorbable(part, value) and part.op in ("sum", "accumulate") and part.axes == value.axes:
+                terms.append((part, sign))
+            else:
+                rest.append((part, sign))
+        if not terms or not self._together(terms, rest):
+            return
+        self.found[value] = self._base(rest), terms
+        self.absorbed.update(v for v in inner if v is not value)
+        self.absorbed.update(term for term, _ in terms)
+
+    def _absorbable(self, part: Value, into: Value) -> bool:
+        return self.uses[part] == 1 and part not in self.kept and part.kind == into.kind
+
+    def _together(self, terms: list[Signed], rest: list[Signed]) -> bool:
+        """Return whether one loop over the samples can do all terms, with the rest known before it."""
+        phases = {
+            self.samples.phase[t] - self.samples.crosses(t)
+            for t, _ in terms
+            if self.samples.crosses(t) or self.samples.streamed(t)
+        }
+        if len(phases) > 1 or len({self.samples.crosses(t) for t, _ in terms}) > 1:
+            return False
+        first = min(phases, default=None)
+        return first is None or all(self.samples.phase[r] <= first for r, _ in rest)
+
+    def _base(self, rest: list[Signed]) -> Value | None:
+        base: Value | None = None
+        for part, sign in sorted(rest, key=lambda r: -r[1]):
+            signed = part if sign > 0 else -part
+            base = signed if base is None else base + part if sign > 0 else base - part
+        return base
