@@ -51,6 +51,45 @@ def test_the_header_has_objective_arrays_and_sizes(target):
     assert "exp(w[gt[s]])" in doc
 
 
+def test_the_header_quotes_the_lines_of_a_text_without_its_comments():
+    text = """# A line: "quoted" \\ here
+x: data[N]   # what is measured
+t: data[N]
+w: parameter
+lam: constant = 1e-4
+
+# and its loss
+loss = Sum((w*x[s] - t[s])**2, s) + lam*w**2
+"""
+    lines = gc.emit(gc.parse(text), target="python").splitlines()
+    start = lines.index("    x: data[N]")
+    assert lines[start - 1] == ""
+    assert lines[start : start + 7] == [
+        "    x: data[N]",
+        "    t: data[N]",
+        "    w: parameter",
+        "    lam: constant = 1e-4",
+        "",
+        "    loss = Sum((w*x[s] - t[s])**2, s) + lam*w**2",
+        "",
+    ]
+    assert "lam    number  float64  constant, 0.0001 in the model" in lines
+
+
+def test_the_header_cuts_a_long_text_and_breaks_its_long_lines():
+    terms = " + ".join(f"(w - {k})**2" for k in range(40))
+    text = "w: parameter\n" + "".join(f"a{k} = {terms}\n" for k in range(10)) + "loss = a0 + a9\n"
+    doc = gc.emit(gc.parse(text), target="python").split('"""')[1]
+    assert all(len(line) <= 100 for line in doc.splitlines())
+    assert "    a0 = (w - 0)**2 + (w - 1)**2" in doc
+    assert " ...\n\narray" in doc
+
+
+def test_a_sign_of_comments_in_a_name_of_sympy_ends_nothing():
+    doc = text_of("python", Symbol("a#b") * Symbol("w"), [Symbol("w")]).split('"""')[1]
+    assert "    a?b*w\n" in doc
+
+
 def test_the_hash_tells_two_texts_apart():
     found = {re.search("[0-9a-f]{16}", text_of(t)).group() for t in TARGETS}
     assert len(found) == 3

@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from gradcompile.emit.layout import WIDTH
+from gradcompile.emit.layout import INDENT, WIDTH
 from gradcompile.emit.mathematics import harmless
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph, Input
 
 LONGEST = 2000  # characters of the objective that are quoted
+DEEPEST = 40  # columns by which a line of the objective may be indented
 CALLED = 80  # columns of a user's name in the table
 PLACEHOLDER = "@" * 16  # where the hash of the text goes
 
@@ -51,15 +52,35 @@ def _filled(text: str, end: str) -> Iterator[str]:
 
 
 def _objective(text: str) -> Iterator[str]:
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
-    clean = harmless(" ".join(cut.split())) or "an expression"
-    yield from textwrap.wrap(clean, WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=True)
+    """Yield the objective: an expression is filled; the lines of a model's text stay, without their comments."""
+    lines = _without_comments(text) if "\n" in text else [" ".join(text.split())]
+    whole = "\n".join(lines)
+    cut = whole if len(whole) <= LONGEST else f"{whole[:LONGEST]} ..."
+    for line in cut.split("\n"):
+        yield from _quoted_line(harmless(line) or "an expression" * (len(lines) < 2), INDENT * (len(lines) > 1))
+
+
+def _without_comments(text: str) -> list[str]:
+    """Return the lines that say something, and the empty ones between them."""
+    said = [line.partition("#")[0].expandtabs(4).rstrip() for line in text.splitlines()]
+    lines = [bare for bare, line in zip(said, text.splitlines(), strict=True) if bare or not line.strip()]
+    return "\n".join(lines).strip("\n").split("\n")
+
+
+def _quoted_line(line: str, more: str) -> Iterator[str]:
+    """Yield a line, indented, and where it is too long the rest indented by `more`."""
+    bare = line.lstrip()
+    margin = INDENT + " " * min(len(line) - len(bare), DEEPEST)
+    yield from textwrap.wrap(
+        bare, WIDTH, initial_indent=margin, subsequent_indent=margin + more, break_long_words=True
+    ) or [""]
 
 
 def _table(graph: Graph, names: Names, dtype: str) -> Iterator[str]:
     rows = [("array", "axes", "dtype", "role")]
     for i in graph.inputs.values():
-        rows.append((names.inputs[i.name], _axes(i, names), "int64" if i.kind == "int" else dtype, i.role))
+        role = i.role if i.default is None else f"{i.role}, {i.default:.15g} in the model"
+        rows.append((names.inputs[i.name], _axes(i, names), "int64" if i.kind == "int" else dtype, role))
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
