@@ -8,13 +8,21 @@
 (2.0, (2.0, 0.5, 1.0))
 """
 
-from gradcompile import errors
-from gradcompile.check import GradientReport, check_grad
-from gradcompile.compiler import CompiledModel, compile, emit
-from gradcompile.errors import GradcompileError, GradientCheckError
-from gradcompile.language import load, parse
-from gradcompile.model import Model, max_over, min_over
-from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradcompile import errors
+    from gradcompile.check import GradientReport, check_grad
+    from gradcompile.compiler import CompiledModel, compile, emit
+    from gradcompile.errors import GradcompileError, GradientCheckError
+    from gradcompile.language import load, parse
+    from gradcompile.model import Model, max_over, min_over
+    from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
 
 __version__ = "0.1.0"
 
@@ -39,3 +47,43 @@ __all__ = [
     "min_over",
     "parse",
 ]
+
+# Where each name is. It is imported when it is first asked for (PEP 562): `gradcompile --help` needs none, and SymPy
+# and NumPy alone take longer than a reader waits.
+_HOMES = {
+    "check": ("GradientReport", "check_grad"),
+    "compiler": ("CompiledModel", "compile", "emit"),
+    "errors": ("GradcompileError", "GradientCheckError"),
+    "language": ("load", "parse"),
+    "model": ("Model", "max_over", "min_over"),
+    "optimizers": ("SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name, and keep it."""
+    if name == "errors":
+        return import_module("gradcompile.errors")
+    if name not in _HOME:
+        raise AttributeError(f"module 'gradcompile' has no attribute {name!r}")
+    found: object = getattr(import_module(f"gradcompile.{_HOME[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not."""
+    return sorted({*globals(), *__all__})
+
+
+class _FrontDoor(ModuleType):
+    """The package, in which `emit` is the function: Python would put the subpackage of that name in its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Keep the subpackage out; it is imported by its full name."""
+        if name != "emit" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

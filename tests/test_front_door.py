@@ -1,0 +1,54 @@
+"""The package's front door: names are imported when they are asked for, and stand for what they should."""
+
+import subprocess
+import sys
+
+import pytest
+
+import gradcompile as gc
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("command", ["import gradcompile", "from gradcompile.cli import main; main(['--version'])"])
+def test_the_start_needs_no_libraries(command):
+    loaded = set(run(f"{command}; import sys; print(*sys.modules)"))
+    assert not loaded & {"sympy", "numpy", "numba", "scipy", "rich"}
+
+
+@pytest.mark.parametrize("name", gc.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(gc, name) is not None
+    assert name in dir(gc)
+
+
+def test_star_brings_the_public_names():
+    assert set(gc.__all__) <= set(run("from gradcompile import *; print(*dir())"))
+
+
+@pytest.mark.parametrize(
+    "before", ["import gradcompile.emit.header", "import gradcompile.emit", "import gradcompile.compiler", "pass"]
+)
+@pytest.mark.parametrize("name", ["gradcompile.emit", "gradcompile.compile"])
+def test_a_name_is_a_function_whatever_was_imported_before(before, name):
+    assert run(f"import gradcompile; {before}; print(type({name}).__name__)") == ["function"]
+
+
+def test_errors_is_the_module():
+    assert run("import gradcompile as gc; print(gc.errors.GradcompileError is gc.GradcompileError)") == ["True"]
+
+
+def test_a_name_can_be_replaced_and_put_back(monkeypatch):
+    monkeypatch.setattr(gc, "emit", None)
+    assert gc.emit is None
+    monkeypatch.undo()
+    assert callable(gc.emit)
+
+
+def test_what_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'gradcompile' has no attribute 'emitt'"):
+        gc.emitt  # noqa: B018  (asking is the test)
