@@ -50,11 +50,11 @@ class GradcompileError(Exception):
         super().__init__(self._message())
 
     def _message(self) -> str:
-        lines = [f"{self.source}: {self.what}" if self.source else self.what]
+        lines = [_clean(f"{self.source}: {self.what}" if self.source else self.what)]
         if self.text:
             lines += _pointed(self.text, self.place)
         lines += [
-            f"  {label:<9} {value}"
+            f"  {label:<9} {_clean(value)}"
             for label, value in (("expected:", self.expected), ("found:", self.found), ("to do:", self.hint))
             if value
         ]

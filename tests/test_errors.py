@@ -1,0 +1,45 @@
+"""What an error says: one line a field, a caret under the place, and nothing that a terminal would obey."""
+
+import pytest
+
+import gradcompile as gc
+from gradcompile import errors
+from gradcompile.errors import GradcompileError
+
+EVIL = "a\x1b[2J\r\nb\x00\u202e\u2028\x9b"
+FIELDS = ("what", "text", "expected", "found", "hint", "source")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_field_reaches_the_terminal_unescaped(field):
+    fields = {"what": "it is wrong", field: f"<{EVIL}>"}
+    error = GradcompileError(fields.pop("what"), **fields)
+    lines = str(error).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == (1 if field in ("what", "source") else 2)
+    assert "<a?[2J??b????>" in str(error)
+
+
+def test_a_caret_stays_under_its_place_in_hostile_text():
+    message = str(GradcompileError("no", text="\x1b\x1b + foo", place="foo")).split("\n")
+    assert message[1].index("foo") == message[2].index("^^^")
+
+
+def test_fields_keep_what_was_given():
+    error = GradcompileError("what", found=EVIL, hint="do")
+    assert (error.what, error.found, error.hint) == ("what", EVIL, "do")
+
+
+def test_names_of_users_are_clean_where_they_are_said():
+    from sympy import Symbol
+
+    model = gc.compile(Symbol("x\x1b[31m") ** 2, wrt=Symbol("x\x1b[31m"))
+    with pytest.raises(GradcompileError) as caught:
+        model.value()
+    assert "\x1b" not in str(caught.value)
+
+
+def test_all_errors_are_of_one_family():
+    found = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    assert len(found) > 10
+    assert all(issubclass(e, GradcompileError) for e in found)
