@@ -340,9 +340,45 @@ def test_defaults_are_zeros_for_vectors_and_random_numbers_for_matrices(model):
 
 
 def test_a_size_that_nothing_tells_is_named():
-    with pytest.raises(ShapeError, match="size C") as caught:
-        softmax().fit(x=data()["x"], gt=np.zeros(SAMPLES, int), progress=False)
-    assert "W" in str(caught.value)
+    V = IndexedBase("V", shape=(K,))
+    hidden = compile(Sum((Sum(V[k], (k, 0, K - 1)) - t[s]) ** 2, (s, 0, N - 1)), wrt=V)
+    with pytest.raises(ShapeError, match="size K") as caught:
+        hidden.fit(t=data()["t"], progress=False)
+    assert "V" in str(caught.value)
+
+
+def test_the_largest_label_tells_how_many_classes_there_are():
+    labels = np.array([0, 4, 2] + [1] * (SAMPLES - 3))
+    options = {"x": data()["x"], "epochs": 1, "progress": False, "batch_size": 6}
+    found = softmax().fit(gt=labels, **options).params["W"]
+    assert found.shape == (FEATURES, 5)
+    assert np.array_equal(found, softmax().fit(gt=labels.astype(float), **options).params["W"])
+
+
+def test_a_shape_goes_before_labels():
+    W = np.zeros((FEATURES, 7))
+    assert softmax().fit(x=data()["x"], gt=np.zeros(SAMPLES, int), init={"W": W}, epochs=1, progress=False).params[
+        "W"
+    ].shape == (FEATURES, 7)
+
+
+def test_labels_of_two_arrays_tell_two_sizes():
+    U, V = IndexedBase("U", shape=(A, K)), IndexedBase("V", shape=(B, K))
+    user, item = IndexedBase("user", shape=(N,)), IndexedBase("item", shape=(N,))
+    guess = Sum(U[user[s], k] * V[item[s] + 1, k], (k, 0, K - 1))
+    factors = compile(Sum((guess - t[s]) ** 2, (s, 0, N - 1)), wrt=[U, V])
+    given = {"user": [0, 3, 1], "item": [2, 0, 1], "t": [1.0, 2.0, 3.0]}
+    with pytest.raises(ShapeError, match="size K"):
+        factors.fit(**given, progress=False)
+    start = {"V": np.ones((4, 2))}
+    assert factors.fit(**given, init=start, epochs=1, progress=False).params["U"].shape == (4, 2)
+    start = {"U": np.ones((4, 2))}
+    assert factors.fit(**given, init=start, epochs=1, progress=False).params["V"].shape == (4, 2)
+
+
+def test_labels_below_zero_are_refused_where_they_tell_the_size():
+    with pytest.raises(LabelError, match="gt"):
+        softmax().fit(x=data()["x"], gt=np.full(SAMPLES, -1), progress=False)
 
 
 @pytest.mark.parametrize(

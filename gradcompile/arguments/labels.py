@@ -96,6 +96,34 @@ def label_ranges(graph: Graph) -> Iterator[LabelRange | LabelIndex]:
                 yield limit
 
 
+def sizes_of_labels(graph: Graph, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the known sizes, and those that labels tell: an axis that no shape tells holds the largest label.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program; its reads say which axes are indexed by which labels.
+    arrays : mapping of str to array
+        Label arrays by name, int64; others are not looked at.
+    sizes : mapping of str to int
+        The sizes that shapes have told.
+    """
+    found: dict[str, int] = {}
+    for limit in label_ranges(graph):
+        name = _alone(limit.length)
+        if not isinstance(limit, LabelRange) or name is None or name in sizes or limit.factor < 1:
+            continue
+        if limit.name in arrays and np.size(arrays[limit.name]) and not limit.last.terms:
+            last = int(np.max(arrays[limit.name])) * limit.factor + limit.last.constant
+            found[name] = max(found.get(name, 1), last + 1 - limit.length.constant)
+    return {**sizes, **found}
+
+
+def _alone(size: Size) -> str | None:
+    """Return the name in a size such as ``C`` or ``C + 1``; None if it is another."""
+    return size.terms[0][0] if len(size.terms) == 1 and size.terms[0][1] == 1 else None
+
+
 def _indices(graph: Graph, value: Value) -> Iterator[tuple[Value, Size, str]]:
     """Yield every index of a read or an accumulate with the length of its axis and the name of the array."""
     if value.op == "read":

@@ -72,7 +72,7 @@ def check_parameters(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, 
 
 def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[str, int]:
     """Return the sizes that arrays tell, and those that labels do: one more than the largest."""
-    from gradcompile.arguments.labels import LabelRange, label_ranges
+    from gradcompile.arguments.labels import sizes_of_labels
     from gradcompile.arguments.signature import Signature
     from gradcompile.arguments.sizes import Sizes
 
@@ -81,11 +81,4 @@ def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[s
     found = Sizes(Signature(known))
     shaped = ((i, np.shape(arrays_by_name[name])) for name, i in known.items())
     found.solve((i, shape) for i, shape in shaped if len(shape) == len(i.shape))
-    sizes = dict(found.known)
-    for limit in label_ranges(compiled.graph):
-        if isinstance(limit, LabelRange) and limit.factor == 1 and limit.name in arrays_by_name:
-            unknown = [name for name, count in limit.length.terms if name not in found.known and count == 1]
-            if len(limit.length.terms) == 1 and unknown and not limit.last.terms:
-                largest = int(np.max(arrays_by_name[limit.name])) + limit.last.constant
-                sizes[unknown[0]] = max(sizes.get(unknown[0], 0), largest + 1 - limit.length.constant)
-    return sizes
+    return sizes_of_labels(graph, arrays_by_name, found.known)

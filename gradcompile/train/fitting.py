@@ -114,7 +114,8 @@ def fit(
         The only source of randomness: of the order, of the split and of starting values. Not negative.
     init : mapping of str to array-like
         Values to start from. Other scalars and vectors start at 0; other arrays with two axes or more at normal random
-        numbers with standard deviation 1/sqrt(first axis).
+        numbers with standard deviation 1/sqrt(first axis). Their sizes come from the data; an axis that only labels
+        index, such as that of the classes, gets the length largest label + 1.
     valid : float or mapping, optional
         A part of the samples to hold out, between 0 and 1; or data to validate on, by name (what it leaves out is
         taken from `inputs`).

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcompile.arguments import Arguments
+from gradcompile.arguments.labels import sizes_of_labels
 from gradcompile.errors import ArgumentError, ShapeError, UnknownNameError
 from gradcompile.ir import Graph, Input
 from gradcompile.shuffle import START, generator
@@ -29,7 +30,8 @@ def starting_values(graph: Graph, inputs: Mapping[str, Any], init: Mapping[str, 
     graph : Graph
         The model; its `wrt` are the parameters.
     inputs : mapping of str to array-like
-        The data and constants, which tell the sizes. A parameter among them is taken for its start.
+        The data and constants, which tell the sizes. An axis that only labels index, such as that of the classes, gets
+        the length largest label + 1. A parameter among them is taken for its start.
     init : mapping of str to array-like
         Values to start from, by the names of parameters, in their units.
     seed : int
@@ -69,10 +71,11 @@ def _check_names(graph: Graph, inputs: Mapping[str, Any], init: Mapping[str, Any
 
 
 def _sizes(graph: Graph, given: Mapping[str, Any]) -> dict[str, int]:
-    """Return the sizes that the given arrays tell."""
+    """Return the sizes that the given arrays tell by their shapes, and then those that labels do."""
     known = {name: value for name, value in graph.inputs.items() if name in given}
     alone = replace(graph, inputs=known, outputs={}, requirements=())
-    return Arguments(alone).bind({name: given[name] for name in known})[1]
+    arguments, sizes = Arguments(alone).bind({name: given[name] for name in known})
+    return sizes_of_labels(graph, dict(zip(known, arguments, strict=True)), sizes)
 
 
 def _default(parameter: Input, sizes: Mapping[str, int], random: np.random.Generator) -> NDArray[np.float64] | float:
