@@ -376,6 +376,13 @@ def test_labels_of_two_arrays_tell_two_sizes():
     assert factors.fit(**given, init=start, epochs=1, progress=False).params["V"].shape == (4, 2)
 
 
+@pytest.mark.parametrize("label", [10**13, 2**62])
+def test_a_label_far_too_large_is_no_internal_error(label):
+    labels = np.array([label] + [0] * (SAMPLES - 1))
+    with pytest.raises(ShapeError, match=r"W of shape .* does not fit into memory"):
+        softmax().fit(x=data()["x"], gt=labels, progress=False)
+
+
 def test_labels_below_zero_are_refused_where_they_tell_the_size():
     with pytest.raises(LabelError, match="gt"):
         softmax().fit(x=data()["x"], gt=np.full(SAMPLES, -1), progress=False)

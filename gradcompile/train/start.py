@@ -88,6 +88,12 @@ def _default(parameter: Input, sizes: Mapping[str, int], random: np.random.Gener
             hint=f"give {parameter.name} in init, zeros or small random numbers",
         )
     shape = tuple(size.evaluate(sizes) for size in parameter.shape)
-    if len(shape) < 2:
-        return np.zeros(shape) if shape else 0.0
-    return random.normal(0.0, shape[0] ** -0.5, shape)
+    if not shape:
+        return 0.0
+    try:
+        return np.zeros(shape) if len(shape) < 2 else random.normal(0.0, shape[0] ** -0.5, shape)
+    except (MemoryError, ValueError) as error:  # NumPy's two words for more than there is
+        raise ShapeError(
+            f"{parameter.name} of shape {shape} does not fit into memory",
+            hint="look for a label that is far too large, or give a smaller array in init",
+        ) from error
