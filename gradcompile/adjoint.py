@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gradcompile.errors import NonDifferentiableError, UnsupportedError
-from gradcompile.ir import Axis, Builder, Graph, Value, substitute
+from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis, substitute
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
 
 Masked = tuple[Value, Value | None]  # a cotangent, and where it counts (None: everywhere)
@@ -229,7 +229,7 @@ def _extremum_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]
 def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Multiply by the product of all *other* elements: right where some are 0, which `product/x` is not."""
     builder, operand = value.builder, value.operands[0]
-    others = {a: _fresh(a, operand.axes) for a in value.attr}
+    others = {a: fresh_axis(a, operand.axes) for a in value.attr}
     differs: Value | None = None
     for axis, other in others.items():
         unequal = builder.apply("ne", builder.iota(axis), builder.iota(other))
@@ -238,14 +238,6 @@ def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
     moved = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
     rest = builder.reduce("prod", builder.apply("select", differs, moved, 1), others.values())
     yield operand, (times(total[0], rest), total[1])
-
-
-def _fresh(axis: Axis, taken: Iterable[Axis]) -> Axis:
-    """Return an axis of the same size that is not taken."""
-    taken, number = set(taken), 0
-    while Axis(axis.size, number) in taken:
-        number += 1
-    return Axis(axis.size, number)
 
 
 def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
@@ -278,8 +270,8 @@ def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:
 def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Y = M^-1: dM = -Y^T dY Y^T (Giles 2008, 2.2.3)."""
     row, column = value.attr
-    a = _fresh(row, value.axes)
-    b = _fresh(column, (*value.axes, a))
+    a = fresh_axis(row, value.axes)
+    b = fresh_axis(column, (*value.axes, a))
     left, right = _relabel(value, {row: a, column: row}), _relabel(value, {row: column, column: b})
     middle = _relabel(applied(total), {row: a, column: b})
     inner = value.builder.reduce("sum", left * middle, (a,))

@@ -22,7 +22,7 @@ Equal values are one value: `Builder.make` looks every value up before it makes 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -33,6 +33,7 @@ from gradcompile.primitives import PRIMITIVES
 
 Number = int | float | Fraction | bool
 
+LEAVES = ("const", "input", "size", "iota")  # what has no operands
 REDUCTIONS = ("sum", "max", "min", "prod")
 MATRIX_FUNCTIONS = ("inverse", "logdet", "determinant", "solve", "cholesky")
 
@@ -382,6 +383,14 @@ class Graph:
         return self.letter(value.attr) if isinstance(value.attr, Axis) else str(value.attr)
 
 
+def fresh_axis(axis: Axis, taken: Container[Axis]) -> Axis:
+    """Return an axis of the same size that is not taken: the one with the smallest number."""
+    number = 0
+    while Axis(axis.size, number) in taken:
+        number += 1
+    return Axis(axis.size, number)
+
+
 def reachable(roots: Iterable[Value]) -> list[Value]:
     """Return the values that `roots` are made of, operands first, without recursion."""
     stack, seen = list(roots), set[Value]()
@@ -425,10 +434,7 @@ def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mappi
         fresh: dict[Axis, Axis] = {}
         for axis in value.attr:
             if axis in captured or axis in index:
-                number = 0
-                while Axis(axis.size, number) in taken:
-                    number += 1
-                fresh[axis] = Axis(axis.size, number)
+                fresh[axis] = fresh_axis(axis, taken)
                 taken.add(fresh[axis])
         inner = {a: i for a, i in index.items() if a not in value.attr} | {a: builder.iota(b) for a, b in fresh.items()}
         body = substitute([value.operands[0]], inner)[value.operands[0]]

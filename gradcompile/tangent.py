@@ -16,7 +16,7 @@ from dataclasses import replace
 from gradcompile.adjoint import RULES as REVERSE
 from gradcompile.adjoint import applied, elementwise
 from gradcompile.errors import NonDifferentiableError
-from gradcompile.ir import Axis, Graph, Input, Value
+from gradcompile.ir import Axis, Graph, Input, Value, fresh_axis
 from gradcompile.primitives import PRIMITIVES
 
 Tangent = Value | None  # None: the value does not depend on what moves
@@ -132,20 +132,13 @@ def _inverse(value: Value, a: Tangent) -> Tangent:
     if a is None:
         return None
     builder, (row, column) = value.builder, value.attr
-    first = _fresh(row, (*value.axes, *a.axes))
-    second = _fresh(column, (*value.axes, *a.axes, first))
+    first = fresh_axis(row, (*value.axes, *a.axes))
+    second = fresh_axis(column, (*value.axes, *a.axes, first))
     left = _relabel(value, {column: first})
     middle = _relabel(a, {row: first, column: second})
     right = _relabel(value, {row: second})
     inner = builder.reduce("sum", left * middle, (first,))
     return -builder.reduce("sum", inner * right, (second,))
-
-
-def _fresh(axis: Axis, taken: tuple[Axis, ...]) -> Axis:
-    number = 0
-    while Axis(axis.size, number) in taken:
-        number += 1
-    return Axis(axis.size, number)
 
 
 def _logdet(value: Value, a: Tangent) -> Tangent:

@@ -6,13 +6,13 @@ The two targets share everything but the few spellings in `Dialect`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Define, Loop, Node, Plan, Result, Start, Update, guards
 from gradcompile.vecmath import VECTOR
@@ -489,8 +489,3 @@ def _may_raise(value: Value) -> bool:
 
 def _factor(size: str) -> str:
     return size if size.isidentifier() or size.isdigit() else f"({size})"
-
-
-def with_outputs(graph: Graph, names: Iterable[str]) -> Graph:
-    """Return the graph with some of its outputs only."""
-    return replace(graph, outputs={name: graph.outputs[name] for name in names})

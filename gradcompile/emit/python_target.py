@@ -12,8 +12,8 @@ from gradcompile.emit.expression import NOT, OR, Printer
 from gradcompile.emit.layout import INDENT, commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import LEAVES, halves, own_lines
-from gradcompile.ir import Graph, Value
+from gradcompile.emit.statements import halves, own_lines
+from gradcompile.ir import LEAVES, Graph, Value
 
 Literal = tuple[Value, bool]  # a condition, and whether it holds
 Case = frozenset[Literal]  # literals that all hold

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
-LEAVES = ("const", "input", "size", "iota")
 LINE = 48  # columns of an expression beyond which it is taken apart
 DEPTH = 5  # operations inside one another in one line
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")

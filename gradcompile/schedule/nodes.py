@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
 
-LEAVES = ("const", "input", "size", "iota")
 LINE = 7  # operations that one line holds
 Bounds = tuple[Value | None, Value | None]
 

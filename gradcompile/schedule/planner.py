@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
-    LEAVES,
     LINE,
     Bounds,
     Define,
