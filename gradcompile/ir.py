@@ -402,10 +402,12 @@ def reachable(roots: Iterable[Value]) -> list[Value]:
     return sorted(seen, key=lambda v: v.number)
 
 
-def substitute(values: Iterable[Value], index: Mapping[Axis, Value]) -> dict[Value, Value]:
+def substitute(values: Iterable[Value], index: Mapping[Axis, Value], *, through: bool = False) -> dict[Value, Value]:
     """Return each value with indices put in place of axes, as ``y[s, i]`` becomes ``y[s, gt[s]]``.
 
-    The indices sink to the leaves; reductions and arrays whose own axes they are stay as they are.
+    The indices sink to the leaves; reductions and arrays whose own axes they are stay as they are. With `through`
+    they also sink into a computed array that is read along such an axis: of ``p[s, gt[s]]`` only the rows that the
+    index picks are then computed, where otherwise all of ``p`` would be.
     """
     new: dict[Value, Value] = {}
     for value in reachable(values):
@@ -418,11 +420,29 @@ def substitute(values: Iterable[Value], index: Mapping[Axis, Value]) -> dict[Val
             new[value] = builder.read(value, (index.get(a) or builder.iota(a) for a in value.axes))
         elif value.op in REDUCTIONS:
             new[value] = _substitute_reduction(value, new, index)
+        elif value.op == "read" and through and _reads_along(value, index):
+            new[value] = _substitute_through(value, new, index)
         elif value.op == "read":  # the array's axes are bound by the read: only the indices change
             new[value] = value.builder.read(value.operands[0], (new[o] for o in value.operands[1:]))
         else:
             new[value] = value.builder.rebuild(value, tuple(new[o] for o in value.operands))
     return new
+
+
+def _reads_along(value: Value, index: Mapping[Axis, Value]) -> bool:
+    """Return whether a read takes, of a computed array, just what belongs to the axes that are replaced."""
+    array, *indices = value.operands
+    along = [a for a, i in zip(array.axes, indices, strict=True) if a in index and i.op == "iota" and i.attr == a]
+    others = {a for a in array.axes if a not in along}
+    free = not any(a in others for axis in along for a in index[axis].axes)
+    return bool(along) and free and not others & index.keys() and array.op not in (*LEAVES, "accumulate")
+
+
+def _substitute_through(value: Value, new: Mapping[Value, Value], index: Mapping[Axis, Value]) -> Value:
+    """Return a read of the array in which the indices have been put."""
+    array, *indices = value.operands
+    places = {a: new[i] for a, i in zip(array.axes, indices, strict=True) if a not in index}
+    return value.builder.read(new[array], [places.get(a) or value.builder.iota(a) for a in new[array].axes])
 
 
 def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mapping[Axis, Value]) -> Value:

@@ -199,7 +199,7 @@ class _Estimate:
     def _bodies(self) -> tuple[dict[Value, Value], dict[Value, str]]:
         """Return each sum over samples as a sum over the batch, and the definitions inside, by their new values."""
         row = self.builder.input(self.rows, (self.batch,), "int")
-        new = substitute((value.operands[0] for value in self.sums), {self.axis: row})
+        new = substitute((value.operands[0] for value in self.sums), {self.axis: row}, through=True)
         bodies = {
             value: self.builder.reduce(
                 "sum", new[value.operands[0]], (self.batch if a == self.axis else a for a in value.attr)

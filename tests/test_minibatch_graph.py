@@ -5,15 +5,18 @@ gradient is divided by N where the objective is a sum.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sympy import IndexedBase, Rational, Sum, Symbol, exp, log, sqrt, symbols
 
+import gradcompile
 from gradcompile.adjoint import adjoint
 from gradcompile.errors import MinibatchError
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Axis, Size
+from gradcompile.language import load
 from gradcompile.lower import lower
 from gradcompile.minibatch import is_mean, minibatch, per_sample, why_not
 from gradcompile.model import Model
@@ -28,6 +31,8 @@ SAMPLES, FEATURES = 7, 3
 RESIDUAL = Sum(x[s, j] * w[j], (j, 0, D - 1)) + b - t[s]
 LOSS = Sum(RESIDUAL**2, (s, 0, N - 1))
 RIDGE = lam * Sum(w[j] ** 2, (j, 0, D - 1))
+
+MODELS = sorted((Path(gradcompile.__file__).parent / "models").glob("*.model"))
 
 
 def both(graph):
@@ -187,3 +192,13 @@ def test_estimate_is_the_mean_of_the_losses_and_the_regulariser_over_n():
     expected = np.mean(residuals[rows] ** 2) + inputs["lam"] * np.sum(inputs["w"] ** 2) / SAMPLES
     found = evaluate(part.graph, inputs | {part.rows: rows, part.count: float(SAMPLES)})["value"]
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_a_step_computes_nothing_for_all_samples(path):
+    graph = lower(load(path))
+    if graph.sample is None:
+        return
+    whole = graph.sample.size
+    computed = [v for v in both(minibatch(graph).graph).order() if v.op not in ("input", "iota")]
+    assert not [v for v in computed if any(axis.size == whole for axis in v.axes)]
