@@ -5,9 +5,10 @@ The two targets share everything but the few spellings in `Dialect`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.mathematics import describe
@@ -19,6 +20,7 @@ from gradcompile.vecmath import VECTOR
 
 INDENT = "    "
 WIDTH = 100
+NOT_GIVEN: Mapping[str, bool] = MappingProxyType({})
 EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
 
@@ -74,7 +76,16 @@ class LoopPrinter(Printer):
         return super().row(value, operands)
 
 
-def function(plan: Plan, names: Names, printer: Printer, dialect: Dialect, *, single: bool, dtype: str) -> list[str]:
+def function(
+    plan: Plan,
+    names: Names,
+    printer: Printer,
+    dialect: Dialect,
+    *,
+    single: bool,
+    dtype: str,
+    given: Mapping[str, bool] = NOT_GIVEN,
+) -> list[str]:
     """Return the body of a function that computes the outputs of a plan, line by line, without its first line.
 
     Parameters
@@ -89,16 +100,41 @@ def function(plan: Plan, names: Names, printer: Printer, dialect: Dialect, *, si
         Whether one gradient is returned as it is, and not in a tuple.
     dtype : str
         "float64" or "float32".
+    given : mapping of str to bool
+        The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
+        when the function is called, so that a sum need not start at them.
     """
-    return list(_Body(plan, names, printer, dialect, dtype).lines(single))
+    return list(_Body(plan, names, printer, dialect, dtype, given).lines(single))
+
+
+def output_array(plan: Plan, names: Names, output: str) -> str:
+    """Return the identifier that a printed function has for an output that is an array."""
+    value = plan.results[output]
+    return names.value(value) if value is not None else _filled_output(plan, names, output)
+
+
+def _filled_output(plan: Plan, names: Names, output: str) -> str:
+    """Return the array of an output that is filled from a value, which may have the output's own name."""
+    value = plan.graph.outputs[output]
+    own = names.value(value) if value in plan.stored else ""  # asked first: it may take the output's
+    text = names.output(output)
+    return names.local(value, text) if own == text else text
 
 
 class _Body:
     """One function's text in the making."""
 
-    def __init__(self, plan: Plan, names: Names, printer: Printer, dialect: Dialect, dtype: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        names: Names,
+        printer: Printer,
+        dialect: Dialect,
+        dtype: str,
+        given: Mapping[str, bool] = NOT_GIVEN,
+    ) -> None:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
-        self.dtype = dtype
+        self.dtype, self.given = dtype, given
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guards = guards(self.graph) if dialect.target == "python" else {}
         self.open: list[Axis] = []  # the loops that are open
@@ -152,22 +188,24 @@ class _Body:
         return [(v, axes) for v, axes in self.plan.layout.items() if v in known] if self.dialect.transposes else []
 
     def _buffers(self) -> Iterator[str]:
+        given = {self.plan.results[name] for name in self.given}
         for value, axes in self.plan.stored.items():
-            if axes:
+            if axes and value not in given:
                 yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed())}"
         for name, returned in self.plan.results.items():
-            if returned is None and (axes := self.graph.output_axes(name)):
+            if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
                 yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
 
     def _zeroed(self) -> set[Value]:
         """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
         if not hasattr(self, "_zero"):
+            as_they_are = {self.plan.results[name] for name, zero in self.given.items() if not zero}
             self._zero = {
                 v
                 for node in self.plan.body
                 if isinstance(node, Loop)
                 for v in node.starts
-                if self._fill(v) == EXTREMES["sum"]
+                if self._fill(v) == EXTREMES["sum"] and v not in as_they_are
             }
         return self._zero
 
@@ -183,7 +221,8 @@ class _Body:
         return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + kind)
 
     def _returned(self, single: bool) -> str:
-        value = [self._result(name) for name in self.graph.outputs if not self._is_gradient(name)]
+        others = [name for name in self.graph.outputs if not self._is_gradient(name) and name not in self.given]
+        value = [self._result(name) for name in others]
         gradients = [self._result(name) for name in self.graph.outputs if self._is_gradient(name)]
         grads = (
             gradients[0] if single and len(gradients) == 1 else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
@@ -413,12 +452,7 @@ class _Body:
     # Names and places
 
     def _output(self, name: str) -> str:
-        """Return the array of an output that is filled from a value, which may have the output's own name."""
-        value = self.graph.outputs[name]
-        own = self.names.value(value) if value in self.plan.stored else ""  # asked first: it may take the output's
-        text = self.names.output(name)
-        taken = own == text
-        return self.names.local(value, text) if taken else text
+        return _filled_output(self.plan, self.names, name)
 
     def _array(self, value: Value) -> str:
         if value not in self.plan.layout or not self.dialect.transposes:
