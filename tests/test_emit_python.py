@@ -12,8 +12,8 @@ import pytest
 from sympy import Max, Piecewise, Symbol, cos, exp, log, sin, sqrt, symbols
 
 import gradcompile as gc
-from gradcompile.emit.python_target import cases, guards
 from gradcompile.ir import Builder, Graph, Input
+from gradcompile.schedule.conditions import cases, guards
 from tests.zoo import load
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -336,8 +336,6 @@ LATER: dict[tuple[str, str], str] = {
         (way, NOTHING): "the largest exponent, -inf, is subtracted from itself"
         for way in ("interpreter", "python", "numpy", "numba")
     },
-    ("numba", "G13 large powers of integers"): "an emitted kernel given integers computes with them",
-    ("numba", "G13 large products of integers"): "an emitted kernel given integers computes with them",
 }
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
-from gradcompile.ir import Value
+from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Update, guards, plan
+from gradcompile.schedule.conditions import ALWAYS, covered
 from tests.graphs import CASES, C, D, N
 
 
@@ -68,9 +69,40 @@ def flat(nodes: list) -> list:
 def test_a_branch_guards_what_only_it_uses() -> None:
     graph = CASES["branch"].graph
     root = next(value for value in graph.order() if value.op == "sqrt")
-    ((condition, holds),) = guards(graph)[root]
+    (case,) = guards(graph, graph.order())[root]
+    ((condition, holds),) = case
     assert condition.op == "gt"
     assert holds
+
+
+def test_a_branch_does_not_guard_other_elements_of_an_array() -> None:
+    """``g[s + 1] if x[s] > 0``, a transpose, a sum over the same letter: the condition is of another element."""
+    builder, size = Builder(), Size.of("N")
+    s, k = Axis(size, 0), Axis(size, 1)
+    v, taken = builder.input("v", (s,)), builder.apply("gt", builder.input("x", (s,)), 0)
+    root, square = builder.apply("sqrt", v), builder.apply("sqrt", builder.input("m", (s, k)))
+    at = builder.apply("mod", builder.iota(s) + 1, builder.size(size))
+    shifted = builder.apply("select", taken, builder.read(root, [at]), 0)
+    turned = builder.apply("select", taken, builder.read(square, [builder.iota(k), builder.iota(s)]), 0)
+    total = builder.apply("select", taken, builder.reduce("sum", root, [s]), 0)
+    own = builder.apply("select", taken, root * 2, 0)
+    inputs = {"v": Input("v", (size,)), "x": Input("x", (size,)), "m": Input("m", (size, size))}
+    for value, guarded, whether in (
+        (shifted, root, False),
+        (turned, square, False),
+        (total, root, False),
+        (own, root, True),
+    ):
+        graph = Graph(builder, inputs, {"value": value})
+        assert (guarded in guards(graph, graph.order())) == whether
+
+
+def test_cases_that_differ_in_one_condition_are_one() -> None:
+    builder = Builder()
+    p, q = (builder.apply("gt", builder.input(name, ()), 0) for name in "pq")
+    both = {frozenset({(p, True), (q, True)}), frozenset({(p, True), (q, False)})}
+    assert covered(both) == {frozenset({(p, True)})}
+    assert covered({*both, frozenset({(p, False)})}) is ALWAYS
 
 
 @pytest.mark.parametrize("name", CASES)

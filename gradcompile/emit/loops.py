@@ -11,6 +11,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from gradcompile.emit.expression import ATOM, Printer, Text
+from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value
@@ -136,7 +137,10 @@ class _Body:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.given = dtype, given
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
-        self.guards = guards(self.graph) if dialect.target == "python" else {}
+        guarded = guards(self.graph, self.graph.order()) if dialect.target == "python" else {}
+        self.guarding = Guarding(
+            guarded, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
+        )
         self.open: list[Axis] = []  # the loops that are open
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
         self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
@@ -145,7 +149,7 @@ class _Body:
 
     def lines(self, single: bool) -> Iterator[str]:
         yield from self._sizes()
-        yield from self._scalars()
+        yield from self._casts()
         yield from self._layouts()
         yield from self._buffers()
         yield from self._nodes(self.plan.body, "")
@@ -168,14 +172,15 @@ class _Body:
         sizes += [axis.size for name in self.graph.outputs for axis in self.graph.output_axes(name)]
         return {name for size in sizes for name, _ in size.terms}
 
-    def _scalars(self) -> Iterator[str]:
-        """Cast scalar arguments to the model's type, so that they do not widen what they meet."""
-        if self.real:
-            used = {v.attr for v in self.graph.order() if v.op == "input" and not v.axes and v.kind == "real"}
-            for name in self.graph.inputs:
-                if name in used:
-                    text = self.names.input(name)
-                    yield f"{text} = {self.real}({text})"
+    def _casts(self) -> Iterator[str]:
+        """Cast arguments to the model's type: whole numbers would be computed with as such, and overflow."""
+        if self.dialect.target == "python":
+            return
+        used = {v.attr: v for v in self.graph.order() if v.op == "input" and v.kind == "real"}
+        for name in [n for n in self.graph.inputs if n in used]:
+            text = self.names.input(name)
+            scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
+            yield f"{text} = {f'np.asarray({text}, np.{self.dtype})' if used[name].axes else scalar}"
 
     def _layouts(self) -> Iterator[str]:
         for value, _ in self._laid_out():
@@ -386,12 +391,11 @@ class _Body:
 
     def _guarded(self, value: Value, text: str) -> str:
         """Return an expression that is evaluated only where a branch that uses it is taken."""
-        guard = self.guards.get(value)
-        if not guard or not _may_raise(value):
+        guard = self.guarding.guards.get(value)
+        if guard is None or not _may_raise(value):
             return text
-        literals = sorted(guard, key=lambda literal: literal[0].number)
-        conditions = [self._expression(c if holds else c.builder.apply("not", c)) for c, holds in literals]
-        return f"{text} if {' and '.join(conditions)} else 0.0"
+        text = f"({text})" if value.op == "select" else text
+        return f"{text} if {self.guarding.text(guard)} else 0.0"
 
     def _matrix(self, value: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""

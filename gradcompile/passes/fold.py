@@ -200,15 +200,17 @@ def _and(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return other if this.attr else this
-    return a if a is b else None
+        if this is other or (this.op == "and" and other in this.operands):
+            return this
+    return None
 
 
 def _or(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return this if this.attr else other
-    if a is b:
-        return a
+        if this is other or (this.op == "or" and other in this.operands):
+            return this
     return a.builder.const(True) if _opposite(a, b) else None
 
 

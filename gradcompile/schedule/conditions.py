@@ -2,26 +2,96 @@
 
 from __future__ import annotations
 
-from gradcompile.ir import Axis, Graph, Value
+from collections.abc import Iterable
+
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Axis, Graph, Value
 from gradcompile.schedule.nodes import Bounds
 
-Guard = frozenset[tuple[Value, bool]]  # conditions, and whether each must hold
+Literal = tuple[Value, bool]  # a condition, and whether it holds
+Case = frozenset[Literal]  # literals that all hold
+Guard = frozenset[Case]  # cases, one of which holds
+ALWAYS: Guard = frozenset((frozenset(),))
+DEEPEST = 6  # conditions inside one another that are taken apart
+MOST = 4  # cases; more are replaced by what they have in common
+ELSEWHERE = ("read", "accumulate", *MATRIX_FUNCTIONS)  # operations that take elements from other indices
 
 
-def guards(graph: Graph) -> dict[Value, Guard]:
-    """Return, for each value that only branches use, the conditions that hold wherever it is used.
+def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
+    """Return, for each value that only branches use, the cases in which one of them is taken.
 
     A target whose functions raise outside their domain (pure Python) must not evaluate such a value elsewhere.
+
+    Parameters
+    ----------
+    graph : Graph
+        Whose outputs are needed in every case.
+    order : list of Value
+        Its values, each after all that it is evaluated after.
     """
-    order = graph.order()
-    found: dict[Value, Guard] = {value: frozenset() for value in graph.outputs.values()}
+    found: dict[Value, Guard] = dict.fromkeys(graph.outputs.values(), ALWAYS)
     for value in reversed(order):
-        mine = found.get(value, frozenset())
-        for k, operand in enumerate(value.operands):
-            taken = mine | {(value.operands[0], k == 1)} if value.op == "select" and k else mine
-            found[operand] = found[operand] & taken if operand in found else taken
-    own = {v: frozenset(g for g in guard if set(g[0].axes) <= set(v.axes)) for v, guard in found.items()}
-    return {value: guard for value, guard in own.items() if guard}
+        mine = found[value] = within(found.get(value, ALWAYS), value.axes)
+        for place, operand in enumerate(value.operands):
+            if operand.op in LEAVES:
+                continue
+            taken = mine
+            if value.op in ELSEWHERE:
+                taken = ALWAYS  # another element of the operand may be needed than the one at these indices
+            elif value.op == "select" and place:
+                taken = both(mine, cases(value.operands[0], place == 1))
+            elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
+                taken = both(mine, cases(value.operands[0], value.op == "and"))
+            found[operand] = either(found[operand], taken) if operand in found else taken
+    return {value: guard for value, guard in found.items() if guard is not ALWAYS}
+
+
+def within(guard: Guard, axes: tuple[Axis, ...]) -> Guard:
+    """Return what a guard says of each element of a value with these axes: nothing that is said along others."""
+    if all(set(condition.axes) <= set(axes) for case in guard for condition, _ in case):
+        return guard
+    return covered([frozenset(each for each in case if set(each[0].axes) <= set(axes)) for case in guard])
+
+
+def cases(condition: Value, holds: bool, depth: int = DEEPEST) -> Guard:
+    """Return the cases in which a condition holds (or does not): ``not``, ``and``, ``or`` are taken apart."""
+    if condition.op == "not":
+        return cases(condition.operands[0], not holds, depth)
+    if condition.op not in ("and", "or") or not depth:
+        return frozenset((frozenset(((condition, holds),)),))
+    a, b = (cases(operand, holds, depth - 1) for operand in condition.operands)
+    return both(a, b) if holds == (condition.op == "and") else either(a, b)
+
+
+def both(a: Guard, b: Guard) -> Guard:
+    """Return the guard that holds where two do, without cases that contradict themselves."""
+    joined = [first | second for first in a for second in b]
+    possible = [case for case in joined if not any((c, not holds) in case for c, holds in case)]
+    return covered(possible or joined)
+
+
+def either(a: Guard, b: Guard) -> Guard:
+    """Return the guard that holds where one of two does."""
+    return ALWAYS if a is ALWAYS or b is ALWAYS else covered([*a, *b])
+
+
+def covered(found: Iterable[Case]) -> Guard:
+    """Return cases as a guard, without those that others cover; too many are replaced by what they share."""
+    least = set(found)
+    while True:
+        merged = {
+            one - {(c, holds)} for one in least for c, holds in one if (one - {(c, holds)}) | {(c, not holds)} in least
+        }
+        if merged <= least:
+            break
+        least = _minimal(least | merged)
+    least = _minimal(least)
+    if len(least) > MOST:
+        least = {frozenset.intersection(*least)}
+    return frozenset(least) if all(least) else ALWAYS
+
+
+def _minimal(cases: set[Case]) -> set[Case]:
+    return {case for case in cases if not any(other < case for other in cases)}
 
 
 def index_bounds(condition: Value, order: list[Axis]) -> dict[Axis, Bounds] | None:

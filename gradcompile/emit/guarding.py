@@ -1,0 +1,56 @@
+"""Guards as text: the conditions under which pure Python evaluates a line, whose functions raise elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gradcompile.emit.expression import NOT, OR
+from gradcompile.ir import Value
+from gradcompile.schedule.conditions import ALWAYS, Case, Guard, Literal
+
+DEEPEST = 6  # conditions that one statement is guarded by at most
+Render = Callable[
+    [Value, bool, int], str
+]  # a value, whether its own operation is written out, how tightly it must bind
+
+
+class Guarding:
+    """The guards of the values of one function.
+
+    Parameters
+    ----------
+    guards : mapping
+        From `gradcompile.schedule.conditions.guards`.
+    render : callable
+        Prints a value as an expression.
+    """
+
+    def __init__(self, guards: Mapping[Value, Guard], render: Render) -> None:
+        self.guards, self.render = guards, render
+
+    def nested(self, value: Value) -> list[Guard]:
+        """Return the guard of a value as conditions inside one another: what all cases share, and then the cases."""
+        guard = self.guards.get(value, ALWAYS)
+        if guard is ALWAYS:
+            return []
+        shared = frozenset.intersection(*guard)
+        outer: list[Guard] = [frozenset((frozenset((each,)),)) for each in self._in_order(shared)[:DEEPEST]]
+        rest = frozenset(case - shared for case in guard)
+        return [*outer, rest] if all(rest) else outer
+
+    def text(self, guard: Guard) -> str:
+        """Return a guard as an expression."""
+        spelled = []
+        for case in sorted(guard, key=lambda case: (len(case), min(c.number for c, _ in case))):
+            need = OR if len(guard) == len(case) == 1 else NOT
+            spelled.append(" and ".join(self._literal(c, holds, need) for c, holds in self._in_order(case)))
+        return " or ".join(spelled)
+
+    def _in_order(self, case: Case) -> list[Literal]:
+        """Return literals, a condition that is itself guarded after those that guard it."""
+        return sorted(case, key=lambda each: (max(map(len, self.guards.get(each[0], ALWAYS))), each[0].number))
+
+    def _literal(self, condition: Value, holds: bool, need: int) -> str:
+        """Return one condition of a guard; its opposite is written out, for the line that names it may come later."""
+        part = condition if holds else condition.builder.apply("not", condition)
+        return self.render(part, not holds, need)
