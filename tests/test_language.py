@@ -76,7 +76,7 @@ def test_the_softmax_classifier_is_the_one_written_by_hand():
     assert settled(model.definitions[y[s, i]]) == Sum(x[s, j] * W[j, i], (j, 0, D - 1)) + b[i]
     squares = Sum(W[j, i] ** 2, (j, 0, D - 1), (i, 0, C - 1)) + Sum(b[i] ** 2, (i, 0, C - 1))
     assert settled(model.objective) == -Sum(log(p[s, gt[s]]), (s, 0, N - 1)) + lam * squares
-    assert model.text == SOFTMAX
+    assert model.source == SOFTMAX
     assert not model.single
     assert model.data == ()
 

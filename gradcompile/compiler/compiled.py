@@ -433,6 +433,11 @@ class CompiledModel:
         return listing.render(self.lowered)
 
     @property
+    def text(self) -> str:
+        """The model in the text language; see `Model.text`."""
+        return self.model.text
+
+    @property
     def source(self) -> str:
         """The module that runs."""
         return self._program.source

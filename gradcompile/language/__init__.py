@@ -3,7 +3,8 @@
 limits -> source -> tokens -> grammar -> statements -> ranges, names -> terms, functions -> expressions -> meaning
 """
 
+from .functions import FUNCTIONS
 from .limits import Limits
 from .meaning import load, parse, parse_expression
 
-__all__ = ["Limits", "load", "parse", "parse_expression"]
+__all__ = ["FUNCTIONS", "Limits", "load", "parse", "parse_expression"]

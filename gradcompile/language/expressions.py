@@ -10,13 +10,14 @@ import sympy
 
 from gradcompile.errors import ParseError
 from gradcompile.model import MaxOver, MinOver, reduction
+from gradcompile.model.functions import power
 
 from .functions import COMPARISONS, CONNECTIVES, CONSTANTS, FUNCTIONS
 from .grammar import Node
 from .limits import Limits
 from .names import Entry, Index, Names
 from .source import Source, quoted
-from .terms import Arithmetic, ConstantError, Term, Whole, expression, of, plain, power
+from .terms import Arithmetic, ConstantError, Term, Whole, expression, of, plain
 
 Range = tuple[sympy.Symbol, sympy.Expr, sympy.Expr]
 

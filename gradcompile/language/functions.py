@@ -1,7 +1,6 @@
 """The functions of the language: one row each.
 
-What SymPy lacks is written out, as in ``sigmoid(x) = 1/(1 + exp(-x))``; the compiler finds these forms again where
-they can be computed better.
+What SymPy lacks is written out: see `gradcompile.model.functions`.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ from typing import Any
 
 import sympy
 
-from .terms import add, multiply, power
-
-HALF = sympy.Rational(1, 2)
-ONE, TWO = sympy.Integer(1), sympy.Integer(2)
+from gradcompile.model.functions import WRITTEN
 
 
 @dataclass(frozen=True)
@@ -41,39 +37,6 @@ def _as_is(head: Any) -> Callable[..., sympy.Expr]:
     return lambda *operands: head(*operands, evaluate=False)
 
 
-def _minus(x: sympy.Expr) -> sympy.Expr:
-    return multiply(sympy.S.NegativeOne, x)
-
-
-def _sqrt(x: sympy.Expr) -> sympy.Expr:
-    return power(x, HALF)
-
-
-def _exp(x: sympy.Expr) -> sympy.Expr:
-    return sympy.exp(x, evaluate=False)
-
-
-def _log(x: sympy.Expr) -> sympy.Expr:
-    return sympy.log(x, evaluate=False)
-
-
-def _sigmoid(x: sympy.Expr) -> sympy.Expr:
-    return power(add(ONE, _exp(_minus(x))), sympy.S.NegativeOne)
-
-
-def _gelu(x: sympy.Expr) -> sympy.Expr:
-    return multiply(HALF, x, add(ONE, sympy.erf(multiply(x, power(TWO, -HALF)), evaluate=False)))
-
-
-def _cbrt(x: sympy.Expr) -> sympy.Expr:
-    sign, size = sympy.sign(x, evaluate=False), sympy.Abs(x, evaluate=False)
-    return multiply(sign, power(size, sympy.Rational(1, 3)))
-
-
-def _hypot(x: sympy.Expr, y: sympy.Expr) -> sympy.Expr:
-    return _sqrt(add(power(x, TWO), power(y, TWO)))
-
-
 def _softplus(x: float) -> float:
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
@@ -81,12 +44,12 @@ def _softplus(x: float) -> float:
 FUNCTIONS = {
     row.word: row
     for row in (
-        Function("exp", _exp, math.exp),
-        Function("expm1", lambda x: add(sympy.S.NegativeOne, _exp(x)), math.expm1),
-        Function("log", _log, math.log),
-        Function("log1p", lambda x: _log(add(ONE, x)), math.log1p),
-        Function("sqrt", _sqrt, math.sqrt),
-        Function("cbrt", _cbrt, math.cbrt),
+        Function("exp", _as_is(sympy.exp), math.exp),
+        Function("expm1", WRITTEN["expm1"].build, math.expm1),
+        Function("log", _as_is(sympy.log), math.log),
+        Function("log1p", WRITTEN["log1p"].build, math.log1p),
+        Function("sqrt", WRITTEN["sqrt"].build, math.sqrt),
+        Function("cbrt", WRITTEN["cbrt"].build, math.cbrt),
         Function("sin", _as_is(sympy.sin), math.sin),
         Function("cos", _as_is(sympy.cos), math.cos),
         Function("tan", _as_is(sympy.tan), math.tan),
@@ -111,12 +74,12 @@ FUNCTIONS = {
         Function("erfc", _as_is(sympy.erfc), math.erfc),
         Function("gamma", _as_is(sympy.gamma), math.gamma),
         Function("lgamma", _as_is(sympy.loggamma), math.lgamma),
-        Function("digamma", lambda x: sympy.polygamma(sympy.S.Zero, x, evaluate=False), None),
-        Function("hypot", _hypot, math.hypot, 2, 2),
-        Function("sigmoid", _sigmoid, lambda x: (1 + math.tanh(x / 2)) / 2),
-        Function("softplus", lambda x: _log(add(ONE, _exp(x))), _softplus),
+        Function("digamma", WRITTEN["digamma"].build, None),
+        Function("hypot", WRITTEN["hypot"].build, math.hypot, 2, 2),
+        Function("sigmoid", WRITTEN["sigmoid"].build, lambda x: (1 + math.tanh(x / 2)) / 2),
+        Function("softplus", WRITTEN["softplus"].build, _softplus),
         Function("relu", lambda x: sympy.Max(x, sympy.S.Zero, evaluate=False), lambda x: max(x, 0.0)),
-        Function("gelu", _gelu, lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+        Function("gelu", WRITTEN["gelu"].build, lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
     )
 }
 

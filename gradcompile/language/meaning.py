@@ -30,7 +30,9 @@ def parse(text: str, *, loss: str = "loss", name: str = "model", limits: Limits 
     Parameters
     ----------
     text : str
-        Declarations ``name: role[axes]``, definitions ``name[indices] = expression``, comments.
+        Declarations ``name: role[axes]``, definitions ``name[indices] = expression``, comments. The roles are data,
+        labels (whole numbers, used as an index), parameter, constant, and column: one value a sample (or an array of
+        the axes), over which the objective is averaged.
     loss : str
         The definition to minimise; a number, without axes.
     name : str
@@ -158,7 +160,7 @@ def parse_expression(
         single=single,
         data=tuple(entries[word].symbol for word in columns),
         inputs=tuple(entry.symbol for word, entry in entries.items() if word not in wanted),
-        text=text,
+        source=text,
     )
 
 
@@ -200,13 +202,18 @@ class _ModelText:
         keys = {word: self._key(word) for word in order if word != loss or word in used}
         return Model(
             objective=keys[loss] if loss in keys else bodies[loss],
-            wrt=tuple(self.entries[d.word].symbol for d in self.declarations if d.role == "parameter"),
+            wrt=self._symbols("parameter"),
             definitions=MappingProxyType({key: bodies[word] for word, key in keys.items()}),
             outputs=MappingProxyType({w: self._output(w, keys[w]) for w in self.definitions if w != loss}),
-            inputs=tuple(self.entries[d.word].symbol for d in self.declarations if d.role != "parameter"),
+            data=self._symbols("column"),
+            inputs=self._symbols("data", "labels", "constant"),
             defaults=MappingProxyType({d.word: builder.constant(d.default) for d in self.declarations if d.default}),
-            text=self.source.text,
+            loss=loss,
+            source=self.source.text,
         )
+
+    def _symbols(self, *roles: str) -> tuple[sympy.Basic, ...]:
+        return tuple(self.entries[d.word].symbol for d in self.declarations if d.role in roles)
 
     def _introduce(self, statement: Declaration | Definition) -> None:
         """Make the name of a statement, and the sizes in it, known."""

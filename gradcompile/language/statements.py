@@ -10,7 +10,7 @@ from .limits import Limits
 from .source import Source, quoted, suggestion
 from .tokens import Token, tokenise, value_of
 
-ROLES = ("data", "labels", "parameter", "constant")
+ROLES = ("data", "column", "labels", "parameter", "constant")
 FORMS = "name: role[axes]  or  name[indices] = expression"
 
 

@@ -15,6 +15,8 @@ from fractions import Fraction
 
 import sympy
 
+from gradcompile.model.functions import add, power
+
 from .limits import Limits
 
 Number = int | Fraction | float
@@ -84,27 +86,6 @@ def approximately(number: Number) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-def add(*terms: sympy.Expr) -> sympy.Expr:
-    """Return a sum as it is written."""
-    return sympy.Add(*terms, evaluate=False)
-
-
-def multiply(*factors: sympy.Expr) -> sympy.Expr:
-    """Return a product as it is written, a sign drawn into a leading number."""
-    first, *rest = factors
-    if rest and first == -1 and rest[0].is_Mul and rest[0].args[0].is_Number:
-        rest = [-rest[0].args[0], *rest[0].args[1:], *rest[1:]]
-        return sympy.Mul(*(rest if rest[0] != 1 else rest[1:]), evaluate=False)
-    if rest and first == -1 and rest[0].is_Number:
-        return sympy.Mul(-rest[0], *rest[1:], evaluate=False)
-    return sympy.Mul(*factors, evaluate=False)
-
-
-def power(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    """Return a power as it is written."""
-    return sympy.Pow(base, exponent, evaluate=False)
-
-
 def number(value: Number) -> sympy.Number:
     """Return a number for SymPy; it must be within the range of float64."""
     size = approximately(value)
@@ -126,9 +107,16 @@ def expression(term: Term) -> sympy.Expr:
 
 
 def of(expr: sympy.Expr, whole: Whole = Whole.NO, estimate: float | None = None) -> Term:
-    """Return the term of an expression that is no number."""
+    """Return the term of an expression."""
+    if expr.is_Number:  # what SymPy makes of Max(0, 0)
+        return plain(_python(expr))
     hash(expr), expr.is_commutative  # SymPy works these out by recursion and keeps them: no deep tree is walked at once
     return Term(1, (expr,), whole, estimate)
+
+
+def _python(number: sympy.Number) -> Number:
+    """Return a number of SymPy, exact if it is rational."""
+    return Fraction(number.p, number.q) if number.is_Rational else float(number)
 
 
 def plain(value: Number) -> Term:
@@ -161,16 +149,19 @@ class Arithmetic:
         for term in terms:
             if term.is_number:
                 folded = self._bounded(folded + term.coefficient)
-        others = [expression(t) for t in terms if not t.is_number]
-        if not others:
+        rest = [t for t in terms if not t.is_number]
+        if not rest:
             return plain(folded)
+        if len(rest) == 1 and folded == 0:
+            return rest[0]
+        others = [expression(t) for t in rest]
         if whole:
             return _whole(sympy.Add(number(folded), *others), whole)
         if folded != 0:
             others = [number(folded), *others]
         constants = [t.constant for t in terms]
         estimate = sum(c for c in constants if c is not None) if None not in constants else None
-        return of(others[0] if len(others) == 1 else add(*others), estimate=estimate)
+        return of(add(*others), estimate=estimate)
 
     def product(self, terms: Sequence[Term]) -> Term:
         """Return the product, numbers folded and put first."""
@@ -281,4 +272,6 @@ def _bits(value: int | Fraction) -> int:
 
 def _whole(expr: sympy.Expr, whole: Whole) -> Term:
     """Return the term of index arithmetic, which SymPy has brought into its usual form."""
-    return plain(int(expr)) if expr.is_Integer else of(expr, whole)
+    if expr.is_Mul and expr.args[0].is_Integer:
+        return Term(int(expr.args[0]), expr.args[1:], whole, None)
+    return of(expr, whole)

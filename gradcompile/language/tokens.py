@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from gradcompile.model.text import NO_NAMES
+
 from .limits import Limits
 from .source import Source, quoted
 
@@ -39,10 +41,6 @@ BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
 LARGEST_EXACT = 2**53  # larger whole numbers are floats, as everywhere in float64
 LONG = 20  # characters of a word that a hint repeats
 
-# Words that other languages use for values that are no real numbers.
-NO_NAMES = frozenset(
-    {"True", "False", "None", "Ellipsis", "NotImplemented", "nan", "NaN", "inf", "Inf", "oo", "zoo"},
-)
 WRITTEN_INSTEAD = {
     "^": "a power is written x**2",
     ".": "a point stands in numbers only: 0.5",

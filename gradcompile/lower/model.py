@@ -81,7 +81,7 @@ def lower(model: Model) -> Graph:
         names=names,
         letters=state.letters,
         requirements=tuple(state.requirements),
-        objective=model.text or summary(model.objective, state.survey.count),
+        objective=model.source or summary(model.objective, state.survey.count),
         wrt=tuple(name_of(p) for p in model.wrt),
     )
     return replace(graph, sample=detect_samples(graph))

@@ -1,10 +1,7 @@
-"""What a model is before it is compiled: an objective in SymPy, its parameters, its definitions and its outputs."""
+"""What runs over an index and SymPy does not have: the largest and the smallest value of an expression."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import sympy
@@ -94,40 +91,3 @@ def min_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Mi
     """
     minimum: MinOver = reduction(MinOver, function, *limits)
     return minimum
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model as mathematics, ready to be lowered.
-
-    Parameters
-    ----------
-    objective : sympy expression
-        The scalar (or, for Jacobians, vector) to differentiate.
-    wrt : tuple of Symbol, IndexedBase or MatrixSymbol
-        The parameters, in the order of the gradients.
-    single : bool
-        Whether `wrt` was given as one symbol, so that one gradient and not a tuple comes back.
-    data : tuple of Symbol, IndexedBase or MatrixSymbol
-        Inputs of the per-sample form: each gets a leading sample axis and the objective is the mean over it.
-    definitions : mapping
-        Named intermediate quantities, in order: ``{y: expr}`` for a scalar, ``{y[s, i]: expr}`` for an indexed one.
-    outputs : mapping of str to expression or sympy.Lambda
-        What `predict` can be asked for; a Lambda's variables are the axes of the output.
-    inputs : tuple of Symbol, IndexedBase or MatrixSymbol
-        Declared inputs in call order, where the order matters; the rest are found in the expressions.
-    defaults : mapping of str to float
-        Values of constants that a call may leave out.
-    text : str
-        The text that the model was parsed from, if it was.
-    """
-
-    objective: Symbolic
-    wrt: tuple[Symbolic, ...]
-    single: bool = False
-    data: tuple[Symbolic, ...] = ()
-    definitions: Mapping[Symbolic, Symbolic] = field(default_factory=lambda: MappingProxyType({}))
-    outputs: Mapping[str, Symbolic] = field(default_factory=lambda: MappingProxyType({}))
-    inputs: tuple[Symbolic, ...] = ()
-    defaults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    text: str = ""
