@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,15 +19,19 @@ import numpy as np
 
 from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
+from gradcompile.early import Early, has_arrays
 from gradcompile.emit import module
 from gradcompile.errors import DataError
-from gradcompile.interpret import evaluate
 from gradcompile.ir import Graph
-from gradcompile.jit import load, specialise
+from gradcompile.jit import Task, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
 from gradcompile.tangent import tangent
 from gradcompile.verify import verify
+
+Function = Callable[..., Any]
+
+EMISSION = threading.RLock()  # the programs of one model share its graph, and emission adds to that
 
 
 def differentiate(lowered: Graph) -> Graph:
@@ -47,6 +52,29 @@ def directional(lowered: Graph, seeds: Mapping[str, str]) -> Graph:
     return verify(optimise(verify(tangent(both, seeds))))
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What answers the calls of a program, and why; it prints, with the schedule of the kernel below.
+
+    Parameters
+    ----------
+    runs : {"python", "numpy", "numba"}
+        What answers at present.
+    why : str
+        The reason.
+    schedule : Plan
+        The loops of the kernel.
+    """
+
+    runs: str
+    why: str
+    schedule: Plan
+
+    def __str__(self) -> str:
+        """Return the decision in a line, and the schedule."""
+        return f"runs in {self.runs}: {self.why}\n{self.schedule}"
+
+
 class Program:
     """A graph on its way to functions: each further stage is made when it is first asked for.
 
@@ -58,75 +86,117 @@ class Program:
         Of its real arrays.
     strict : bool
         Whether arithmetic is done as written, without rearrangement.
+
+    Attributes
+    ----------
+    patient : bool
+        Whether the first call waits for its compiled function; else it gets an early answer while that is compiled.
     """
+
+    patient = False
 
     def __init__(self, graph: Graph, dtype: str, strict: bool) -> None:
         self.graph, self.dtype, self.strict = graph, dtype, strict
         self.arguments = Arguments(graph, dtype)
-        self._functions: dict[str, Callable[..., Any]] = {}
-        self._lock = threading.Lock()  # two threads may ask for one function
+        self._functions: dict[str, Function] = {}  # those that are compiled
+        self._tasks: dict[str, Task] = {}  # those that have been asked for
+        self._early: dict[str, Function] = {}
 
     @cached_property
     def target(self) -> str:
         """Scalars at one point are fastest in plain Python; what has arrays goes through Numba."""
-        arrays = any(i.shape for i in self.graph.inputs.values()) or any(v.axes for v in self.graph.order())
-        return "numba" if arrays else "python"
+        return "numba" if has_arrays(self.graph) else "python"
+
+    @cached_property
+    def early(self) -> Early:
+        """What answers until the kernel is compiled."""
+        return Early(self.graph, self.dtype)
 
     @cached_property
     def plan(self) -> Plan:
         """The schedule."""
-        return plan(self.graph)
+        with EMISSION:
+            return plan(self.graph)
+
+    @property
+    def decision(self) -> Decision:
+        """What answers a call that is made now."""
+        if self.target == "python":
+            return Decision("python", "few numbers and no arrays, for which a compiled call costs more", self.plan)
+        if self._functions or self.patient:
+            return Decision("numba", "the kernel is compiled", self.plan)
+        state = "is being compiled" if self._tasks else "is compiled from the first call on"
+        why = f"the kernel {state}; where arrays would be too large for {self.early.target}, calls wait for it"
+        return Decision(self.early.target, why, self.plan)
 
     @cached_property
     def source(self) -> str:
         """The text of the module that runs."""
-        return module.render(self.graph, self.target, dtype=self.dtype, strict=self.strict)
+        with EMISSION:
+            return module.render(self.graph, self.target, dtype=self.dtype, strict=self.strict)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing has been asked for that has to be compiled."""
+        return self.target == "numba" and not self._tasks
 
     @property
     def ready(self) -> bool:
-        """Whether some function has been compiled."""
-        return bool(self._functions)
+        """Whether whatever has been asked for is compiled, or needs no compiler."""
+        return self.target == "python" or len(self._functions) == len(self._tasks)
 
-    def function(self, name: str) -> Callable[..., Any]:
+    def wait(self) -> None:
+        """Compile what has been asked for; what is asked for from now on is compiled at once."""
+        self.patient = True
+        for name in list(self._tasks):
+            self.function(name)
+
+    def function(self, name: str) -> Function:
         """Return a function of the module, compiled now if it has not been."""
-        if name not in self._functions:
-            with self._lock:
-                if name not in self._functions:
-                    self._functions[name] = self._compiled(name)
-        return self._functions[name]
+        function: Function = self._functions.get(name) or self._task(name).result()
+        return function
 
-    def _compiled(self, name: str) -> Callable[..., Any]:
-        compiled = self.target == "numba"
-        function: Callable[..., Any] = getattr(load(self.source, compiled=compiled), name)
-        if compiled:
+    def _task(self, name: str) -> Task:
+        if name not in self._tasks:
+            source = self.source  # emitted by the caller: the thread in the background only compiles
+            self._tasks.setdefault(name, Task(lambda: self._compiled(name, source)))
+        return self._tasks[name]
+
+    def plain(self, name: str) -> Function:
+        """Return a function of a module in plain Python, which raises where IEEE 754 has an infinity or a nan."""
+        function: Function = getattr(load(self.source, compiled=False), name)
+        return function
+
+    def _compiled(self, name: str, source: str) -> Function:
+        if self.target == "python":
+            function = self.early.function(name, self.plain(name))
+        else:
+            function = getattr(load(source, compiled=True), name)
             inputs = self.graph.inputs.values()
             specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
+        self._functions[name] = function
         return function
 
     def _real(self, shape: Sequence[object]) -> str:
         return self.dtype if shape else "float64"  # scalars are Python floats
 
     def run(self, name: str, arguments: Sequence[Argument]) -> Any:
-        """Call a function with checked arguments.
-
-        Python's own arithmetic raises where IEEE 754 has an infinity or a nan: there the interpreter answers.
-        """
-        function = self.function(name)
+        """Call a function with checked arguments: the compiled one, or until there is one an early one."""
+        function = self._functions.get(name) or self._for_now(name, arguments)
         try:
-            result = function(*arguments)
+            return function(*arguments)
         except np.linalg.LinAlgError:
             raise DataError(
                 "a matrix of the model is singular, or not positive definite, for these arguments"
             ) from None
-        except (ArithmeticError, ValueError, TypeError):
-            if self.target != "python":
-                raise
-            return self._interpreted(name, arguments)
-        return result
 
-    def _interpreted(self, name: str, arguments: Sequence[Argument]) -> Any:
-        given = dict(zip(self.graph.inputs, arguments, strict=True))
-        found = evaluate(self.graph, {n: np.asarray(a) for n, a in given.items()})
-        if name == "value":
-            return float(found["value"])
-        return float(found["value"]), tuple(float(found[f"d{parameter}"]) for parameter in self.graph.wrt)
+    def _for_now(self, name: str, arguments: Sequence[Argument]) -> Function:
+        """Return what answers this call, and have the function compiled for later ones."""
+        task = self._task(name)
+        if task.over or self.patient or self.target == "python" or not self.early.affords(arguments):
+            return self.function(name)
+        if name not in self._early:
+            with EMISSION:
+                self._early[name] = self.early.function(name)
+        task.begin()
+        return self._early[name]

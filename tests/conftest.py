@@ -25,3 +25,11 @@ def readable(parameter: object) -> str | None:
     """Return a test's label for a parameter: the same in every process, so without the address of a function."""
     text = str(parameter)
     return None if " at 0x" in text else text[:80]
+
+
+@pytest.fixture(autouse=True)
+def compiled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every first call wait for compiled code; the tests of early answers undo it."""
+    from gradcompile.pipeline import Program
+
+    monkeypatch.setattr(Program, "patient", True)

@@ -240,8 +240,8 @@ def test_arguments_and_signature(softmax):
 def test_repr_says_what_it_is():
     model = gc.compile(LECTURE, wrt=[u, w1])
     assert "x, w1, w0" in repr(model)
-    assert "not compiled yet" in repr(model)
-    assert "not compiled yet" not in repr(model.wait())
+    assert "not compiled yet" not in repr(model)
+    assert "not compiled yet" in repr(gc.compile(SOFTMAX * 2, wrt=[W, b]))
 
 
 def test_ready_and_wait():
@@ -364,3 +364,63 @@ assert not [name for name in late if name in sys.modules], "a model of scalars b
 
 def test_import_and_scalars_do_without_numba():
     subprocess.run([sys.executable, "-c", LAZY], check=True, cwd=ROOT)
+
+
+# Numbers, straight to the kernel -----------------------------------------------------------------------------------
+
+
+def bits(found):
+    """Return every number of a result, exactly."""
+    return [float(each).hex() for each in np.ravel([found[0], *np.ravel(found[1])])]
+
+
+@pytest.mark.parametrize("wrt", [u, [u], [u, w1, w0]], ids=["one", "list of one", "three"])
+def test_floats_take_a_shorter_way_to_the_same_answer(wrt, monkeypatch):
+    model = gc.compile(LECTURE, wrt=wrt)
+    point = {"x": 0.5, "w1": 2.0, "w0": -1.5}
+    general = model.value_and_grad(**{name: np.float32(number) for name, number in point.items()})
+    refused = []
+    monkeypatch.setattr(model._program.arguments, "bind", lambda *_: refused.append(1))
+    quick = model.value_and_grad(**point)
+    assert bits(quick) == bits(general)
+    assert type(quick[1]) is type(general[1])
+    assert model.value(**point) == quick[0]
+    assert model.grad(**point) == quick[1]
+    assert not refused  # the checks were not needed
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": 1, "w1": 2.0, "w0": -1},
+        {"x": np.float64(1), "w1": np.float32(2), "w0": [-1]},
+        {"x": True, "w1": 2.0, "w0": np.array(-1)},
+    ],
+    ids=["whole", "numpy", "other"],
+)
+def test_other_numbers_take_the_long_way(lecture, given):
+    if isinstance(given["w0"], list):
+        with pytest.raises(gc.errors.ShapeError, match="w0 is one number"):
+            lecture.value(**given)
+        given = given | {"w0": -1}
+    found = lecture.value_and_grad(**given)
+    assert bits(found) == bits(lecture.value_and_grad(x=1.0, w1=2.0, w0=-1.0))
+    assert all(type(each) is float for each in (found[0], *found[1]))
+
+
+def test_an_overflow_in_python_is_an_infinity(lecture):
+    assert lecture.value_and_grad(x=1.0, w1=1.0, w0=1e4) == (np.inf, (np.inf, np.inf, np.inf))
+    assert lecture.value(x=1.0, w1=1.0, w0=1e4) == np.inf
+
+
+@pytest.mark.parametrize("name", ["missing", "calls", "given", "kernel", "lambda", "__class__", "\u00b5"])
+def test_names_that_would_mean_something_else_in_the_call(name):
+    strange = Symbol(name)
+    model = gc.compile(exp(strange) * u, wrt=strange)
+    assert model.value_and_grad(**{name: 0.0, "x": 2.0}) == (2.0, 2.0)
+
+
+def test_a_default_may_be_left_out_among_floats():
+    model = gc.compile(gc.parse("a: parameter\nc: constant = 3\nloss = a*c"))
+    assert model.value(a=2.0) == 6.0
+    assert model.value(a=2.0, c=4.0) == 8.0

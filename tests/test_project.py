@@ -34,6 +34,7 @@ ORDER = (
     "vecmath",
     "emit",
     "jit",
+    "early",
     "pipeline",
     "optimizers",
     "train",

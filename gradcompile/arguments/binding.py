@@ -27,6 +27,8 @@ Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the li
 
 LABELS = np.dtype(np.int64)
 BLOCK = 1 << 16  # entries looked at together in the search for one that is not finite: bounds the memory
+EXACT = 1 << 53  # up to here, every whole number is a float64
+FITTING = 0x1 | 0x100  # the bits of NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_ALIGNED in an array's flags
 ONE = Size((), 1)
 
 
@@ -110,10 +112,12 @@ class Arguments:
             except KeyError:
                 raise self._absent(given, name) from None
             if type(value) is np.ndarray and value.dtype is dtype and value.ndim == rank and rank and value.size:
-                flags = value.flags
-                arguments.append(value if flags.c_contiguous and flags.aligned else np.require(value, None, ("C", "A")))
-            elif type(value) is float and not rank and dtype is not LABELS:
-                arguments.append(value)
+                fits = value.flags.num & FITTING == FITTING
+                arguments.append(value if fits else np.require(value, None, ("C", "A")))
+            elif isinstance(value, float) and not rank and dtype is not LABELS:
+                arguments.append(float(value))  # NumPy's float64 is one, too
+            elif type(value) is int and not rank and -EXACT <= value <= EXACT:
+                arguments.append(value if dtype is LABELS else float(value))
             else:
                 arguments.append(self._cast(declared, value, given))
         sizes, limits = self._solved(arguments)
@@ -217,7 +221,7 @@ class Arguments:
 
     def _solved(self, arguments: list[Argument]) -> Solution:
         """Return the sizes, and the limits of the labels; shapes as in the last call need no second look."""
-        shapes = tuple([a.shape for a in arguments if isinstance(a, np.ndarray)])
+        shapes = tuple([a.shape for a in arguments if type(a) is np.ndarray])
         last, solution = self._last
         if shapes != last:
             sizes = Sizes(self.signature)

@@ -11,6 +11,8 @@ import numpy as np
 from gradcompile.ir import Graph, Size, Value, reachable
 
 Array = np.ndarray[Any, np.dtype[Any]]
+UNSIGNED = np.dtype(np.uint64)
+LARGEST = np.maximum.reduce  # what `ndarray.max` calls, without the detour
 Affine = tuple[Size, dict[Value, int]]  # a constant, and how often each label array and each index is in it
 
 
@@ -71,7 +73,7 @@ def outside(labels: Array | float, low: int, high: int) -> bool:
     if not isinstance(labels, np.ndarray):
         return not low <= labels <= high
     if low == 0:  # as unsigned numbers, negative labels are huge: one pass over the labels is enough
-        return int(labels.view(np.uint64).max()) > high
+        return bool(LARGEST(labels.view(UNSIGNED), axis=None) > high)
     return int(labels.min()) < low or int(labels.max()) > high
 
 

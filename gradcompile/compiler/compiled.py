@@ -12,16 +12,16 @@ import numpy as np
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.derivatives import Derivatives
 from gradcompile.compiler.flat import Flat, FlatFunction
+from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing, module
 from gradcompile.errors import ArgumentError, UnknownNameError
-from gradcompile.ir import uncollected
+from gradcompile.ir import Graph, uncollected
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
-from gradcompile.pipeline import Program, differentiate, simplify
-from gradcompile.schedule import Plan
+from gradcompile.pipeline import Decision, Program, differentiate, simplify
 from gradcompile.verify import verify
 
 Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
@@ -41,7 +41,8 @@ def compile(
 ) -> CompiledModel:
     """Compile an objective and its gradient.
 
-    Everything that can be wrong with the mathematics is told here; Numba starts at the first call.
+    Everything that can be wrong with the mathematics is told here. Numba starts at the first call, in the background:
+    until it is done, answers come from NumPy.
 
     Parameters
     ----------
@@ -146,7 +147,8 @@ class CompiledModel:
         self._all = verify(lower(model))
         self.lowered = without_outputs(self._all)
         self.graph = differentiate(self.lowered)
-        self._program = Program(self.graph, dtype, strict)
+        self._patient = False  # whether the user has waited for compiled code
+        self._program = self._new(self.graph)
         self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
@@ -178,7 +180,7 @@ class CompiledModel:
         def value(*positional: Any, **inputs: Any) -> float:
             return float(run("value", bound(positional, inputs)))
 
-        return self._signed(value)
+        return self._signed(quick(self._program, value, single=self.model.single))
 
     @cached_property
     def grad(self) -> Callable[..., Gradients]:
@@ -194,7 +196,7 @@ class CompiledModel:
         def grad(*positional: Any, **inputs: Any) -> Gradients:
             return mirrored(run("value_and_grad", bound(positional, inputs))[1])
 
-        return self._signed(grad)
+        return self._signed(quick(self._program, grad, single=self.model.single))
 
     @cached_property
     def value_and_grad(self) -> Callable[..., tuple[float, Gradients]]:
@@ -211,7 +213,7 @@ class CompiledModel:
             value, gradients = run("value_and_grad", bound(positional, inputs))
             return float(value), mirrored(gradients)
 
-        return self._signed(value_and_grad)
+        return self._signed(quick(self._program, value_and_grad, single=self.model.single))
 
     def minibatch_grad(self, /, *positional: Any, rows: Any, **inputs: Any) -> Gradients:
         """Return an unbiased estimate of the gradient of the objective per sample, from some of the samples.
@@ -443,9 +445,9 @@ class CompiledModel:
         return self._program.source
 
     @property
-    def plan(self) -> Plan:
-        """The schedule of the kernel, with its reasons; it prints."""
-        return self._program.plan
+    def plan(self) -> Decision:
+        """What answers at present, the schedule of the kernel, and the reasons; it prints."""
+        return self._program.decision
 
     @property
     def checked(self) -> Arguments:
@@ -454,12 +456,24 @@ class CompiledModel:
 
     @property
     def ready(self) -> bool:
-        """Whether the kernel is compiled."""
-        return self._program.ready
+        """Whether calls that have been made before get compiled answers; few scalars need no compiler."""
+        programs = [program for program in self._programs() if not program.idle]
+        return bool(programs) and all(program.ready for program in programs)
 
     def wait(self) -> CompiledModel:
-        """Compile the kernel now, and return the model."""
+        """Compile now, and return the model: all answers from now on come from compiled code.
+
+        Without it, the first answers come from NumPy, while the kernel is compiled in the background.
+
+        Raises
+        ------
+        EmissionError
+            The kernel does not compile, which is a defect of gradcompile.
+        """
         self._program.function("value_and_grad")
+        for program in self._programs():
+            program.wait()
+        self._patient = True
         return self
 
     # How it is done ------------------------------------------------------------------------------------------------
@@ -470,6 +484,19 @@ class CompiledModel:
         call.__qualname__ = f"{type(self).__name__}.{call.__name__}"
         call.__signature__ = self.__signature__  # type: ignore[attr-defined]  # a function may have attributes
         return call
+
+    def _new(self, graph: Graph) -> Program:
+        """Return the program of a graph that belongs to this model."""
+        program = Program(graph, self.dtype, self.strict)
+        program.patient = self._patient or program.patient
+        return program
+
+    def _programs(self) -> list[Program]:
+        """Return the programs that there are so far: of the objective, of outputs, of other derivatives."""
+        made = vars(self)  # those that are made when they are first asked for
+        derivatives = made["_derivatives"].programs if "_derivatives" in made else ()
+        estimate = [made["_minibatch"]] if "_minibatch" in made else []
+        return [self._program, *self._outputs.values(), *derivatives, *estimate]
 
     def _named(self, positional: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
         if positional:
@@ -495,12 +522,12 @@ class CompiledModel:
         def bind(inputs: Mapping[str, Any]) -> list[Argument]:
             return self.checked.bind(inputs)[0]
 
-        return Derivatives(self.lowered, bind, gradient, self.dtype, self.strict)
+        return Derivatives(self.lowered, bind, gradient, self._new)
 
     def _output(self, name: str) -> Program:
         """Return the program of one output, made when it is first asked for."""
         if name not in self._outputs:
-            self._outputs[name] = Program(simplify(alone(self._all, name)), self.dtype, self.strict)
+            self._outputs[name] = self._new(simplify(alone(self._all, name)))
         return self._outputs[name]
 
     @cached_property
@@ -509,4 +536,4 @@ class CompiledModel:
 
     @cached_property
     def _minibatch(self) -> Program:
-        return Program(differentiate(self._estimate.graph), self.dtype, self.strict)
+        return self._new(differentiate(self._estimate.graph))

@@ -31,8 +31,8 @@ class Derivatives:
         Checked arguments, in call order, from those of a call.
     gradient : callable
         The gradients, one for each parameter, from checked arguments.
-    dtype, strict
-        As in `compile`.
+    program : callable
+        The program of a graph, in the model's dtype.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Derivatives:
         lowered: Graph,
         bind: Callable[[Mapping[str, Any]], list[Argument]],
         gradient: Callable[[Sequence[Argument]], Parts],
-        dtype: str,
-        strict: bool,
+        program: Callable[[Graph], Program],
     ) -> None:
         self._bind, self._gradient, self.names = bind, gradient, lowered.wrt
         self.seeds = {name: _free(f"v_{name}", lowered.inputs) for name in lowered.wrt}
-        self.program = Program(directional(lowered, self.seeds), dtype, strict)
-        self.forward = Program(_value_alone(self.program.graph), dtype, strict)
+        self.program = program(directional(lowered, self.seeds))
+        self.forward = program(_value_alone(self.program.graph))
+        self.programs = (self.program, self.forward)
 
     def along(self, direction: Any, inputs: Mapping[str, Any]) -> float:
         """Return the derivative of the objective along a direction."""

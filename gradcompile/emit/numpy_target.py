@@ -40,7 +40,7 @@ class WholeArrays:
         self.computed = set(self.forward)
         self.uses = Counter(o for value in order for o in value.operands)
         self.arrays = {v.operands[0] for v in order if v.op == "read"}
-        self.inner = _never_arrays(order, self.uses)
+        self.inner = never_arrays(order)
         self.array = ArrayPrinter(graph, names, printer, dtype, self._name)
         for name in graph.wrt:
             self._lay_out(f"d{name}")
@@ -220,8 +220,9 @@ class WholeArrays:
             yield f"{', '.join(names)} = as_{self.dtype}({', '.join(names)})"
 
 
-def _never_arrays(order: list[Value], uses: Counter[Value]) -> set[Value]:
+def never_arrays(order: list[Value]) -> set[Value]:
     """Return the values without lines: products larger than their factors that are only summed, and plain indices."""
+    uses = Counter(o for value in order for o in value.operands)
     summed = Counter(v.operands[0] for v in order if v.op == "sum")
     masked = {v for v in order if is_masked_product(v) and uses[v] == summed[v]}
     summed.update(v.operands[1] for v in masked)

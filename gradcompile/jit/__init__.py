@@ -5,7 +5,8 @@ editors show what runs, and so that its machine code has a place beside it. A se
 the same name and compiles nothing.
 """
 
+from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
 from gradcompile.jit.loading import load, specialise
 
-__all__ = ["CacheWarning", "cache_directory", "load", "specialise"]
+__all__ = ["CacheWarning", "Task", "cache_directory", "load", "specialise"]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy
 
 from gradcompile.errors import EmissionError
+from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 
 FORMAT = 1  # of the cache; a new number leaves all old entries alone
@@ -145,6 +146,7 @@ def specialise(function: Callable[..., Any], types: Sequence[tuple[str, int]]) -
     from numba.core.dispatcher import Dispatcher
     from numba.core.errors import NumbaError
 
+    stop_when_ending()
     if not isinstance(function, Dispatcher):
         return
     dispatcher: Any = function  # Numba's type hints are partial

@@ -1,0 +1,138 @@
+"""First answers, while the compiler is at work: from the same graph, by NumPy, or by Python for scalars.
+
+NumPy keeps whole arrays where a kernel keeps a block, so that a problem may be too large for it: then there is no early
+answer, and the caller waits for the kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradcompile.arguments import Argument
+from gradcompile.emit import module
+from gradcompile.emit.numpy_target import never_arrays
+from gradcompile.errors import EmissionError
+from gradcompile.interpret import evaluate, find_sizes
+from gradcompile.ir import Graph, Value
+from gradcompile.jit import load
+
+ENTRIES = 1 << 22  # numbers that NumPy may hold at once, if the arguments are not more: 32 MB
+
+Function = Callable[..., Any]
+
+
+class Early:
+    """The answers of a graph without a compiler.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the passes, with or without a backward half.
+    dtype : {"float64", "float32"}
+        Of its real arrays.
+
+    Examples
+    --------
+    >>> from gradcompile.ir import Builder, Graph, Input
+    >>> builder = Builder()
+    >>> graph = Graph(builder, {"x": Input("x")}, {"value": builder.input("x", ()) ** 2})
+    >>> Early(graph, "float64").function("value")(3.0)
+    9.0
+    """
+
+    def __init__(self, graph: Graph, dtype: str) -> None:
+        self.graph, self.dtype = graph, dtype
+
+    @cached_property
+    def target(self) -> str:
+        """What answers: "python" for scalars, "numpy" for arrays."""
+        return "numpy" if has_arrays(self.graph) else "python"
+
+    @cached_property
+    def _module(self) -> ModuleType | None:
+        """The emitted module; None for what the target does not spell: then the interpreter answers."""
+        if self.graph.output_axes("value"):
+            return None
+        try:
+            text = module.render(self.graph, self.target, dtype=self.dtype)
+        except EmissionError:
+            return None
+        return load(text, compiled=False)
+
+    def affords(self, arguments: Sequence[Argument]) -> bool:
+        """Return whether all arrays of the program together are about as large as the arguments, or small."""
+        if self.target == "python":
+            return True
+        given = dict(zip(self.graph.inputs, map(np.asarray, arguments), strict=True))
+        try:
+            sizes = find_sizes(self.graph, given)
+            held = sum(math.prod(a.size.evaluate(sizes) for a in value.axes) for value in self._held)
+        except KeyError:  # a size that labels alone tell
+            return False
+        return held <= max(ENTRIES, sum(array.size for array in given.values()))
+
+    @cached_property
+    def _held(self) -> list[Value]:
+        """The values that are arrays at some time."""
+        order = [value for value in self.graph.order() if value.axes and value.op != "input"]
+        inner = never_arrays(order) if self._module is not None else set()
+        return [value for value in order if value not in inner]
+
+    def function(self, name: str, given: Function | None = None) -> Function:
+        """Return a function of checked arguments that gives what the compiled one of this name will give.
+
+        Parameters
+        ----------
+        name : {"value", "value_and_grad"}
+            The function.
+        given : callable, optional
+            The emitted function, if the caller has it already.
+        """
+        function = given or (getattr(self._module, name) if self._module else None)
+
+        def call(*arguments: Argument) -> Any:
+            found = self._attempt(function, arguments)
+            return self._interpreted(name, arguments) if found is None else self._as_compiled(name, found)
+
+        return call
+
+    def _attempt(self, function: Function | None, arguments: Sequence[Argument]) -> Any:
+        """Return what the emitted function returns; None where the interpreter has to answer."""
+        if function is None:
+            return None
+        if self.target == "numpy":
+            with np.errstate(all="ignore"):
+                return function(*arguments)
+        try:
+            return function(*arguments)
+        except (ArithmeticError, ValueError, TypeError):
+            return None  # Python raises where IEEE 754 has an infinity or a nan
+
+    def _interpreted(self, name: str, arguments: Sequence[Argument]) -> Any:
+        given = dict(zip(self.graph.inputs, map(np.asarray, arguments), strict=True))
+        found = evaluate(self.graph, given)
+        value = found["value"]
+        gradients = tuple(found[f"d{parameter}"] for parameter in self.graph.wrt)
+        return self._as_compiled(name, value if name == "value" else (value, gradients))
+
+    def _as_compiled(self, name: str, found: Any) -> Any:
+        """Return results in the types of a compiled function: floats, and arrays of the model's type in C order."""
+        if name == "value":
+            return self._array(found)
+        return self._array(found[0]), tuple(map(self._array, found[1]))
+
+    def _array(self, found: Any) -> Any:
+        if type(found) is float:
+            return found
+        return np.require(found, self.dtype, "C") if np.ndim(found) else float(found)
+
+
+def has_arrays(graph: Graph) -> bool:
+    """Return whether a program has arrays, and is not numbers alone."""
+    return any(i.shape for i in graph.inputs.values()) or any(v.axes for v in graph.order())
