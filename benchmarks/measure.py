@@ -1,157 +1,200 @@
-"""Time, agreement and memory of the contestants of a row."""
+"""Run the contestants of a row in turn, compare their answers, and collect times and memory."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import resource
+import select
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.row import OURS, Arrays, Row, Run
+from benchmarks.contestants import environment, installed, library, variants
+from benchmarks.row import LIMIT, OURS, Arrays, Row
+from benchmarks.worker import load_answers
 
-MEGABYTE = 1e6
-WARM = 0.05  # the part of the full size that warms up a contestant before its memory is measured
+ROOT = Path(__file__).parent.parent
+PATIENCE = 600  # seconds that a contestant may take to compile and run once
 
 
 class DisagreementError(AssertionError):
     """Two contestants computed different things, so their times say nothing."""
 
 
-@dataclass(frozen=True)
+class ContestantError(RuntimeError):
+    """A contestant's process ended before it answered."""
+
+
+@dataclass
 class Result:
     """What one contestant took; times in seconds, memory in megabytes beyond the data."""
 
-    median: float
-    fastest: float
-    first: float  # import, compilation and the first run
-    difference: float  # from gradcompile's answers, relative to the largest entry
-    memory: float
+    label: str
+    library: str
+    threads: int
+    first: float = 0.0  # from the model to the first result, compilation included, imports not
+    imports: float = 0.0
+    difference: float | None = None  # from gradcompile's answers, relative to the largest entry
+    memory: float | None = None
+    times: dict[str, list[float]] = field(default_factory=dict)
+    missing: str = ""  # why it did not take part
 
+    @property
+    def median(self) -> float:
+        """The median time of a run."""
+        return statistics.median(self.times["run"])
 
-def measure(row: Row) -> dict[str, Result]:
-    """Run every installed contestant of a row in turn, `repeats` times, and compare their answers."""
-    data = row.data(1)
-    runs: dict[str, Run] = {}
-    first: dict[str, float] = {}
-    answers: dict[str, Arrays] = {}
-    for name in installed(row):
-        start = time.perf_counter()
-        runs[name] = row.contestants[name](data)
-        answers[name] = runs[name]()
-        first[name] = time.perf_counter() - start
-    differences = {name: difference(answers[name], answers[OURS]) for name in runs}
-    for name, found in differences.items():
-        if not found <= row.tolerance:
-            raise DisagreementError(
-                f"{row.name}: {name} differs from {OURS} by {found:.1e}, allowed {row.tolerance:.1e}"
-            )
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(row.repeats):  # in turn, so that a slow minute of the machine hits everybody
-        for name, run in runs.items():
-            times[name].append(seconds(run))
-    return {
-        name: Result(
-            statistics.median(times[name]),
-            min(times[name]),
-            first[name],
-            differences[name],
-            memory_in_child(row.name, name),
+    def ratio(self, other: Result) -> float:
+        """Return how many times longer this takes than another: the median over turns, each compared with its own."""
+        return statistics.median(
+            mine / theirs for mine, theirs in zip(self.times["run"], other.times["run"], strict=True)
         )
-        for name in runs
-    }
+
+    @property
+    def gradient_over_value(self) -> float | None:
+        """The time of value and gradient over the time of the value alone."""
+        if "value" not in self.times:
+            return None
+        gradients = self.times.get("gradient", self.times["run"])
+        return statistics.median(g / v for g, v in zip(gradients, self.times["value"], strict=True))
 
 
-def installed(row: Row) -> list[str]:
-    """Return the contestants whose library is there: a contestant's first word is the module that it imports."""
-    return [name for name in row.contestants if importlib.util.find_spec(name.split()[0].replace("-", "_"))]
+class Process:
+    """A contestant in a process of its own; see `benchmarks.worker`."""
+
+    def __init__(self, row: Row, contestant: str, threads: int, scale: float, cache: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.worker", row.name, contestant, str(scale)]
+        env = {**environment(threads), "XDG_CACHE_HOME": cache}  # nothing compiled before, for anybody
+        env.pop("GRADCOMPILE_CACHE", None)
+        self.name = f"{row.name}: {contestant}"
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        )
+
+    def ask(self, *command: str) -> Any:
+        """Send a command and return the answer."""
+        assert self.process.stdin is not None, "it is a pipe"
+        assert self.process.stdout is not None, "it is a pipe"
+        try:
+            print(json.dumps(command), file=self.process.stdin, flush=True)
+        except BrokenPipeError as error:
+            raise ContestantError(f"{self.name} stopped; see its message above") from error
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+            raise ContestantError(f"{self.name} has not answered for {PATIENCE} s")
+        reply = self.process.stdout.readline()
+        if not reply:
+            raise ContestantError(f"{self.name} stopped with status {self.process.wait()}; see its message above")
+        return json.loads(reply)
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin is not None, "it is a pipe"
+        try:
+            self.process.stdin.close()
+            self.process.wait(timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
 
 
-def seconds(run: Run) -> float:
-    """Return the time of one run."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def measure(row: Row, *, quick: bool = False, say: Callable[[str], object] = print) -> list[Result]:
+    """Run every contestant of a row in turn, `repeats` times, and compare their answers.
+
+    Parameters
+    ----------
+    row : Row
+        The work.
+    quick : bool
+        A tenth of the data, three turns, and no measurement of memory.
+    say : callable
+        Told of whoever does not take part.
+    """
+    results: list[Result] = []
+    running: list[tuple[Result, Process]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for number, (label, name, threads) in enumerate(variants(row)):
+                result = Result(label, library(name), threads)
+                results.append(result)
+                if not installed(result.library):
+                    result.missing = "not installed"
+                    say(f"{row.name}: {label} SKIPPED, {result.library} is not installed")
+                    continue
+                cache = Path(folder) / f"cache{number}"
+                process = Process(row, name, threads, 0.1 if quick else 1.0, str(cache))
+                running.append((result, process))
+                try:
+                    prepare(result, process, f"{folder}/{number}.npz")
+                except ContestantError as error:
+                    if result.library == OURS:
+                        raise
+                    result.missing = f"failed: {error}"
+                    say(f"{row.name}: {label} FAILED, {error}")
+                    running.pop()[1].close()
+            agree(row, [(result, load_answers(f"{folder}/{results.index(result)}.npz")) for result, _ in running])
+            if not quick:
+                for result, process in running:
+                    result.memory = process.ask("memory")["megabytes"]
+            take_turns(running, 3 if quick else row.repeats)
+        finally:
+            for _, process in running:
+                process.close()
+    return results
+
+
+def prepare(result: Result, process: Process, path: str) -> None:
+    """Let a contestant compile and answer."""
+    reply = process.ask("prepare", path)
+    result.first, result.imports = reply["first"], reply["import"]
+    result.times = {part: [] for part in reply["parts"]}
+
+
+def take_turns(running: Sequence[tuple[Result, Process]], repeats: int) -> None:
+    """Time everybody once a turn, so that a slow minute of the machine hits everybody."""
+    for _ in range(repeats):
+        for result, process in running:
+            for part, taken in process.ask("time").items():
+                result.times.setdefault(part, []).append(taken)
+
+
+def agree(row: Row, found: Sequence[tuple[Result, Arrays]]) -> None:
+    """Compare all answers with gradcompile's.
+
+    Raises
+    ------
+    DisagreementError
+        If some are further from gradcompile's than the row allows.
+    """
+    expected = next((answers for result, answers in found if result.library == OURS), None)
+    if expected is None:
+        raise ContestantError(f"{row.name}: gradcompile did not take part")
+    for result, answers in found:
+        if not answers or result.library == LIMIT:
+            continue
+        result.difference = difference(answers, expected)
+        if not result.difference <= row.tolerance:
+            raise DisagreementError(
+                f"{row.name}: {result.label} differs from {OURS} by {result.difference:.1e},"
+                f" allowed {row.tolerance:.1e}"
+            )
 
 
 def difference(found: Arrays, expected: Arrays) -> float:
     """Return the largest difference of any array, relative to the largest entry of the expected one."""
     if found.keys() != expected.keys():
         raise DisagreementError(f"answers {sorted(found)} and {sorted(expected)}")
-    return max(
-        float(np.max(np.abs(np.float64(found[name]) - expected[name])) / max(np.max(np.abs(expected[name])), 1e-300))
-        for name in expected
-    )
+    return max(distance(np.asarray(found[name], np.float64), np.asarray(expected[name])) for name in expected)
 
 
-def memory_in_child(row: str, contestant: str) -> float:
-    """Measure the memory of one contestant in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.measure", row, contestant]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-    return float(json.loads(done.stdout.splitlines()[-1])["megabytes"])
-
-
-def extra_memory(row: Row, contestant: str) -> float:
-    """Return how far a run at full size raises the peak of this process, in megabytes.
-
-    The libraries are loaded and the code is compiled and warm before; the data are in memory before. Whatever the
-    run adds, copies of the data included, counts.
-    """
-    row.contestants[contestant](row.data(WARM))()
-    data = row.data(1)
-    run = row.contestants[contestant](data)
-    forget_peak()
-    before = resident()
-    run()
-    return max(0.0, peak() - before) / MEGABYTE
-
-
-def forget_peak() -> None:
-    """Let the peak start again from the present.
-
-    Linux only (proc(5), clear_refs); elsewhere the peak stays an upper bound.
-    """
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
-
-
-def peak() -> float:
-    """Return the peak resident memory in bytes.
-
-    Where there is one, Linux's own VmHWM: getrusage also counts the parent, whose memory a child has until its exec.
-    """
-    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def resident() -> float:
-    """Return the resident memory in bytes."""
-    return _status("VmRSS") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
-
-
-def _status(field: str) -> float:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0.0
-    lines: Mapping[str, str] = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-    return float(lines[field].split()[0]) * 1024 if field in lines else 0.0
-
-
-def main(row_name: str, contestant: str) -> None:
-    """Print the memory of one contestant as JSON; the process that `memory_in_child` starts."""
-    from benchmarks.rows import ROWS  # rows import this package, so not at the top
-
-    row = next(row for row in ROWS if row.name == row_name)
-    print(json.dumps({"megabytes": extra_memory(row, contestant)}))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def distance(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference of two arrays, relative to the largest entry of the second."""
+    if found.shape != expected.shape:
+        raise DisagreementError(f"answers of shapes {found.shape} and {expected.shape}")
+    return float(np.max(np.abs(found - expected)) / max(np.max(np.abs(expected)), 1e-300))

@@ -1,0 +1,68 @@
+"""The command line: which rows to run, and what is printed and written of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmarks.contestants import library
+from benchmarks.measure import measure
+from benchmarks.report import table
+from benchmarks.row import OURS, Row
+from benchmarks.rows import ROWS
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; 0 if every contestant agreed, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="gradcompile against its peers")
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(r.name for r in ROWS)}; default all"
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data, three turns, no memory")
+    parser.add_argument("--peers", help="only these libraries beside gradcompile, by commas, e.g. jax,limit")
+    options = parser.parse_args(words)
+    rows = chosen(options.rows, parser)
+    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
+    failed = False
+    for row in rows:
+        print(f"**{row.name}**: {row.work}\n", flush=True)
+        try:
+            print(table(row, measure(among(row, options.peers), quick=options.quick)), flush=True)
+        except (AssertionError, RuntimeError) as error:  # the other rows are still worth having
+            print(f"FAILED: {error}\n", file=sys.stderr, flush=True)
+            failed = True
+    return int(failed)
+
+
+def chosen(names: Sequence[str], parser: argparse.ArgumentParser) -> list[Row]:
+    """Return the rows of these names; a name stands also for the rows that begin with it and a hyphen."""
+    for name in names:
+        if not any(matches(row, name) for row in ROWS):
+            parser.error(f"no row {name!r}; there are: {', '.join(row.name for row in ROWS)}")
+    return [row for row in ROWS if not names or any(matches(row, name) for name in names)]
+
+
+def among(row: Row, peers: str | None) -> Row:
+    """Return the row with these peers alone."""
+    if peers is None:
+        return row
+    kept = {OURS, *peers.split(",")}
+    return replace(row, contestants={name: made for name, made in row.contestants.items() if library(name) in kept})
+
+
+def matches(row: Row, name: str) -> bool:
+    """Return whether a word of the command line means a row."""
+    return row.name == name or row.name.startswith(f"{name}-")
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
