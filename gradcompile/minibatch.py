@@ -25,7 +25,7 @@ class Minibatch:
     graph : Graph
         Its output ``value`` is the estimate of the objective per sample, dimension of the objective.
     rows : str
-        The input with the numbers of the samples: int64, axes (B,).
+        The input with the numbers of the samples: int64, axes (B,), or none for a batch of one.
     count : str
         The input with the number of samples that an epoch has, dimensionless; "" where the objective is a mean,
         which does not need it.
@@ -36,13 +36,15 @@ class Minibatch:
     count: str
 
 
-def minibatch(graph: Graph) -> Minibatch:
+def minibatch(graph: Graph, *, one: bool = False) -> Minibatch:
     """Return the estimate of the objective per sample from the samples in a new input, `rows`.
 
     Parameters
     ----------
     graph : Graph
         A lowered graph with a sample axis and without a backward half.
+    one : bool
+        Whether a batch is one sample: then `rows` is a number, ``row``, and there is no sum over a batch.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def minibatch(graph: Graph) -> Minibatch:
     """
     if graph.sample is None:
         raise refusal(graph, why_not(graph))
-    return _Estimate(graph, graph.sample).minibatch()
+    return _Estimate(graph, graph.sample, one).minibatch()
 
 
 def refusal(graph: Graph, reason: str) -> MinibatchError:
@@ -160,19 +162,19 @@ def _power_of_number(number: object, count: int) -> int:
 class _Estimate:
     """The estimate of one objective: its sums over samples, each over the rows of a batch."""
 
-    def __init__(self, graph: Graph, axis: Axis) -> None:
+    def __init__(self, graph: Graph, axis: Axis, one: bool) -> None:
         self.graph, self.axis, self.builder = graph, axis, graph.builder
         self.root = graph.outputs["value"]
         self.sums = sample_sums(graph, axis)
         sizes = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
-        self.batch = Axis(Size.of(_free("B", sizes)))
-        self.rows = _free("rows", graph.inputs)
+        self.batch = None if one else Axis(Size.of(_free("B", sizes)))
+        self.rows = _free("row" if one else "rows", graph.inputs)
         self.count = "" if is_mean(graph) else _free("count", graph.inputs)
 
     def minibatch(self) -> Minibatch:
         """Return the graph of the estimate."""
         whole = self.builder.input(self.count, ()) if self.count else self.builder.size(self.axis.size)
-        weight = whole / self.builder.size(self.batch.size)
+        weight = whole if self.batch is None else whole / self.builder.size(self.batch.size)
         bodies, names = self._bodies()
         replaced = {value: weight * bodies[value] for value in self.sums}
         bare = replace(self.graph, outputs={"value": self.root}, names={})
@@ -190,19 +192,20 @@ class _Estimate:
     def _letters(self) -> dict[Axis, str]:
         """Give the letter of the samples to those of the batch: ``x[rows[s], j]``."""
         others = {axis: letter for axis, letter in self.graph.letters.items() if axis != self.axis}
-        return {self.batch: self.graph.letter(self.axis)} | others
+        return others if self.batch is None else {self.batch: self.graph.letter(self.axis)} | others
 
     def _inputs(self) -> dict[str, Input]:
-        rows = Input(self.rows, (self.batch.size,), "int", "labels")
+        rows = Input(self.rows, () if self.batch is None else (self.batch.size,), "int", "labels")
         return {self.rows: rows} | ({self.count: Input(self.count)} if self.count else {})
 
     def _bodies(self) -> tuple[dict[Value, Value], dict[Value, str]]:
         """Return each sum over samples as a sum over the batch, and the definitions inside, by their new values."""
-        row = self.builder.input(self.rows, (self.batch,), "int")
+        batch = () if self.batch is None else (self.batch,)
+        row = self.builder.input(self.rows, batch, "int")
         new = substitute((value.operands[0] for value in self.sums), {self.axis: row}, through=True)
         bodies = {
             value: self.builder.reduce(
-                "sum", new[value.operands[0]], (self.batch if a == self.axis else a for a in value.attr)
+                "sum", new[value.operands[0]], (*batch, *(a for a in value.attr if a != self.axis))
             )
             for value in self.sums
         }

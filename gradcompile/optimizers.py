@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from gradcompile.emit.epoch import Formulas
+from gradcompile.emit.update import Formulas
 from gradcompile.errors import ArgumentError, ModelError
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
@@ -106,6 +106,20 @@ class Rule:
             ) from None
         given.apply_defaults()
         return Optimizer(self, {name: _setting(self.name, name, value) for name, value in given.arguments.items()})
+
+    @property
+    def lazy(self) -> bool:
+        """Whether an element and its state stay as they are where the gradient is 0, found from the formulas."""
+        return all(sympy.expand(formula.subs(g, 0) - target) == 0 for target, formula in self.steps)
+
+    @property
+    def linear(self) -> bool:
+        """Whether a step adds a multiple of the gradient that depends on nothing but the step number."""
+        if [target for target, _ in self.steps] != [p]:
+            return False
+        step = self.steps[0][1]
+        factor = step.diff(g)
+        return sympy.expand(step - p - factor * g) == 0 and not factor.has(p, g)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -257,6 +271,8 @@ def formulas(optimizer: Optimizer) -> Formulas:
         {name: _graph(value) for name, value in optimizer.settings.items()},
         tuple(symbol.name for symbol in rule.state),
         tuple((target.name, _graph(formula)) for target, formula in rule.steps),
+        rule.lazy,
+        rule.linear,
     )
 
 

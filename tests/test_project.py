@@ -29,6 +29,7 @@ ORDER = (
     "tangent",
     "passes",
     "minibatch",
+    "step",
     "arguments",
     "schedule",
     "vecmath",

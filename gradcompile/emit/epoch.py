@@ -1,57 +1,29 @@
-"""The epoch of training as text: an optimizer's step for one array, and the loop over batches that calls it.
+"""The epoch of training as text: the gradient of a batch, the update of the parameters, and the loop over batches.
 
-Both follow the emitted ``value_and_grad`` in a module of their own, so that an epoch is one call of compiled code.
+All of it is one module, so that an epoch is one call of compiled code.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from gradcompile.emit import allowlist, support
-from gradcompile.emit.expression import Printer
-from gradcompile.emit.layout import wrapped
-from gradcompile.emit.module import FLAGS
-from gradcompile.emit.names import LETTERS, Names
-from gradcompile.ir import Graph, Value
+from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.layout import INDENT, wrapped
+from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
+from gradcompile.emit.names import Names
+from gradcompile.emit.update import WORD, Formulas, Update, expression
+from gradcompile.ir import Axis, Graph
+from gradcompile.schedule import plan
+from gradcompile.step import Step
 
-INDENT = "    "
-ELEMENT = "k"  # the number of an element of a parameter
-NUMBA = "from numba import njit"
 FUNCTIONS = {
-    "rate": "Return the learning rate of step t, counted from 1.",
-    "update": "Take step t of the optimizer for every element of p, in place.",
-    "epoch": "Take the steps of the batches from first to last, in place.",
+    "learning_rate": "Return the learning rate of step t, counted from 1.",
+    "gradient": "Return the objective and what the gradient is made of: numbers, and arrays in place.",
+    "update": "Take a step: change the parameters in place.",
+    "epoch": "Take the steps of the batches from first to last, in place; add up the objective.",
 }
 DECORATOR = f"@njit({FLAGS})"
-
-
-@dataclass(frozen=True)
-class Formulas:
-    """An optimizer, lowered: every graph has one output, ``value``.
-
-    Parameters
-    ----------
-    title : str
-        What the optimizer is called.
-    settings : mapping of str to Graph
-        The learning rate and the hyperparameters, as functions of the input `t` at most.
-    state : tuple of str
-        The state variables, one array each.
-    steps : tuple of (str, Graph)
-        The assignments to `p` and to the state, in order.
-    """
-
-    title: str
-    settings: Mapping[str, Graph]
-    state: tuple[str, ...]
-    steps: tuple[tuple[str, Graph], ...]
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """The arguments of ``update`` that have an entry for each element of a parameter."""
-        return ("p", "g", *self.state)
 
 
 @dataclass(frozen=True)
@@ -61,194 +33,167 @@ class Epoch:
     Parameters
     ----------
     graph : Graph
-        With its backward half; its inputs are the arguments of ``value_and_grad``, in their order.
+        With its backward half; its inputs are the arguments of ``epoch``, in their order.
+    step : Step
+        The same in two halves.
     rows : str
-        The input that holds the rows of a batch; "" if every step takes all samples.
-    state : tuple of str
-        The state variables of the optimizer.
+        The input that holds the rows of a batch, or the row of a batch of one; "" if every step takes all samples.
+    formulas : Formulas
+        The optimizer.
     dtype : {"float64", "float32"}
         Of the parameters.
     """
 
     graph: Graph
+    step: Step
     rows: str
-    state: tuple[str, ...]
+    formulas: Formulas
     dtype: str
 
 
-def render(module: str, formulas: Formulas, task: Epoch) -> str:
-    """Return the text of a module with the functions of another one, and ``rate``, ``update`` and ``epoch``.
+def render(task: Epoch) -> str:
+    """Return the text of a module with the functions ``gradient``, ``update``, ``epoch`` and ``learning_rate``.
+
+    The arguments of ``epoch`` are the inputs of the graph, with `order` in the place of the rows, every parameter an
+    array that is changed in place (a scalar has one element); for each parameter its state; the heads that are zero
+    between steps, as arrays that are; then ``first, last, batch, t, total``: the part of `order` to take, the length
+    of a batch, the steps taken before, and what they have made of the total. It returns that and, added batch by
+    batch, the objective per sample times the length of the batch.
 
     Parameters
     ----------
-    module : str
-        An emitted module for Numba, with ``value_and_grad`` for the graph of `task`.
-    formulas : Formulas
-        The optimizer.
     task : Epoch
         What the loop over batches works on.
+
+    Raises
+    ------
+    EmissionError
+        The text holds something that is not on the allow-list.
     """
-    loop = _Epoch(task)
-    own = ["\n".join(lines) for lines in (rate(formulas), update(formulas, task.dtype), _wrapped(loop.lines()))]
-    letters = {*LETTERS, *formulas.arrays, *formulas.settings, "t", ELEMENT}
-    allowlist.check("\n\n\n".join(own), "numba", loop.names.taken | letters, FUNCTIONS)
-    known = {node.name for node in ast.parse(module).body if isinstance(node, ast.FunctionDef)}
-    called = {node.id for text in own for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    needed = support.closure("numba", called & support.functions("numba").keys())
-    copied = [support.source("numba", name) for name in needed if name not in known]
-    parts = [_with_imports(module, "".join([*copied, *own])), *copied, *own]
-    return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
-
-
-def _with_imports(module: str, text: str) -> str:
-    """Return the module with the imports that further text needs."""
-    needed = {"import math": "math." in text, "import numpy as np": "np." in text}
-    missing = [line for line, used in needed.items() if used and f"\n{line}\n" not in module]
-    return module.replace(NUMBA, "\n".join([*missing, NUMBA]), 1)
-
-
-def rate(formulas: Formulas) -> list[str]:
-    """Return the function that gives the learning rate of step t."""
-    text = _expression(formulas.settings["rate"].outputs["value"], {})
-    return [*_head("rate", ["t"]), f"{INDENT}return {text}"]
-
-
-def _head(name: str, arguments: Iterable[str]) -> Iterator[str]:
-    """Yield the first lines of a function."""
-    yield from (DECORATOR, f"def {name}({', '.join(arguments)}):", f'{INDENT}"""{FUNCTIONS[name]}"""')
-
-
-def update(formulas: Formulas, dtype: str) -> list[str]:
-    """Return the function that takes one step of the optimizer for every element of a parameter.
-
-    What is the same for all elements is computed before the loop, in double precision.
-
-    Parameters
-    ----------
-    formulas : Formulas
-        The optimizer.
-    dtype : {"float64", "float32"}
-        Of the parameter, its gradient and its state.
-    """
-    return _wrapped(_Update(formulas, dtype).lines())
-
-
-def _wrapped(lines: Iterable[str]) -> list[str]:
-    return [part for line in lines for part in wrapped(line)]
-
-
-class _Update:
-    """The text of ``update`` in the making."""
-
-    def __init__(self, formulas: Formulas, dtype: str) -> None:
-        self.formulas, self.dtype = formulas, dtype
-        self.before: dict[str, str] = {}  # what is computed before the loop -> its name
-        self.inside: dict[str, None] = {}  # the names of numbers that the loop reads
-        taken = {*formulas.arrays, *formulas.settings, "t", ELEMENT}
-        self.letters = (letter for letter in LETTERS if letter not in taken)
-
-    def lines(self) -> Iterator[str]:
-        """Yield the function, line by line."""
-        statements = [f"{target}[{ELEMENT}] = {self._statement(graph)}" for target, graph in self.formulas.steps]
-        yield f"# {self.formulas.title}"
-        yield from _head("update", [*self.formulas.arrays, "t"])
-        for name, graph in self.formulas.settings.items():
-            yield f"{INDENT}{name} = {_expression(graph.outputs['value'], {})}"
-        for text, name in self.before.items():
-            yield f"{INDENT}{name} = {text}"
-        if self.dtype != "float64":
-            for name in self.inside:
-                yield f"{INDENT}{name} = np.{self.dtype}({name})"
-        yield f"{INDENT}for {ELEMENT} in range(p.size):"
-        for statement in statements:
-            yield f"{INDENT * 2}{statement}"
-
-    def _statement(self, graph: Graph) -> str:
-        """Return the right side of an assignment for one element."""
-        root = graph.outputs["value"]
-        names: dict[Value, str] = {}
-        varying: set[Value] = set()
-        for value in graph.order():
-            if value.op == "input" and value.attr in self.formulas.arrays:
-                varying.add(value)
-                names[value] = f"{value.attr}[{ELEMENT}]"
-            elif any(o in varying for o in value.operands):
-                varying.add(value)
-                names.update((o, self._fixed(o)) for o in self._fixed_operands(value, varying))
-        return _expression(root, names)
-
-    def _fixed_operands(self, value: Value, varying: set[Value]) -> list[Value]:
-        """Return the operands that are the same for all elements; a whole exponent stays where it is."""
-        return [o for o in value.operands if o not in varying and not (value.op == "pow" and o.op == "const")]
-
-    def _fixed(self, value: Value) -> str:
-        """Return the name of a number that the loop reads, computed before it."""
-        text = _expression(value, {})
-        if value.op == "const" and self.dtype == "float64":
-            return text
-        if value.op != "input" and text not in self.before:
-            self.before[text] = next(self.letters)
-        name = text if value.op == "input" else self.before[text]
-        self.inside[name] = None
-        return name
-
-
-def _expression(value: Value, names: Mapping[Value, str]) -> str:
-    """Return a scalar expression; an input without another name is printed as its own."""
-    graph = Graph(value.builder, {}, {"value": value})
-    return Printer("numba", Names(graph)).render(value, lambda v: names.get(v, v.attr if v.op == "input" else None))
+    return _Epoch(task).text()
 
 
 class _Epoch:
-    """The text of ``epoch`` in the making.
-
-    Its arguments are those of ``value_and_grad``, with `order` in the place of the rows and every parameter as an
-    array that is changed in place (a scalar has one element), then for each parameter its state, then ``first, last,
-    batch, t``: the part of `order` to take, the length of a batch, and the steps taken before. It returns the sum
-    over the batches of the objective per sample, times the length of the batch.
-    """
+    """The text of the module in the making."""
 
     def __init__(self, task: Epoch) -> None:
-        self.task, self.graph = task, task.graph
-        self.names = Names(task.graph, FUNCTIONS)
-        own = ("order", "first", "last", "batch", "t", "total", "start", "objective", "grads")
-        self.order, self.first, self.last, self.batch, self.t, self.total, self.start, self.value, self.grads = (
-            self.names.fresh(name) for name in own
-        )
+        self.task, self.step, self.graph = task, task.step, task.step.graph
+        taken = [*reserved(task.graph, "numba"), *FUNCTIONS]
+        self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW)
+        self.real = "real" if task.dtype == "float32" else ""
+        self.printer = loops.LoopPrinter("numba", self.names, self.real)
+        self.plan = plan(self.graph)
         self.state = {
-            name: [self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.state]
-            for name in self.graph.wrt
+            name: {each: self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.formulas.state}
+            for name in task.graph.wrt
         }
+        self.t = self.names.fresh("t")
 
-    def lines(self) -> Iterator[str]:
-        """Yield the function, line by line."""
-        yield from _head("epoch", self._parameters())
-        yield f"{INDENT}{self.total} = 0.0"
-        yield f"{INDENT}for {self.start} in range({self.first}, {self.last}, {self.batch}):"
-        if self.task.rows:
-            last = f"min({self.start} + {self.batch}, {self.last})"
-            yield f"{INDENT * 2}{self.names.inputs[self.task.rows]} = {self.order}[{self.start}:{last}]"
-        yield f"{INDENT * 2}{self.value}, {self.grads} = value_and_grad({', '.join(self._arguments())})"
-        yield f"{INDENT * 2}{self.t} += 1"
-        for number, name in enumerate(self.graph.wrt):
-            yield f"{INDENT * 2}{self._update(name, f'{self.grads}[{number}]')}"
-        length = f"{self.names.inputs[self.task.rows]}.size" if self.task.rows else "1"
-        yield f"{INDENT * 2}{self.total} += {self.value} * {length}"
-        yield f"{INDENT}return {self.total}"
+    def text(self) -> str:
+        """Return the module."""
+        gradient, update = self._gradient(), self._update()
+        functions = [gradient, update, self._epoch(update), self._rate()]
+        request = Request(
+            self.graph, "numba", self.task.dtype, strict=False, single=False, names=self.names, printer=self.printer
+        )
+        called = support.closure("numba", self.printer.support & support.functions("numba").keys())
+        request = replace(request, graph=replace(self.graph, inputs=self.task.graph.inputs))
+        text = assembled(request, functions, called, f"Steps of {self.task.formulas.title} on the objective")
+        allowlist.check(text, "numba", self.names.taken, FUNCTIONS)
+        return hashed(text)
 
-    def _parameters(self) -> list[str]:
-        inputs = [self.order if name == self.task.rows else self.names.inputs[name] for name in self.graph.inputs]
-        state = [each for name in self.graph.wrt for each in self.state[name]]
-        return [*inputs, *state, self.first, self.last, self.batch, self.t]
+    # The functions
+
+    def _gradient(self) -> list[str]:
+        """Return the function that computes the objective and the heads."""
+        heads = self.step.heads
+        given = {name: name in self.step.kept for value, name in heads.items() if value.axes}
+        dtype = self.task.dtype
+        body = loops.function(self.plan, self.names, self.printer, loops.NUMBA, single=False, dtype=dtype, given=given)
+        self.arrays = {
+            name: loops.output_array(self.plan, self.names, name) if value.axes else self._number(name)
+            for value, name in heads.items()
+        }
+        arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
+        return _function("gradient", arguments, body)
+
+    def _number(self, head: str) -> str:
+        """Return the identifier of a head that is a number."""
+        value = self.plan.results[head]
+        return self.names.letter() if value is None or value.op == "input" else self.names.value(value)
+
+    def _update(self) -> list[str]:
+        """Return the function that moves the parameters; it takes what it mentions."""
+        step, formulas = self.step, self.task.formulas
+        body = Update(step, formulas, self.names, self.printer, self.arrays, self.state, self.t, self.real).body()
+        mentioned = {word for line in body for word in WORD.findall(line)}
+        known = [*self.names.inputs.values(), *self._states(), *self.arrays.values(), self.t]
+        return _function("update", [name for name in dict.fromkeys(known) if name in mentioned], body)
+
+    def _states(self) -> list[str]:
+        return [array for name in self.task.graph.wrt for array in self.state[name].values()]
+
+    def _rate(self) -> list[str]:
+        """Return the function that gives the learning rate of step t."""
+        graph = self.task.formulas.settings["rate"]
+        t = {v: self.t for v in graph.order() if v.op == "input"}
+        text = expression(graph.outputs["value"], t, self.printer.support)
+        return _function("learning_rate", [self.t], [f"return {text}"])
+
+    def _epoch(self, update: list[str]) -> list[str]:
+        """Return the loop over batches."""
+        fresh = self.names.fresh
+        order, first, last, batch, total, start, value = map(
+            fresh, ("order", "first", "last", "batch", "total", "start", "objective")
+        )
+        inputs = [order if name == self.task.rows else self.names.inputs[name] for name in self.graph.inputs]
+        kept = [self.arrays[name] for name in self.step.heads.values() if name in self.step.kept]
+        rows = self.names.inputs.get(self.task.rows, "")
+        one = bool(rows) and not self.graph.inputs[self.task.rows].shape
+        numbers = [self.arrays[name] for head, name in self.step.heads.items() if not head.axes]
+        body = [
+            *self._buffers(),
+            f"for {start} in range({first}, {last}, {batch}):",
+        ]
+        if rows:
+            part = f"{start}" if one else f"{start}:min({start} + {batch}, {last})"
+            body.append(f"{INDENT}{rows} = {order}[{part}]")
+        body += [
+            f"{INDENT}{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
+            f"{INDENT}{self.t} += 1",
+            f"{INDENT}{_call(update)}",
+            f"{INDENT}{total} += {value}" + (f"*{rows}.size" if rows and not one else ""),
+            f"return {total}",
+        ]
+        return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
+
+    def _buffers(self) -> Iterator[str]:
+        """Yield the lines that make the arrays of the heads, once for all batches."""
+        made = [(v, n) for v, n in self.step.heads.items() if v.axes and n not in self.step.kept]
+        yield from self.names.size_lines({n for v, _ in made for a in v.axes for n, _ in a.size.terms}, "numba")
+        for head, name in made:
+            kind = f", np.{self.task.dtype}" if self.real else ""
+            yield f"{self.arrays[name]} = np.empty({self._shape(head.axes)}{kind})"
+
+    def _shape(self, axes: tuple[Axis, ...]) -> str:
+        sizes = [self.names.size(axis.size) for axis in axes]
+        return sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
 
     def _arguments(self) -> list[str]:
-        scalars = {name for name in self.graph.wrt if not self.graph.inputs[name].shape}
-        return [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
+        """Return what ``gradient`` is called with: of a scalar parameter its one element."""
+        scalars = {name for name in self.task.graph.wrt if not self.graph.inputs[name].shape}
+        inputs = [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
+        return [*inputs, *(self.arrays[name] for head, name in self.step.heads.items() if head.axes)]
 
-    def _update(self, name: str, gradient: str) -> str:
-        """Return the step for one parameter."""
-        arrays = [self.names.inputs[name], gradient, *self.state[name]]
-        if not self.graph.inputs[name].shape:
-            arrays[1] = f"np.array([{gradient}])"
-        flat = arrays if len(self.graph.inputs[name].shape) < 2 else [f"{array}.reshape(-1)" for array in arrays]
-        return f"update({', '.join([*flat, self.t])})"
+
+def _function(name: str, arguments: Iterable[str], body: Iterable[str]) -> list[str]:
+    """Return a function as lines."""
+    head = wrapped(f"def {name}({', '.join(arguments)}):")
+    lines = (piece for line in body for piece in wrapped(INDENT + line))
+    return [DECORATOR, *head, f'{INDENT}"""{FUNCTIONS[name]}"""', *lines]
+
+
+def _call(function: list[str]) -> str:
+    """Return the call of a function with arguments of the names of its parameters."""
+    end = next(k for k, line in enumerate(function) if line.endswith(":"))
+    return "".join(line.strip() + " " * line.endswith(",") for line in function[1 : end + 1])[len("def ") : -1]

@@ -16,7 +16,7 @@ CALLED = 80  # columns of a user's name in the table
 PLACEHOLDER = "@" * 16  # where the hash of the text goes
 
 
-def header(graph: Graph, names: Names, target: str, dtype: str) -> Iterator[str]:
+def header(graph: Graph, names: Names, target: str, dtype: str, says: str = "") -> Iterator[str]:
     """Yield the lines of the docstring; the hash of the module's text is left open.
 
     Parameters
@@ -27,13 +27,15 @@ def header(graph: Graph, names: Names, target: str, dtype: str) -> Iterator[str]
         Its identifiers; names of the user that are not identifiers are quoted, escaped, beside what stands for them.
     target, dtype : str
         What the module is for.
+    says : str
+        The first line, if it is not that of a value and its gradient.
     """
     from gradcompile import __version__  # the package's front door imports this module
 
     renamed = list(_renamed(names))
     start = 'r"""' if any("\\" in line for line in renamed) else '"""'
     parameters = ", ".join(names.inputs[name] for name in graph.wrt)
-    says = f"Value and gradient with respect to {parameters}:" if parameters else "Value of"
+    says = says or (f"Value and gradient with respect to {parameters}:" if parameters else "Value of")
     yield from _filled(start + says, "")
     yield ""
     yield from _objective(graph.objective)

@@ -204,14 +204,10 @@ class _Body:
     def _zeroed(self) -> set[Value]:
         """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
         if not hasattr(self, "_zero"):
-            as_they_are = {self.plan.results[name] for name, zero in self.given.items() if not zero}
-            self._zero = {
-                v
-                for node in self.plan.body
-                if isinstance(node, Loop)
-                for v in node.starts
-                if self._fill(v) == EXTREMES["sum"] and v not in as_they_are
-            }
+            given = {self.plan.results[name]: zero for name, zero in self.given.items()}
+            starting = [v for node in self.plan.body if isinstance(node, Loop) for v in node.starts]
+            self._zero = {v for v in starting if self._fill(v) == EXTREMES["sum"] and v not in given}
+            self._zero |= {v for v, zero in given.items() if zero and v is not None}
         return self._zero
 
     def _allocation(self, axes: tuple[Axis, ...], zero: bool) -> str:

@@ -72,21 +72,31 @@ def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = 
     EmissionError
         The text holds something that is not on the allow-list; nothing is returned then.
     """
+    names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
+    real = "real" if target == "numba" and dtype == "float32" else ""
+    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
+    request = Request(graph, target, dtype, strict, single and len(graph.wrt) == 1, names, printer)
+    bodies = BODIES[target](request)
+    parts = [*_functions(request, bodies)]
+    text = assembled(request, parts, support.closure(target, printer.support & support.functions(target).keys()))
+    allowlist.check(text, target, names.taken)
+    return hashed(text)
+
+
+def hashed(text: str) -> str:
+    """Return the text of a module with its own hash where that was left open."""
+    return text.replace(PLACEHOLDER, hashlib.sha256(text.encode()).hexdigest()[: len(PLACEHOLDER)])
+
+
+def reserved(graph: Graph, target: str) -> list[str]:
+    """Return the support functions that a module may define for a program: nothing else may bear their names."""
     order = graph.order()
     spellings = {str(getattr(PRIMITIVES[v.op], target)) for v in order if v.op in PRIMITIVES}
     if target == "numba":
         spellings |= {f"{name}({{0}})" for v in order for name in VECTOR.get(v.op, ())}
     called = support.closure(target, (name for s in spellings for name in template(s).support))
     structural = {v.op for v in order} | {"as_float64", "as_float32"}
-    names = Names(graph, [*called, *(structural & support.functions(target).keys())], many=len(order) > FEW)
-    real = "real" if target == "numba" and dtype == "float32" else ""
-    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
-    request = Request(graph, target, dtype, strict, single and len(graph.wrt) == 1, names, printer)
-    bodies = BODIES[target](request)
-    parts = [*_functions(request, bodies)]
-    text = _assembled(request, parts, support.closure(target, printer.support & support.functions(target).keys()))
-    allowlist.check(text, target, names.taken)
-    return text.replace(PLACEHOLDER, hashlib.sha256(text.encode()).hexdigest()[: len(PLACEHOLDER)])
+    return [*called, *(structural & support.functions(target).keys())]
 
 
 def _straight_line(request: Request) -> dict[str, list[str]]:
@@ -144,15 +154,27 @@ def _decorator(request: Request) -> list[str]:
     return []
 
 
-def _assembled(request: Request, functions: Iterable[list[str]], called: list[str]) -> str:
-    """Return the whole text, functions two lines apart, imports for what is used."""
+def assembled(request: Request, functions: Iterable[list[str]], called: list[str], says: str = "") -> str:
+    """Return the whole text, functions two lines apart, imports for what is used.
+
+    Parameters
+    ----------
+    request : Request
+        What is emitted.
+    functions : iterable of list of str
+        The module's own functions, each as lines.
+    called : list of str
+        The support functions that they call, in the order in which they are to be defined.
+    says : str
+        The first line of the docstring, if it is not that of a value and its gradient.
+    """
     sources = [support.source(request.target, name) for name in called]
     checks = list(support.self_check(request.target).values()) if request.graph.wrt else []
     blocks = [*sources, *("\n".join(lines) + "\n" for lines in functions)]
     if checks:
         blocks += [*checks, "\n".join(_main(request)) + "\n"]
     code = "\n\n".join(blocks)
-    top = [*header(request.graph, request.names, request.target, request.dtype), ""]
+    top = [*header(request.graph, request.names, request.target, request.dtype, says), ""]
     number = f"real = np.{request.dtype}  # what numbers are made of"
     numbers = [number, "", ""] if re.search(r"(?<![\w.])real\(", code) else []
     imports = list(_imports("\n".join([*numbers, code])))

@@ -223,6 +223,10 @@ class Names:
             if value in self._gradients:
                 self._outputs[self._gradients[value]] = name
             return name
+        return self.letter()
+
+    def letter(self) -> str:
+        """Return the next name for a value that has none of its own; it is taken from now on."""
         return self.fresh(next(name for name in self._letters if name not in self._taken))
 
     def _is_backward(self, value: Value) -> bool:

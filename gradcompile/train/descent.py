@@ -61,20 +61,22 @@ class Run:
         order = self.task.order(self.settings.seed, number)
         while done < count:
             last = min(done + self.batches * self.task.batch, count)
-            part = self._call(order, done, last)
-            if not (math.isfinite(part) and self.steps.is_finite()):
+            total, done = self._call(order, done, last, total), last
+            if not (math.isfinite(total) and self.steps.is_finite()):
                 self.steps.restore(self.safe)
                 return None
-            total, done = total + part, last
             show((number - 1) * count + done, f"epoch {number}, objective {total / done:.4g}")
         validation = None if self.task.validation is None else self.task.validation(self.steps.learned())
         return Epoch(total / count, number, validation, time.perf_counter() - began, self.steps.rate)
 
-    def _call(self, order: shuffle.Rows, first: int, last: int) -> float:
-        """Call compiled code once, and learn from its time how many batches the next call may take."""
+    def _call(self, order: shuffle.Rows, first: int, last: int, total: float) -> float:
+        """Call compiled code once, and learn from its time how many batches the next call may take.
+
+        The total so far goes into the call, so that it is added up in one order whatever the calls.
+        """
         self.safe = self.steps.copy()
         began = time.perf_counter()
-        total = self.steps.run(order, first, last, self.task.batch)
+        total = self.steps.run(order, first, last, self.task.batch, total)
         a_batch = (time.perf_counter() - began) / math.ceil((last - first) / self.task.batch)
         self.batches = max(1, min(int(CALL / max(a_batch, 1e-9)), GROWTH * self.batches))
         return total

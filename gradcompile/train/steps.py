@@ -11,12 +11,12 @@ import numpy as np
 
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
-from gradcompile.emit import module
 from gradcompile.ir import Graph
 from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
+from gradcompile.step import Step, in_halves
 from gradcompile.train.layout import Order, reordered, wanted_orders
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -36,6 +36,8 @@ class Kernel:
         Of the parameters and their state.
     orders : mapping of str to tuple of int
         The parameters that the steps have with their axes in another order.
+    kept : tuple of str
+        The parameters for which the steps keep an array of their shape that is zero between steps.
     source : str
         The text of the module that runs.
     """
@@ -44,6 +46,7 @@ class Kernel:
     optimizer: Optimizer
     dtype: str
     orders: Mapping[str, Order]
+    kept: tuple[str, ...]
     source: str
 
     @cached_property
@@ -55,11 +58,11 @@ class Kernel:
     @cached_property
     def rate(self) -> Callable[[int], float]:
         """The function that gives the learning rate of a step."""
-        function: Callable[[int], float] = load(self.source, compiled=True).rate
+        function: Callable[[int], float] = load(self.source, compiled=True).learning_rate
         return function
 
 
-def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -> Kernel:
+def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool, one: bool = False) -> Kernel:
     """Return the steps of an optimizer on a lowered objective.
 
     Parameters
@@ -72,15 +75,23 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool) -
         Of the parameters.
     by_rows : bool
         Whether a step takes some samples by their numbers, or all of them.
+    one : bool
+        Whether a step takes one sample.
     """
-    task = minibatch(lowered) if by_rows else Minibatch(per_sample(lowered), "", "")
+    task = minibatch(lowered, one=one) if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
     if orders := wanted_orders(graph):
         graph = differentiate(reordered(task.graph, orders))
     rule = formulas(optimizer)
-    loop = text.Epoch(graph, task.rows, rule.state, dtype)
-    source = text.render(module.render(graph, "numba", dtype=dtype), rule, loop)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, orders, source)
+    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=rule.linear and one)
+    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype))
+    kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, orders, kept, source)
+
+
+def _parameter_of(halves: Step, head: str) -> str:
+    """Return the parameter whose moves put a head back to zero."""
+    return next(m.parameter for m in halves.moves if m.cleared is not None and halves.heads[m.cleared] == head)
 
 
 class Steps:
@@ -107,6 +118,7 @@ class Steps:
         self.parameters: dict[str, Array] = {name: self._own(name, arguments[name]) for name in graph.wrt}
         self.shapes = {name: np.shape(arguments[name]) for name in graph.wrt}
         self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
+        self.kept = [np.zeros_like(self.parameters[name]) for name in kernel.kept]
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
 
@@ -115,15 +127,16 @@ class Steps:
         self.run(np.zeros(0, np.int64), 0, 0, 1)
         self.kernel.rate(1)
 
-    def run(self, order: Array, first: int, last: int, batch: int) -> float:
-        """Take the steps of the samples ``order[first:last]``, and return the sum over them of the objective.
+    def run(self, order: Array, first: int, last: int, batch: int, total: float = 0.0) -> float:
+        """Take the steps of the samples ``order[first:last]``, and return `total` plus the objectives of the batches.
 
         Every batch counts with its objective per sample, at the parameters that it found, times its length.
         """
         rows = [order] if self.kernel.task.rows else []
-        total = self.kernel.epoch(*self.before, *rows, *self.after, *self.state, first, last, batch, self.taken)
+        arrays = *self.before, *rows, *self.after, *self.state, *self.kept
+        total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total))
         self.taken += -(-(last - first) // batch)
-        return float(total)
+        return total
 
     @property
     def rate(self) -> float:

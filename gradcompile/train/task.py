@@ -75,7 +75,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     batch = _batch(graph, settings.batch_size, len(rows))
     by_rows = held is not None or batch < len(rows)
     own = dict(zip(checked.names, arguments, strict=True))
-    steps = Steps(_kernel(model, settings.optimizer, by_rows), own, len(rows))
+    steps = Steps(_kernel(model, settings.optimizer, by_rows, by_rows and batch == 1), own, len(rows))
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
@@ -83,15 +83,15 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     return Task(steps, rows if by_rows else None, batch if by_rows else 1, validation)
 
 
-_kernels: WeakKeyDictionary[Any, dict[tuple[str, bool], Kernel]] = WeakKeyDictionary()
+_kernels: WeakKeyDictionary[Any, dict[tuple[str, bool, bool], Kernel]] = WeakKeyDictionary()
 
 
-def _kernel(model: Any, optimizer: Optimizer, by_rows: bool) -> Kernel:
+def _kernel(model: Any, optimizer: Optimizer, by_rows: bool, one: bool) -> Kernel:
     """Return the compiled steps, made once for a model, an optimizer and a way of taking samples."""
     known = _kernels.setdefault(model, {})
-    key = f"{optimizer.rule} {optimizer.settings}", by_rows
+    key = f"{optimizer.rule} {optimizer.settings}", by_rows, one
     if key not in known:
-        known[key] = kernel(model.lowered, optimizer, model.dtype, by_rows=by_rows)
+        known[key] = kernel(model.lowered, optimizer, model.dtype, by_rows=by_rows, one=one)
     return known[key]
 
 
