@@ -103,7 +103,7 @@ def adam(rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
 
 
 def scaled(rate, eps, rho=None):
-    square = {"w": 0.0, "b": 0.0}
+    square = dict.fromkeys("wbUV", 0.0)
 
     def step(number, name, p, g):
         square[name] = square[name] + g**2 if rho is None else rho * square[name] + (1 - rho) * g**2
@@ -233,7 +233,8 @@ def test_softmax_against_numpy():
     np.testing.assert_allclose(result.params["W"], W, rtol=1e-12, atol=1e-14)
 
 
-def test_factorisation_with_repeated_rows():
+@pytest.mark.parametrize(("case", "size"), [("sgd", 8), ("sgd", 1), ("adagrad", 8)])
+def test_factorisation_with_repeated_rows(case, size):
     user, item, r = (IndexedBase(name, shape=(N,)) for name in ("user", "item", "r"))
     U, V = IndexedBase("U", shape=(A, K)), IndexedBase("V", shape=(B, K))
     error = r[s] - Sum(U[user[s], k] * V[item[s], k], (k, 0, K - 1))
@@ -242,16 +243,17 @@ def test_factorisation_with_repeated_rows():
     users, items, ratings = random.integers(0, 4, 30), random.integers(0, 3, 30), random.normal(size=30)
     u, v = random.normal(size=(4, 2)), random.normal(size=(3, 2))
     init = {"U": u.copy(), "V": v.copy()}
+    optimizer, step = CASES[case]
     order = shuffle.order(0, 1, np.arange(30))
-    for first in range(0, 30, 8):
-        rows = order[first : first + 8]
+    for number, first in enumerate(range(0, 30, size), 1):
+        rows = order[first : first + size]
         a, c = users[rows], items[rows]
         e = ratings[rows] - (u[a] * v[c]).sum(axis=1)
         du, dv = np.zeros_like(u), np.zeros_like(v)
         np.add.at(du, a, -2 * e[:, None] * v[c] / len(rows))
         np.add.at(dv, c, -2 * e[:, None] * u[a] / len(rows))
-        u, v = u - 0.1 * du, v - 0.1 * dv
-    options = {"init": init, "optimizer": SGD(0.1), "epochs": 1, "batch_size": 8, "progress": False}
+        u, v = step(number, "U", u, du), step(number, "V", v, dv)
+    options = {"init": init, "optimizer": optimizer, "epochs": 1, "batch_size": size, "progress": False}
     result = model.fit(r=ratings, user=users, item=items, **options)
     np.testing.assert_allclose(result.params["U"], u, rtol=1e-12)
     np.testing.assert_allclose(result.params["V"], v, rtol=1e-12)
