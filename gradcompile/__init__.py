@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gradcompile import errors
     from gradcompile.check import GradientReport, check_grad
-    from gradcompile.compiler import CompiledModel, compile, emit
+    from gradcompile.compiler import CompiledModel, compile, emit, load_model, load_params
     from gradcompile.errors import GradcompileError, GradientCheckError
     from gradcompile.language import load, parse
     from gradcompile.model import Model, max_over, min_over
@@ -43,6 +43,8 @@ __all__ = [
     "emit",
     "errors",
     "load",
+    "load_model",
+    "load_params",
     "max_over",
     "min_over",
     "parse",
@@ -52,7 +54,7 @@ __all__ = [
 # and NumPy alone take longer than a reader waits.
 _HOMES = {
     "check": ("GradientReport", "check_grad"),
-    "compiler": ("CompiledModel", "compile", "emit"),
+    "compiler": ("CompiledModel", "compile", "emit", "load_model", "load_params"),
     "errors": ("GradcompileError", "GradientCheckError"),
     "language": ("load", "parse"),
     "model": ("Model", "max_over", "min_over"),

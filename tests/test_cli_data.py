@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradcompile.cli import arrays, columns, comma_separated
+from gradcompile.cli import columns, comma_separated
 from gradcompile.cli.columns import Need
 from gradcompile.errors import ArgumentError, DataError
+from gradcompile.saving import arrays
 
 
 def read(text, *wanted, name="t.csv", skip=False, delimiter=","):

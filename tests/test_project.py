@@ -23,6 +23,7 @@ ORDER = (
     "model",
     "language",
     "verify",
+    "saving",
     "interpret",
     "lower",
     "adjoint",

@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from gradcompile.cli import arrays, columns, comma_separated
+from gradcompile.cli import columns, comma_separated
 from gradcompile.cli.columns import Need
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.ir import Input
+from gradcompile.saving import arrays
 
 FORMATS = ".csv, .tsv, .npy, .npz, .parquet"
 ROWS = ("data", "labels")  # roles that are read from files

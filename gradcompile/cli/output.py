@@ -10,11 +10,11 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from gradcompile.errors import DataError
+from gradcompile.saving import replacing
 
 STANDARD = {
     "-": "stdout",
@@ -54,7 +54,7 @@ def write(path: str, content: str | bytes, *, force: bool = False, inputs: Itera
             device.write(packed)
     else:
         check_writable(path, force=force, inputs=inputs)
-        _replace(Path(path), packed, force)
+        replacing.replace(Path(path), packed, force=force)
 
 
 def check_writable(path: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
@@ -114,37 +114,3 @@ def _check_folders(target: Path) -> None:
         if folder.is_symlink():
             hint = f"name the folder itself: {os.path.join(os.path.realpath(target.parent), target.name)}"
             raise DataError(f"{folder} is a link to a folder", hint=hint)
-
-
-def _replace(target: Path, packed: bytes, force: bool) -> None:
-    """Write a temporary file beside `target` and give it that name."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, 0o666 & ~_mask())
-        if force or not _linked(temporary, target):
-            os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
-def _linked(temporary: str, target: Path) -> bool:
-    """Give a file a second name, which must be new; return False where the file system knows no such thing."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:  # since it was looked for
-        raise DataError(f"{target} exists already", hint="give another name, or --force to replace it") from None
-    except OSError:
-        return False
-    return True
-
-
-def _mask() -> int:
-    """Return the user's mask of permissions, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

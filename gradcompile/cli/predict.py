@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.cli import arrays, data, given, output, settings, terminal
-from gradcompile.cli.start import check_parameters
+from gradcompile.cli import data, given, output, settings, terminal
+from gradcompile.cli.start import known
 from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.saving import arrays
 
 EXAMPLES = """\
 examples:
@@ -27,9 +28,7 @@ WRITERS = (".csv", ".npy", ".npz")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
-    parser.add_argument(
-        "--params", metavar="FILE", required=True, help="the parameters, an NPZ file of `gradcompile train`"
-    )
+    parser.add_argument("--params", metavar="FILE", required=True, help="the parameters, of `gradcompile train`")
     data.arguments(parser, required=False)
     parser.add_argument("--output", metavar="NAME", help="the definition to compute (default: the only one)")
     parser.add_argument("--set", dest="constants", metavar="NAME=NUMBER,...", default="", help="values of constants")
@@ -42,7 +41,6 @@ def run(chosen: argparse.Namespace) -> int:
     """Compute and write; return the exit status."""
     from gradcompile.compiler import compile
     from gradcompile.compiler.outputs import alone
-    from gradcompile.lower import lower
 
     suffix = ".csv" if chosen.file in output.STANDARD else Path(chosen.file).suffix.lower()
     if suffix not in WRITERS:
@@ -53,14 +51,14 @@ def run(chosen: argparse.Namespace) -> int:
     files = [*found.files, Path(chosen.params), *([Path(chosen.data)] if chosen.data not in (None, "-") else [])]
     output.check_writable(chosen.file, force=chosen.force, inputs=files)
     name = _output(found, chosen.output)
-    parameters = arrays.load_members(Path(chosen.params))
-    check_parameters(parameters, tuple(map(str, found.model.wrt)), chosen.params)
-    declared = alone(lower(found.model), name).inputs
+    compiled = compile(found.model, dtype=found.dtype)
+    parameters = known(Path(chosen.params), compiled)
+    declared = alone(compiled.saved().graph, name).inputs
     constants = settings.numbers(chosen.constants, "--set")
     wanted = {
         n: i
         for n, i in declared.items()
-        if i.role != "parameter" and n not in constants and (i.shape or i.default is None)
+        if i.role != "parameter" and n not in constants and n not in parameters and (i.shape or i.default is None)
     }
     inputs: dict[str, Any] = {**parameters, **constants}
     if wanted:
@@ -69,7 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
         read = data.read(chosen, wanted)
         inputs |= read.inputs
         terminal.note(read.told(chosen.data), quiet=chosen.quiet)
-    result = np.asarray(compile(found.model, dtype=found.dtype).predict(name, **inputs))
+    result = np.asarray(compiled.predict(name, **inputs))
     output.write(chosen.file, _packed(result, name, suffix), force=chosen.force, inputs=files)
     if chosen.file not in output.STANDARD:
         terminal.note(f"wrote {chosen.file}: {name}, shape {result.shape}", quiet=chosen.quiet)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import arrays, data, settings
+from gradcompile.cli import data, settings
 from gradcompile.errors import ArgumentError, ShapeError, UnknownNameError
+from gradcompile.saving import arrays, is_saved
+from gradcompile.saving.parameters import is_told
 
 if TYPE_CHECKING:
     from gradcompile.compiler import CompiledModel
@@ -20,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the data do not."""
     parser.add_argument("--set", dest="constants", metavar="NAME=NUMBER,...", default="", help="values of constants")
     parser.add_argument("--size", metavar="NAME=N,...", default="", help="sizes that the data do not tell, as in H=32")
-    parser.add_argument("--init", metavar="FILE", help="an NPZ file of parameters to start from")
+    parser.add_argument("--init", metavar="FILE", help="a saved model, or an NPZ file of parameters, to start from")
 
 
 def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -42,25 +44,54 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
     """Return a value to start from for every parameter: of `--init`, or as `fit` makes them."""
     from gradcompile.shuffle import START, generator
 
-    init: dict[str, Any] = dict(arrays.load_members(Path(chosen.init))) if chosen.init else {}
     graph = compiled.lowered
-    check_parameters(init, graph.wrt, chosen.init or "", complete=False)
-    known = _sizes(compiled, {**given_inputs, **init}) | settings.sizes(chosen.size)
+    stored = known(Path(chosen.init), compiled, complete=False) if chosen.init else {}
+    init: dict[str, Any] = {name: value for name, value in stored.items() if name in graph.wrt}
+    lengths_of = _sizes(compiled, {**given_inputs, **init}) | settings.sizes(chosen.size)
     for number, name in enumerate(graph.wrt):
         if name in init:
             continue
         shape = graph.inputs[name].shape
-        unknown = [size for length in shape for size, _ in length.terms if size not in known]
+        unknown = [size for length in shape for size, _ in length.terms if size not in lengths_of]
         if unknown:
             what = f"no data tell the size {unknown[0]} of {name}[{', '.join(map(str, shape))}]"
             raise ShapeError(what, hint=f"give it: --size {unknown[0]}=10")
-        lengths = tuple(length.evaluate(known) for length in shape)
+        lengths = tuple(length.evaluate(lengths_of) for length in shape)
         random = generator(chosen.seed, START, number)
         init[name] = random.normal(0.0, lengths[0] ** -0.5, lengths) if len(lengths) > 1 else np.zeros(lengths)[()]
     return init
 
 
-def check_parameters(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, *, complete: bool = True) -> None:
+def known(path: Path, compiled: CompiledModel, *, complete: bool = True) -> dict[str, Any]:
+    """Return the parameters in a file, and the constants that were kept with them, if they are those of a model.
+
+    Parameters
+    ----------
+    path : Path
+        Of `gradcompile train` or a saved model, whose every field is compared; or an NPZ file of arrays, whose names
+        are.
+    compiled : CompiledModel
+        The model.
+    complete : bool
+        Whether every parameter must be there.
+
+    Raises
+    ------
+    DataError, ArgumentError
+        They are of another model; the message says what differs.
+    """
+    from gradcompile.compiler import load_params
+
+    with arrays.opened(path) as archive:
+        told = is_saved(archive) or is_told(archive)
+    if told:
+        return load_params(path, compiled)
+    found = arrays.load_members(path)
+    _check_names(found, compiled.lowered.wrt, path.name, complete)
+    return dict(found)
+
+
+def _check_names(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, complete: bool) -> None:
     """Raise if the arrays of a file are not the parameters of a model."""
     strange = [name for name in found if name not in wrt]
     lacking = [name for name in wrt if name not in found] if complete else []

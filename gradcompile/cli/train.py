@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcompile.cli import arrays, data, given, output, settings, start, terminal
+from gradcompile.cli import data, given, output, settings, start, terminal
 from gradcompile.errors import ArgumentError
+from gradcompile.saving import parameters
 
 if TYPE_CHECKING:
     from gradcompile.train import Result
@@ -81,7 +82,7 @@ def run(chosen: argparse.Namespace) -> int:
         patience=chosen.patience,
         progress=not chosen.quiet,
     )
-    output.write(chosen.output, arrays.packed(result.params), force=chosen.force, inputs=files)
+    output.write(chosen.output, parameters.to_bytes(compiled.saved(result.params)), force=chosen.force, inputs=files)
     output.write(history, _history(result), force=chosen.force, inputs=files)
     _tell(result, chosen, history)
     return {"not finite": 1, "interrupted": INTERRUPTED}.get(result.stopped, 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +24,7 @@ from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
 from gradcompile.pipeline import Decision, Program, differentiate, simplify
+from gradcompile.saving import Saved, replace, to_bytes
 from gradcompile.verify import verify
 
 Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
@@ -128,8 +131,8 @@ class CompiledModel:
 
     Attributes
     ----------
-    model : Model
-        The mathematics.
+    model : Model or Saved
+        The mathematics, or the file that it comes from.
     graph : Graph
         The intermediate representation of value and gradient; it prints.
     lowered : Graph
@@ -142,9 +145,9 @@ class CompiledModel:
         Whether arithmetic is done as written.
     """
 
-    def __init__(self, model: Model, dtype: str = "float64", strict: bool = False) -> None:
+    def __init__(self, model: Model | Saved, dtype: str = "float64", strict: bool = False) -> None:
         self.model, self.dtype, self.strict = model, dtype, strict
-        self._all = verify(lower(model))
+        self._all = verify(model.graph if isinstance(model, Saved) else lower(model))
         self.lowered = without_outputs(self._all)
         self.graph = differentiate(self.lowered)
         self._patient = False  # whether the user has waited for compiled code
@@ -426,6 +429,48 @@ class CompiledModel:
         arguments, _ = self.checked.bind({**inputs, **start})
         fun = FlatFunction(self._flat_call, arguments, self.graph.wrt, self.dtype)
         return fun, fun.start()
+
+    def save(self, path: str | PathLike[str], known: Mapping[str, Any] | None = None) -> None:
+        """Write the model to a file, which `gradcompile.load_model` reads: operations, arrays and a digest, no pickle.
+
+        Parameters
+        ----------
+        path : path
+            Of an NPZ file, which is replaced if it is there.
+        known : mapping of str to array-like, optional
+            Parameters and constants to keep with it; `Trained.save` gives those that were learned.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> from sympy import symbols
+        >>> from gradcompile import load_model
+        >>> x, y = symbols("x y")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     compile(x**2*y, wrt=[x, y]).save(pathlib.Path(folder, "square.npz"))
+        ...     load_model(pathlib.Path(folder, "square.npz")).value(x=3, y=2)
+        18.0
+        """
+        replace(Path(path), to_bytes(self.saved(known)))
+
+    def saved(self, known: Mapping[str, Any] | None = None) -> Saved:
+        """Return what `save` writes.
+
+        Parameters
+        ----------
+        known : mapping of str to array-like, optional
+            Parameters and constants to keep with the model.
+        """
+        arrays = {name: np.asarray(value) for name, value in (known or {}).items()}
+        for name in arrays:
+            if name not in self._all.inputs:
+                raise Arguments(self._all).signature.unknown(name)
+        return Saved(self._all, self.dtype, self.strict, self.model.single, arrays)
 
     # What is read --------------------------------------------------------------------------------------------------
 

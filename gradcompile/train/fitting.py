@@ -47,6 +47,10 @@ class Trained:
         """Return objective and gradient at the learned parameters; see `CompiledModel.value_and_grad`."""
         return self.model.value_and_grad(**self._with(inputs))
 
+    def save(self, path: Any) -> None:
+        """Write the model and what it knows to a file; see `CompiledModel.save`, and `gradcompile.load_model`."""
+        self.model.save(path, self.known)
+
     def _with(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return self.known | dict(inputs)
 

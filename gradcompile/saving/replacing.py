@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all: a temporary file in the same folder takes the name.
+
+The file that had the name before is never opened, so a link is replaced, and what it points to stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from gradcompile.errors import DataError
+
+
+def replace(target: Path, packed: bytes, *, force: bool = True) -> None:
+    """Write a file.
+
+    Parameters
+    ----------
+    target : Path
+        Its name.
+    packed : bytes
+        Its content.
+    force : bool
+        Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    DataError
+        There is such a file, and it may not be replaced.
+    OSError
+        The operating system refuses.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, 0o666 & ~_mask())
+        if force or not _linked(temporary, target):
+            os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _linked(temporary: str, target: Path) -> bool:
+    """Give a file a second name, which must be new; return False where the file system knows no such thing."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:  # since it was looked for
+        raise DataError(f"{target} exists already", hint="give another name, or --force to replace it") from None
+    except OSError:
+        return False
+    return True
+
+
+def _mask() -> int:
+    """Return the user's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

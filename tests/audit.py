@@ -1,0 +1,50 @@
+"""What a piece of code does to the machine, as Python's audit hooks tell it."""
+
+import sys
+import threading
+
+WATCHED = (
+    "exec",
+    "compile",
+    "open",
+    "import",
+    "pickle.",
+    "marshal.",
+    "os.",
+    "subprocess.",
+    "socket.",
+    "shutil.",
+    "ctypes.",
+    "tempfile.",
+    "code.",
+)
+_recorders = threading.local()
+
+
+def _hook(event, args):
+    recorder = getattr(_recorders, "current", None)
+    if recorder is not None and event.startswith(WATCHED):
+        recorder.events.add(event)
+
+
+sys.addaudithook(_hook)  # it stays for good, and does nothing while nobody records
+
+
+class Audit:
+    """Records events of this thread in a block; there is one block at a time.
+
+    Attributes
+    ----------
+    events : set of str
+        The names of the events: what was run, compiled, opened, imported, started.
+    """
+
+    def __init__(self):
+        self.events = set()
+
+    def __enter__(self):
+        _recorders.current = self
+        return self
+
+    def __exit__(self, *error):
+        _recorders.current = None
