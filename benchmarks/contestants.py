@@ -19,6 +19,14 @@ MODULES = {
     "symengine": ("symengine",),
     "sympy": ("sympy", "numpy"),
 }
+# Why a library is not in a row.
+NO_DATA = "has no sum over data"
+NO_GRADIENT = "gives no gradient of a loss"
+NO_LOOP = "has no loop over batches of its own"
+NO_MODEL = "has no such model"
+UNROLLED = "unrolls a sum over data into as many operations"
+SLOW_COMPILE = "compiles for minutes"
+
 THREADED = (OURS, LIMIT, "jax", "torch")  # those for which the number of threads makes a difference
 THREADS = tuple(sorted({1, min(2, os.cpu_count() or 1)}))
 # The libraries read these when they are imported. XLA sizes its pool by NPROC and has a switch for its products.

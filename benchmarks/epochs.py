@@ -29,12 +29,12 @@ def gradcompile(
     def contestant(arrays: Arrays) -> Work:
         import gradcompile as gc
 
-        compiled, given = model(), {**arrays, **(constants or {})}
+        compiled, given, at = model(), {**arrays, **(constants or {})}, start(arrays)
 
         def run() -> Arrays:
             fitted = compiled.fit(
                 **given,
-                init=start(arrays),
+                init=at,
                 optimizer=gc.SGD(rate),
                 epochs=1,
                 batch_size=batch,
@@ -43,7 +43,6 @@ def gradcompile(
             )
             return fitted.params
 
-        at = start(arrays)
         return Work(
             run=run,
             answers=dict,
@@ -66,6 +65,8 @@ def jax(step: Step, start: Start, batch: int, dtype: str = "float32") -> Contest
         full = len(order) // batch * batch
         batches, rest = jax.numpy.asarray(order[:full].reshape(-1, batch)), jax.numpy.asarray(order[full:])
 
+        at = jax.tree.map(jax.numpy.asarray, start(arrays))
+
         def one(parameters: Any, rows: Any) -> tuple[Any, None]:
             return step(parameters, {name: array[rows] for name, array in held.items()}), None
 
@@ -75,7 +76,7 @@ def jax(step: Step, start: Start, batch: int, dtype: str = "float32") -> Contest
             return one(parameters, rest)[0] if len(rest) else parameters
 
         def run() -> Any:
-            return jax.block_until_ready(epoch(jax.tree.map(jax.numpy.asarray, start(arrays)), batches, rest))
+            return jax.block_until_ready(epoch(at, batches, rest))
 
         return Work(run=run, answers=lambda result: {name: np.asarray(array) for name, array in result.items()})
 
@@ -101,10 +102,11 @@ def torch(loss: Callable[..., Any], start: Start, rate: float, batch: int, spars
         import torch
 
         held = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        at = {name: torch.from_numpy(array) for name, array in start(arrays).items()}
         batches = torch.from_numpy(shuffled(len(next(iter(arrays.values()))))).split(batch)
 
         def run() -> dict[str, Any]:
-            parameters = {name: torch.from_numpy(array).requires_grad_() for name, array in start(arrays).items()}
+            parameters = {name: array.clone().requires_grad_() for name, array in at.items()}
             optimizer = torch.optim.SGD(parameters.values(), lr=rate)
             for rows in batches:
                 optimizer.zero_grad(set_to_none=True)

@@ -90,6 +90,36 @@ def torch(loss: Loss, wrt: Sequence[str]) -> Contestant:
     return contestant
 
 
+def pytensor(loss: Loss, wrt: Sequence[str], mode: str) -> Contestant:
+    """Return the contestant that compiles PyTensor's gradient by a mode, and calls it without checks of its inputs."""
+
+    def contestant(arrays: Arrays) -> Work:
+        import pytensor
+
+        symbols = {
+            name: pytensor.tensor.tensor(name, dtype=str(array.dtype), shape=(None,) * array.ndim)
+            for name, array in arrays.items()
+        }
+        value = loss(**symbols)
+        gradients = pytensor.grad(value, [symbols[name] for name in wrt])
+        both = pytensor.function(list(symbols.values()), [value, *gradients], mode=mode, trust_input=True)
+        given = list(arrays.values())
+        return Work(run=lambda: both(*given), answers=lambda result: named(wrt, result[0], result[1:]))
+
+    return contestant
+
+
+def products(*pairs: tuple[np.ndarray, np.ndarray]) -> Work:
+    """Return the limit of whatever multiplies these matrices: the products alone, by OpenBLAS into arrays kept."""
+    outputs = [np.empty((a.shape[0], b.shape[1]), a.dtype) for a, b in pairs]
+
+    def run() -> None:
+        for (a, b), out in zip(pairs, outputs, strict=True):
+            np.dot(a, b, out=out)
+
+    return Work(run=run)
+
+
 def total(*names: str) -> Contestant:
     """Return the limit of whatever reads these arrays: their plain sum, by compiled code."""
 

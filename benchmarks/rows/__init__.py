@@ -7,6 +7,7 @@ from benchmarks.rows.fused import ROW as FUSED
 from benchmarks.rows.gmm import GMM
 from benchmarks.rows.logistic import ROW as LOGISTIC
 from benchmarks.rows.network_epoch import ROW as NETWORK_EPOCH
+from benchmarks.rows.others import OTHERS
 from benchmarks.rows.point import ROW as POINT
 from benchmarks.rows.sgd1 import ROW as SGD1
 from benchmarks.rows.softmax_epoch import ROW as SOFTMAX_EPOCH
@@ -26,4 +27,5 @@ ROWS = (
     DISTANCES,
     *STRAIGHT_LINE,
     *START,
+    *OTHERS,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.gradients import gradcompile, inputs, jax
-from benchmarks.row import Arrays, Row
+from benchmarks.contestants import NO_DATA, NO_GRADIENT, SLOW_COMPILE, UNROLLED
+from benchmarks.gradients import gradcompile, inputs, jax, products, torch
+from benchmarks.row import Arrays, Row, Work
 
 SAMPLES, FEATURES, CENTRES = 100_000, 20, 256
 WRT = ("c", "w", "h")
@@ -36,6 +37,20 @@ def jax_expanded(x, t, c, w, h):
     return jnp.sum((jnp.exp(-distance / (2 * h**2)) @ w - t) ** 2)
 
 
+def torch_loss(x, t, c, w, h):
+    """Write the loss in torch, with the expanded distances."""
+    import torch
+
+    distance = (x**2).sum(1)[:, None] - 2 * x @ c.T + (c**2).sum(1)
+    return ((torch.exp(-distance / (2 * h**2)) @ w - t) ** 2).sum()
+
+
+def limit(arrays: Arrays) -> Work:
+    """Multiply samples and centres, and weights by samples on the way back."""
+    x, c = arrays["x"], arrays["c"]
+    return products((x, np.ascontiguousarray(c.T)), (np.ones((len(x), len(c))).T, x))
+
+
 ROW = Row(
     name="distances",
     work=f"network of {CENTRES} radial basis functions, {SAMPLES:,} x {FEATURES} float64, value and gradient",
@@ -44,7 +59,11 @@ ROW = Row(
         "gradcompile": gradcompile("radial_basis", WRT),
         "jax": jax(jax_direct, WRT),
         "jax expanded": jax(jax_expanded, WRT),
+        "torch": torch(torch_loss, WRT),
+        "limit": limit,
     },
+    limit="its matrix products alone",
+    cannot={"pytensor": SLOW_COMPILE, "casadi": UNROLLED, "symengine": NO_DATA, "scikit-learn": NO_GRADIENT},
     goals={"jax": 1.5},
     tolerance=1e-8,  # the expanded distances lose digits to cancellation
     repeats=5,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import epochs
+from benchmarks.contestants import NO_DATA, NO_LOOP, NO_MODEL
 from benchmarks.gradients import shipped
 from benchmarks.row import Arrays, Contestant, Row, Work
 
@@ -94,6 +95,7 @@ ROW = Row(
     contestants=CONTESTANTS,
     limit=f"gradcompile with {SMALL:,} words",
     goals={"limit": 1 / 1.3},
+    cannot={"pytensor": NO_LOOP, "casadi": NO_LOOP, "symengine": NO_DATA, "scikit-learn": NO_MODEL},
     tolerance=1e-2,
     repeats=5,
 )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import epochs
-from benchmarks.row import Arrays, Row
+from benchmarks.contestants import NO_DATA, NO_LOOP, NO_MODEL
+from benchmarks.row import Arrays, Row, Work
 
 RATINGS, USERS, ITEMS, RANK, BATCH, RATE, PENALTY = 1_000_000, 6_040, 3_706, 32, 1024, 0.5, 0.05
 MODEL = """
@@ -78,16 +79,36 @@ def torch_loss(r, user, item, U, V):
     return ((r - (u * v).sum(1)) ** 2 + PENALTY * (u**2 + v**2).sum(1)).mean()
 
 
+def limit(arrays: Arrays) -> Work:
+    """Guess every rating once."""
+    from numba import njit
+
+    @njit(fastmath=True, error_model="numpy")
+    def guess(user, item, U, V):
+        total = np.float32(0)
+        for n in range(user.size):
+            u, v = U[np.uint64(user[n])], V[np.uint64(item[n])]
+            for k in range(U.shape[1]):
+                total += u[k] * v[k]
+        return total
+
+    tables = start(arrays)
+    return Work(run=lambda: guess(arrays["user"], arrays["item"], tables["U"], tables["V"]))
+
+
 ROW = Row(
     name="factorisation",
     work=f"{RATINGS:,} ratings, {USERS:,} x {ITEMS:,}, rank {RANK}, float32, one epoch of SGD, batch {BATCH:,}",
     data=data,
     contestants={
         "gradcompile": epochs.gradcompile(model, start, RATE, BATCH),
+        "limit": limit,
         "jax": epochs.jax(jax_step, start, BATCH),
         "torch": epochs.torch(torch_loss, start, RATE, BATCH),
     },
     goals={"jax": 1.5, "torch": 2},
+    limit="its dot products alone, in the order of the file",
+    cannot={"pytensor": NO_LOOP, "casadi": NO_LOOP, "symengine": NO_DATA, "scikit-learn": NO_MODEL},
     tolerance=1e-2,  # rows of a batch that meet are added in another order
     repeats=5,
 )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.gradients import gradcompile, inputs, jax
-from benchmarks.row import Arrays, Row
+from benchmarks.contestants import NO_DATA, NO_GRADIENT, SLOW_COMPILE, UNROLLED
+from benchmarks.gradients import gradcompile, inputs, jax, products, torch
+from benchmarks.row import Arrays, Row, Work
 
 SAMPLES = 1000
 WRT = ("alpha", "mu", "q", "L")
@@ -44,13 +45,45 @@ def jax_loss(x, alpha, mu, q, L):
     return -mixture + (jnp.sum(jnp.exp(2 * q)) + jnp.sum(lower**2)) / 2
 
 
+def torch_loss(x, alpha, mu, q, L):
+    """Write the loss in torch in the same way."""
+    import torch
+
+    lower = torch.tril(L, -1)
+    factors = lower + torch.diag_embed(torch.exp(q))
+    scaled = torch.einsum("kij,skj->ski", factors, x[:, None, :] - mu)
+    term = alpha + q.sum(1) - (scaled**2).sum(2) / 2
+    mixture = torch.logsumexp(term, 1).sum() - len(x) * torch.logsumexp(alpha, 0)
+    return -mixture + (torch.exp(2 * q).sum() + (lower**2).sum()) / 2
+
+
+def limit(arrays: Arrays) -> Work:
+    """Multiply all samples by all factors, and what comes back by all samples: triangles as full matrices."""
+    x, (k, d) = arrays["x"], arrays["mu"].shape
+    factors = np.ascontiguousarray(arrays["L"].reshape(k * d, d).T)
+    back = np.ones((len(x), k * d))
+    return products((x, factors), (back.T, x))
+
+
 def row(features: int, components: int) -> Row:
     """Return the row of one size."""
     return Row(
         name=f"gmm-{features}",
         work=f"GradBench's gmm, {SAMPLES} samples, d = {features}, k = {components}, value and gradient, float64",
         data=data(features, components),
-        contestants={"gradcompile": gradcompile("gaussian_mixture", WRT), "jax": jax(jax_loss, WRT)},
+        contestants={
+            "gradcompile": gradcompile("gaussian_mixture", WRT),
+            "limit": limit,
+            "jax": jax(jax_loss, WRT),
+            "torch": torch(torch_loss, WRT),
+        },
+        limit="its matrix products alone",
+        cannot={
+            "pytensor": SLOW_COMPILE,
+            "casadi": UNROLLED,
+            "symengine": NO_DATA,
+            "scikit-learn": NO_GRADIENT,
+        },
         goals={"jax": 2.5},
         tolerance=1e-10,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.gradients import gradcompile, inputs, jax, total
+from benchmarks.contestants import NO_DATA, NO_GRADIENT, UNROLLED
+from benchmarks.gradients import gradcompile, inputs, jax, pytensor, torch, total
 from benchmarks.row import Arrays, Row
 
 SAMPLES, FEATURES = 1_000_000, 20
@@ -26,6 +27,20 @@ def jax_loss(x, t, w, b):
     return jax.numpy.sum(jax.nn.softplus(-t * (x @ w + b)))
 
 
+def torch_loss(x, t, w, b):
+    """Write the loss in torch."""
+    import torch
+
+    return torch.nn.functional.softplus(-t * torch.addmv(b, x, w)).sum()
+
+
+def pytensor_loss(x, t, w, b):
+    """Write the loss in PyTensor."""
+    import pytensor.tensor as pt
+
+    return pt.sum(pt.softplus(-t * (pt.dot(x, w) + b)))
+
+
 ROW = Row(
     name="logistic",
     work=f"logistic regression, {SAMPLES:,} x {FEATURES} float64, value and gradient over all samples",
@@ -34,8 +49,12 @@ ROW = Row(
         "gradcompile": gradcompile("logistic", WRT),
         "limit": total("x"),
         "jax": jax(jax_loss, WRT),
+        "torch": torch(torch_loss, WRT),
+        "pytensor": pytensor(pytensor_loss, WRT, "FAST_RUN"),
+        "pytensor numba": pytensor(pytensor_loss, WRT, "NUMBA"),
     },
     limit="sum of x",
     goals={"jax": 1.5},
+    cannot={"symengine": NO_DATA, "casadi": UNROLLED, "scikit-learn": NO_GRADIENT},
     tolerance=1e-10,
 )

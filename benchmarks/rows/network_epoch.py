@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from benchmarks import epochs
+from benchmarks.contestants import NO_DATA, NO_LOOP
 from benchmarks.row import Arrays, Row, Work
 
 SAMPLES, FEATURES, HIDDEN, CLASSES, BATCH, RATE = 60_000, 784, 256, 10, 128, 0.02
@@ -91,6 +93,26 @@ def torch_loss(x, gt, W1, b1, W2, b2):
     return torch.nn.functional.cross_entropy(torch.addmm(b2, h, W2), gt)
 
 
+def scikit_learn(arrays: Arrays) -> Work:
+    """Fit MLPClassifier for one epoch of the same steps from a start of its own; nothing to compare."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch is what is asked for
+    fitted = MLPClassifier(
+        HIDDEN,
+        solver="sgd",
+        alpha=0,
+        batch_size=BATCH,
+        learning_rate_init=RATE,
+        momentum=0,
+        nesterovs_momentum=False,
+        max_iter=1,
+        random_state=0,
+    )
+    return Work(run=lambda: fitted.fit(arrays["x"], arrays["gt"]))
+
+
 ROW = Row(
     name="network-epoch",
     work=f"{FEATURES}-{HIDDEN}-{CLASSES} relu network, {SAMPLES:,} float32 images, one epoch of SGD, batch {BATCH}",
@@ -100,9 +122,11 @@ ROW = Row(
         "limit": limit,
         "jax": epochs.jax(epochs.jax_descent(jax_loss, RATE), start, BATCH),
         "torch": epochs.torch(torch_loss, start, RATE, BATCH),
+        "scikit-learn": scikit_learn,
     },
     limit="its matrix products alone",
     goals={"jax": 1.1, "torch": 2, "limit": 1 / 1.3},
+    cannot={"pytensor": NO_LOOP, "casadi": NO_LOOP, "symengine": NO_DATA},
     tolerance=1e-2,  # a relu that one side rounds to the other side of 0 changes a step
     repeats=5,
 )

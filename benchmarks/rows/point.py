@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from benchmarks.contestants import NO_GRADIENT
 from benchmarks.gradients import inputs, named
 from benchmarks.row import Arrays, Call, Row, Work
 
@@ -55,6 +58,49 @@ def jax(arrays: Arrays) -> Work:
     return Work(run=run, answers=answers)
 
 
+def torch(arrays: Arrays) -> Work:
+    """Run torch's autograd on tensors without axes."""
+    import torch
+
+    point = [torch.tensor(float(arrays[name]), dtype=torch.float64, requires_grad=True) for name in WRT]
+
+    def f(x: Any, w1: Any, w0: Any) -> tuple[Any, Any]:
+        value = 1 + torch.exp(w1 * x + w0)
+        return value.detach(), torch.autograd.grad(value, (x, w1, w0))
+
+    return Work(run=Call("f(x, w1, w0)", f=f, **dict(zip(WRT, point, strict=True))), answers=answers)
+
+
+def symengine(arrays: Arrays) -> Work:
+    """Call SymEngine's compiled value and derivatives, on an array that it takes as it is, into one that is kept."""
+    import symengine
+
+    x, w1, w0 = symengine.symbols("x w1 w0")
+    value = 1 + symengine.exp(w1 * x + w0)
+    f = symengine.Lambdify(
+        [x, w1, w0], [value, value.diff(x), value.diff(w1), value.diff(w0)], backend="llvm", cse=True
+    )
+    point, out = np.array([float(arrays[name]) for name in WRT]), np.empty(4)
+    f(point, out=out)
+    return Work(
+        run=Call("f(point, out=out)", f=f, point=point, out=out), answers=lambda result: named(WRT, out[0], out[1:])
+    )
+
+
+def casadi(arrays: Arrays) -> Work:
+    """Call CasADi's function with Python's floats."""
+    import casadi
+
+    symbols = [casadi.SX.sym(name) for name in WRT]
+    x, w1, w0 = symbols
+    value = 1 + casadi.exp(w1 * x + w0)
+    f = casadi.Function("f", symbols, [value, *(casadi.gradient(value, symbol) for symbol in symbols)])
+    return Work(
+        run=Call("f(x, w1, w0)", f=f, **{name: float(arrays[name]) for name in WRT}),
+        answers=lambda result: named(WRT, float(result[0]), [float(d) for d in result[1:]]),
+    )
+
+
 def answers(result: Any) -> Arrays:
     """Return value and gradient by name."""
     return named(WRT, *result)
@@ -64,9 +110,17 @@ ROW = Row(
     name="point",
     work="1 + exp(w1*x + w0) at one point, value and gradient, the call from Python included",
     data=data,
-    contestants={"gradcompile": gradcompile, "limit": limit, "jax": jax},
+    contestants={
+        "gradcompile": gradcompile,
+        "limit": limit,
+        "jax": jax,
+        "torch": torch,
+        "symengine": symengine,
+        "casadi": casadi,
+    },
     limit="the function written by hand with math.exp",
     goals={"jax": 20, "symengine": 5, "limit": 0.5},
-    single=("gradcompile", "limit", "jax"),
+    cannot={"pytensor": "calls a function of arrays, in tens of microseconds", "scikit-learn": NO_GRADIENT},
+    single=("gradcompile", "limit", "jax", "torch"),
     tolerance=1e-14,
 )

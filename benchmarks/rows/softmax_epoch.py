@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import epochs
-from benchmarks.row import Arrays, Row
+from benchmarks.contestants import NO_DATA, NO_LOOP
+from benchmarks.gradients import total
+from benchmarks.row import Arrays, Row, Work
 
 SAMPLES, FEATURES, CLASSES, BATCH, RATE = 60_000, 784, 10, 128, 0.01
 
@@ -60,6 +62,23 @@ def torch_loss(x, gt, W, b):
     return torch.nn.functional.cross_entropy(torch.addmm(b, x, W), gt)
 
 
+def scikit_learn(arrays: Arrays) -> Work:
+    """Fit SGDClassifier for one epoch: one classifier against the rest a class, a sample a step; nothing to compare."""
+    from sklearn.linear_model import SGDClassifier
+
+    fitted = SGDClassifier(
+        loss="log_loss",
+        penalty=None,
+        learning_rate="constant",
+        eta0=RATE,
+        max_iter=1,
+        tol=None,
+        random_state=0,
+        n_jobs=2,
+    )
+    return Work(run=lambda: fitted.fit(arrays["x"], arrays["gt"]))
+
+
 ROW = Row(
     name="softmax-epoch",
     work=f"softmax classifier, {SAMPLES:,} x {FEATURES} float32, {CLASSES} classes, one epoch of SGD, batch {BATCH}",
@@ -67,8 +86,12 @@ ROW = Row(
     contestants={
         "gradcompile": epochs.gradcompile(model, start, RATE, BATCH),
         "jax": epochs.jax(epochs.jax_descent(jax_loss, RATE), start, BATCH),
+        "limit": total("x"),
         "torch": epochs.torch(torch_loss, start, RATE, BATCH),
+        "scikit-learn": scikit_learn,
     },
     goals={"jax": 1.5, "torch": 5, "scikit-learn": 12},
+    limit="sum of x",
+    cannot={"pytensor": NO_LOOP, "casadi": NO_LOOP, "symengine": NO_DATA},
     tolerance=1e-3,
 )

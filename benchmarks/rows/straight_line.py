@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestants import NO_GRADIENT, SLOW_COMPILE
 from benchmarks.gradients import named
 from benchmarks.row import Arrays, Call, Contestant, Row, Work
 
 INPUTS = 10
+NO_SHARING = "differentiates expressions, which grow without bound where values are shared"
 NEAR = 20  # how far back the first operand is at most; the second is anywhere
 SUM, DIFFERENCE, PRODUCT, SINE, COSINE, TANGENT, BELL = range(7)
 CHANCES = (0.2, 0.15, 0.15, 0.15, 0.15, 0.1, 0.1)
@@ -150,6 +152,19 @@ def jax(arrays: Arrays) -> Work:
     return Work(run=run, answers=lambda result: named(("x",), *result), compile=compiled)
 
 
+def torch(arrays: Arrays) -> Work:
+    """Build the graph in each call and run torch's autograd, as it is used."""
+    import torch
+
+    x = torch.tensor(arrays["x"], requires_grad=True)
+
+    def run() -> tuple[Any, Any]:
+        value = build(arrays, list(x), torch)
+        return value.detach(), torch.autograd.grad(value, x)
+
+    return Work(run=run, answers=lambda result: named(("x",), *result))
+
+
 def row(operations: int, contestants: dict[str, Contestant], **settings: Any) -> Row:
     """Return the row of one size."""
     return Row(
@@ -164,11 +179,22 @@ def row(operations: int, contestants: dict[str, Contestant], **settings: Any) ->
 
 
 STRAIGHT_LINE = (
-    row(5_000, {"gradcompile": gradcompile, "casadi": casadi, "jax": jax}, goals={"casadi": 1}),
+    row(
+        5_000,
+        {"gradcompile": gradcompile, "casadi": casadi, "jax": jax, "torch": torch},
+        goals={"casadi": 1},
+        cannot={"pytensor": SLOW_COMPILE, "symengine": NO_SHARING, "scikit-learn": NO_GRADIENT},
+    ),
     row(
         50_000,
         {"gradcompile": gradcompile, "casadi": casadi},
-        cannot={"jax": "its compile time grows faster than the graph; minutes"},
+        cannot={
+            "jax": SLOW_COMPILE,
+            "torch": "takes a step of Python for each operation",
+            "pytensor": SLOW_COMPILE,
+            "symengine": NO_SHARING,
+            "scikit-learn": NO_GRADIENT,
+        },
         repeats=3,
     ),
 )
