@@ -21,13 +21,16 @@ Masked = tuple[Value, Value | None]  # a cotangent, and where it counts (None: e
 Rule = Callable[[Value, Masked], Iterable[tuple[Value, Masked]]]
 
 
-def adjoint(graph: Graph) -> Graph:
+def adjoint(graph: Graph, cotangent: Value | None = None) -> Graph:
     """Return the graph with an output ``d<name>`` for every parameter: the gradient of ``value``.
 
     Parameters
     ----------
     graph : Graph
-        A lowered graph whose output ``value`` is a scalar.
+        A lowered graph whose output ``value`` is a scalar, unless a cotangent is given.
+    cotangent : Value, optional
+        With the axes of ``value``: what multiplies its derivatives before they are added up. Axes that no value of
+        the graph has number several cotangents; the gradients have them too. By default the number 1.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def adjoint(graph: Graph) -> Graph:
         A parameter goes through something that has no derivative.
     """
     root = graph.outputs["value"]
-    if root.axes or graph.axes.get("value"):
+    if cotangent is None and graph.output_axes("value"):
         raise UnsupportedError(
             "the objective is not a scalar",
             expected="no free index",
@@ -45,7 +48,7 @@ def adjoint(graph: Graph) -> Graph:
         )
     parameters = _parameters(graph)
     on_path = active(graph.order([root]), set(parameters.values()))
-    incoming: dict[Value, list[Masked]] = {root: [(graph.builder.const(1), None)]}
+    incoming: dict[Value, list[Masked]] = {root: [_seed(graph, cotangent)]}
     cotangents: dict[Value, Value] = {}
     for value in sorted(on_path, key=lambda v: -v.number):
         if value in incoming:
@@ -58,6 +61,13 @@ def adjoint(graph: Graph) -> Graph:
     zero = graph.builder.const(0)
     gradients = {f"d{name}": applied(_total(incoming[p])) if p in incoming else zero for name, p in parameters.items()}
     return replace(graph, outputs=graph.outputs | gradients, cotangents=cotangents)
+
+
+def _seed(graph: Graph, cotangent: Value | None) -> Masked:
+    """Return what comes in at the objective, which may lack axes that it is delivered with."""
+    one = graph.builder.const(1)
+    root, axes = graph.outputs["value"], graph.output_axes("value")
+    return (one, None) if cotangent is None else unbroadcast((cotangent, None), axes, root)
 
 
 def _letters(graph: Graph, axes: Iterable[Axis]) -> str:
@@ -140,6 +150,11 @@ def unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
 def _compares_indices(mask: Value) -> bool:
     """Return whether a mask is a triangle, ``j < i``, which bounds a loop where it stands inside of the sum."""
     return mask.op in ("lt", "le", "gt", "ge") and all(o.op == "iota" for o in mask.operands)
+
+
+def riding(incoming: Value, value: Value) -> tuple[Axis, ...]:
+    """Return the axes that number several cotangents: a value's cotangent has them, and the value has not."""
+    return tuple(a for a in incoming.axes if a not in value.axes)
 
 
 def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
@@ -241,15 +256,17 @@ def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
 
 
 def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    array, *indices = value.operands
-    yield array, (value.builder.accumulate(applied(total), indices, array.axes), None)
+    (array, *indices), incoming = value.operands, applied(total)
+    more = riding(incoming, value)
+    places = [*indices, *map(value.builder.iota, more)]
+    yield array, (value.builder.accumulate(incoming, places, array.axes + more), None)
 
 
 def _accumulate(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     source, *indices = value.operands
     incoming = applied(total)
     index = dict(zip(value.axes, indices, strict=True))
-    back = value.builder.read(incoming, [index[a] for a in incoming.axes])
+    back = value.builder.read(incoming, [index.get(a) or value.builder.iota(a) for a in incoming.axes])
     axes = tuple(dict.fromkeys(a for i in indices for a in i.axes))
     yield source, unbroadcast((back, None), axes, source)
 
@@ -270,8 +287,9 @@ def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:
 def _inverse(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Y = M^-1: dM = -Y^T dY Y^T (Giles 2008, 2.2.3)."""
     row, column = value.attr
-    a = fresh_axis(row, value.axes)
-    b = fresh_axis(column, (*value.axes, a))
+    taken = (*value.axes, *applied(total).axes)
+    a = fresh_axis(row, taken)
+    b = fresh_axis(column, (*taken, a))
     left, right = _relabel(value, {row: a, column: row}), _relabel(value, {row: column, column: b})
     middle = _relabel(applied(total), {row: a, column: b})
     inner = value.builder.reduce("sum", left * middle, (a,))

@@ -22,6 +22,7 @@ from gradcompile.interpret import evaluate, find_sizes
 from gradcompile.ir import Graph, Value
 from gradcompile.jit import load
 
+LISTED = 1000  # numbers in lists of fixed length, up to which plain Python is faster than a compiled call
 ENTRIES = 1 << 22  # numbers that NumPy may hold at once, if the arguments are not more: 32 MB
 
 Function = Callable[..., Any]
@@ -57,8 +58,6 @@ class Early:
     @cached_property
     def _module(self) -> ModuleType | None:
         """The emitted module; None for what the target does not spell: then the interpreter answers."""
-        if self.graph.output_axes("value"):
-            return None
         try:
             text = module.render(self.graph, self.target, dtype=self.dtype)
         except EmissionError:
@@ -89,7 +88,7 @@ class Early:
 
         Parameters
         ----------
-        name : {"value", "value_and_grad"}
+        name : {"value", "value_and_grad", "derivatives"}
             The function.
         given : callable, optional
             The emitted function, if the caller has it already.
@@ -117,6 +116,8 @@ class Early:
     def _interpreted(self, name: str, arguments: Sequence[Argument]) -> Any:
         given = dict(zip(self.graph.inputs, map(np.asarray, arguments), strict=True))
         found = evaluate(self.graph, given)
+        if name == "derivatives":
+            return self._as_compiled(name, tuple(found.values()))
         value = found["value"]
         gradients = tuple(found[f"d{parameter}"] for parameter in self.graph.wrt)
         return self._as_compiled(name, value if name == "value" else (value, gradients))
@@ -125,6 +126,8 @@ class Early:
         """Return results in the types of a compiled function: floats, and arrays of the model's type in C order."""
         if name == "value":
             return self._array(found)
+        if name == "derivatives":
+            return tuple(map(self._array, found))
         return self._array(found[0]), tuple(map(self._array, found[1]))
 
     def _array(self, found: Any) -> Any:
@@ -134,5 +137,7 @@ class Early:
 
 
 def has_arrays(graph: Graph) -> bool:
-    """Return whether a program has arrays, and is not numbers alone."""
-    return any(i.shape for i in graph.inputs.values()) or any(v.axes for v in graph.order())
+    """Return whether a program works on arrays, and not on numbers alone, beside short lists that it returns."""
+    sizes = [axis.size for value in graph.order() for axis in value.axes]
+    fixed = not any(i.shape for i in graph.inputs.values()) and not any(size.terms for size in sizes)
+    return not fixed or sum(size.constant for size in sizes) > LISTED

@@ -5,7 +5,7 @@ Every target is tested against this interpreter, and this interpreter against ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradcompile.errors import ArgumentError, LabelError, ShapeError
-from gradcompile.ir import Axis, Graph, Input, Value, union
+from gradcompile.ir import Axis, Graph, Input, Value, reachable, union
 from gradcompile.primitives import PRIMITIVES
 
 Array = NDArray[Any]
@@ -59,6 +59,30 @@ def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
         for value in graph.order():
             known[value] = np.asarray(machine.result(value), DTYPES[value.kind])
     return {name: np.array(machine.full(value, graph.output_axes(name))) for name, value in graph.outputs.items()}
+
+
+def numbers(
+    values: Iterable[Value], grid: Axes, arrays: Mapping[str, ArrayLike], sizes: Mapping[str, int]
+) -> dict[Value, Array]:
+    """Evaluate values at every point of a grid.
+
+    Parameters
+    ----------
+    values : iterable of Value
+        What to evaluate.
+    grid : tuple of Axis
+        The dimensions of the results; the values have no other axes.
+    arrays : mapping of str to array
+        The inputs that the values read.
+    sizes : mapping of str to int
+        The named sizes.
+    """
+    values, known = list(values), dict[Value, Array]()
+    machine = _Machine({name: np.asarray(array) for name, array in arrays.items()}, sizes, known)
+    with np.errstate(all="ignore"):
+        for value in reachable(values):
+            known[value] = np.asarray(machine.result(value), DTYPES[value.kind])
+    return {value: machine.full(value, grid) for value in values}
 
 
 def _array(declared: Input, inputs: Mapping[str, ArrayLike]) -> Array:

@@ -332,8 +332,10 @@ class Graph:
 
         The value of a gradient may lack some of them (it is the same all along them) or have them in another order.
         """
+        if name in self.axes:
+            return self.axes[name]
         parameter = name[1:] if name.startswith("d") and name[1:] in self.wrt else ""
-        return self.inputs[parameter].axes if parameter else self.axes.get(name) or self.outputs[name].axes
+        return self.inputs[parameter].axes if parameter else self.outputs[name].axes
 
     def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
         """Return every value that the outputs (or `roots`) need, operands first."""

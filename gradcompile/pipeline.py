@@ -10,7 +10,7 @@ Every stage is a value that prints; the verifier runs between them. What a user 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,6 @@ from gradcompile.ir import Graph
 from gradcompile.jit import Task, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
-from gradcompile.tangent import tangent
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
@@ -44,12 +43,6 @@ def differentiate(lowered: Graph) -> Graph:
 def simplify(lowered: Graph) -> Graph:
     """Return a lowered graph that is only to be evaluated, simplified."""
     return verify(optimise(verify(prepare(lowered))))
-
-
-def directional(lowered: Graph, seeds: Mapping[str, str]) -> Graph:
-    """Return the graph of the derivative along a direction, with the Hessian times that direction as its gradient."""
-    both = verify(adjoint(verify(prepare(lowered))))
-    return verify(optimise(verify(tangent(both, seeds))))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ Rule = Callable[..., Tangent]
 WEIGHING = ("maximum", "minimum", "custom")  # rules of reverse mode that weigh each operand's share, point by point
 
 
-def tangent(graph: Graph, seeds: Mapping[str, str]) -> Graph:
-    """Return the graph of the derivative of every output along a direction.
+def tangent(graph: Graph, seeds: Mapping[str, str], along: Axis | None = None) -> Graph:
+    """Return the graph of the derivative of every output along a direction, or along several at once.
 
     Parameters
     ----------
@@ -34,6 +34,8 @@ def tangent(graph: Graph, seeds: Mapping[str, str]) -> Graph:
         objective and the products of the Hessian with the direction.
     seeds : mapping of str to str
         For each input that moves, the name of a further input, of the same shape, that holds its direction.
+    along : Axis, optional
+        Numbers the directions: the last dimension of every seed, and of every output. Its size has a name of its own.
 
     Returns
     -------
@@ -54,18 +56,32 @@ def tangent(graph: Graph, seeds: Mapping[str, str]) -> Graph:
     >>> evaluate(tangent(square, {"x": "v"}), {"x": 3.0, "v": 10.0})
     {'value': array(60.)}
     """
-    directions = {seed: Input(seed, graph.inputs[name].shape) for name, seed in seeds.items()}
+    more = () if along is None else (along,)
+    sizes = tuple(axis.size for axis in more)
+    directions = {seed: Input(seed, graph.inputs[name].shape + sizes) for name, seed in seeds.items()}
+    moving = {name: graph.builder.input(seed, directions[seed].axes) for name, seed in seeds.items()}
+    known = tangents(graph, moving)
+    zero = graph.builder.const(0)
+    outputs = {name: known[value] or zero for name, value in graph.outputs.items()}
+    axes = {name: graph.output_axes(name) + more for name in graph.outputs}
+    return replace(graph, inputs=graph.inputs | directions, outputs=outputs, axes=axes, cotangents={})
+
+
+def tangents(graph: Graph, seeds: Mapping[str, Value]) -> dict[Value, Tangent]:
+    """Return the tangent of every value of a graph, where that of each input named in `seeds` is given.
+
+    A seed may have axes that its input has not, and that no value of the graph has: they number directions, and every
+    tangent that depends on the seed has them too.
+    """
     known: dict[Value, Tangent] = {}
     for value in graph.order():
         if value.op == "input" and value.attr in seeds:
-            known[value] = graph.builder.input(seeds[value.attr], value.axes)
+            known[value] = seeds[value.attr]
         elif value.kind == "real" and any(known[o] is not None for o in value.operands):
             known[value] = _moved(value, [known[o] for o in value.operands])
         else:
             known[value] = None
-    zero = graph.builder.const(0)
-    outputs = {name: known[value] or zero for name, value in graph.outputs.items()}
-    return replace(graph, inputs=graph.inputs | directions, outputs=outputs, cotangents={})
+    return known
 
 
 def _moved(value: Value, tangents: list[Tangent]) -> Tangent:
@@ -110,17 +126,18 @@ def _read(value: Value, a: Tangent, *indices: Tangent) -> Tangent:
     if a is None:
         return None
     index = dict(zip(value.operands[0].axes, value.operands[1:], strict=True))
-    return value.builder.read(a, [index[axis] for axis in a.axes]) if a.axes else a
+    return value.builder.read(a, [index.get(axis) or value.builder.iota(axis) for axis in a.axes]) if a.axes else a
 
 
 def _accumulate(value: Value, a: Tangent, *indices: Tangent) -> Tangent:
     """Add the tangent where the value was added, as often as it was."""
     if a is None:
         return None
-    source, *places = value.operands
+    builder, (source, *places) = value.builder, value.operands
     told = {axis for place in places for axis in place.axes}
     lost = [axis for axis in source.axes if axis not in a.axes and axis not in told]
-    return value.builder.accumulate(value.builder.reduce("sum", a, lost), places, value.attr)
+    more = tuple(axis for axis in a.axes if axis not in source.axes and axis not in told)
+    return builder.accumulate(builder.reduce("sum", a, lost), [*places, *map(builder.iota, more)], value.attr + more)
 
 
 def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:

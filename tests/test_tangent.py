@@ -187,5 +187,5 @@ def test_directions_are_checked() -> None:
         model.hvp((np.zeros((3, 3)), np.zeros(2)), **INPUTS)
     with pytest.raises(ArgumentError, match="one part for each parameter"):
         model.jvp(np.zeros((3, 3)), **INPUTS)
-    with pytest.raises(ShapeError, match="one number"):
+    with pytest.raises(ShapeError, match="u, which weighs the objective"):
         model.vjp([1.0, 2.0], **INPUTS)

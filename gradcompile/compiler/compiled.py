@@ -14,11 +14,12 @@ import numpy as np
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.derivatives import Derivatives
 from gradcompile.compiler.flat import Flat, FlatFunction
+from gradcompile.compiler.matrices import Matrices, blocks
 from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing, module
-from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.errors import ArgumentError, UnknownNameError, UnsupportedError
 from gradcompile.ir import Graph, uncollected
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
@@ -50,7 +51,9 @@ def compile(
     Parameters
     ----------
     expr : SymPy expression, Model, or the output of sympy.cse
-        The objective: a scalar in Symbols, in Indexed arrays and sums over indices, in matrices, or in all of them.
+        The objective: a scalar in Symbols, in Indexed arrays and sums over indices, in matrices, or in all of them. Or
+        an array: a list of expressions, a Matrix or matrix expression (a length of one is no axis), or a Lambda,
+        whose variables are the axes. An array has no gradient, but a `jacobian`.
     wrt : Symbol, IndexedBase, MatrixSymbol, or a list of them
         The parameters. One symbol: one gradient comes back; a list: a tuple. A `Model` brings its own.
     data : list of Symbol, IndexedBase or MatrixSymbol
@@ -143,13 +146,16 @@ class CompiledModel:
         Of the arithmetic and of all real arrays.
     strict : bool
         Whether arithmetic is done as written.
+    is_array : bool
+        Whether the objective is an array, which has a Jacobian and no gradient.
     """
 
     def __init__(self, model: Model | Saved, dtype: str = "float64", strict: bool = False) -> None:
         self.model, self.dtype, self.strict = model, dtype, strict
         self._all = verify(model.graph if isinstance(model, Saved) else lower(model))
         self.lowered = without_outputs(self._all)
-        self.graph = differentiate(self.lowered)
+        self.is_array = bool(self.lowered.output_axes("value"))
+        self.graph = simplify(self.lowered) if self.is_array else differentiate(self.lowered)
         self._patient = False  # whether the user has waited for compiled code
         self._program = self._new(self.graph)
         self._outputs: dict[str, Program] = {}
@@ -160,13 +166,14 @@ class CompiledModel:
         """Return the arguments, the parameters and the state of compilation."""
         gradients = ", ".join(self.graph.wrt)
         state = "" if self.ready else ", not compiled yet"
-        return f"<CompiledModel ({self.checked}) -> value and gradient by {gradients}; {self.dtype}{state}>"
+        found = "value" if self.is_array else f"value and gradient by {gradients}"
+        return f"<CompiledModel ({self.checked}) -> {found}; {self.dtype}{state}>"
 
     # What is called ------------------------------------------------------------------------------------------------
 
     @cached_property
-    def value(self) -> Callable[..., float]:
-        """Return the objective.
+    def value(self) -> Callable[..., Any]:
+        """Return the objective: a float, or an array if that is what it is.
 
         Parameters
         ----------
@@ -183,6 +190,12 @@ class CompiledModel:
         def value(*positional: Any, **inputs: Any) -> float:
             return float(run("value", bound(positional, inputs)))
 
+        def value_of_array(*positional: Any, **inputs: Any) -> Any:
+            return np.asarray(run("value", bound(positional, inputs)), self.dtype)
+
+        if self.is_array:
+            value_of_array.__name__ = "value"
+            return self._signed(value_of_array)
         return self._signed(quick(self._program, value, single=self.model.single))
 
     @cached_property
@@ -194,6 +207,7 @@ class CompiledModel:
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
         """
+        self._need_number("grad")
         run, bound, mirrored = self._program.run, self._bound, self._mirrored
 
         def grad(*positional: Any, **inputs: Any) -> Gradients:
@@ -210,6 +224,7 @@ class CompiledModel:
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
         """
+        self._need_number("value_and_grad")
         run, bound, mirrored = self._program.run, self._bound, self._mirrored
 
         def value_and_grad(*positional: Any, **inputs: Any) -> tuple[float, Gradients]:
@@ -236,6 +251,7 @@ class CompiledModel:
         MinibatchError
             The objective is not a sum over samples; the message says why.
         """
+        self._need_number("gradient")
         program, given = self._minibatch, self.checked.bind(self._named(positional, inputs))
         arguments = dict(zip(self.arguments, given[0], strict=True)) | {self._estimate.rows: rows}
         if self._estimate.count:
@@ -243,7 +259,7 @@ class CompiledModel:
             arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
         return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
 
-    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> float:
+    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
         """Return the derivative of the objective along a direction: the Jacobian times v, by forward mode.
 
         Parameters
@@ -253,6 +269,11 @@ class CompiledModel:
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
 
+        Returns
+        -------
+        float or ndarray
+            As the objective.
+
         Examples
         --------
         >>> from sympy import symbols
@@ -260,17 +281,22 @@ class CompiledModel:
         >>> compile(x**2*y, wrt=[x, y]).jvp((1, 10), x=3, y=2)
         102.0
         """
-        return self._derivatives.along(v, self._named(positional, inputs))
+        return self._derivatives.jvp(v, self._named(positional, inputs))
 
     def vjp(self, u: Any, /, *positional: Any, **inputs: Any) -> Gradients:
-        """Return u times the Jacobian; since the objective is one number, that is u times the gradient.
+        """Return u times the Jacobian, by reverse mode; of an objective that is a number, u times the gradient.
 
         Parameters
         ----------
-        u : number
-            The factor.
+        u : number or array-like
+            Of the shape of the objective.
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, or tuple of them
+            As `wrt` was given, each part with the shape of its parameter.
 
         Examples
         --------
@@ -278,16 +304,30 @@ class CompiledModel:
         >>> x, y = symbols("x y")
         >>> compile(x**2*y, wrt=[x, y]).vjp(2, x=3, y=2)
         (24.0, 18.0)
+        >>> compile([x*y, x + y], wrt=[x, y]).vjp([1, 10], x=3, y=2)
+        (12.0, 13.0)
         """
-        return self._mirrored(self._derivatives.gradient(u, self._named(positional, inputs)))
+        return self._mirrored(self._derivatives.vjp(u, self._named(positional, inputs)))
 
-    def jacobian(self, /, *positional: Any, **inputs: Any) -> Gradients:
-        """Return the derivative of the objective by every parameter: of one number, the gradient.
+    def jacobian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
+        """Return the derivatives of the objective by every parameter; of an objective that is a number, the gradient.
+
+        Columns (or rows, in reverse mode) that have no entry in common, as the indices of the model tell, are
+        computed together.
 
         Parameters
         ----------
+        sparse : bool
+            Whether one sparse matrix is returned, of the entries that can differ from zero.
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, tuple of them, or scipy.sparse.csr_array
+            As `wrt` was given, each part with the axes of the objective and then those of its parameter. A sparse
+            matrix has a row for each number of the objective and a column for each of the parameters, which stand one
+            after another as in `ravel`.
 
         Examples
         --------
@@ -295,8 +335,18 @@ class CompiledModel:
         >>> x, y = symbols("x y")
         >>> compile(x**2*y, wrt=[x, y]).jacobian(x=3, y=2)
         (12.0, 9.0)
+        >>> compile([x*y, x + y], wrt=[x, y]).jacobian(x=3, y=2, sparse=True).toarray()
+        array([[2., 3.],
+               [1., 1.]])
         """
-        return self.grad(**self._named(positional, inputs))
+        if not self.is_array and not sparse:
+            return self.grad(**self._named(positional, inputs))
+        arguments, sizes = self.checked.bind(self._named(positional, inputs))
+        if sparse:
+            return self._matrices.sparse_jacobian(arguments, sizes)
+        shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
+        matrix = self._matrices.jacobian(arguments, sizes)
+        return self._mirrored(blocks(matrix, [shape], self._shapes(arguments))[0])
 
     def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Gradients:
         """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
@@ -320,21 +370,27 @@ class CompiledModel:
         >>> compile(x**2*y, wrt=[x, y]).hvp((1, 10), x=3, y=2)
         (64.0, 6.0)
         """
-        return self._mirrored(self._derivatives.hessian_times(v, self._named(positional, inputs)))
+        self._need_number("hvp")
+        return self._mirrored(self._derivatives.hvp(v, self._named(positional, inputs)))
 
-    def hessian(self, /, *positional: Any, **inputs: Any) -> Any:
-        """Return all second derivatives, at the cost of one `hvp` for each number among the parameters.
+    def hessian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
+        """Return all second derivatives.
+
+        Columns that can share a direction, as the indices of the model tell, are computed together.
 
         Parameters
         ----------
+        sparse : bool
+            Whether one sparse matrix is returned, of the entries that can differ from zero.
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
 
         Returns
         -------
-        number or array, or tuple of tuples of them
+        number or array, tuple of tuples of them, or scipy.sparse.csr_array
             For one parameter its axes twice: (n, n) for one of n numbers. For a list of parameters blocks: [k][l] has
-            the axes of parameter k, and then those of parameter l.
+            the axes of parameter k, and then those of parameter l. A sparse matrix has a row and a column for each
+            number among the parameters, which stand one after another as in `ravel`.
 
         Examples
         --------
@@ -343,7 +399,12 @@ class CompiledModel:
         >>> compile(x**2*y, wrt=[x, y]).hessian(x=3, y=2)
         ((4.0, 6.0), (6.0, 0.0))
         """
-        rows = self._derivatives.hessian(self._named(positional, inputs))
+        self._need_number("hessian")
+        arguments, sizes = self.checked.bind(self._named(positional, inputs))
+        if sparse:
+            return self._matrices.sparse_hessian(arguments, sizes)
+        shapes = self._shapes(arguments)
+        rows = blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
         return rows[0][0] if self.model.single else rows
 
     def predict(self, output: str, /, **inputs: Any) -> Any:
@@ -390,6 +451,7 @@ class CompiledModel:
         >>> round(result.params["w"], 6)
         2.0
         """
+        self._need_number("minimum")
         from gradcompile import train  # it brings a progress bar, which nothing else needs
 
         known = inspect.signature(train.fit).parameters
@@ -422,6 +484,7 @@ class CompiledModel:
         >>> minimize(fun, x0, jac=True).x.round(3)
         array([1., 1.])
         """
+        self._need_number("gradient")
         for name in start:
             if name not in self.graph.wrt:
                 expected = ", ".join(self.graph.wrt)
@@ -515,7 +578,7 @@ class CompiledModel:
         EmissionError
             The kernel does not compile, which is a defect of gradcompile.
         """
-        self._program.function("value_and_grad")
+        self._program.function("value" if self.is_array else "value_and_grad")
         for program in self._programs():
             program.wait()
         self._patient = True
@@ -559,15 +622,30 @@ class CompiledModel:
         value, gradients = self._program.run("value_and_grad", arguments)
         return float(value), gradients
 
+    def _need_number(self, call: str) -> None:
+        """Refuse what only an objective that is a number has."""
+        if self.is_array:
+            axes = ", ".join(str(axis.size) for axis in self.lowered.output_axes("value"))
+            raise UnsupportedError(
+                f"the objective is an array, which has no {call}",
+                expected="an objective that is one number",
+                found=f"axes ({axes})",
+                hint="call jacobian, jvp or vjp; or sum the objective over its axes",
+            )
+
+    def _shapes(self, arguments: Sequence[Argument]) -> list[tuple[int, ...]]:
+        return [np.shape(argument) for argument in arguments[: len(self.lowered.wrt)]]
+
     @cached_property
     def _derivatives(self) -> Derivatives:
         def gradient(arguments: Sequence[Argument]) -> tuple[Gradient, ...]:
             return tuple(self._program.run("value_and_grad", arguments)[1])
 
-        def bind(inputs: Mapping[str, Any]) -> list[Argument]:
-            return self.checked.bind(inputs)[0]
+        return Derivatives(self.lowered, self.checked.bind, gradient, self._new, self.dtype)
 
-        return Derivatives(self.lowered, bind, gradient, self._new)
+    @cached_property
+    def _matrices(self) -> Matrices:
+        return Matrices(self._derivatives, self.graph)
 
     def _output(self, name: str) -> Program:
         """Return the program of one output, made when it is first asked for."""

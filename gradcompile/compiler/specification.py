@@ -27,7 +27,7 @@ def model_of(expr: Any, wrt: Any, data: Any, define: Any, outputs: Any) -> Model
     DuplicateNameError
         A parameter is listed twice.
     UnsupportedError
-        There are several objectives.
+        The components of the objective are not numbers.
     """
     if isinstance(expr, Model):
         return _adjusted(expr, wrt, data, define, outputs)
@@ -75,12 +75,9 @@ def _objective(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
     """Return definitions and objective: an expression has no definitions, the output of `sympy.cse` has."""
     if isinstance(expr, tuple) and len(expr) == 2 and isinstance(expr[0], (list, tuple)):
         replacements, expressions = expr
-        several = isinstance(expressions, (list, tuple))
-        if several and len(expressions) != 1:
-            raise UnsupportedError(
-                "sympy.cse gave several expressions", expected="one objective", found=str(len(expressions))
-            )
-        return _pairs("the output of sympy.cse", replacements), _expression(expressions[0] if several else expressions)
+        if isinstance(expressions, (list, tuple)) and len(expressions) == 1:
+            expressions = expressions[0]
+        return _pairs("the output of sympy.cse", replacements), _expression(expressions)
     return [], _expression(expr)
 
 
@@ -90,11 +87,33 @@ def _expression(expr: Any) -> Any:
     if isinstance(expr, str):
         hint = "make symbols with sympy.symbols, or parse the text: gradcompile.parse(...)"
         raise ArgumentError("the objective is text", text=expr, expected="a SymPy expression", hint=hint)
-    if isinstance(expr, (list, tuple)):
-        raise UnsupportedError("the objective is a list", expected="one expression", found=f"{len(expr)} of them")
+    if isinstance(expr, (list, tuple, sympy.Tuple, sympy.NDimArray)):
+        return _components(expr)
     if not isinstance(expr, (sympy.Basic, sympy.MatrixBase)):
         found = f"an object of type {type(expr).__name__}"
         raise ArgumentError("the objective is not mathematics", expected="a SymPy expression", found=found)
+    return expr
+
+
+def _components(expr: Any) -> Any:
+    """Return a list of expressions as an objective that is a vector, and a list of lists as one that is a matrix."""
+    rows = list(expr.tolist() if isinstance(expr, sympy.NDimArray) else expr)
+    if not rows:
+        raise ArgumentError("the objective is an empty list", expected="an expression, or several", found=repr(expr))
+    nested = [isinstance(row, (list, tuple, sympy.Tuple)) for row in rows]
+    if not any(nested):
+        return sympy.Tuple(*map(_scalar, rows))
+    if not all(nested) or len({len(row) for row in rows}) > 1:
+        raise UnsupportedError("the objective is a list of lists of different lengths", expected="rows of one length")
+    return sympy.ImmutableDenseMatrix([[_scalar(each) for each in row] for row in rows])
+
+
+def _scalar(expr: Any) -> Any:
+    """Return one component of an objective."""
+    expr = _expression(expr)
+    if isinstance(expr, (sympy.Tuple, sympy.MatrixBase, sympy.MatrixExpr, sympy.Lambda)):
+        hint = "list its elements, or compile it by itself"
+        raise UnsupportedError("a component of the objective is no number", text=str(expr), hint=hint)
     return expr
 
 

@@ -19,7 +19,9 @@ from gradcompile.ir import uncollected
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", "from numba import njit"))
 MODULES = frozenset(("math", "np"))
 NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
-PUBLIC = frozenset(("value", "grad", "value_and_grad"))
+PUBLIC = frozenset(
+    ("value", "grad", "value_and_grad", "derivatives", "jvp", "vjp", "jacobian", "hvp", "hessian")
+)  # the functions of a module
 CALLS = frozenset(("abs", "float", "int", "len", "range", "min", "max", "real", "slice"))
 MATH = frozenset(
     "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh e erf erfc exp expm1 floor fmod gamma hypot inf"
@@ -197,4 +199,16 @@ class _Gate:
             )
 
 
-DOCSTRINGS = frozenset(("Return the objective.", "Return the gradient.", "Return the objective and its gradient."))
+DOCSTRINGS = frozenset(
+    (
+        "Return the objective.",
+        "Return the gradient.",
+        "Return the objective and its gradient.",
+        "Return derivatives of the objective.",
+        "Return the derivative of the objective along a direction.",
+        "Return the derivatives of the objective, weighed by u and added up.",
+        "Return the derivatives of the objective.",
+        "Return the Hessian times a direction.",
+        "Return all second derivatives.",
+    )
+)

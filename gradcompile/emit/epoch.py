@@ -12,6 +12,7 @@ from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
+from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
 from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import plan
@@ -94,7 +95,7 @@ class _Epoch:
         gradient, update = self._gradient(), self._update()
         functions = [gradient, update, self._epoch(update), self._rate()]
         request = Request(
-            self.graph, "numba", self.task.dtype, strict=False, single=False, names=self.names, printer=self.printer
+            self.graph, "numba", self.task.dtype, strict=False, returned="value", names=self.names, printer=self.printer
         )
         called = support.closure("numba", self.printer.support & support.functions("numba").keys())
         request = replace(request, graph=replace(self.graph, inputs=self.task.graph.inputs))
@@ -109,7 +110,11 @@ class _Epoch:
         heads = self.step.heads
         given = {name: name in self.step.kept for value, name in heads.items() if value.axes}
         dtype = self.task.dtype
-        body = loops.function(self.plan, self.names, self.printer, loops.NUMBA, single=False, dtype=dtype, given=given)
+        numbers = [name for name in heads.values() if name not in given]
+        returned: Returned = ("value", *numbers) if numbers else "value"
+        body = loops.function(
+            self.plan, self.names, self.printer, loops.NUMBA, returned=returned, dtype=dtype, given=given
+        )
         self.arrays = {
             name: loops.output_array(self.plan, self.names, name) if value.axes else self._number(name)
             for value, name in heads.items()

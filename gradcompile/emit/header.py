@@ -35,7 +35,8 @@ def header(graph: Graph, names: Names, target: str, dtype: str, says: str = "") 
     renamed = list(_renamed(names))
     start = 'r"""' if any("\\" in line for line in renamed) else '"""'
     parameters = ", ".join(names.inputs[name] for name in graph.wrt)
-    says = says or (f"Value and gradient with respect to {parameters}:" if parameters else "Value of")
+    differentiated = any(f"d{name}" in graph.outputs for name in graph.wrt)
+    says = says or (f"Value and gradient with respect to {parameters}:" if differentiated else "Value of")
     yield from _filled(start + says, "")
     yield ""
     yield from _objective(graph.objective)

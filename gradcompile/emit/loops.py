@@ -14,6 +14,7 @@ from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
+from gradcompile.emit.statements import Returned, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Define, Loop, Node, Plan, Result, Start, Update, guards
@@ -83,7 +84,7 @@ def function(
     printer: Printer,
     dialect: Dialect,
     *,
-    single: bool,
+    returned: Returned,
     dtype: str,
     given: Mapping[str, bool] = NOT_GIVEN,
 ) -> list[str]:
@@ -97,15 +98,15 @@ def function(
         What identifiers and expressions look like.
     dialect : Dialect
         `NUMBA` or `PYTHON`.
-    single : bool
-        Whether one gradient is returned as it is, and not in a tuple.
+    returned : str or tuple
+        The outputs that are returned: a name, or names in tuples.
     dtype : str
         "float64" or "float32".
     given : mapping of str to bool
         The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
         when the function is called, so that a sum need not start at them.
     """
-    return list(_Body(plan, names, printer, dialect, dtype, given).lines(single))
+    return list(_Body(plan, names, printer, dialect, dtype, given).lines(returned))
 
 
 def output_array(plan: Plan, names: Names, output: str) -> str:
@@ -147,13 +148,13 @@ class _Body:
 
     # The whole
 
-    def lines(self, single: bool) -> Iterator[str]:
+    def lines(self, returned: Returned) -> Iterator[str]:
         yield from self._sizes()
         yield from self._casts()
         yield from self._layouts()
         yield from self._buffers()
         yield from self._nodes(self.plan.body, "")
-        yield self._returned(single)
+        yield self._returned(returned)
 
     def _sizes(self) -> Iterator[str]:
         needed = self._sizes_needed()
@@ -221,17 +222,8 @@ class _Body:
         kind = f", np.{self.dtype}" if self.dtype != "float64" else ""
         return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + kind)
 
-    def _returned(self, single: bool) -> str:
-        others = [name for name in self.graph.outputs if not self._is_gradient(name) and name not in self.given]
-        value = [self._result(name) for name in others]
-        gradients = [self._result(name) for name in self.graph.outputs if self._is_gradient(name)]
-        grads = (
-            gradients[0] if single and len(gradients) == 1 else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
-        )
-        return "return " + ", ".join([*value, grads] if gradients else value)
-
-    def _is_gradient(self, name: str) -> bool:
-        return name.startswith("d") and name[1:] in self.graph.wrt
+    def _returned(self, returned: Returned) -> str:
+        return returning(returned, self._result)
 
     def _result(self, name: str) -> str:
         value = self.plan.results[name]

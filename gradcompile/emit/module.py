@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
@@ -15,6 +15,7 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.numpy_target import WholeArrays
 from gradcompile.emit.problem import problem
 from gradcompile.emit.python_target import StraightLine
+from gradcompile.emit.statements import Returned, as_returned
 from gradcompile.ir import Graph
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import plan
@@ -27,18 +28,24 @@ SAYS = {
     "value": "Return the objective.",
     "grad": "Return the gradient.",
     "value_and_grad": "Return the objective and its gradient.",
+    "derivatives": "Return derivatives of the objective.",
+    "jvp": "Return the derivative of the objective along a direction.",
+    "vjp": "Return the derivatives of the objective, weighed by u and added up.",
+    "jacobian": "Return the derivatives of the objective.",
+    "hvp": "Return the Hessian times a direction.",
+    "hessian": "Return all second derivatives.",
 }
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be emitted: a program, for a target, with what its functions return."""
+    """What is to be emitted: a program, for a target, with what its functions return, and its own identifiers."""
 
     graph: Graph
     target: str
     dtype: str
     strict: bool
-    single: bool
+    returned: Returned
     names: Names
     printer: Printer
 
@@ -48,16 +55,44 @@ class Request:
         return ", ".join(self.names.inputs.values())
 
 
+@dataclass(frozen=True)
+class Function:
+    """A further function of a module: a program of its own, whose outputs it returns.
+
+    Parameters
+    ----------
+    name : str
+        One of those in `SAYS`.
+    graph : Graph
+        After the passes. Its inputs are the function's arguments: those of the module's objective come first.
+    returned : str or tuple
+        The outputs that are returned: a name, or names in tuples.
+    """
+
+    name: str
+    graph: Graph
+    returned: Returned
+
+
 Bodies = Callable[[Request], dict[str, list[str]]]  # name of a function -> its lines
 
 
-def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = False, single: bool = False) -> str:
+def render(
+    graph: Graph,
+    target: str,
+    *,
+    dtype: str = "float64",
+    strict: bool = False,
+    single: bool = False,
+    functions: Sequence[Function] = (),
+) -> str:
     """Return the text of a module that needs no gradcompile.
 
     Parameters
     ----------
     graph : Graph
-        The objective, with its backward half and after the passes; or without one: then there is only `value`.
+        The objective, with its backward half and after the passes; or without one: then there is only `value`. A
+        graph without an output ``value`` becomes one function, `derivatives`, that returns a tuple of its outputs.
     target : {"python", "numpy", "numba"}
         What runs it: `math` alone with nested lists, NumPy, or Numba.
     dtype : {"float64", "float32"}
@@ -66,26 +101,36 @@ def render(graph: Graph, target: str, *, dtype: str = "float64", strict: bool = 
         Whether floating-point operations stay in the order in which they are written (Numba).
     single : bool
         Whether the one gradient is returned as it is and not in a tuple.
+    functions : sequence of Function
+        Further functions of the module, such as `hvp`.
 
     Raises
     ------
     EmissionError
         The text holds something that is not on the allow-list; nothing is returned then.
     """
-    names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
-    real = "real" if target == "numba" and dtype == "float32" else ""
-    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
-    request = Request(graph, target, dtype, strict, single and len(graph.wrt) == 1, names, printer)
-    bodies = BODIES[target](request)
-    parts = [*_functions(request, bodies)]
-    text = assembled(request, parts, support.closure(target, printer.support & support.functions(target).keys()))
-    allowlist.check(text, target, names.taken)
+    main = _request(graph, target, dtype, strict, as_returned(graph.outputs, single))
+    requests = [_request(f.graph, target, dtype, strict, f.returned) for f in functions]
+    parts = [*_functions(main, BODIES[target](main))]
+    for function, request in zip(functions, requests, strict=True):
+        parts += _functions(request, {function.name: next(iter(BODIES[target](request).values()))})
+    used = main.printer.support.union(*(request.printer.support for request in requests))
+    text = assembled(main, parts, support.closure(target, used & support.functions(target).keys()), further=requests)
+    allowlist.check(text, target, main.names.taken.union(*(request.names.taken for request in requests)))
     return hashed(text)
 
 
 def hashed(text: str) -> str:
     """Return the text of a module with its own hash where that was left open."""
     return text.replace(PLACEHOLDER, hashlib.sha256(text.encode()).hexdigest()[: len(PLACEHOLDER)])
+
+
+def _request(graph: Graph, target: str, dtype: str, strict: bool, returned: Returned) -> Request:
+    """Return what is to be emitted of one program, with identifiers of its own."""
+    names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
+    real = "real" if target == "numba" and dtype == "float32" else ""
+    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
+    return Request(graph, target, dtype, strict, returned, names, printer)
 
 
 def reserved(graph: Graph, target: str) -> list[str]:
@@ -104,9 +149,11 @@ def _straight_line(request: Request) -> dict[str, list[str]]:
 
 
 def _bodies(request: Request, body: StraightLine | WholeArrays) -> dict[str, list[str]]:
+    if "value" not in request.graph.outputs:
+        return {"derivatives": body.body(request.returned)}
     bodies = {"value": body.value()}
-    if request.graph.wrt:
-        bodies["value_and_grad"] = body.value_and_grad(request.single)
+    if request.returned != "value":
+        bodies["value_and_grad"] = body.value_and_grad(isinstance(request.returned[1], str))
     return bodies
 
 
@@ -115,13 +162,18 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
 
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
-    def body(graph: Graph) -> list[str]:
+    def body(graph: Graph, returned: Returned) -> list[str]:
         schedule = plan(graph, relayout=dialect.transposes)
         names, printer, dtype = request.names, request.printer, request.dtype
-        return loops.function(schedule, names, printer, dialect, single=request.single, dtype=dtype)
+        return loops.function(schedule, names, printer, dialect, returned=returned, dtype=dtype)
 
-    forward = replace(request.graph, outputs={"value": request.graph.outputs["value"]})
-    return {"value": body(forward), **({"value_and_grad": body(request.graph)} if request.graph.wrt else {})}
+    whole = request.graph
+    if "value" not in whole.outputs:
+        return {"derivatives": body(whole, request.returned)}
+    bodies = {"value": body(replace(whole, outputs={"value": whole.outputs["value"]}), "value")}
+    if request.returned != "value":
+        bodies["value_and_grad"] = body(whole, request.returned)
+    return bodies
 
 
 def _python(request: Request) -> dict[str, list[str]]:
@@ -154,7 +206,13 @@ def _decorator(request: Request) -> list[str]:
     return []
 
 
-def assembled(request: Request, functions: Iterable[list[str]], called: list[str], says: str = "") -> str:
+def assembled(
+    request: Request,
+    functions: Iterable[list[str]],
+    called: list[str],
+    says: str = "",
+    further: Sequence[Request] = (),
+) -> str:
     """Return the whole text, functions two lines apart, imports for what is used.
 
     Parameters
@@ -167,9 +225,11 @@ def assembled(request: Request, functions: Iterable[list[str]], called: list[str
         The support functions that they call, in the order in which they are to be defined.
     says : str
         The first line of the docstring, if it is not that of a value and its gradient.
+    further : sequence of Request
+        What further functions are made from.
     """
     sources = [support.source(request.target, name) for name in called]
-    checks = list(support.self_check(request.target).values()) if request.graph.wrt else []
+    checks = list(support.self_check(request.target).values()) if request.returned != "value" else []
     blocks = [*sources, *("\n".join(lines) + "\n" for lines in functions)]
     if checks:
         blocks += [*checks, "\n".join(_main(request)) + "\n"]
@@ -178,7 +238,8 @@ def assembled(request: Request, functions: Iterable[list[str]], called: list[str
     number = f"real = np.{request.dtype}  # what numbers are made of"
     numbers = [number, "", ""] if re.search(r"(?<![\w.])real\(", code) else []
     imports = list(_imports("\n".join([*numbers, code])))
-    noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if request.names.ambiguous else []
+    ambiguous = any(each.names.ambiguous for each in (request, *further))
+    noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if ambiguous else []
     if any(support.is_vectorised(request.target, name) for name in called):
         noqa.append("# ruff: noqa: FURB136, PLR0124, PLR1714, RUF100, SIM109  (nan must pass)")
     gap = ["" if numbers else "\n"] if imports else []

@@ -19,13 +19,17 @@ from gradcompile.passes.share import is_renaming
 
 SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)  # 30 columns: three such names fit on a line
 MODULE_NAMES = ("math", "np", "numpy", "numba", "njit", "random", "sys", "self")
-FUNCTION_NAMES = ("value", "grad", "value_and_grad", "check", "draw", "cells", "PROBLEM", "real")
+FUNCTION_NAMES = (
+    *("value", "grad", "value_and_grad", "derivatives", "jvp", "vjp", "jacobian", "hvp", "hessian"),
+    *("check", "check_products", "draw", "cells", "PROBLEM", "real"),
+)
 LATER_BUILTINS = ("PythonFinalizationError",)  # so that every version of Python allocates the same names
 PYTHON_NAMES = (*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *LATER_BUILTINS)
 RESERVED = frozenset((*PYTHON_NAMES, *MODULE_NAMES, *FUNCTION_NAMES))
 AMBIGUOUS = frozenset("lIO")  # ruff (E741) takes these for 1 and 0; users' names are kept all the same
 LETTERS = "abceghijkmnopqrstuvwxyz"  # not d (the mark of a derivative), f (the objective), l (looks like 1)
 OBJECTIVES = ("f", "loss")
+OUTPUTS = {"value": "f", "jvp": "df"}
 FEW = 150  # names beyond which values are numbered, v1, v2, ...
 
 
@@ -73,10 +77,13 @@ class Names:
         self._objective = graph.outputs.get("value")
         self.many = many
         self._gradients: dict[Value, str] = {}
-        for name in graph.wrt:
-            if f"d{name}" in graph.outputs:
-                gradient = graph.outputs[f"d{name}"]
-                self._gradients.setdefault(gradient.operands[0] if is_renaming(gradient) else gradient, f"d{name}")
+        self._others: dict[Value, str] = {}  # further outputs that are the value of a line
+        for name, value in graph.outputs.items():
+            own = value.operands[0] if is_renaming(value) else value
+            if name[1:] in graph.wrt and name[0] == "d":
+                self._gradients.setdefault(own, name)
+            elif name != "value" and self._stem(name):
+                self._others.setdefault(own, name)
 
     def size(self, size: Size) -> str:
         """Return a size as arithmetic in identifiers: ``N - K + 1``."""
@@ -135,9 +142,22 @@ class Names:
     def output(self, name: str) -> str:
         """Return the identifier of an output that is not itself a named value: a gradient's, ``dW``."""
         if name not in self._outputs:
-            stem = f"d{self.inputs[name[1:]]}" if name[1:] in self.graph.wrt else "q"
-            self._outputs[name] = self.fresh(stem)
+            self._outputs[name] = self.fresh(self._stem(name) or "q")
         return self._outputs[name]
+
+    def _stem(self, name: str) -> str:
+        """Return what an output is called: ``hW`` for a part of the Hessian times a direction, ``hW_b`` for a block.
+
+        It is "" for an output that is no derivative.
+        """
+        if name in OUTPUTS:
+            return OUTPUTS[name]
+        parameters = [p for p in self.inputs if name[1:] == p or name[1:].startswith(f"{p},")]
+        for first in parameters:
+            rest = name[2 + len(first) :]
+            if not rest or rest in self.inputs:
+                return "_".join([f"{name[0]}{self.inputs[first]}", *([self.inputs[rest]] if rest else [])])
+        return ""
 
     def axis(self, axis: Axis) -> str:
         """Return the identifier of an index: the user's letter where that is possible."""
@@ -159,8 +179,9 @@ class Names:
         return self.inputs[value.attr] if value.op == "input" else self._values.get(value)
 
     def is_output(self, value: Value, name: str) -> bool:
-        """Return whether a value bears the name of this gradient, so that it needs no second one."""
-        return self._gradients.get(value) == name and self.known(value) == self._outputs.get(name, self.known(value))
+        """Return whether a value bears the name of this output, so that it needs no second one."""
+        named = self._gradients.get(value) or self._others.get(value)
+        return named == name and self.known(value) == self._outputs.get(name, self.known(value))
 
     def local(self, value: Value, hint: str) -> str:
         """Return the identifier of something that belongs to a value, ``W_t``; the same in every function."""
@@ -215,6 +236,8 @@ class Names:
         hint = self._hints.get(value)
         if hint is not None:
             return self._users(hint, "y") if is_safe(hint) else self._users(hint, "q")
+        if value in self._others:
+            return self.output(self._others[value])
         if value is self._objective:
             return self.fresh(next((o for o in OBJECTIVES if o not in self._taken), OBJECTIVES[0]))
         primal = self.primal(value)

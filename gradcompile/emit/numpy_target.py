@@ -11,7 +11,7 @@ from gradcompile.emit.indexing import Axes, affine
 from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import halves, own_lines
+from gradcompile.emit.statements import Returned, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
@@ -42,8 +42,8 @@ class WholeArrays:
         self.arrays = {v.operands[0] for v in order if v.op == "read"}
         self.inner = never_arrays(order)
         self.array = ArrayPrinter(graph, names, printer, dtype, self._name)
-        for name in graph.wrt:
-            self._lay_out(f"d{name}")
+        for name in graph.outputs:
+            self._lay_out(name)
         self.scattered = {a for v in order if (a := self._addend(v)) is not None}
         self.chained = {o for v in order if self._addend(v) is not None for o in v.operands if self._continues(o)}
         self.begun = {v for v in order if self._addend(v) is not None and self._is_beginning(self._chain(v)[0])}
@@ -52,16 +52,21 @@ class WholeArrays:
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""
-        lines = [*commented(self._statements(self.forward)), f"return {self._returned(self.graph.outputs['value'])}"]
+        return self.body("value")
+
+    def body(self, returned: Returned) -> list[str]:
+        """Return the body of a function without a backward half, which returns these outputs."""
+        names = ["value"] if returned == "value" else list(self.graph.outputs)
+        block = [*self._statements(self.forward), *self._delivered(names)]
+        lines = [*commented(block), returning(returned, self._result)]
         return [*self._beginning(lines, self.forward), *lines]
 
     def value_and_grad(self, single: bool) -> list[str]:
         """Return the body of the function `value_and_grad`; `single` returns one gradient and no tuple."""
         lines = ["# forward", *commented(self._statements(self.forward))]
-        lines += ["# backward", *commented([*self._statements(self.backward), *self._gradients()])]
-        gradients = [self.names.output(f"d{name}") for name in self.graph.wrt]
-        grads = gradients[0] if single else f"({', '.join(gradients)}{',' * (len(gradients) == 1)})"
-        lines.append(f"return {self._returned(self.graph.outputs['value'])}, {grads}")
+        gradients = [f"d{name}" for name in self.graph.wrt]
+        lines += ["# backward", *commented([*self._statements(self.backward), *self._delivered(gradients)])]
+        lines.append(returning(("value", gradients[0] if single else tuple(gradients)), self._result))
         return [*self._beginning(lines, [*self.forward, *self.backward]), *lines]
 
     # Which values have lines
@@ -173,31 +178,52 @@ class WholeArrays:
 
     # What is returned
 
-    def _gradients(self) -> Iterator[Line]:
-        """Yield a line for every gradient that is not yet an array of its parameter's shape, and of nobody else."""
+    def _delivered(self, names: Iterable[str]) -> Iterator[Line]:
+        """Yield a line for every output that is not yet an array of the shape it is to have, and of nobody else."""
         taken: set[Value] = set()
-        for name in self.graph.wrt:
-            value = self.graph.outputs[f"d{name}"]
-            fits = self.array.layout(value) == self.graph.output_axes(f"d{name}")
-            own = value in self.own and value not in self.computed and fits and not is_whole(value)
-            if own and value not in taken and self.names.is_output(value, f"d{name}"):
+        for name in names:
+            value, axes = self.graph.outputs[name], self.graph.output_axes(name)
+            if name == "value" and not axes:
+                continue
+            fits = self.array.layout(value) == axes
+            own = value in self.own and (value not in self.computed or not self.backward) and fits
+            if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:
-                yield f"{self.names.output(f'd{name}')} = {self._whole(name, value)}", ""
+                yield f"{self.names.output(name)} = {self._whole(name, value)}", ""
 
     def _whole(self, name: str, value: Value) -> str:
-        """Return a gradient repeated along the axes of its parameter that it lacks."""
-        parameter, axes = self.names.inputs[name], self.graph.output_axes(f"d{name}")
+        """Return an output repeated along the axes that it lacks."""
+        axes = self.graph.output_axes(name)
         if not axes:
             return self._returned(value)
         if not value.axes:
-            zero = value.is_const(0)
-            return f"np.zeros_like({parameter})" if zero else f"np.full_like({parameter}, {self.array(value, ())})"
+            return self._filled(name, value)
         if set(value.axes) == set(axes) and is_whole(value):
             return f"{self.array(value, axes, ATOM)}.astype(np.{self.dtype})"
         if set(value.axes) == set(axes):
             return self._fresh(value, axes)
-        return f"np.broadcast_to({self.array(value, axes)}, {parameter}.shape).copy()"
+        return f"np.broadcast_to({self.array(value, axes)}, {self._shape_of(name)}).copy()"
+
+    def _filled(self, name: str, value: Value) -> str:
+        """Return an array of one number: like its parameter, if the output is a gradient."""
+        zero, number = value.is_const(0), self.array(value, ())
+        if name[1:] in self.graph.wrt:
+            parameter = self.names.inputs[name[1:]]
+            return f"np.zeros_like({parameter})" if zero else f"np.full_like({parameter}, {number})"
+        axes = self.graph.output_axes(name)
+        kind = "" if self.dtype == "float64" and zero else f", np.{self.dtype}"
+        return self._zeros(axes) if zero else f"np.full({self._shape(axes)}, {number}{kind})"
+
+    def _shape_of(self, name: str) -> str:
+        if name[1:] in self.graph.wrt:
+            return f"{self.names.inputs[name[1:]]}.shape"
+        return self._shape(self.graph.output_axes(name))
+
+    def _result(self, name: str) -> str:
+        if name == "value" and not self.graph.output_axes(name):
+            return self._returned(self.graph.outputs[name])
+        return self.names.output(name)
 
     def _returned(self, value: Value) -> str:
         text = self.array(value, ())

@@ -13,7 +13,7 @@ from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.layout import INDENT, commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import halves, own_lines
+from gradcompile.emit.statements import Returned, halves, own_lines, returning
 from gradcompile.ir import Graph, Value
 from gradcompile.schedule.conditions import Guard, guards
 
@@ -42,7 +42,11 @@ class StraightLine:
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""
-        return [*self.shared, f"return {self._returned(self.graph.outputs['value'])}"]
+        return self.body("value")
+
+    def body(self, returned: Returned) -> list[str]:
+        """Return the body of a function without a backward half, which returns these outputs."""
+        return [*self.shared, returning(returned, lambda name: self._returned(self.graph.outputs[name]))]
 
     def value_and_grad(self, single: bool) -> list[str]:
         """Return the body of the function `value_and_grad`; `single` returns one gradient and no tuple."""

@@ -8,20 +8,48 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LINE = 48  # columns of an expression beyond which it is taken apart
 DEPTH = 5  # operations inside one another in one line
+Returned: TypeAlias = "str | tuple[Returned, ...]"  # the output that a function returns, or a tuple of such
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
 def halves(graph: Graph) -> tuple[list[Value], list[Value]]:
     """Return the values of the forward half, then those that only gradients need; operands first."""
-    forward = graph.order([graph.outputs["value"]])
+    forward = graph.order([graph.outputs["value"]] if "value" in graph.outputs else None)
     known = set(forward)
     return forward, [value for value in graph.order() if value not in known]
+
+
+def as_returned(outputs: Iterable[str], single: bool) -> Returned:
+    """Return what a function returns: the objective if it is an output, and a tuple of all others.
+
+    With `single`, one other output is returned as it is.
+    """
+    outputs = list(outputs)
+    others = tuple(name for name in outputs if name != "value")
+    rest: Returned = others[0] if single and len(others) == 1 else others
+    if "value" in outputs:
+        return ("value", rest) if others else "value"
+    return rest
+
+
+def returning(returned: Returned, text: Callable[[str], str]) -> str:
+    """Return the statement that returns outputs, each spelled by `text`."""
+    if isinstance(returned, str) or len(returned) == 1:
+        return f"return {_nested(returned, text)}"
+    return f"return {', '.join(_nested(each, text) for each in returned)}"
+
+
+def _nested(returned: Returned, text: Callable[[str], str]) -> str:
+    if isinstance(returned, str):
+        return text(returned)
+    return f"({', '.join(_nested(each, text) for each in returned)}{',' * (len(returned) == 1)})"
 
 
 def own_lines(graph: Graph, order: Iterable[Value], always: Callable[[Value], bool]) -> set[Value]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import sympy
 
 from gradcompile.errors import IndexRangeError, ModelError
-from gradcompile.ir import Axis, Graph, Value
+from gradcompile.ir import Axis, Graph, Size, Value
 from gradcompile.model import Model
 
 from .affine import Affine
@@ -34,7 +35,8 @@ def lower(model: Model) -> Graph:
     Returns
     -------
     Graph
-        ``outputs["value"]`` is the objective, other outputs have the model's names; no backward half yet.
+        ``outputs["value"]`` is the objective, a number or an array; other outputs have the model's names; no backward
+        half yet.
         Inputs are in call order: parameters, data, other inputs as declared or in order of appearance.
 
     Raises
@@ -90,6 +92,8 @@ def lower(model: Model) -> Graph:
 def _output(state: State, expr: Any, objective: bool) -> tuple[Value, tuple[Axis, ...]]:
     """Lower the objective or an output; return it with its axes in the user's order."""
     scope = Scope(expr)
+    if isinstance(expr, sympy.Tuple) or (objective and isinstance(expr, sympy.MatrixBase) and len(expr) > 1):
+        return _components(state, expr, scope)
     if isinstance(expr, sympy.Lambda):
         value, axes = _family(state, expr, scope)
     elif getattr(expr, "is_Matrix", False) and shape_of(state, expr, scope) != (ONE, ONE):
@@ -103,8 +107,28 @@ def _output(state: State, expr: Any, objective: bool) -> tuple[Value, tuple[Axis
     elif state.sample is not None:
         axes = (state.sample, *axes)
     if not set(value.axes) <= set(axes):
-        raise ModelError("the objective is not scalar", **shown(expr, expr), hint="sum over its indices")
+        hint = "sum over its indices, or make them the variables of a Lambda for an array"
+        raise ModelError("the objective is not scalar", **shown(expr, expr), hint=hint)
     return value, axes
+
+
+def _components(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:
+    """Lower expressions that are listed, or written out as a matrix: each is put in its place of an array."""
+    lengths = expr.shape if isinstance(expr, sympy.MatrixBase) else (len(expr),)
+    axes: list[Axis] = []
+    for length in lengths:
+        if length > 1 or len(lengths) == 1:
+            axes.append(state.axis(Size.of(length), axes))
+    result: Value | None = None
+    for number, element in enumerate(expr.flat() if isinstance(expr, sympy.MatrixBase) else expr):
+        value = state.value(Ask(element, scope))
+        value = value if value.kind == "real" else state.builder.apply("real", value)
+        value = value if state.sample is None else _mean(state, value, state.sample)
+        places = np.unravel_index(number, [axis.size.constant for axis in axes])
+        placed = state.builder.accumulate(value, [state.builder.const(int(k)) for k in places], tuple(axes))
+        result = placed if result is None else state.builder.apply("add", result, placed)
+    assert result is not None
+    return result, tuple(axes)
 
 
 def _family(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:

@@ -15,6 +15,8 @@ def detect_samples(graph: Graph) -> Axis | None:
     The objective must be a sum over it of terms that each read one sample, times factors without samples, plus terms
     without samples. Leading dimensions of data come first; no parameter may have a dimension of that size.
     """
+    if graph.output_axes("value"):
+        return None
     return next((axis for axis in _candidates(graph) if not _reason(graph, axis)), None)
 
 
@@ -22,7 +24,7 @@ def why_not_samples(graph: Graph) -> str:
     """Return why the objective is not a sum over samples; "" if it is one."""
     if detect_samples(graph) is not None:
         return ""
-    if graph.outputs["value"].axes:
+    if graph.output_axes("value"):
         return "the objective is not a scalar"
     reasons = [_reason(graph, axis) for axis in _candidates(graph)]
     return reasons[0] if reasons else "no array has an axis of its own for samples"
