@@ -5,7 +5,7 @@ import pytest
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
-from gradcompile.schedule import Define, Loop, Plan, Update, guards, plan
+from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
 from gradcompile.schedule.conditions import ALWAYS, covered
 from tests.graphs import CASES, C, D, N
 
@@ -27,15 +27,16 @@ def statements(nodes: list, loops: tuple = ()) -> list[tuple[Value, tuple]]:
 
 @pytest.mark.parametrize("name", ["softmax", "gathered", "root of a sum", "share of a total"])
 def test_nothing_is_stored_for_all_samples(name: str) -> None:
-    assert all(N not in axes for axes in planned(name).stored.values())
+    plan = planned(name)
+    assert all(N not in axes for value, axes in plan.stored.items() if value not in plan.blocked)
 
 
 def test_the_softmax_classifier_is_one_loop_over_the_samples() -> None:
     found = planned("softmax")
     assert found.passes == 1
     loops = [node for node in found.body if isinstance(node, Loop)]
-    assert [loop.axis for loop in loops].count(N) == 1
-    assert loops[-1].axis == N  # the regulariser comes before
+    assert [loop.axis for loop in loops].count(found.blocks) == 1
+    assert loops[-1].axis == found.blocks  # the regulariser comes before
 
 
 def test_a_sum_inside_the_objective_takes_a_second_pass() -> None:
@@ -48,18 +49,18 @@ def test_what_does_not_depend_on_samples_leaves_their_sum() -> None:
     assert planned("root of a sum").passes == 1  # d sqrt(S) = dS/(2 sqrt(S)): the factor is applied after the loop
 
 
-def test_the_weights_are_laid_out_as_the_data_are() -> None:
-    graph = planned("softmax").graph
-    weights = graph.builder.input("W", (D, C))
-    assert planned("softmax").layout[weights] == (C, D)
-    assert weights not in plan(graph, relayout=False).layout
+def test_products_of_matrices_are_left_to_blas() -> None:
+    found = planned("softmax")
+    products = [node for node in flat(found.body) if isinstance(node, Product)]
+    assert [node.target.axes for node in products] == [(N, C), (D, C)]
+    assert [node.begins for node in products] == [False, False]  # the first starts at b, the second at 2*lam*W
 
 
 def test_a_sum_starts_from_what_is_added_to_it() -> None:
     found = planned("softmax")
     gradient = found.graph.outputs["dW"]
-    kinds = [type(n) for n in flat(found.body) if isinstance(n, Define | Update) and n.target is gradient]
-    assert kinds == [Define, Update]  # starts at 2*lam*W, then adds over the samples
+    kinds = [type(n) for n in flat(found.body) if isinstance(n, Define | Product) and n.target is gradient]
+    assert kinds == [Define, Product]  # starts at 2*lam*W, then adds over the samples
 
 
 def flat(nodes: list) -> list:

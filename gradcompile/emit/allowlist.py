@@ -16,7 +16,8 @@ from gradcompile.emit import support
 from gradcompile.errors import EmissionError
 from gradcompile.ir import uncollected
 
-IMPORTS = frozenset(("import math", "import sys", "import numpy as np", "from numba import njit"))
+NUMBA = ("from numba import njit", "from numba import njit, types")
+IMPORTS = frozenset(("import math", "import sys", "import numpy as np", *NUMBA))
 MODULES = frozenset(("math", "np"))
 NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
 PUBLIC = frozenset(
@@ -36,6 +37,7 @@ NUMPY = frozenset(
     " transpose where zeros zeros_like".split()
 )
 NUMBERS = (int, float)
+DECLARED = frozenset(ast.unparse(ast.parse(text)) for text in support.DECLARATIONS.values())
 METHODS = frozenset(("T", "shape", "size", "astype", "copy", "transpose", "reshape", "sum"))
 ALLOWED = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Return,
@@ -97,6 +99,8 @@ class _Gate:
             elif isinstance(node, ast.FunctionDef) and node.name in self.copied:
                 same = self.source(node) == self.copied[node.name].rstrip("\n")
                 self.demand(same, node, "a changed support function")
+            elif isinstance(node, ast.Assign) and ast.unparse(node) in DECLARED:
+                pass
             elif isinstance(node, ast.If):
                 self.main(node)
             else:

@@ -5,6 +5,7 @@ The two targets share everything but the few spellings in `Dialect`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +18,7 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value
 from gradcompile.passes.fold import exact
-from gradcompile.schedule import Define, Loop, Node, Plan, Result, Start, Update, guards
+from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update, guards
 from gradcompile.vecmath import VECTOR
 
 INDENT = "    "
@@ -143,6 +144,7 @@ class _Body:
             guarded, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
         )
         self.open: list[Axis] = []  # the loops that are open
+        self.views: dict[str, str] = {}  # the parts of arrays that belong to the block at hand: name -> subscript
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
         self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
 
@@ -152,6 +154,7 @@ class _Body:
         yield from self._sizes()
         yield from self._casts()
         yield from self._layouts()
+        yield from self._block_length()
         yield from self._buffers()
         yield from self._nodes(self.plan.body, "")
         yield self._returned(returned)
@@ -193,11 +196,33 @@ class _Body:
         known = set(self.graph.order())
         return [(v, axes) for v, axes in self.plan.layout.items() if v in known] if self.dialect.transposes else []
 
+    def _block_length(self) -> Iterator[str]:
+        """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
+        if self.plan.blocks is None:
+            return
+        widths = Counter(
+            tuple(a for a in axes if a != self.plan.sample)
+            for value, axes in self.plan.stored.items()
+            if value in self.plan.blocked and axes
+        )
+        terms = []
+        for axes, count in sorted(widths.items(), key=lambda item: -len(item[0])):
+            number = [str(count)] if count > 1 or not axes else []
+            terms.append("*".join([*number, *(_factor(self.names.size(a.size)) for a in axes)]))
+        self.printer.support.add("samples_in_block")
+        yield f"{self.names.word('T')} = samples_in_block({' + '.join(terms) or '1'})"
+
+    def _length(self, value: Value, axis: Axis) -> str:
+        """Return the length of an array along an axis."""
+        block = axis == self.plan.sample and value in self.plan.blocked
+        return self.names.word("T") if block else self.names.size(axis.size)
+
     def _buffers(self) -> Iterator[str]:
         given = {self.plan.results[name] for name in self.given}
         for value, axes in self.plan.stored.items():
             if axes and value not in given:
-                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed())}"
+                sizes = [self._length(value, axis) for axis in axes]
+                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes)}"
         for name, returned in self.plan.results.items():
             if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
                 yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
@@ -211,8 +236,8 @@ class _Body:
             self._zero |= {v for v, zero in given.items() if zero and v is not None}
         return self._zero
 
-    def _allocation(self, axes: tuple[Axis, ...], zero: bool) -> str:
-        sizes = [self.names.size(a.size) for a in axes]
+    def _allocation(self, axes: tuple[Axis, ...], zero: bool, sizes: list[str] | None = None) -> str:
+        sizes = sizes or [self.names.size(a.size) for a in axes]
         if self.dialect.target == "python":
             text = f"[0.0] * {_factor(sizes[-1])}"
             for axis, size in reversed([*zip(axes[:-1], sizes, strict=False)]):
@@ -250,6 +275,8 @@ class _Body:
                 yield from self._start(node.target, indent)
             elif isinstance(node, Update):
                 yield self._commented(indent + self._update(node), node.target)
+            elif isinstance(node, Product):
+                yield self._commented(indent + self._product(node), node.target)
             elif node is not None:
                 yield indent + self._fill_result(node)
             before = None
@@ -262,7 +289,7 @@ class _Body:
             for node in inner.pop().body:
                 if isinstance(node, Loop):
                     inner.append(node)
-                elif not isinstance(node, Start):
+                elif not isinstance(node, Start | Product):
                     found.update(dict.fromkeys(self._indices_in(node)))
         ready = (i for i in found if loop.axis in i.axes and all(a in self.open for a in i.axes))
         return sorted((i for i in ready if i not in self.held and i not in self.plan.stored), key=lambda i: i.number)
@@ -294,6 +321,10 @@ class _Body:
 
     def _range(self, loop: Loop) -> str:
         start, stop = loop.bounds
+        if loop.axis == self.plan.blocks:
+            return f"range(0, {self.names.size(loop.axis.size)}, {self.names.word('T')})"
+        if loop.axis == self.plan.sample and self._in_block:
+            return f"range({self.names.word('size')})"
         last = self.names.size(loop.axis.size) if stop is None else self._expression(stop)
         return f"range({last})" if start is None else f"range({self._expression(start)}, {last})"
 
@@ -318,8 +349,12 @@ class _Body:
             elif update.target not in loop.starts:
                 yield f"{indent}{locals_[update.target]} = {self._place(update.target)}"
         self.held.update(locals_)
-        yield f"{indent}for {self.names.axis(loop.axis)} in {self._range(loop)}:"
+        yield f"{indent}for {self._counter(loop)} in {self._range(loop)}:"
         self.open.append(loop.axis)
+        if loop.axis == self.plan.blocks:
+            yield from self._block(loop, indent + INDENT)
+            self.open.pop()
+            return
         indices = self._data_indices(loop)
         for index in indices:
             yield f"{indent}{INDENT}{self._hoist(index)}"
@@ -330,6 +365,27 @@ class _Body:
         for update in held:
             local = self.held.pop(update.target)
             yield f"{indent}{self._place(update.target)} = {local}"
+
+    def _counter(self, loop: Loop) -> str:
+        return self.names.word("first") if loop.axis == self.plan.blocks else self.names.axis(loop.axis)
+
+    def _block(self, loop: Loop, indent: str) -> Iterator[str]:
+        """Yield what is done for one block of samples, after the parts of the arrays that belong to it."""
+        outer, self.views = self.views, {}
+        body = list(self._nodes(loop.body, indent))
+        first, length = self.names.word("first"), self.names.word("T")
+        assert self.plan.sample is not None
+        yield f"{indent}{self.names.word('size')} = min({length}, {self.names.size(self.plan.sample.size)} - {first})"
+        yield from (f"{indent}{name} = {part}" for name, part in self.views.items())
+        yield from body
+        self.views = outer
+
+    def _view(self, value: Value, array: str, dimension: int) -> str:
+        """Return the name of the part of an array that belongs to the block at hand."""
+        name = self.names.local(value, f"{array}_b")
+        first, length = self.names.word("first"), self.names.word("T")
+        self.views[name] = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
+        return name
 
     def _local(self, value: Value) -> str:
         """Return the name of the local variable in which one element of an array is summed: ``y_i`` for ``y[i]``."""
@@ -354,7 +410,7 @@ class _Body:
             for axis in axes:
                 if axis in self.open:
                     continue
-                yield f"{inner}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
+                yield f"{inner}for {self.names.axis(axis)} in {self._range(Loop(axis, 0))}:"
                 inner += INDENT
             yield f"{inner}{self._place(value)} = {fill}"
 
@@ -420,6 +476,25 @@ class _Body:
             return f"{target} *= {operand}"
         return f"{target} {'+=' if sign > 0 else '-='} {operand}"
 
+    def _product(self, node: Product) -> str:
+        """Return the line of a product of matrices."""
+        self.printer.support.add("gemm")
+        f = node.factors
+        left, right = self._whole(f.left, f.rows, f.inner), self._whole(f.right, f.inner, f.columns)
+        alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
+        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns)})"
+
+    def _whole(self, value: Value, rows: Axis, columns: Axis) -> str:
+        """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
+        axes, name = self._axes_of(value, given=False), self._array(value)
+        if self.plan.sample in axes:
+            dimension = axes.index(self.plan.sample)
+            if value in self.plan.blocked:
+                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
+            else:
+                name = self._view(value, name, dimension)
+        return name if axes == (rows, columns) else f"{name}.T"
+
     def _term(self, value: Value) -> str:
         """Return what is added to a sum, in the model's type."""
         text = self._expression(value)
@@ -435,6 +510,8 @@ class _Body:
         if value in self.explained:
             return line
         self.explained.add(value)
+        if value.op == "input":
+            return line
         comment = describe(value, self.graph, self.names)
         if comment.replace(" ", "") in line.replace(" ", ""):
             return line
@@ -446,7 +523,18 @@ class _Body:
     def _output(self, name: str) -> str:
         return _filled_output(self.plan, self.names, name)
 
+    @property
+    def _in_block(self) -> bool:
+        return self.plan.blocks is not None and self.plan.blocks in self.open
+
+    def _index(self, axis: Axis) -> str:
+        """Return an index as a number: that of a sample counts from the first one of its block."""
+        own = self.names.axis(axis)
+        return f"({self.names.word('first')} + {own})" if axis == self.plan.sample and self._in_block else own
+
     def _array(self, value: Value) -> str:
+        if value.op == "input" and value in self.plan.stored:
+            return self.names.local(value, f"{self.names.value(value)}_t")
         if value not in self.plan.layout or not self.dialect.transposes:
             return self.names.value(value)
         return self.names.local(value, f"{self.names.value(value)}_t")
@@ -456,20 +544,47 @@ class _Body:
             return self.held[value]
         return self._element(value, {})
 
-    def _element(self, value: Value, index: dict[Axis, Value]) -> str:
-        """Return a stored value at an index: the loops' letters, or what `index` puts in their place."""
-        axes = self.plan.layout.get(value, value.axes) if value.op == "input" else self.plan.stored[value]
-        if not self.dialect.transposes and value.op == "input":
-            axes = value.axes
+    def _element(self, value: Value, index: dict[Axis, Value], *, given: bool = False) -> str:
+        """Return an array's element at an index: the loops' letters, or what `index` puts in their place.
+
+        What is `given` is the argument itself, where there is also a copy of it.
+        """
+        axes, name = self._axes_of(value, given), self._array(value)
+        if given:
+            name = self.names.value(value)
         if not axes:
-            return self._array(value)
-        indices = [self._expression(index[a]) if a in index else self.names.axis(a) for a in axes]
-        return f"{self._array(value)}[{self.dialect.subscript.join(indices)}]"
+            return name
+        whole = value not in self.plan.blocked or given
+        dimension = next((k for k, a in enumerate(axes) if self._is_sample(a, index)), None)
+        if dimension is not None and self._in_block and whole:
+            name = self._view(value, name, dimension)
+        indices = [
+            self.names.axis(self.plan.sample) if self.plan.sample and k == dimension else self._at(a, index)
+            for k, a in enumerate(axes)
+        ]
+        return f"{name}[{self.dialect.subscript.join(indices)}]"
+
+    def _axes_of(self, value: Value, given: bool) -> tuple[Axis, ...]:
+        """Return the axes of an array in the order in which it is laid out."""
+        if given or (value.op == "input" and value not in self.plan.stored):
+            return self.plan.layout.get(value, value.axes) if self.dialect.transposes else value.axes
+        return self.plan.stored[value]
+
+    def _is_sample(self, axis: Axis, index: dict[Axis, Value]) -> bool:
+        """Return whether an array's axis is indexed by the sample itself."""
+        if axis not in index:
+            return axis == self.plan.sample
+        return index[axis].op == "iota" and index[axis].attr == self.plan.sample
+
+    def _at(self, axis: Axis, index: dict[Axis, Value]) -> str:
+        return self._expression(index[axis]) if axis in index else self._index(axis)
 
     def _expression(self, value: Value, *, whole: bool = False) -> str:
         """Return an expression; `whole` prints the operation of a value that has a name of its own."""
         if whole and value.op == "read":
             return self._read(value)
+        if whole and value.op == "input":
+            return self._element(value, {}, given=True)
         return self.printer.render(value, self._leaf, whole=whole)
 
     def _leaf(self, value: Value) -> str | None:
@@ -477,7 +592,7 @@ class _Body:
         if value in self.held:
             return self.held[value]
         if value.op == "iota":
-            return self.names.axis(value.attr)
+            return self._index(value.attr)
         if value.op == "size":
             return self.names.size(value.attr)
         if value.op == "input" or value in self.plan.stored:

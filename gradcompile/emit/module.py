@@ -163,7 +163,7 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
     def body(graph: Graph, returned: Returned) -> list[str]:
-        schedule = plan(graph, relayout=dialect.transposes)
+        schedule = plan(graph, blocks=dialect.transposes)
         names, printer, dtype = request.names, request.printer, request.dtype
         return loops.function(schedule, names, printer, dialect, returned=returned, dtype=dtype)
 
@@ -228,7 +228,7 @@ def assembled(
     further : sequence of Request
         What further functions are made from.
     """
-    sources = [support.source(request.target, name) for name in called]
+    sources = [part for name in called for part in _source(request.target, name)]
     checks = list(support.self_check(request.target).values()) if request.returned != "value" else []
     blocks = [*sources, *("\n".join(lines) + "\n" for lines in functions)]
     if checks:
@@ -246,13 +246,21 @@ def assembled(
     return "\n".join([*noqa, *top, *imports, *gap, *numbers, code])
 
 
+def _source(target: str, name: str) -> Iterator[str]:
+    """Yield the text of a support function, after what it needs to have declared."""
+    if name in support.DECLARATIONS and target == "numba":
+        yield support.DECLARATIONS[name] + "\n"
+    yield support.source(target, name)
+
+
 def _imports(code: str) -> Iterator[str]:
     """Yield the imports that the code needs."""
     code = re.sub(r"#.*", "", code)
     standard = [name for name in ("math", "sys") if re.search(rf"(?<![\w.]){name}\.", code)]
     yield from (f"import {name}" for name in standard)
     others = ["import numpy as np"] if re.search(r"(?<![\w.])np\.", code) else []
-    others += ["from numba import njit"] if "@njit" in code else []
+    names = [name for name, used in (("njit", "@njit"), ("types", "types.")) if used in code]
+    others += [f"from numba import {', '.join(names)}"] if names else []
     if standard and others:
         yield ""
     yield from others

@@ -64,6 +64,7 @@ class Names:
         self._suffixes: dict[str, Iterator[int]] = {}
         self._values: dict[Value, str] = {}
         self._locals: dict[tuple[Value, str], str] = {}
+        self._words: dict[str, str] = {}
         self._axes: dict[Axis, str] = {}
         self._outputs: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
@@ -188,6 +189,12 @@ class Names:
         if (value, hint) not in self._locals:
             self._locals[value, hint] = self.fresh(hint)
         return self._locals[value, hint]
+
+    def word(self, hint: str) -> str:
+        """Return the identifier of something that a module has one of, such as the length of a block."""
+        if hint not in self._words:
+            self._words[hint] = self.fresh(hint)
+        return self._words[hint]
 
     def fresh(self, hint: str) -> str:
         """Return `hint`, or the first of ``hint1, hint2, ...`` that nothing bears; it is taken from now on.

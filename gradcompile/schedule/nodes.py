@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
+from gradcompile.schedule.products import Factors
 
 LINE = 7  # operations that one line holds
 Bounds = tuple[Value | None, Value | None]
@@ -20,6 +21,7 @@ class Loop:
     bounds: Bounds = (None, None)  # its first index and the one after its last, where they are not 0 and the size
     body: list[Node] = field(default_factory=list)
     starts: list[Value] = field(default_factory=list)
+    rows: bool = False  # over samples one by one, with loops along their rows inside
 
 
 @dataclass(eq=False)
@@ -47,6 +49,17 @@ class Update:
 
 
 @dataclass(eq=False)
+class Product:
+    """``target += left @ right``, a product of matrices for BLAS; ``=`` where the target begins with it."""
+
+    target: Value
+    term: Value  # the sum
+    factors: Factors
+    sign: int = 1
+    begins: bool = False
+
+
+@dataclass(eq=False)
 class Result:
     """An output array that is filled from a value which is not itself the output."""
 
@@ -55,8 +68,8 @@ class Result:
     axes: tuple[Axis, ...]
 
 
-Node = Loop | Start | Define | Update | Result
-Statement = Define | Update | Result
+Node = Loop | Start | Define | Update | Product | Result
+Statement = Define | Update | Product | Result
 
 
 @dataclass
@@ -65,7 +78,8 @@ class Plan:
 
     `stored` gives the axes along which each computed value is kept (none: a local scalar); `layout` the order in which
     an input's axes are laid out, where that is not its own; `results` what each output is returned from (None: an
-    array that a `Result` fills).
+    array that a `Result` fills). With `blocks`, samples are taken a block at a time: a loop over that axis holds the
+    loops over the samples of one block, and what is `blocked` is kept for these alone.
     """
 
     graph: Graph
@@ -75,6 +89,8 @@ class Plan:
     results: dict[str, Value | None]
     sample: Axis | None
     passes: int  # loops over the samples
+    blocks: Axis | None = None
+    blocked: frozenset[Value] = frozenset()
 
     def __str__(self) -> str:
         """Return the schedule as an indented outline with its reasons."""
@@ -82,19 +98,30 @@ class Plan:
         again = (
             "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
         )
-        lines = [f"{sample}{again}"]
+        lines = [f"{sample}{again}", *self._told_of_blocks()]
         for value, axes in self.layout.items():
             if value.op != "input":
                 continue
             lines.append(f"{value.attr} is laid out with {self.graph.letter(axes[-1])} contiguous, as the data are")
         return "\n".join([*lines, *_outline(self, self.body, "")])
 
+    def _told_of_blocks(self) -> Iterator[str]:
+        if self.blocks is not None:
+            yield "in blocks: values of a block stay in the cache, and loops over its samples are innermost"
+            for value in self.blocked:
+                if value.op == "input":
+                    yield f"{value.attr} is copied a block at a time, samples contiguous, as each number is used often"
+
 
 def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Loop):
             bounded = "" if node.bounds == (None, None) else " (a triangle)"
-            yield f"{indent}for {plan.graph.letter(node.axis)} in {node.axis.size}{bounded}:"
+            letter, size = plan.graph.letter(node.axis), str(node.axis.size)
+            if plan.blocks is not None and node.axis == plan.sample:
+                size = "block"
+            head = f"for each block of {size}" if node.axis == plan.blocks else f"for {letter} in {size}{bounded}"
+            yield f"{indent}{head}:"
             yield from _outline(plan, node.body, indent + "    ")
         elif isinstance(node, Result):
             yield f"{indent}{node.name} <- %{node.value.number}"
@@ -102,12 +129,20 @@ def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
             yield f"{indent}%{node.target.number} = 0"
         else:
             kept = ", ".join(map(plan.graph.letter, plan.stored.get(node.target, ())))
-            yield f"{indent}%{node.target.number}[{kept}] {'=' if isinstance(node, Define) else '+='} {_head(node)}"
+            begins = isinstance(node, Define) or (isinstance(node, Product) and node.begins)
+            yield f"{indent}%{node.target.number}[{kept}] {'=' if begins else '+='} {_head(node)}"
 
 
-def _head(node: Define | Update) -> str:
+def _head(node: Define | Update | Product) -> str:
+    if isinstance(node, Product):
+        return f"%{node.factors.left.number} @ %{node.factors.right.number} (BLAS)"
     value = node.expression if isinstance(node, Define) else node.term
     return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
+
+
+def blocks_of(axis: Axis) -> Axis:
+    """Return the axis that counts the blocks in which another one is taken; no value has it."""
+    return Axis(axis.size, -1 - axis.number)
 
 
 def loop_axes(value: Value) -> tuple[Axis, ...]:

@@ -16,18 +16,21 @@ from gradcompile.schedule.nodes import (
     Loop,
     Node,
     Plan,
+    Product,
     Result,
     Start,
     Statement,
     Update,
     aligned,
+    blocks_of,
     loop_axes,
 )
+from gradcompile.schedule.products import products
 from gradcompile.schedule.samples import Samples
 from gradcompile.schedule.sums import Sums
 
 
-def plan(graph: Graph, *, relayout: bool = True) -> Plan:
+def plan(graph: Graph, *, relayout: bool = True, blocks: bool = True) -> Plan:
     """Return the schedule of a graph.
 
     Parameters
@@ -36,13 +39,18 @@ def plan(graph: Graph, *, relayout: bool = True) -> Plan:
         With its backward half and after the passes; any outputs.
     relayout : bool
         Whether parameters may be laid out in another order than their own.
+    blocks : bool
+        Whether samples may be taken in blocks, with the loops over them innermost.
     """
     sample = graph.sample or _stream_axis(graph)
-    layout = _layouts(graph, graph.order(), sample) if relayout else {}
+    outer = blocks_of(sample) if blocks and sample is not None and in_blocks(graph.order(), sample) else None
+    layout = _layouts(graph, graph.order(), sample) if relayout and outer is None else {}
     again: set[Value] = set()
     while True:
-        result = _Work(graph, sample, layout, again).plan()
-        cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)} - again
+        work = _Work(graph, sample, layout, again, outer)
+        result = work.plan()
+        cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)}
+        cheap -= again | work.packed.keys()
         if not cheap:
             return result
         again |= cheap
@@ -72,9 +80,15 @@ class _Work:
     """The state of one scheduling: which values get statements, in which region, and where they were put."""
 
     def __init__(
-        self, graph: Graph, sample: Axis | None, layout: dict[Value, tuple[Axis, ...]], again: set[Value]
+        self,
+        graph: Graph,
+        sample: Axis | None,
+        layout: dict[Value, tuple[Axis, ...]],
+        again: set[Value],
+        blocks: Axis | None = None,
     ) -> None:
         self.graph, self.sample, self.layout, self.again = graph, sample, layout, again
+        self.blocks = blocks
         self.order = graph.order()
         self.uses = Counter(o for v in self.order for o in v.operands)
         self.results: dict[str, Value | None] = {}
@@ -83,10 +97,19 @@ class _Work:
         self._decide_results()
         self.samples = Samples(sample, self.order)
         self.phase = self.samples.phase
-        found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples)
+        found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
         self.arrays: dict[Value, None] = {}
+        terms = [term for _, found in self.sums.values() for term, _ in found] + self.order
+        self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
+        self.factors = {factor for found in self.products.values() for factor in (found.left, found.right)}
         self.made = self._made()
+        self.packed: dict[Value, None] = {}
+        self.by_rows: set[Value] = set()
+        self.laid_by_rows: set[Value] = set()
+        if blocks is not None:
+            self._pack()
+        self.closed: set[Loop] = set()  # loops that nothing else may join
         self.body: list[Node] = []
         self.filled: dict[Value, tuple[Axis, ...]] = {}  # the order of the loops that fill an array
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
@@ -100,10 +123,14 @@ class _Work:
         for index in range(max(self.phase.values(), default=0) + 1):
             self._region(index)
         stored = {value: self._stored(value) for value in self.made}
-        return Plan(self.graph, self.body, stored, self.layout, self.results, self.sample, self._loops())
+        blocked = frozenset(value for value in self.made if self._is_blocked(value))
+        loops = sum(isinstance(node, Loop) and node.axis == self.outermost for node in self.body)
+        return Plan(self.graph, self.body, stored, self.layout, self.results, self.sample, loops, self.blocks, blocked)
 
-    def _loops(self) -> int:
-        return sum(isinstance(node, Loop) and node.axis == self.sample for node in self.body)
+    @property
+    def outermost(self) -> Axis | None:
+        """The axis of the loops that pass the samples."""
+        return self.blocks or self.sample
 
     # What is returned
 
@@ -166,6 +193,58 @@ class _Work:
                 made[value] = None
         return made
 
+    # Data of a block
+
+    def _pack(self) -> None:
+        """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
+
+        A copy is worth its cost where every number is used several times. Where it is not, or where a statement also
+        uses other data as they lie, its loops run along the rows.
+        """
+        used: list[tuple[list[Value], int]] = []
+        for value in self.made:
+            for statement in self._statements(value) if self.samples.streamed(value) or self._spans(value) else ():
+                if isinstance(statement, Product):
+                    continue  # BLAS takes the data as they lie
+                axes = loop_axes(statement.term if isinstance(statement, Update) else value)
+                used.append((list(self._rows(statement)), len(axes)))
+            if value in self.sums and (base := self.sums[value][0]) is not None:
+                used.append((list(self._rows(Define(value, base))), len(value.axes)))
+        used += [(list(self._rows(copy)), len(copy.value.axes)) for copy in self.copies]
+        often = {row for rows, loops in used for row in rows if loops > len(row.axes)}
+        self.by_rows = {row for rows, _ in used for row in rows} - often
+        while mixed := {r for rows, _ in used if not self.by_rows.isdisjoint(rows) for r in rows} - self.by_rows:
+            self.by_rows |= mixed
+        self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
+        self._copy_factors()
+        self.made = self.packed | self.made
+
+    def _rows(self, statement: Statement) -> Iterator[Value]:
+        """Yield the rows of data that a statement uses: arrays, or what is read of them, along samples and features."""
+        stack = _operands_of(statement)
+        while stack:
+            value = stack.pop()
+            if value.op == "read" and value.operands[0].op == "input":
+                array = value.operands[0]
+                row = array if self.sample in array.axes and self.samples.reads_own(value) else value
+                yield from [row] if self._is_row(row) else []
+                stack.extend(o for o in value.operands[1:] if o.op != "input")
+            elif value.op == "input" and self._is_row(value):
+                yield value
+            elif value not in self.made:
+                stack.extend(value.operands)
+
+    def _copy_factors(self) -> None:
+        """Copy the rows of a block that a product of matrices needs together: those that labels pick."""
+        for value in sorted(self.factors, key=lambda v: v.number):
+            if value.op == "read" and value not in self.packed:
+                self.laid_by_rows.add(value)
+                self.by_rows.discard(value)
+                self.packed[value] = None
+
+    def _is_row(self, value: Value) -> bool:
+        return value.kind == "real" and self.sample in value.axes and len(value.axes) > 1
+
     def _reached(self) -> list[Value]:
         """Return what the outputs are made of, operands first, once the sums are what they are to be."""
         done: dict[Value, None] = {}
@@ -206,7 +285,7 @@ class _Work:
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
-        if self._is_whole_array(value):
+        if self._is_whole_array(value) or value in self.factors:
             return True
         if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
@@ -301,13 +380,19 @@ class _Work:
 
     def _finish(self, value: Value) -> None:
         """Place the terms of a sum, or the one statement of any other value."""
+        for statement in self._statements(value):
+            source = value if isinstance(statement, Define) else statement.term
+            self._insert(statement, value, loop_axes(source), source.operands)
+
+    def _statements(self, value: Value) -> list[Define | Update | Product]:
+        """Return the statements that compute a value from its start."""
         if value in self.sums:
-            for term, sign in self.sums[value][1]:
-                self._insert(Update(value, term, sign), value, loop_axes(term), term.operands)
-        elif value.op in (*REDUCTIONS, "accumulate"):
-            self._insert(Update(value, value), value, loop_axes(value), value.operands)
-        else:
-            self._insert(Define(value, value), value, loop_axes(value), value.operands)
+            return [self._update(value, term, sign) for term, sign in self.sums[value][1]]
+        return [self._update(value, value, 1) if value.op in (*REDUCTIONS, "accumulate") else Define(value, value)]
+
+    def _update(self, value: Value, term: Value, sign: int) -> Update | Product:
+        factors = self.products.get(term)
+        return Update(value, term, sign) if factors is None else Product(value, term, factors, sign * factors.sign)
 
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
@@ -315,36 +400,57 @@ class _Work:
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
         bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
         reads = self._dependencies(operands)
+        rows = self._is_by_rows(statement)
         body, path = self.body, list[Loop]()
-        starts = isinstance(statement, Update) and not self.spot[value]
+        sums = isinstance(statement, Update | Product)
+        starts = sums and not self.spot[value]
         while remaining:
             limits = bounds.get(remaining[0], (None, None))
-            updated = (value, statement.term) if isinstance(statement, Update) else None
-            loop = self._joinable(body, path, (remaining[0], limits), reads, updated)
+            updated = (value, statement.term) if isinstance(statement, Update | Product) else None
+            alone = remaining == [self.sample] and self._scatters(statement)
+            loop = None if alone else self._joinable(body, path, (remaining[0], limits, rows), reads, updated)
             if loop is None:
-                loop = Loop(remaining[0], len(body), limits)
+                loop = Loop(remaining[0], len(body), limits, rows=rows and remaining[0] == self.sample)
                 body.append(loop)
-            if starts and isinstance(statement, Update) and not aligned(statement.term, loop.axis):
+            if starts and isinstance(statement, Update | Product) and not aligned(statement.term, self._along(loop)):
                 loop.starts.append(value)
                 self.begun.setdefault(value, []).append(path)
                 self._note(value, path)
                 starts = False
             path, body = [*path, loop], loop.body
             remaining.remove(loop.axis)
-        if starts:
+            if alone:
+                self.closed.add(loop)
+        if starts and isinstance(statement, Product):
+            statement.begins = True
+        elif starts:
             body.append(Start(value))
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
         if not isinstance(statement, Result) and not self._has_order(value):
-            looped = tuple(loop.axis for loop in path if loop.axis in value.axes)
-            self.filled[value] = (*looped, *(a for a in value.axes if a not in looped))
+            self.filled[value] = self._filling_order(value, path, self._is_by_rows(statement))
         body.append(statement)
-        term = statement.term if isinstance(statement, Update) else None
+        term = statement.term if isinstance(statement, Update | Product) else None
         if not isinstance(statement, Result):
             self.spot[value].append((path, len(body) - 1, term))
             self._note(value, path)
         for read, _ in reads:
             self._note(read, path)
+
+    def _scatters(self, statement: Statement) -> bool:
+        """Return whether a statement adds at places that are data: a loop with it does not become vectors."""
+        if self.blocks is None or not isinstance(statement, Update) or statement.term.op != "accumulate":
+            return False
+        streamed = self.sample in loop_axes(statement.term)
+        return streamed and any(i.op != "iota" for i in statement.term.operands[1:])
+
+    def _filling_order(self, value: Value, path: list[Loop], by_rows: bool) -> tuple[Axis, ...]:
+        """Return the axes of an array in the order of the loops that fill it; the samples of a block are contiguous."""
+        looped = [loop.axis for loop in path if loop.axis in value.axes]
+        order = [*looped, *(a for a in value.axes if a not in looped)]
+        if self.blocks is not None and not by_rows:
+            order.sort(key=lambda axis: axis == self.sample)
+        return tuple(order)
 
     def _note(self, value: Value, path: list[Loop]) -> None:
         self.paths[value][-1].append(path)
@@ -368,7 +474,7 @@ class _Work:
         self,
         body: list[Node],
         path: list[Loop],
-        wanted: tuple[Axis, Bounds],
+        wanted: tuple[Axis, Bounds, bool],
         reads: list[tuple[Value, Value | None]],
         updated: tuple[Value, Value] | None,
     ) -> Loop | None:
@@ -376,8 +482,9 @@ class _Work:
 
         A sum that is `updated` by a further term must have been started; its other terms may still be running.
         """
-        depth, (axis, bounds) = len(path), wanted
-        first = self.barrier if axis == self.sample and not depth else 0
+        depth, (axis, bounds, rows) = len(path), wanted
+        rows = rows and axis == self.sample
+        first = self.barrier if axis == self.outermost and not depth else 0
         blocked: set[int] = set()
         for value, read in [*reads, *([] if updated is None else [(updated[0], None)])]:
             for spot, index, term in self.spot.get(value, ()):
@@ -389,7 +496,9 @@ class _Work:
         if first in blocked:
             first += 1
         for node in body[first:]:
-            if isinstance(node, Loop) and node.axis == axis and node.bounds == bounds:
+            if not isinstance(node, Loop) or node in self.closed:
+                continue
+            if (node.axis, node.bounds, node.rows) == (axis, bounds, rows):
                 return node
         return None
 
@@ -399,8 +508,12 @@ class _Work:
         """Return whether a statement that reads (or further updates) a value may stand in a loop that makes it."""
         if updated is not None and value is updated[0]:
             begun_inside = any(loop in path for path in self.begun.get(value, ()))
-            return not begun_inside or aligned(updated[1], loop.axis)
-        return self._complete(value, term, read, loop.axis)
+            return not begun_inside or aligned(updated[1], self._along(loop))
+        return self._complete(value, term, read, self._along(loop))
+
+    def _along(self, loop: Loop) -> Axis:
+        """Return the axis of which a loop takes one index, or one block, in each turn."""
+        return self.sample if loop.axis == self.blocks and self.sample is not None else loop.axis
 
     def _complete(self, value: Value, term: Value | None, read: Value | None, axis: Axis) -> bool:
         """Return whether, inside one turn of a loop over `axis`, what is read of the value is already final."""
@@ -415,9 +528,14 @@ class _Work:
 
     def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
+        if isinstance(statement, Product) and self.blocks is not None:
+            return [self.blocks]
         votes = self._votes(statement)
         rest = [a for a in axes if a != self.sample]
-        return [a for a in axes if a == self.sample] + sorted(rest, key=lambda a: (votes[a], rest.index(a)))
+        inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
+        if self.blocks is None or not samples:
+            return samples + inner
+        return [self.blocks, *samples, *inner] if self._is_by_rows(statement) else [self.blocks, *inner, *samples]
 
     def _votes(self, statement: Statement) -> Counter[Axis]:
         votes: Counter[Axis] = Counter()
@@ -442,10 +560,23 @@ class _Work:
             if value.op == "read" and value.operands[0].op == "input":
                 indices = value.operands[1:]
                 yield tuple(i.axes[-1] for i in indices if i.axes)
-            elif value.op == "input" or value in self.made:
+            elif (value.op == "input" and value.kind == "real") or value in self.made:
                 yield self._storage_order(value)
             else:
                 stack.extend(value.operands)
+
+    def _is_by_rows(self, statement: Statement) -> bool:
+        """Return whether a statement of a block takes its samples one by one: its data are read where they lie."""
+        if isinstance(statement, Update) and statement.term.op == "accumulate" and self._adds_to_rows(statement.term):
+            return True
+        if not isinstance(statement, Result) and statement.target in self.laid_by_rows:
+            return True
+        return any(row in self.by_rows or row in self.laid_by_rows for row in self._rows(statement))
+
+    def _adds_to_rows(self, term: Value) -> bool:
+        """Return whether an accumulation adds to whole rows of an array, which data pick."""
+        picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
+        return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
 
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:
         return tuple(a for a in self._kept_axes(value) if a != self.sample)
@@ -456,6 +587,16 @@ class _Work:
 
     def _has_order(self, value: Value) -> bool:
         return value in self.layout or value in self.delivered or value in self.filled
+
+    def _is_blocked(self, value: Value) -> bool:
+        """Return whether a value is made and used within one block: nothing is kept of it for the next."""
+        if self.blocks is None or value in self.returned or self.sample not in value.axes:
+            return False
+        return all(
+            path and path[0].axis == self.blocks and path[0] is paths[0][0]
+            for paths in self.paths[value]
+            for path in paths
+        )
 
     def _stored(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes along which a value is kept: those whose loop its definition and its uses do not share."""
@@ -468,6 +609,23 @@ class _Work:
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
         return tuple(a for a in self._kept_axes(value) if a in kept)
+
+
+def _operands_of(statement: Statement) -> list[Value]:
+    """Return what the right side of a statement is made of."""
+    if isinstance(statement, Result):
+        return [statement.value]
+    if isinstance(statement, Update | Product):
+        return list(statement.term.operands)
+    whole = statement.expression is statement.target
+    return list(statement.target.operands) if whole else [statement.expression]
+
+
+def in_blocks(order: list[Value], sample: Axis) -> bool:
+    """Return whether it pays to take samples in blocks: there are loops for each sample, which then run over many."""
+    loops = (loop_axes(value) for value in order if value.op not in LEAVES)
+    matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
+    return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
 
 
 def _layouts(graph: Graph, order: list[Value], sample: Axis | None) -> dict[Value, tuple[Axis, ...]]:

@@ -25,8 +25,10 @@ class Sums:
         What has no statement of its own, since it is part of a target.
     """
 
-    def __init__(self, order: list[Value], uses: Mapping[Value, int], kept: Container[Value], samples: Samples) -> None:
-        self.uses, self.kept, self.samples = uses, kept, samples
+    def __init__(
+        self, order: list[Value], uses: Mapping[Value, int], kept: Container[Value], samples: Samples, *, blocks: bool
+    ) -> None:
+        self.uses, self.kept, self.samples, self.blocks = uses, kept, samples, blocks
         self.found: dict[Value, tuple[Value | None, list[Signed]]] = {}
         self.conditions: dict[tuple[Value, Value], Value] = {}
         self.absorbed: set[Value] = set()
@@ -49,6 +51,8 @@ class Sums:
         kept = term.builder.make(term.op, (taken, *term.operands[1:]), term.axes, term.kind, term.attr)
         if not other.is_const(0) or set(loop_axes(kept)) != set(loop_axes(term)):
             return None
+        if self.blocks and self.samples.streamed(condition):
+            return None  # the loop over the samples of a block is innermost, and whole
         order = loop_axes(term)
         both = index_bounds(condition, list(order)) and index_bounds(condition, list(reversed(order)))
         return condition if both else None

@@ -19,6 +19,10 @@ FILES: dict[str, tuple[ModuleType, ...]] = {
 CHECKS: dict[str, ModuleType] = {"python": check_lists, "numpy": check_arrays, "numba": check_arrays}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
+# What a module declares beside functions, where one of these calls it: a symbol that Numba itself brings.
+INTEGERS = ", ".join(["types.char"] * 3 + ["types.intp"] * 3)
+GEMM = f"xxgemm = types.ExternalFunction(\n    \"numba_xxgemm\",\n    types.intc({INTEGERS}, *[types.intp] * 8),\n)"
+DECLARATIONS = {"gemm": GEMM}
 
 
 @cache

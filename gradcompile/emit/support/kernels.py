@@ -1,6 +1,10 @@
 """Functions of numbers for the target numba, where those of scalars.py would not do."""
 
+from typing import Any
+
 import numpy as np
+
+xxgemm: Any = None  # an emitted module declares it: the product of matrices of the BLAS that Numba calls, too
 
 
 def floor(x):
@@ -27,3 +31,27 @@ def logdet(matrix):
     """Return the logarithm of the determinant; nan where that is negative."""
     orientation, log = np.linalg.slogdet(matrix)
     return np.nan if orientation < 0 else log
+
+
+def samples_in_block(width):
+    """Return how many samples to take at once, so that their values, `width` for each, stay in the cache."""
+    return min(256, max(64, 24576 // max(1, width) // 8 * 8))
+
+
+def leading(matrix):
+    """Return how BLAS is to take a matrix (110: "n", rows contiguous; 116: "t", columns) and the other stride."""
+    rows = matrix.strides[1] == matrix.itemsize
+    return 110 if rows else 116, max(1, matrix.strides[0 if rows else 1] // matrix.itemsize)
+
+
+def gemm(alpha, a, b, beta, c):
+    """Set c to alpha*a@b + beta*c. Of each matrix, rows or columns are contiguous."""
+    (m, n), k, kind = c.shape, a.shape[1], 100 if c.itemsize == 8 else 115  # "d", "s"
+    factors = np.array([alpha, beta]).astype(c.dtype)
+    p, q = factors.ctypes.data, factors[1:].ctypes.data
+    (of_a, lda), (of_b, ldb), (of_c, ldc) = leading(a), leading(b), leading(c)
+    x, y, z = a.ctypes.data, b.ctypes.data, c.ctypes.data
+    if of_c == 110:  # BLAS has columns contiguous: it is given the transposed product
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, ldc)
+    else:
+        xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
