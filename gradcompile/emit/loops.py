@@ -37,7 +37,7 @@ class Dialect:
     zeros: str  # of a shape
     empty: str
     subscript: str  # between two indices
-    transposes: bool  # whether inputs may be laid out in another order
+    blocks: bool  # whether samples may be taken in blocks
 
 
 NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
@@ -153,7 +153,6 @@ class _Body:
     def lines(self, returned: Returned) -> Iterator[str]:
         yield from self._sizes()
         yield from self._casts()
-        yield from self._layouts()
         yield from self._block_length()
         yield from self._buffers()
         yield from self._nodes(self.plan.body, "")
@@ -185,16 +184,6 @@ class _Body:
             text = self.names.input(name)
             scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
             yield f"{text} = {f'np.asarray({text}, np.{self.dtype})' if used[name].axes else scalar}"
-
-    def _layouts(self) -> Iterator[str]:
-        for value, _ in self._laid_out():
-            if value.op == "input":
-                own = self.names.input(value.attr)
-                yield f"{self._array(value)} = np.ascontiguousarray({own}.T)"
-
-    def _laid_out(self) -> list[tuple[Value, tuple[Axis, ...]]]:
-        known = set(self.graph.order())
-        return [(v, axes) for v, axes in self.plan.layout.items() if v in known] if self.dialect.transposes else []
 
     def _block_length(self) -> Iterator[str]:
         """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
@@ -255,8 +244,6 @@ class _Body:
         if value is None:
             return self._output(name)
         text = self._array(value) if value in self.plan.stored else self._expression(value)
-        if value in self.plan.layout and self.dialect.transposes:
-            return f"np.ascontiguousarray({text}.T)"
         return text
 
     # Loops and statements
@@ -535,9 +522,7 @@ class _Body:
     def _array(self, value: Value) -> str:
         if value.op == "input" and value in self.plan.stored:
             return self.names.local(value, f"{self.names.value(value)}_t")
-        if value not in self.plan.layout or not self.dialect.transposes:
-            return self.names.value(value)
-        return self.names.local(value, f"{self.names.value(value)}_t")
+        return self.names.value(value)
 
     def _place(self, value: Value) -> str:
         if value in self.held:
@@ -567,7 +552,7 @@ class _Body:
     def _axes_of(self, value: Value, given: bool) -> tuple[Axis, ...]:
         """Return the axes of an array in the order in which it is laid out."""
         if given or (value.op == "input" and value not in self.plan.stored):
-            return self.plan.layout.get(value, value.axes) if self.dialect.transposes else value.axes
+            return value.axes
         return self.plan.stored[value]
 
     def _is_sample(self, axis: Axis, index: dict[Axis, Value]) -> bool:

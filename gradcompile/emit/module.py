@@ -163,7 +163,7 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
     def body(graph: Graph, returned: Returned) -> list[str]:
-        schedule = plan(graph, blocks=dialect.transposes)
+        schedule = plan(graph, blocks=dialect.blocks)
         names, printer, dtype = request.names, request.printer, request.dtype
         return loops.function(schedule, names, printer, dialect, returned=returned, dtype=dtype)
 
@@ -249,7 +249,7 @@ def assembled(
 def _source(target: str, name: str) -> Iterator[str]:
     """Yield the text of a support function, after what it needs to have declared."""
     if name in support.DECLARATIONS and target == "numba":
-        yield support.DECLARATIONS[name] + "\n"
+        yield support.DECLARATIONS[name]
     yield support.source(target, name)
 
 

@@ -76,16 +76,14 @@ Statement = Define | Update | Product | Result
 class Plan:
     """A schedule, ready to be printed.
 
-    `stored` gives the axes along which each computed value is kept (none: a local scalar); `layout` the order in which
-    an input's axes are laid out, where that is not its own; `results` what each output is returned from (None: an
-    array that a `Result` fills). With `blocks`, samples are taken a block at a time: a loop over that axis holds the
-    loops over the samples of one block, and what is `blocked` is kept for these alone.
+    `stored` gives the axes along which each computed value is kept (none: a local scalar); `results` what each output
+    is returned from (None: an array that a `Result` fills). With `blocks`, samples are taken a block at a time: a loop
+    over that axis holds the loops over the samples of one block, and what is `blocked` is kept for these alone.
     """
 
     graph: Graph
     body: list[Node]
     stored: dict[Value, tuple[Axis, ...]]
-    layout: dict[Value, tuple[Axis, ...]]
     results: dict[str, Value | None]
     sample: Axis | None
     passes: int  # loops over the samples
@@ -99,10 +97,6 @@ class Plan:
             "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
         )
         lines = [f"{sample}{again}", *self._told_of_blocks()]
-        for value, axes in self.layout.items():
-            if value.op != "input":
-                continue
-            lines.append(f"{value.attr} is laid out with {self.graph.letter(axes[-1])} contiguous, as the data are")
         return "\n".join([*lines, *_outline(self, self.body, "")])
 
     def _told_of_blocks(self) -> Iterator[str]:

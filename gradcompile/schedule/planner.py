@@ -30,24 +30,21 @@ from gradcompile.schedule.samples import Samples
 from gradcompile.schedule.sums import Sums
 
 
-def plan(graph: Graph, *, relayout: bool = True, blocks: bool = True) -> Plan:
+def plan(graph: Graph, *, blocks: bool = True) -> Plan:
     """Return the schedule of a graph.
 
     Parameters
     ----------
     graph : Graph
         With its backward half and after the passes; any outputs.
-    relayout : bool
-        Whether parameters may be laid out in another order than their own.
     blocks : bool
         Whether samples may be taken in blocks, with the loops over them innermost.
     """
     sample = graph.sample or _stream_axis(graph)
     outer = blocks_of(sample) if blocks and sample is not None and in_blocks(graph.order(), sample) else None
-    layout = _layouts(graph, graph.order(), sample) if relayout and outer is None else {}
     again: set[Value] = set()
     while True:
-        work = _Work(graph, sample, layout, again, outer)
+        work = _Work(graph, sample, again, outer)
         result = work.plan()
         cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)}
         cheap -= again | work.packed.keys()
@@ -83,11 +80,10 @@ class _Work:
         self,
         graph: Graph,
         sample: Axis | None,
-        layout: dict[Value, tuple[Axis, ...]],
         again: set[Value],
         blocks: Axis | None = None,
     ) -> None:
-        self.graph, self.sample, self.layout, self.again = graph, sample, layout, again
+        self.graph, self.sample, self.again = graph, sample, again
         self.blocks = blocks
         self.order = graph.order()
         self.uses = Counter(o for v in self.order for o in v.operands)
@@ -125,7 +121,7 @@ class _Work:
         stored = {value: self._stored(value) for value in self.made}
         blocked = frozenset(value for value in self.made if self._is_blocked(value))
         loops = sum(isinstance(node, Loop) and node.axis == self.outermost for node in self.body)
-        return Plan(self.graph, self.body, stored, self.layout, self.results, self.sample, loops, self.blocks, blocked)
+        return Plan(self.graph, self.body, stored, self.results, self.sample, loops, self.blocks, blocked)
 
     @property
     def outermost(self) -> Axis | None:
@@ -583,10 +579,10 @@ class _Work:
 
     def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes of an array in storage order: that of the loops which first fill it, where it is free."""
-        return self.layout.get(value) or self.delivered.get(value) or self.filled.get(value) or value.axes
+        return self.delivered.get(value) or self.filled.get(value) or value.axes
 
     def _has_order(self, value: Value) -> bool:
-        return value in self.layout or value in self.delivered or value in self.filled
+        return value in self.delivered or value in self.filled
 
     def _is_blocked(self, value: Value) -> bool:
         """Return whether a value is made and used within one block: nothing is kept of it for the next."""
@@ -626,32 +622,3 @@ def in_blocks(order: list[Value], sample: Axis) -> bool:
     loops = (loop_axes(value) for value in order if value.op not in LEAVES)
     matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
     return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
-
-
-def _layouts(graph: Graph, order: list[Value], sample: Axis | None) -> dict[Value, tuple[Axis, ...]]:
-    """Lay a parameter out along the axis that the data have contiguous, where the two are contracted over it."""
-    layout: dict[Value, tuple[Axis, ...]] = {}
-    for value in order:
-        if value.op == "sum" and value.operands[0].op == "mul" and sample in value.axes:
-            for data, weight in (value.operands[0].operands, value.operands[0].operands[::-1]):
-                axes = _row_axes(data, sample)
-                if axes and axes[-1] in value.attr and weight.op == "input" and len(weight.axes) == 2:
-                    last = axes[-1]
-                    if weight.axes[0] == last and weight.axes[1] != last:
-                        layout[weight] = (weight.axes[1], last)
-    for weight in list(layout):
-        gradient = graph.outputs.get(f"d{weight.attr}")
-        if gradient is not None and gradient.op not in LEAVES and set(gradient.axes) == set(weight.axes):
-            layout[gradient] = layout[weight]
-    return layout
-
-
-def _row_axes(data: Value, sample: Axis | None) -> tuple[Axis, ...]:
-    """Return the axes of a row of data, if the value is an array read along the samples."""
-    if data.op == "input" and sample in data.axes:
-        return tuple(a for a in data.axes if a != sample)
-    if data.op == "read" and data.operands[0].op == "input":
-        first, *rest = data.operands[1:]
-        if sample in first.axes and all(i.op == "iota" for i in rest):
-            return tuple(i.attr for i in rest)
-    return ()

@@ -17,7 +17,6 @@ from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
 from gradcompile.step import Step, in_halves
-from gradcompile.train.layout import Order, reordered, wanted_orders
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,8 +33,6 @@ class Kernel:
         The rule.
     dtype : str
         Of the parameters and their state.
-    orders : mapping of str to tuple of int
-        The parameters that the steps have with their axes in another order.
     kept : tuple of str
         The parameters for which the steps keep an array of their shape that is zero between steps.
     source : str
@@ -45,7 +42,6 @@ class Kernel:
     task: Minibatch
     optimizer: Optimizer
     dtype: str
-    orders: Mapping[str, Order]
     kept: tuple[str, ...]
     source: str
 
@@ -80,13 +76,11 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool, o
     """
     task = minibatch(lowered, one=one) if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
-    if orders := wanted_orders(graph):
-        graph = differentiate(reordered(task.graph, orders))
     rule = formulas(optimizer)
     halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=rule.linear and one)
     source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, orders, kept, source)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source)
 
 
 def _parameter_of(halves: Step, head: str) -> str:
@@ -115,7 +109,9 @@ class Steps:
     def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int) -> None:
         self.kernel, self.taken = kernel, 0
         graph, rule = kernel.task.graph, kernel.optimizer.rule
-        self.parameters: dict[str, Array] = {name: self._own(name, arguments[name]) for name in graph.wrt}
+        self.parameters: dict[str, Array] = {
+            name: np.array(arguments[name], kernel.dtype, order="C", ndmin=1) for name in graph.wrt
+        }
         self.shapes = {name: np.shape(arguments[name]) for name in graph.wrt}
         self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
         self.kept = [np.zeros_like(self.parameters[name]) for name in kernel.kept]
@@ -158,18 +154,7 @@ class Steps:
 
     def learned(self) -> dict[str, Any]:
         """Return the parameters with the axes that the model declares; a scalar is a float."""
-        return {name: self._declared(name, p) for name, p in self.parameters.items()}
-
-    def _own(self, name: str, value: Argument) -> Array:
-        """Return a copy of a parameter in the order of its axes that the steps want."""
-        order = self.kernel.orders.get(name, tuple(range(np.ndim(value))))
-        return np.array(np.transpose(value, order), self.kernel.dtype, order="C", ndmin=1)
-
-    def _declared(self, name: str, parameter: Array) -> Any:
-        if not self.shapes[name]:
-            return parameter.item()
-        order = self.kernel.orders.get(name)
-        return np.array(parameter if order is None else parameter.transpose(np.argsort(order)), order="C")
+        return {name: np.array(p, order="C") if self.shapes[name] else p.item() for name, p in self.parameters.items()}
 
 
 def _around(kernel: Kernel, given: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:

@@ -20,8 +20,12 @@ CHECKS: dict[str, ModuleType] = {"python": check_lists, "numpy": check_arrays, "
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
 # What a module declares beside functions, where one of these calls it: a symbol that Numba itself brings.
-INTEGERS = ", ".join(["types.char"] * 3 + ["types.intp"] * 3)
-GEMM = f"xxgemm = types.ExternalFunction(\n    \"numba_xxgemm\",\n    types.intc({INTEGERS}, *[types.intp] * 8),\n)"
+GEMM = """\
+xxgemm = types.ExternalFunction(
+    "numba_xxgemm",
+    types.intc(*[types.char] * 3, *[types.intp] * 11),
+)
+"""
 DECLARATIONS = {"gemm": GEMM}
 
 

@@ -34,12 +34,12 @@ def logdet(matrix):
 
 
 def samples_in_block(width):
-    """Return how many samples to take at once, so that their values, `width` for each, stay in the cache."""
+    """Return how many samples to take at once: `width` values of each stay in the cache."""
     return min(256, max(64, 24576 // max(1, width) // 8 * 8))
 
 
 def leading(matrix):
-    """Return how BLAS is to take a matrix (110: "n", rows contiguous; 116: "t", columns) and the other stride."""
+    """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns), and its stride."""
     rows = matrix.strides[1] == matrix.itemsize
     return 110 if rows else 116, max(1, matrix.strides[0 if rows else 1] // matrix.itemsize)
 
