@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.contestants import library
 from benchmarks.measure import measure
-from benchmarks.report import table
+from benchmarks.record import load, machine, record, save
+from benchmarks.report import table, write
 from benchmarks.row import OURS, Row
 from benchmarks.rows import ROWS
 
@@ -24,17 +23,24 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, three turns, no memory")
     parser.add_argument("--peers", help="only these libraries beside gradcompile, by commas, e.g. jax,limit")
+    parser.add_argument("--readme", action="store_true", help="keep the results, and write README, page and picture")
     options = parser.parse_args(words)
+    if options.readme and (options.quick or options.peers):
+        parser.error("--readme keeps results of full size against everybody: leave --quick and --peers out")
     rows = chosen(options.rows, parser)
-    print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n", flush=True)
-    failed = False
+    print(", ".join(" ".join(pair) for pair in machine().items()) + "\n", flush=True)
+    failed, records = False, []
     for row in rows:
         print(f"**{row.name}**: {row.work}\n", flush=True)
         try:
-            print(table(row, measure(among(row, options.peers), quick=options.quick)), flush=True)
+            records.append(record(row, measure(among(row, options.peers), quick=options.quick)))
+            print(table(records[-1], row.goals), flush=True)
         except (AssertionError, RuntimeError) as error:  # the other rows are still worth having
             print(f"FAILED: {error}\n", file=sys.stderr, flush=True)
             failed = True
+    if options.readme:
+        save(records, machine(), [row.name for row in ROWS])
+        write(*load())
     return int(failed)
 
 
@@ -57,12 +63,3 @@ def among(row: Row, peers: str | None) -> Row:
 def matches(row: Row, name: str) -> bool:
     """Return whether a word of the command line means a row."""
     return row.name == name or row.name.startswith(f"{name}-")
-
-
-def processor() -> str:
-    """Return the name of the processor."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -69,7 +69,7 @@ class Process:
     """A contestant in a process of its own; see `benchmarks.worker`."""
 
     def __init__(self, row: Row, contestant: str, threads: int, scale: float, cache: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.worker", row.name, contestant, str(scale)]
+        command = [sys.executable, "-m", "benchmarks.worker", row.home, row.name, contestant, str(scale)]
         env = {**environment(threads), "XDG_CACHE_HOME": cache}  # nothing compiled before, for anybody
         env.pop("GRADCOMPILE_CACHE", None)
         self.name = f"{row.name}: {contestant}"
@@ -104,7 +104,9 @@ class Process:
             self.process.wait()
 
 
-def measure(row: Row, *, quick: bool = False, say: Callable[[str], object] = print) -> list[Result]:
+def measure(
+    row: Row, *, quick: bool = False, scale: float | None = None, say: Callable[[str], object] = print
+) -> list[Result]:
     """Run every contestant of a row in turn, `repeats` times, and compare their answers.
 
     Parameters
@@ -113,31 +115,25 @@ def measure(row: Row, *, quick: bool = False, say: Callable[[str], object] = pri
         The work.
     quick : bool
         A tenth of the data, three turns, and no measurement of memory.
+    scale : float, optional
+        Of the data, if it is to be another than these.
     say : callable
         Told of whoever does not take part.
     """
-    results: list[Result] = []
+    results = [Result(label, library(name), threads) for label, name, threads in variants(row)]
     running: list[tuple[Result, Process]] = []
+    scale = scale or (0.1 if quick else 1.0)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            for number, (label, name, threads) in enumerate(variants(row)):
-                result = Result(label, library(name), threads)
-                results.append(result)
-                if not installed(result.library):
-                    result.missing = "not installed"
-                    say(f"{row.name}: {label} SKIPPED, {result.library} is not installed")
-                    continue
-                cache = Path(folder) / f"cache{number}"
-                process = Process(row, name, threads, 0.1 if quick else 1.0, str(cache))
-                running.append((result, process))
-                try:
+            for number, (result, (_, name, _)) in enumerate(zip(results, variants(row), strict=True)):
+                result.missing = "" if installed(result.library) else f"{result.library} is not installed"
+                if not result.missing:
+                    process = Process(row, name, result.threads, scale, f"{folder}/cache{number}")
+                    running.append((result, process))
                     prepare(result, process, f"{folder}/{number}.npz")
-                except ContestantError as error:
-                    if result.library == OURS:
-                        raise
-                    result.missing = f"failed: {error}"
-                    say(f"{row.name}: {label} FAILED, {error}")
-                    running.pop()[1].close()
+                if result.missing:
+                    say(f"{row.name}: {result.label} SKIPPED: {result.missing}")
+            running = [(result, process) for result, process in running if not result.missing]
             agree(row, [(result, load_answers(f"{folder}/{results.index(result)}.npz")) for result, _ in running])
             if not quick:
                 for result, process in running:
@@ -150,8 +146,15 @@ def measure(row: Row, *, quick: bool = False, say: Callable[[str], object] = pri
 
 
 def prepare(result: Result, process: Process, path: str) -> None:
-    """Let a contestant compile and answer."""
-    reply = process.ask("prepare", path)
+    """Let a contestant compile and answer; one that fails is left out, unless it is gradcompile."""
+    try:
+        reply = process.ask("prepare", path)
+    except ContestantError as error:
+        process.close()
+        if result.library == OURS:
+            raise
+        result.missing = f"failed: {error}"
+        return
     result.first, result.imports = reply["first"], reply["import"]
     result.times = {part: [] for part in reply["parts"]}
 
@@ -190,7 +193,8 @@ def difference(found: Arrays, expected: Arrays) -> float:
     """Return the largest difference of any array, relative to the largest entry of the expected one."""
     if found.keys() != expected.keys():
         raise DisagreementError(f"answers {sorted(found)} and {sorted(expected)}")
-    return max(distance(np.asarray(found[name], np.float64), np.asarray(expected[name])) for name in expected)
+    distances = [distance(np.asarray(found[name], np.float64), np.asarray(expected[name])) for name in expected]
+    return float(np.max(distances))  # a nan stays one, as it would not in Python's max
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:

@@ -89,6 +89,8 @@ class Row:
         Libraries that cannot do this work, and why.
     single : tuple of str
         Contestants that use one thread whatever they are offered.
+    home : str
+        The module whose ``ROWS`` has the row, for the processes of its contestants.
     repeats : int
         How many times each runs; the median is reported.
     """
@@ -102,4 +104,5 @@ class Row:
     limit: str = ""
     cannot: Mapping[str, str] = field(default_factory=dict)
     single: tuple[str, ...] = ()
+    home: str = "benchmarks.rows"
     repeats: int = 7

@@ -143,13 +143,12 @@ def _status(field: str) -> float:
     return float(lines[field].split()[0]) * 1024 if field in lines else 0.0
 
 
-def main(row_name: str, contestant: str, scale: str) -> None:
+def main(home: str, row_name: str, contestant: str, scale: str) -> None:
     """Answer commands until the input ends."""
-    from benchmarks.rows import ROWS  # rows import this package, so not at the top
-
+    rows = importlib.import_module(home).ROWS
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is not an answer
-    worker = Worker(next(row for row in ROWS if row.name == row_name), contestant, float(scale))
+    worker = Worker(next(row for row in rows if row.name == row_name), contestant, float(scale))
     for line in sys.stdin:
         command, *words = json.loads(line)
         print(json.dumps(getattr(worker, command)(*words)), file=replies, flush=True)
