@@ -48,6 +48,7 @@ def gradcompile(
             answers=dict,
             value=lambda: compiled.value(**given, **at),
             gradient=lambda: compiled.value_and_grad(**given, **at),
+            settle=compiled.wait,
         )
 
     return contestant

@@ -40,6 +40,7 @@ def work_of(model: Any, wrt: Sequence[str], arrays: Arrays) -> Work:
         run=lambda: model.value_and_grad(**arrays),
         answers=lambda result: named(wrt, *result),
         value=lambda: model.value(**arrays),
+        settle=model.wait,
     )
 
 

@@ -47,6 +47,8 @@ class Work:
         From what `run` returns to arrays by name; no array means that there is nothing to compare. Not timed.
     value, gradient : callable, optional
         The objective alone, and with its gradient, for the column that compares the two.
+    settle : callable, optional
+        Waits until whatever compiles in the background has compiled; called when each part has run once.
     seconds : callable, optional
         ``seconds() -> float`` where the clock is not around `run`: the time inside a process that `run` starts.
     compile : float, optional
@@ -57,6 +59,7 @@ class Work:
     answers: Callable[[Any], Arrays] = lambda result: {}
     value: Run | None = None
     gradient: Run | None = None
+    settle: Run = lambda: None
     seconds: Callable[[], float] | None = None
     compile: float | None = None
 

@@ -58,19 +58,29 @@ class Worker:
         first = time.perf_counter() - imported
         answers = self.work.answers(result)
         np.savez(path, **answers)
+        self.settle()
         return {"import": imported - start, "first": self.work.compile or first, "parts": sorted(self.parts())}
 
-    def memory(self) -> dict[str, Any]:
-        """Build the work again and return how far that and a run raise the peak of the process, in megabytes.
+    def settle(self) -> None:
+        """Run every part once, and wait for what compiles in the background."""
+        assert self.work is not None, "prepare() comes first"
+        for part in self.parts().values():
+            part()
+        self.work.settle()
 
-        The libraries are loaded by now. Whatever is added counts: copies of the data, buffers, code.
+    def memory(self) -> dict[str, Any]:
+        """Build the work again and return how far a run raises the peak above what was before it, in megabytes.
+
+        The libraries are loaded by then. Whatever is kept or added counts: copies of the data, buffers, code.
         """
         self.work = None
         gc.collect()
         release_free_memory()
         before = resident()
-        forget_peak()
         self.work = self.make(self.data)
+        self.settle()
+        release_free_memory()
+        forget_peak()
         self.work.run()
         return {"megabytes": max(0.0, peak() - before) / MEGABYTE}
 

@@ -33,6 +33,7 @@ def gradcompile(arrays: Arrays) -> Work:
     return Work(
         run=Call("f(x=x, w1=w1, w0=w0)", f=model.value_and_grad, **values),
         answers=answers,
+        settle=model.wait,
         value=Call("f(x=x, w1=w1, w0=w0)", f=model.value, **values),
     )
 

@@ -98,6 +98,7 @@ def gradcompile(arrays: Arrays) -> Work:
     return Work(
         run=Call(f"f({words})", f=model.value_and_grad, **point),
         answers=lambda result: {"value": np.asarray(result[0]), "dx": np.asarray(result[1])},
+        settle=model.wait,
         value=Call(f"f({words})", f=model.value, **point),
         compile=compiled,
     )
