@@ -256,7 +256,7 @@ class Builder:
 
     def read(self, array: Value, indices: Iterable[Value]) -> Value:
         """Return ``array[indices]``: an integer value for each axis of `array`, in their order."""
-        indices = tuple(indices)
+        indices = tuple(indices)  # none for a number, which is the same everywhere
         if all(i.op == "iota" and i.attr == a for i, a in zip(indices, array.axes, strict=True)):
             return array
         return self.make("read", (array, *indices), union(i.axes for i in indices), array.kind)
@@ -356,7 +356,7 @@ class Graph:
         """
         new: dict[Value, Value] = {}
         for value in self.order():
-            operands = tuple([new[o] for o in value.operands])
+            operands = _in_place(value, tuple([new[o] for o in value.operands]))
             result = rule(value, operands)
             if result is None:
                 result = value if operands == value.operands else self.builder.rebuild(value, operands)
@@ -383,6 +383,14 @@ class Graph:
         if isinstance(value.attr, tuple):
             return ",".join(self.letter(a) if isinstance(a, Axis) else str(a) for a in value.attr)
         return self.letter(value.attr) if isinstance(value.attr, Axis) else str(value.attr)
+
+
+def _in_place(value: Value, operands: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Return new operands with each index of a read at its own axis: a simpler array may have them in another order."""
+    if value.op != "read" or operands[0].axes == value.operands[0].axes:
+        return operands
+    index = dict(zip(value.operands[0].axes, operands[1:], strict=True))
+    return operands[0], *(index[a] for a in operands[0].axes)
 
 
 def fresh_axis(axis: Axis, taken: Container[Axis]) -> Axis:

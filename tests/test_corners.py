@@ -191,6 +191,23 @@ CORNERS: dict[str, Problem] = {
         Sum(log(Sum(exp(x[s, j] * exp(w[j]) / Sum(exp(w[i]), every_i)), every_j)), every_s), [w, x],
         {"w": w3, "x": x43},
     ),
+    "product of transposes": Problem(
+        3 * sin(((X * u).T * (X * t))[0, 0]), [u, t, X], {**pair, "X": x43[:2]}
+    ),
+    "log of a determinant beside the diagonal": Problem(
+        log(Determinant(B + 3 * Identity(D))), [B], {"B": W33}
+    ),
+    "sum of a constant over a part": Problem(
+        a * Sum(Sum(w[i], (k, 1, D - 1)), every_i) + sin(Sum(a / 4, (k, 2, D - 1))), [w, a], {"w": w3, "a": 0.4}
+    ),
+    "branch decided late": Problem(
+        Sum(w[i], every_i) + Piecewise((sqrt(a), log(exp(b) + exp(a * b)) > 2), (sympy.gamma(1 + a**2), True)),
+        [w, a], {"w": w3, "a": -0.4, "b": 0.3},
+    ),
+    "branch decided by a sum over samples": Problem(
+        Piecewise((Sum(sqrt(v[s]), every_s), Sum(v[s], every_s) > 9), (Sum(x[s, 0] * v[s], every_s), True)),
+        [v], {"v": v4, "x": x43},
+    ),
     "polynomial of a sum": Problem(
         Sum(w[i], every_i) ** 3 + Sum(cos(w[i]), every_i) / (1 + Sum(w[i], every_i) ** 2), [w], {"w": w3}
     ),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 from gradcompile.emit.expression import NOT, OR
 from gradcompile.ir import Value
-from gradcompile.schedule.conditions import ALWAYS, Case, Guard, Literal
+from gradcompile.schedule.conditions import ALWAYS
+from gradcompile.schedule.nodes import Case, Guard, Literal
 
 DEEPEST = 6  # conditions that one statement is guarded by at most
 Render = Callable[

@@ -16,9 +16,10 @@ from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
 from gradcompile.passes.fold import exact
-from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update, guards
+from gradcompile.primitives import PRIMITIVES
+from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
 from gradcompile.vecmath import VECTOR
 
 INDENT = "    "
@@ -139,9 +140,8 @@ class _Body:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.given = dtype, given
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
-        guarded = guards(self.graph, self.graph.order()) if dialect.target == "python" else {}
         self.guarding = Guarding(
-            guarded, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
+            plan.guards, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
         )
         self.open: list[Axis] = []  # the loops that are open
         self.views: dict[str, str] = {}  # the parts of arrays that belong to the block at hand: name -> subscript
@@ -422,8 +422,8 @@ class _Body:
 
     def _guarded(self, value: Value, text: str) -> str:
         """Return an expression that is evaluated only where a branch that uses it is taken."""
-        guard = self.guarding.guards.get(value)
-        if guard is None or not _may_raise(value):
+        guard = self.plan.guards.get(value)
+        if guard is None:
             return text
         text = f"({text})" if value.op == "select" else text
         return f"{text} if {self.guarding.text(guard)} else 0.0"
@@ -578,8 +578,6 @@ class _Body:
             return self.held[value]
         if value.op == "iota":
             return self._index(value.attr)
-        if value.op == "size":
-            return self.names.size(value.attr)
         if value.op == "input" or value in self.plan.stored:
             return self._element(value, {})
         return self._read(value) if value.op == "read" else None
@@ -606,6 +604,12 @@ SAFE = (
     "tanh",
     "read",
 )
+
+
+def raising(graph: Graph) -> dict[Value, Guard]:
+    """Return the guards of the values that pure Python may not compute everywhere; what is looped over has none."""
+    found = guards(graph, graph.order())
+    return {value: guard for value, guard in found.items() if value.op in PRIMITIVES and _may_raise(value)}
 
 
 def _may_raise(value: Value) -> bool:

@@ -163,7 +163,8 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
     def body(graph: Graph, returned: Returned) -> list[str]:
-        schedule = plan(graph, blocks=dialect.blocks)
+        branches = loops.raising(graph) if dialect.target == "python" else {}
+        schedule = plan(graph, blocks=dialect.blocks, guards=branches)
         names, printer, dtype = request.names, request.printer, request.dtype
         return loops.function(schedule, names, printer, dialect, returned=returned, dtype=dtype)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 from gradcompile.errors import EmissionError
-from gradcompile.ir import Axis, Graph, Size, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
 from gradcompile.passes.share import is_renaming
 
 SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,29}", re.ASCII)  # 30 columns: three such names fit on a line
@@ -79,8 +79,10 @@ class Names:
         self.many = many
         self._gradients: dict[Value, str] = {}
         self._others: dict[Value, str] = {}  # further outputs that are the value of a line
+        matrices = {m for v in graph.order() if v.op in MATRIX_FUNCTIONS for m in (v, *v.operands)}
         for name, value in graph.outputs.items():
-            own = value.operands[0] if is_renaming(value) else value
+            renamed = is_renaming(value) and value.operands[0] not in matrices  # a matrix keeps its own order
+            own = value.operands[0] if renamed else value
             if name[1:] in graph.wrt and name[0] == "d":
                 self._gradients.setdefault(own, name)
             elif name != "value" and self._stem(name):

@@ -15,7 +15,8 @@ from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, halves, own_lines, returning
 from gradcompile.ir import Graph, Value
-from gradcompile.schedule.conditions import Guard, guards
+from gradcompile.schedule.conditions import guards
+from gradcompile.schedule.nodes import Guard
 
 
 class StraightLine:

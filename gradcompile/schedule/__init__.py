@@ -11,7 +11,7 @@ gradient), so that no temporary is made for it.
 """
 
 from gradcompile.schedule.conditions import guards
-from gradcompile.schedule.nodes import Define, Loop, Node, Plan, Product, Result, Start, Update
+from gradcompile.schedule.nodes import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update
 from gradcompile.schedule.planner import plan
 
-__all__ = ["Define", "Loop", "Node", "Plan", "Product", "Result", "Start", "Update", "guards", "plan"]
+__all__ = ["Define", "Guard", "Loop", "Node", "Plan", "Product", "Result", "Start", "Update", "guards", "plan"]

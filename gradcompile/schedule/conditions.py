@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Axis, Graph, Value
-from gradcompile.schedule.nodes import Bounds
+from gradcompile.schedule.nodes import Bounds, Case, Guard
 
-Literal = tuple[Value, bool]  # a condition, and whether it holds
-Case = frozenset[Literal]  # literals that all hold
-Guard = frozenset[Case]  # cases, one of which holds
 ALWAYS: Guard = frozenset((frozenset(),))
 DEEPEST = 6  # conditions inside one another that are taken apart
 MOST = 4  # cases; more are replaced by what they have in common

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, union
 from gradcompile.schedule.products import Factors
 
 LINE = 7  # operations that one line holds
 Bounds = tuple[Value | None, Value | None]
+Literal = tuple[Value, bool]  # a condition, and whether it holds
+Case = frozenset[Literal]  # literals that all hold
+Guard = frozenset[Case]  # cases, one of which holds
+NO_GUARDS: Mapping[Value, Guard] = MappingProxyType({})
 
 
 @dataclass(eq=False)
@@ -79,6 +84,7 @@ class Plan:
     `stored` gives the axes along which each computed value is kept (none: a local scalar); `results` what each output
     is returned from (None: an array that a `Result` fills). With `blocks`, samples are taken a block at a time: a loop
     over that axis holds the loops over the samples of one block, and what is `blocked` is kept for these alone.
+    `guards` are the conditions under which alone a value may be computed, all known by then.
     """
 
     graph: Graph
@@ -89,6 +95,7 @@ class Plan:
     passes: int  # loops over the samples
     blocks: Axis | None = None
     blocked: frozenset[Value] = frozenset()
+    guards: Mapping[Value, Guard] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the schedule as an indented outline with its reasons."""
@@ -137,6 +144,11 @@ def _head(node: Define | Update | Product) -> str:
 def blocks_of(axis: Axis) -> Axis:
     """Return the axis that counts the blocks in which another one is taken; no value has it."""
     return Axis(axis.size, -1 - axis.number)
+
+
+def conditions_of(guard: Guard | None) -> list[Value]:
+    """Return all conditions of a guard, in order."""
+    return sorted({condition for case in guard or () for condition, _ in case}, key=lambda c: c.number)
 
 
 def loop_axes(value: Value) -> tuple[Axis, ...]:

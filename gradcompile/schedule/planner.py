@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
@@ -11,8 +11,10 @@ from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LINE,
+    NO_GUARDS,
     Bounds,
     Define,
+    Guard,
     Loop,
     Node,
     Plan,
@@ -23,6 +25,7 @@ from gradcompile.schedule.nodes import (
     Update,
     aligned,
     blocks_of,
+    conditions_of,
     loop_axes,
 )
 from gradcompile.schedule.products import products
@@ -30,7 +33,7 @@ from gradcompile.schedule.samples import Samples
 from gradcompile.schedule.sums import Sums
 
 
-def plan(graph: Graph, *, blocks: bool = True) -> Plan:
+def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = NO_GUARDS) -> Plan:
     """Return the schedule of a graph.
 
     Parameters
@@ -39,12 +42,14 @@ def plan(graph: Graph, *, blocks: bool = True) -> Plan:
         With its backward half and after the passes; any outputs.
     blocks : bool
         Whether samples may be taken in blocks, with the loops over them innermost.
+    guards : mapping of Value to Guard
+        Values that must be computed only where conditions hold, which then come first; see `Plan.guards`.
     """
     sample = graph.sample or _stream_axis(graph)
     outer = blocks_of(sample) if blocks and sample is not None and in_blocks(graph.order(), sample) else None
     again: set[Value] = set()
     while True:
-        work = _Work(graph, sample, again, outer)
+        work = _Work(graph, sample, again, outer, guards)
         result = work.plan()
         cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)}
         cheap -= again | work.packed.keys()
@@ -81,7 +86,8 @@ class _Work:
         graph: Graph,
         sample: Axis | None,
         again: set[Value],
-        blocks: Axis | None = None,
+        blocks: Axis | None,
+        guards: Mapping[Value, Guard],
     ) -> None:
         self.graph, self.sample, self.again = graph, sample, again
         self.blocks = blocks
@@ -91,10 +97,11 @@ class _Work:
         self.copies: list[Result] = []
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self._decide_results()
-        self.samples = Samples(sample, self.order)
+        self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
         found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
+        self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
         self.arrays: dict[Value, None] = {}
         terms = [term for _, found in self.sums.values() for term, _ in found] + self.order
         self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
@@ -121,7 +128,7 @@ class _Work:
         stored = {value: self._stored(value) for value in self.made}
         blocked = frozenset(value for value in self.made if self._is_blocked(value))
         loops = sum(isinstance(node, Loop) and node.axis == self.outermost for node in self.body)
-        return Plan(self.graph, self.body, stored, self.results, self.sample, loops, self.blocks, blocked)
+        return Plan(self.graph, self.body, stored, self.results, self.sample, loops, self.blocks, blocked, self.guards)
 
     @property
     def outermost(self) -> Axis | None:
@@ -360,7 +367,10 @@ class _Work:
         if value in self.sums:
             base, terms = self.sums[value]
             return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
-        return value.operands
+        return (*value.operands, *self._conditions(value))
+
+    def _conditions(self, value: Value) -> list[Value]:
+        return conditions_of(self.guards.get(value))
 
     def _place(self, value: Value) -> None:
         self._start(value)
@@ -395,7 +405,7 @@ class _Work:
         remaining = self._loop_order(statement, axes)
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
         bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
-        reads = self._dependencies(operands)
+        reads = self._dependencies([*operands, *self._conditions(value)])
         rows = self._is_by_rows(statement)
         body, path = self.body, list[Loop]()
         sums = isinstance(statement, Update | Product)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Value
-from gradcompile.schedule.nodes import aligned, loop_axes
+from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
 
 
 class Samples:
@@ -13,16 +15,28 @@ class Samples:
     the number of passes that must have ended before it is known.
     """
 
-    def __init__(self, axis: Axis | None, order: list[Value]) -> None:
+    def __init__(self, axis: Axis | None, order: list[Value], guards: Mapping[Value, Guard] = NO_GUARDS) -> None:
         self.axis = axis
-        self.phase = self._phases(order)
+        self.phase = self._phases(order, guards)
 
-    def _phases(self, order: list[Value]) -> dict[Value, int]:
+    def _phases(self, order: list[Value], guards: Mapping[Value, Guard]) -> dict[Value, int]:
         phase: dict[Value, int] = {}
         for value in order:
             known = max((phase[o] for o in value.operands), default=0)
             phase[value] = known + self.crosses(value)
+        while late := self._late(order, phase, guards):  # a condition may come later in the order than what it guards
+            phase |= late
         return phase
+
+    def _late(self, order: list[Value], phase: dict[Value, int], guards: Mapping[Value, Guard]) -> dict[Value, int]:
+        """Return what must wait for further passes, since its operands or its conditions do."""
+        late: dict[Value, int] = {}
+        for value in order if guards else ():
+            needed = (*value.operands, *conditions_of(guards.get(value)))
+            known = max((late.get(o, phase[o]) for o in needed), default=0) + self.crosses(value)
+            if known > phase[value]:
+                late[value] = known
+        return late
 
     def crosses(self, value: Value) -> int:
         """Return 1 if the value needs all samples of an operand: a sum over them, or a read across them."""
