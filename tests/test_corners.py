@@ -200,6 +200,18 @@ CORNERS: dict[str, Problem] = {
     "sum of a constant over a part": Problem(
         a * Sum(Sum(w[i], (k, 1, D - 1)), every_i) + sin(Sum(a / 4, (k, 2, D - 1))), [w, a], {"w": w3, "a": 0.4}
     ),
+    "smallest of gathered": Problem(
+        a * min_over(w[at[s]], every_s) + max_over(w[at[s]] ** 2, every_s), [w, a],
+        {"w": w3 + 0.2, "a": 0.4, "at": np.array([2, 0, 1, 2])},
+    ),
+    "product of gathered in a branch": Problem(
+        Piecewise((b**2, a < 0), (Product(sin(w[at[s]]), every_s) ** 2, True)), [w, a],
+        {"w": w3, "a": 0.4, "b": 0.1, "at": np.array([2, 0, 2, 2])},
+    ),
+    "inverse beside a transpose": Problem(
+        sin(Trace(times(A, B) * (A + B.T))) ** 3 + log(2 + sin((u.T * (A + 3 * Identity(D)).inv() * t)[0, 0]) ** 2),
+        [A, B, u, t], {**square, **pair},
+    ),
     "branch decided late": Problem(
         Sum(w[i], every_i) + Piecewise((sqrt(a), log(exp(b) + exp(a * b)) > 2), (sympy.gamma(1 + a**2), True)),
         [w, a], {"w": w3, "a": -0.4, "b": 0.3},
@@ -246,6 +258,7 @@ def test_emitted_module(name: str, target: str, tmp_path: Path) -> None:
     inputs = {n: np.asarray(v).tolist() if target == "python" else as_passed(v) for n, v in given}
     value, grads = module.value_and_grad(**inputs)
     check(name, value, dict(zip(problem.names, grads, strict=True)))
+    check(name, module.value(**inputs), dict(zip(problem.names, grads, strict=True)))
 
 
 @pytest.mark.slow

@@ -188,6 +188,13 @@ def test_outputs_are_definitions():
     assert set(gc.parse(text).outputs) == {"p", "q"}
 
 
+def test_an_objective_that_is_a_definition_is_the_loss_all_the_same():
+    w, q = Symbol("w"), Symbol("q")
+    model = model_of(q, [w], None, {q: w**2 + 1}, None)
+    assert model.text.endswith("loss = q\n")
+    assert gc.compile(again(model)).value(w=2.0) == 5
+
+
 INJECTED = Symbol("x\nimport os")
 
 

@@ -53,7 +53,7 @@ def text_of(model: Described) -> str:
     loss = _loss(model, leaves)
     for key, body in _definitions(model).items():
         lines.append(_definition(key, body, formulas))
-    if model.objective not in model.definitions:
+    if model.objective not in model.definitions or name_of(model.objective) != model.loss:
         lines.append(f"{loss} = {formulas.text(model.objective)}")
     return "\n".join(lines) + "\n"
 
@@ -61,7 +61,7 @@ def text_of(model: Described) -> str:
 def _loss(model: Described, leaves: _Leaves) -> str:
     """Return the name of the objective, or another where something else has that name."""
     taken = {*leaves.shapes, *leaves.sizes} - (
-        {str(model.objective)} if model.objective in model.definitions else set()
+        {model.loss} if model.objective in model.definitions and name_of(model.objective) == model.loss else set()
     )
     candidates = (model.loss, "objective", *(f"{model.loss}_{k}" for k in range(2, len(taken) + 3)))
     return next(name for name in candidates if name not in taken)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from gradcompile.ir import Axis, Graph, Value, substitute
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, substitute
 from gradcompile.passes.share import is_renaming
 
 
@@ -108,6 +108,12 @@ def _axes_read(values: list[Value], index: Value) -> list[Axis]:
     return [axis for axis in axes if axis not in index.axes]
 
 
+def _binds(value: Value, index: Value) -> bool:
+    """Return whether a value takes all that an index points at, and not one element: it is not one of a full value."""
+    reduced = value.op in REDUCTIONS and any(axis in index.axes for axis in value.attr)
+    return reduced or value.op in ("accumulate", *MATRIX_FUNCTIONS)
+
+
 def _abstracted(values: list[Value], index: Value, axis: Axis) -> dict[Value, Value]:
     """Return each value that reads at `index`, with `axis` in place of the index."""
     new: dict[Value, Value] = {}
@@ -118,6 +124,6 @@ def _abstracted(values: list[Value], index: Value, axis: Axis) -> dict[Value, Va
             places = zip(value.operands[1:], sizes, strict=True)
             iota = value.builder.iota(axis)
             operands = (value.operands[0], *(iota if i is index and size == axis.size else i for i, size in places))
-        if operands != value.operands and axis not in value.axes:
+        if operands != value.operands and axis not in value.axes and not _binds(value, index):
             new[value] = value.builder.rebuild(value, operands)
     return new

@@ -28,8 +28,8 @@ def share(graph: Graph) -> Graph:
     if not any(value.axes for value in order):
         return graph
     for value in order:
-        if value.op not in CHEAP or any(o in costly for o in value.operands):
-            costly.add(value)
+        if value.kind != "int" and (value.op not in CHEAP or any(o in costly for o in value.operands)):
+            costly.add(value)  # an index is written where it is used
         known[value] = name = _named(value, known, classes)
         if value in costly and not is_renaming(value):
             original = first.setdefault(name[0], value)

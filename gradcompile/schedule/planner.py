@@ -96,6 +96,7 @@ class _Work:
         self.results: dict[str, Value | None] = {}
         self.copies: list[Result] = []
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
+        self.square = _square(self.order)
         self._decide_results()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
@@ -139,7 +140,6 @@ class _Work:
 
     def _decide_results(self) -> None:
         taken: set[Value] = set()
-        matrices = {m for v in self.order if v.op in MATRIX_FUNCTIONS for m in (v, v.operands[0])}
         for name, value in self.graph.outputs.items():
             axes = self.graph.output_axes(name)
             if (
@@ -149,7 +149,7 @@ class _Work:
                 and set(value.axes) == set(axes)
             ):
                 value, axes = self._renamed(value, axes)
-            if value in matrices and value.axes != axes:
+            if self.square.get(value, axes) != axes:
                 self.copies.append(Result(name, self.graph.outputs[name], self.graph.output_axes(name)))
                 self.results[name] = None
             elif value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
@@ -271,13 +271,14 @@ class _Work:
                 yield value
 
     def _hoisted(self, values: list[Value]) -> set[Value]:
-        """Return the values that some use needs along more axes than they have: computed once, before that loop."""
+        """Return the values that some use needs along more axes than they have, or where a guard does not hold."""
         narrower: set[Value] = set()
         for consumer in self._consumers(values):
             axes = set(loop_axes(consumer))
-            narrower.update(o for o in consumer.operands if set(o.axes) != axes)
+            looped = consumer.op in (*REDUCTIONS, "accumulate")  # what is looped over has no guard of its own
+            narrower.update(o for o in consumer.operands if set(o.axes) != axes or (looped and o in self.guards))
         for value, (base, _) in self.sums.items():
-            if base is not None and set(base.axes) != set(value.axes):
+            if base is not None and (set(base.axes) != set(value.axes) or base in self.guards):
                 narrower.add(base)
         return narrower
 
@@ -589,10 +590,10 @@ class _Work:
 
     def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes of an array in storage order: that of the loops which first fill it, where it is free."""
-        return self.delivered.get(value) or self.filled.get(value) or value.axes
+        return self.square.get(value) or self.delivered.get(value) or self.filled.get(value) or value.axes
 
     def _has_order(self, value: Value) -> bool:
-        return value in self.delivered or value in self.filled
+        return value in self.square or value in self.delivered or value in self.filled
 
     def _is_blocked(self, value: Value) -> bool:
         """Return whether a value is made and used within one block: nothing is kept of it for the next."""
@@ -632,3 +633,16 @@ def in_blocks(order: list[Value], sample: Axis) -> bool:
     loops = (loop_axes(value) for value in order if value.op not in LEAVES)
     matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
     return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
+
+
+def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:
+    """Return the axes of the matrices of matrix functions in storage order: an inverse has that of its operand."""
+    found: dict[Value, tuple[Axis, ...]] = {}
+    for value in order:
+        if value.op in MATRIX_FUNCTIONS:
+            matrix = value.operands[0]
+            batch = tuple(axis for axis in matrix.axes if axis not in value.attr)
+            axes = found.setdefault(matrix, matrix.axes if matrix.op == "input" else (*batch, *value.attr))
+            if set(value.axes) == set(axes):
+                found[value] = axes
+    return found
