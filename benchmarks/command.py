@@ -22,18 +22,21 @@ def main(words: Sequence[str] | None = None) -> int:
         "rows", nargs="*", metavar="ROW", help=f"one of: {', '.join(r.name for r in ROWS)}; default all"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the data, three turns, no memory")
+    parser.add_argument(
+        "--busy", action="store_true", help="processor time, one thread each: for a machine that has other work"
+    )
     parser.add_argument("--peers", help="only these libraries beside gradcompile, by commas, e.g. jax,limit")
     parser.add_argument("--readme", action="store_true", help="keep the results, and write README, page and picture")
     options = parser.parse_args(words)
-    if options.readme and (options.quick or options.peers):
-        parser.error("--readme keeps results of full size against everybody: leave --quick and --peers out")
+    if options.readme and (options.quick or options.busy or options.peers):
+        parser.error("--readme keeps results of full size against everybody: leave --quick, --busy and --peers out")
     rows = chosen(options.rows, parser)
     print(", ".join(" ".join(pair) for pair in machine().items()) + "\n", flush=True)
     failed, records = False, []
     for row in rows:
         print(f"**{row.name}**: {row.work}\n", flush=True)
         try:
-            records.append(record(row, measure(among(row, options.peers), quick=options.quick)))
+            records.append(record(row, measure(among(row, options.peers), quick=options.quick, busy=options.busy)))
             print(table(records[-1], row.goals), flush=True)
         except (AssertionError, RuntimeError) as error:  # the other rows are still worth having
             print(f"FAILED: {error}\n", file=sys.stderr, flush=True)

@@ -43,14 +43,14 @@ def installed(name: str) -> bool:
     return all(importlib.util.find_spec(module.partition(".")[0]) is not None for module in MODULES[name])
 
 
-def variants(row: Row) -> list[tuple[str, str, int]]:
+def variants(row: Row, threads: tuple[int, ...] = THREADS) -> list[tuple[str, str, int]]:
     """Return (label, contestant, threads) of everybody who takes part in a row, those without their library too."""
     made = []
     for name in row.contestants:
         several = library(name) in THREADED and name not in row.single
-        for threads in THREADS if several else THREADS[:1]:
-            label = f"{name}, {threads} thread{'s' * (threads > 1)}" if several else name
-            made.append((label, name, threads))
+        for number in threads if several else threads[:1]:
+            label = f"{name}, {number} thread{'s' * (number > 1)}" if several else name
+            made.append((label, name, number))
     return made
 
 

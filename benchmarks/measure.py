@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contestants import environment, installed, library, variants
+from benchmarks.contestants import THREADS, environment, installed, library, variants
 from benchmarks.row import LIMIT, OURS, Arrays, Row
 from benchmarks.worker import load_answers
 
@@ -68,8 +68,8 @@ class Result:
 class Process:
     """A contestant in a process of its own; see `benchmarks.worker`."""
 
-    def __init__(self, row: Row, contestant: str, threads: int, scale: float, cache: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.worker", row.home, row.name, contestant, str(scale)]
+    def __init__(self, row: Row, contestant: str, threads: int, scale: float, cache: str, clock: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.worker", row.home, row.name, contestant, str(scale), clock]
         env = {**environment(threads), "XDG_CACHE_HOME": cache}  # nothing compiled before, for anybody
         env.pop("GRADCOMPILE_CACHE", None)
         self.name = f"{row.name}: {contestant}"
@@ -105,7 +105,12 @@ class Process:
 
 
 def measure(
-    row: Row, *, quick: bool = False, scale: float | None = None, say: Callable[[str], object] = print
+    row: Row,
+    *,
+    quick: bool = False,
+    busy: bool = False,
+    scale: float | None = None,
+    say: Callable[[str], object] = print,
 ) -> list[Result]:
     """Run every contestant of a row in turn, `repeats` times, and compare their answers.
 
@@ -115,20 +120,25 @@ def measure(
         The work.
     quick : bool
         A tenth of the data, three turns, and no measurement of memory.
+    busy : bool
+        Measure the time of the processor, which is that of the clock on a machine with nothing else to do, and
+        therefore run contestants of one thread alone.
     scale : float, optional
         Of the data, if it is to be another than these.
     say : callable
         Told of whoever does not take part.
     """
-    results = [Result(label, library(name), threads) for label, name, threads in variants(row)]
+    taking_part = variants(row, threads=(1,) if busy else THREADS)
+    results = [Result(label, library(name), threads) for label, name, threads in taking_part]
     running: list[tuple[Result, Process]] = []
+    clock = "processor" if busy else "wall"
     scale = scale or (0.1 if quick else 1.0)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            for number, (result, (_, name, _)) in enumerate(zip(results, variants(row), strict=True)):
+            for number, (result, (_, name, _)) in enumerate(zip(results, taking_part, strict=True)):
                 result.missing = "" if installed(result.library) else f"{result.library} is not installed"
                 if not result.missing:
-                    process = Process(row, name, result.threads, scale, f"{folder}/cache{number}")
+                    process = Process(row, name, result.threads, scale, f"{folder}/cache{number}", clock)
                     running.append((result, process))
                     prepare(result, process, f"{folder}/{number}.npz")
                 if result.missing:

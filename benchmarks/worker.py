@@ -16,7 +16,7 @@ import resource
 import sys
 import time
 import timeit
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from benchmarks.contestants import MODULES, library
 from benchmarks.row import Arrays, Call, Row, Run, Work
 
 MEGABYTE = 1e6
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 STRETCH = 0.05  # seconds that a timing lasts at least; short runs are repeated
 
 
@@ -40,11 +41,13 @@ class Worker:
         A key of ``row.contestants``.
     scale : float
         Of the data.
+    clock : str
+        A key of `CLOCKS`.
     """
 
-    def __init__(self, row: Row, contestant: str, scale: float) -> None:
+    def __init__(self, row: Row, contestant: str, scale: float, clock: str) -> None:
         self.make, self.library = row.contestants[contestant], library(contestant)
-        self.data = row.data(scale)
+        self.data, self.clock = row.data(scale), CLOCKS[clock]
         self.work: Work | None = None
 
     def prepare(self, path: str) -> dict[str, Any]:
@@ -95,15 +98,15 @@ class Worker:
         assert self.work is not None, "prepare() comes first"
         if self.work.seconds is not None:
             return {"run": self.work.seconds()}
-        return {name: seconds(part) for name, part in self.parts().items()}
+        return {name: seconds(part, self.clock) for name, part in self.parts().items()}
 
 
-def seconds(run: Run) -> float:
+def seconds(run: Run, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the time of one run: of the mean of several if one is short, with the caches warm."""
     if isinstance(run, Call):
-        timer = timeit.Timer(run.statement, globals=dict(run.names))
+        timer = timeit.Timer(run.statement, timer=clock, globals=dict(run.names))
     else:
-        timer = timeit.Timer("run()", globals={"run": run})
+        timer = timeit.Timer("run()", timer=clock, globals={"run": run})
     once = timer.timeit(1)
     if once >= STRETCH:
         return once  # long enough for its own caches
@@ -153,12 +156,12 @@ def _status(field: str) -> float:
     return float(lines[field].split()[0]) * 1024 if field in lines else 0.0
 
 
-def main(home: str, row_name: str, contestant: str, scale: str) -> None:
+def main(home: str, row_name: str, contestant: str, scale: str, clock: str) -> None:
     """Answer commands until the input ends."""
     rows = importlib.import_module(home).ROWS
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is not an answer
-    worker = Worker(next(row for row in rows if row.name == row_name), contestant, float(scale))
+    worker = Worker(next(row for row in rows if row.name == row_name), contestant, float(scale), clock)
     for line in sys.stdin:
         command, *words = json.loads(line)
         print(json.dumps(getattr(worker, command)(*words)), file=replies, flush=True)

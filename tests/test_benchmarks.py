@@ -97,7 +97,7 @@ def test_memory_is_what_a_run_adds_to_the_data(log: Path) -> None:
 
 
 def test_each_number_of_threads_has_a_process_that_is_told_of_it(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contestants, "THREADS", (1, 2))
+    monkeypatch.setattr(measure, "THREADS", (1, 2))
     monkeypatch.setattr(contestants, "THREADED", (OURS,))
     results = measure.measure(replace(fake("threads"), single=()), quick=True)
     assert [result.label for result in results] == ["gradcompile, 1 thread", "gradcompile, 2 threads", "math"]
