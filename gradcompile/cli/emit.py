@@ -17,6 +17,7 @@ examples:
   gradcompile emit "1 + exp(w1*x + w0)" --wrt x,w1,w0 --target listing
   gradcompile emit "log(1 + exp(-t*(w*x + b)))" --wrt w,b --columns x,t -o gradient.py
   gradcompile emit softmax --target numba > softmax_gradient.py
+  gradcompile emit softmax --order 2 --target numba > softmax_hessian.py
   gradcompile emit my.model --stage plan
   gradcompile emit mypackage.losses:huber --wrt w --target python
   echo "(1 - x)**2 + 100*(y - x**2)**2" | gradcompile emit - --target python
@@ -29,6 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
     parser.add_argument("--target", choices=TARGETS, help="what to write (default: numpy)")
+    parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2 adds products with the Hessian")
     parser.add_argument("--stage", choices=STAGES, help="write a stage of the compiler instead of a target")
     parser.add_argument("--strict", action="store_true", help="compute as written, without rearranging for speed")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, which is stdout)")
@@ -54,7 +56,7 @@ def _target(found: given.Given, chosen: argparse.Namespace) -> str:
     from gradcompile.compiler import emit
 
     target: Any = chosen.target or "numpy"  # argparse has checked that it is one of TARGETS
-    return _ended(emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target))
+    return _ended(emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target, order=chosen.order))
 
 
 def _stage(found: given.Given, chosen: argparse.Namespace) -> str:

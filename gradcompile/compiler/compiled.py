@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
+from gradcompile.compiler.calls import DerivativeCalls
 from gradcompile.compiler.derivatives import Derivatives
 from gradcompile.compiler.flat import Flat, FlatFunction
-from gradcompile.compiler.matrices import Matrices, blocks
 from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
-from gradcompile.emit import listing, module
-from gradcompile.errors import ArgumentError, UnknownNameError, UnsupportedError
+from gradcompile.emit import listing
+from gradcompile.errors import UnknownNameError
 from gradcompile.ir import Graph, uncollected
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
@@ -89,44 +89,7 @@ def compile(
     return CompiledModel(model_of(expr, wrt, data, define, outputs), dtype_of(dtype), bool(strict))
 
 
-@uncollected()
-def emit(
-    expr: Any,
-    wrt: Any = None,
-    data: Any = (),
-    define: Any = None,
-    outputs: Any = None,
-    dtype: Any = "float64",
-    strict: bool = False,
-    *,
-    target: Literal["listing", "python", "numpy", "numba"] = "numpy",
-) -> str:
-    """Return value and gradient as the text of a module that needs no gradcompile.
-
-    Parameters
-    ----------
-    expr, wrt, data, define, outputs, dtype, strict
-        As in `compile`.
-    target : {"listing", "python", "numpy", "numba"}
-        "python" computes with `math` and nested lists, "numpy" with whole arrays, "numba" with compiled loops;
-        "listing" is the lecture's forward and backward steps, for reading.
-
-    Examples
-    --------
-    >>> from sympy import exp, symbols
-    >>> x, w = symbols("x w")
-    >>> "def value_and_grad(w, x):" in emit(exp(w*x), wrt=w, target="python")
-    True
-    """
-    if target not in TARGETS:
-        raise ArgumentError("there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}")
-    model = compile(expr, wrt, data, define, outputs, dtype, strict)
-    if target == "listing":
-        return model.listing
-    return module.render(model.graph, target, dtype=model.dtype, strict=model.strict, single=model.model.single)
-
-
-class CompiledModel:
+class CompiledModel(DerivativeCalls):
     """An objective, its gradient, and the code of both. Made by `compile`.
 
     Arguments of all calls are given by name, as ``model.arguments`` lists them: numbers, arrays, and whatever NumPy
@@ -154,6 +117,7 @@ class CompiledModel:
         self.model, self.dtype, self.strict = model, dtype, strict
         self._all = verify(model.graph if isinstance(model, Saved) else lower(model))
         self.lowered = without_outputs(self._all)
+        self.single = bool(model.single)
         self.is_array = bool(self.lowered.output_axes("value"))
         self.graph = simplify(self.lowered) if self.is_array else differentiate(self.lowered)
         self._patient = False  # whether the user has waited for compiled code
@@ -196,7 +160,7 @@ class CompiledModel:
         if self.is_array:
             value_of_array.__name__ = "value"
             return self._signed(value_of_array)
-        return self._signed(quick(self._program, value, single=self.model.single))
+        return self._signed(quick(self._program, value, single=self.single))
 
     @cached_property
     def grad(self) -> Callable[..., Gradients]:
@@ -213,7 +177,7 @@ class CompiledModel:
         def grad(*positional: Any, **inputs: Any) -> Gradients:
             return mirrored(run("value_and_grad", bound(positional, inputs))[1])
 
-        return self._signed(quick(self._program, grad, single=self.model.single))
+        return self._signed(quick(self._program, grad, single=self.single))
 
     @cached_property
     def value_and_grad(self) -> Callable[..., tuple[float, Gradients]]:
@@ -231,7 +195,7 @@ class CompiledModel:
             value, gradients = run("value_and_grad", bound(positional, inputs))
             return float(value), mirrored(gradients)
 
-        return self._signed(quick(self._program, value_and_grad, single=self.model.single))
+        return self._signed(quick(self._program, value_and_grad, single=self.single))
 
     def minibatch_grad(self, /, *positional: Any, rows: Any, **inputs: Any) -> Gradients:
         """Return an unbiased estimate of the gradient of the objective per sample, from some of the samples.
@@ -258,154 +222,6 @@ class CompiledModel:
             assert self.lowered.sample is not None
             arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
         return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
-
-    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
-        """Return the derivative of the objective along a direction: the Jacobian times v, by forward mode.
-
-        Parameters
-        ----------
-        v : number, array-like, or tuple of them
-            The direction: as `wrt` was given, each part with the shape of its parameter.
-        **inputs : number or array-like
-            The arguments by name; see `value` for the errors.
-
-        Returns
-        -------
-        float or ndarray
-            As the objective.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> x, y = symbols("x y")
-        >>> compile(x**2*y, wrt=[x, y]).jvp((1, 10), x=3, y=2)
-        102.0
-        """
-        return self._derivatives.jvp(v, self._named(positional, inputs))
-
-    def vjp(self, u: Any, /, *positional: Any, **inputs: Any) -> Gradients:
-        """Return u times the Jacobian, by reverse mode; of an objective that is a number, u times the gradient.
-
-        Parameters
-        ----------
-        u : number or array-like
-            Of the shape of the objective.
-        **inputs : number or array-like
-            The arguments by name; see `value` for the errors.
-
-        Returns
-        -------
-        number, array, or tuple of them
-            As `wrt` was given, each part with the shape of its parameter.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> x, y = symbols("x y")
-        >>> compile(x**2*y, wrt=[x, y]).vjp(2, x=3, y=2)
-        (24.0, 18.0)
-        >>> compile([x*y, x + y], wrt=[x, y]).vjp([1, 10], x=3, y=2)
-        (12.0, 13.0)
-        """
-        return self._mirrored(self._derivatives.vjp(u, self._named(positional, inputs)))
-
-    def jacobian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
-        """Return the derivatives of the objective by every parameter; of an objective that is a number, the gradient.
-
-        Columns (or rows, in reverse mode) that have no entry in common, as the indices of the model tell, are
-        computed together.
-
-        Parameters
-        ----------
-        sparse : bool
-            Whether one sparse matrix is returned, of the entries that can differ from zero.
-        **inputs : number or array-like
-            The arguments by name; see `value` for the errors.
-
-        Returns
-        -------
-        number, array, tuple of them, or scipy.sparse.csr_array
-            As `wrt` was given, each part with the axes of the objective and then those of its parameter. A sparse
-            matrix has a row for each number of the objective and a column for each of the parameters, which stand one
-            after another as in `ravel`.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> x, y = symbols("x y")
-        >>> compile(x**2*y, wrt=[x, y]).jacobian(x=3, y=2)
-        (12.0, 9.0)
-        >>> compile([x*y, x + y], wrt=[x, y]).jacobian(x=3, y=2, sparse=True).toarray()
-        array([[2., 3.],
-               [1., 1.]])
-        """
-        if not self.is_array and not sparse:
-            return self.grad(**self._named(positional, inputs))
-        arguments, sizes = self.checked.bind(self._named(positional, inputs))
-        if sparse:
-            return self._matrices.sparse_jacobian(arguments, sizes)
-        shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
-        matrix = self._matrices.jacobian(arguments, sizes)
-        return self._mirrored(blocks(matrix, [shape], self._shapes(arguments))[0])
-
-    def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Gradients:
-        """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
-
-        Parameters
-        ----------
-        v : number, array-like, or tuple of them
-            The direction: as `wrt` was given, each part with the shape of its parameter.
-        **inputs : number or array-like
-            The arguments by name; see `value` for the errors.
-
-        Returns
-        -------
-        number, array, or tuple of them
-            As the gradient.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> x, y = symbols("x y")
-        >>> compile(x**2*y, wrt=[x, y]).hvp((1, 10), x=3, y=2)
-        (64.0, 6.0)
-        """
-        self._need_number("hvp")
-        return self._mirrored(self._derivatives.hvp(v, self._named(positional, inputs)))
-
-    def hessian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
-        """Return all second derivatives.
-
-        Columns that can share a direction, as the indices of the model tell, are computed together.
-
-        Parameters
-        ----------
-        sparse : bool
-            Whether one sparse matrix is returned, of the entries that can differ from zero.
-        **inputs : number or array-like
-            The arguments by name; see `value` for the errors.
-
-        Returns
-        -------
-        number or array, tuple of tuples of them, or scipy.sparse.csr_array
-            For one parameter its axes twice: (n, n) for one of n numbers. For a list of parameters blocks: [k][l] has
-            the axes of parameter k, and then those of parameter l. A sparse matrix has a row and a column for each
-            number among the parameters, which stand one after another as in `ravel`.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> x, y = symbols("x y")
-        >>> compile(x**2*y, wrt=[x, y]).hessian(x=3, y=2)
-        ((4.0, 6.0), (6.0, 0.0))
-        """
-        self._need_number("hessian")
-        arguments, sizes = self.checked.bind(self._named(positional, inputs))
-        if sparse:
-            return self._matrices.sparse_hessian(arguments, sizes)
-        shapes = self._shapes(arguments)
-        rows = blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
-        return rows[0][0] if self.model.single else rows
 
     def predict(self, output: str, /, **inputs: Any) -> Any:
         """Return one of the outputs that were named in ``outputs={...}``.
@@ -533,7 +349,7 @@ class CompiledModel:
         for name in arrays:
             if name not in self._all.inputs:
                 raise Arguments(self._all).signature.unknown(name)
-        return Saved(self._all, self.dtype, self.strict, self.model.single, arrays)
+        return Saved(self._all, self.dtype, self.strict, self.single, arrays)
 
     # What is read --------------------------------------------------------------------------------------------------
 
@@ -616,25 +432,11 @@ class CompiledModel:
 
     def _mirrored(self, gradients: tuple[Gradient, ...]) -> Gradients:
         """Return gradients as `wrt` was given."""
-        return gradients[0] if self.model.single else gradients
+        return gradients[0] if self.single else gradients
 
     def _flat_call(self, arguments: Sequence[Argument]) -> tuple[float, tuple[Gradient, ...]]:
         value, gradients = self._program.run("value_and_grad", arguments)
         return float(value), gradients
-
-    def _need_number(self, call: str) -> None:
-        """Refuse what only an objective that is a number has."""
-        if self.is_array:
-            axes = ", ".join(str(axis.size) for axis in self.lowered.output_axes("value"))
-            raise UnsupportedError(
-                f"the objective is an array, which has no {call}",
-                expected="an objective that is one number",
-                found=f"axes ({axes})",
-                hint="call jacobian, jvp or vjp; or sum the objective over its axes",
-            )
-
-    def _shapes(self, arguments: Sequence[Argument]) -> list[tuple[int, ...]]:
-        return [np.shape(argument) for argument in arguments[: len(self.lowered.wrt)]]
 
     @cached_property
     def _derivatives(self) -> Derivatives:
@@ -642,10 +444,6 @@ class CompiledModel:
             return tuple(self._program.run("value_and_grad", arguments)[1])
 
         return Derivatives(self.lowered, self.checked.bind, gradient, self._new, self.dtype)
-
-    @cached_property
-    def _matrices(self) -> Matrices:
-        return Matrices(self._derivatives, self.graph)
 
     def _output(self, name: str) -> Program:
         """Return the program of one output, made when it is first asked for."""

@@ -43,7 +43,7 @@ class Derivatives:
         program: Callable[[Graph], Program],
         dtype: str,
     ) -> None:
-        self.lowered, self._bind, self._gradient, self.names = lowered, bind, gradient, lowered.wrt
+        self.lowered, self._bind, self.gradient, self.names = lowered, bind, gradient, lowered.wrt
         self._new, self.dtype = program, dtype
         self._known: dict[tuple[object, ...], Program] = {}
 
@@ -62,7 +62,7 @@ class Derivatives:
 
     def _scaled(self, arguments: Sequence[Argument], factor: Argument) -> Parts:
         """Return a number times the gradient, which needs no program of its own."""
-        return tuple(part * factor for part in self._gradient(arguments))
+        return tuple(part * factor for part in self.gradient(arguments))
 
     def hvp(self, direction: Any, inputs: Mapping[str, Any]) -> Parts:
         """Return the Hessian times a direction."""

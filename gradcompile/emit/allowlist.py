@@ -20,9 +20,19 @@ NUMBA = ("from numba import njit", "from numba import njit, types")
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", *NUMBA))
 MODULES = frozenset(("math", "np"))
 NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
-PUBLIC = frozenset(
-    ("value", "grad", "value_and_grad", "derivatives", "jvp", "vjp", "jacobian", "hvp", "hessian")
-)  # the functions of a module
+PUBLIC: Mapping[str, str] = MappingProxyType(
+    {
+        "value": "Return the objective.",
+        "grad": "Return the gradient.",
+        "value_and_grad": "Return the objective and its gradient.",
+        "derivatives": "Return derivatives of the objective.",
+        "jvp": "Return the Jacobian times a direction, whose parts are the last arguments.",
+        "vjp": "Return the last argument, of the objective's shape, times the Jacobian.",
+        "jacobian": "Return the derivatives of the objective.",
+        "hvp": "Return the Hessian times a direction, whose parts are the last arguments.",
+        "hessian": "Return all second derivatives.",
+    }
+)  # the functions of a module, and what they say of themselves
 CALLS = frozenset(("abs", "float", "int", "len", "range", "min", "max", "real", "slice"))
 MATH = frozenset(
     "acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh e erf erfc exp expm1 floor fmod gamma hypot inf"
@@ -47,10 +57,13 @@ ALLOWED = (
 )  # fmt: skip
 STRINGS = frozenset(("__main__", "numpy", "contract", "reassoc", "nsz", "arcp", "afn", "ignore"))
 SUBSCRIPTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,->")  # of np.einsum
-MAIN = re.compile(
-    r"if __name__ == '__main__':\n    sys\.exit\(check\(sys\.argv\[1:\], value, value_and_grad, PROBLEM, \d+"
-    r"(, np\.float(32|64))?\)\)"
+DTYPE = r"(, np\.float(32|64))?"
+CHECKS = (
+    rf"check\(sys\.argv\[1:\], value, value_and_grad, PROBLEM, \d+{DTYPE}\)"
+    rf"( or check_products\(value_and_grad, hvp, PROBLEM, \d+{DTYPE}\))?",
+    rf"check_map\(sys\.argv\[1:\], value, jvp, vjp, PROBLEM, \d+{DTYPE}\)",
 )
+MAIN = re.compile(rf"if __name__ == '__main__':\n    sys\.exit\(({'|'.join(CHECKS)})\)")
 
 
 def check(text: str, target: str, allocated: Iterable[str], functions: Mapping[str, str] = NO_FUNCTIONS) -> None:
@@ -85,8 +98,9 @@ class _Gate:
 
     def __init__(self, text: str, target: str, allocated: frozenset[str], functions: Mapping[str, str]) -> None:
         self.lines = text.splitlines()
-        self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.self_check(target)
-        self.public, self.docstrings = PUBLIC | functions.keys(), DOCSTRINGS | set(functions.values())
+        self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.checks(target)
+        self.public = frozenset((*PUBLIC, *functions))
+        self.docstrings = {*PUBLIC.values(), *functions.values()}
         self.subscripts: set[ast.Constant] = set()  # strings that say what np.einsum does
         self.names = allocated | CALLS | self.public | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
 
@@ -201,18 +215,3 @@ class _Gate:
                 found=f"{what} in line {line}",
                 hint="report this: it is a defect of gradcompile, and nothing was written or run",
             )
-
-
-DOCSTRINGS = frozenset(
-    (
-        "Return the objective.",
-        "Return the gradient.",
-        "Return the objective and its gradient.",
-        "Return derivatives of the objective.",
-        "Return the derivative of the objective along a direction.",
-        "Return the derivatives of the objective, weighed by u and added up.",
-        "Return the derivatives of the objective.",
-        "Return the Hessian times a direction.",
-        "Return all second derivatives.",
-    )
-)

@@ -110,8 +110,11 @@ def _pieces(body: str) -> Iterator[str]:
 
 
 def commented(lines: Iterable[tuple[str, str]], width: int = WIDTH - len(INDENT)) -> Iterator[str]:
-    """Yield lines of (code, comment) for a function's body: comments stand in one column, or above a long line."""
-    pairs = list(lines)
+    """Yield lines of (code, comment) for a function's body: comments stand in one column, or above a long line.
+
+    A comment that the code says itself is left out.
+    """
+    pairs = [(code, "" if comment.replace(" ", "") in code.replace(" ", "") else comment) for code, comment in lines]
     short = [len(code) for code, comment in pairs if comment and len(code) + 2 <= COLUMN]
     column = max(short, default=0) + 2
     for code, comment in pairs:

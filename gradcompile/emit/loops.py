@@ -221,6 +221,7 @@ class _Body:
         if not hasattr(self, "_zero"):
             given = {self.plan.results[name]: zero for name, zero in self.given.items()}
             starting = [v for node in self.plan.body if isinstance(node, Loop) for v in node.starts]
+            starting += [node.target for node in self.plan.body if isinstance(node, Start)]
             self._zero = {v for v in starting if self._fill(v) == EXTREMES["sum"] and v not in given}
             self._zero |= {v for v, zero in given.items() if zero and v is not None}
         return self._zero

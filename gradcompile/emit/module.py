@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
@@ -24,17 +24,6 @@ from gradcompile.vecmath import VECTOR
 FLAGS = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'  # never nnan, ninf: they hide nan
 STRICT = 'fastmath=False, error_model="numpy"'
 FEW = 150  # values beyond which they are numbered and not lettered
-SAYS = {
-    "value": "Return the objective.",
-    "grad": "Return the gradient.",
-    "value_and_grad": "Return the objective and its gradient.",
-    "derivatives": "Return derivatives of the objective.",
-    "jvp": "Return the derivative of the objective along a direction.",
-    "vjp": "Return the derivatives of the objective, weighed by u and added up.",
-    "jacobian": "Return the derivatives of the objective.",
-    "hvp": "Return the Hessian times a direction.",
-    "hessian": "Return all second derivatives.",
-}
 
 
 @dataclass(frozen=True)
@@ -62,7 +51,7 @@ class Function:
     Parameters
     ----------
     name : str
-        One of those in `SAYS`.
+        One of those in `allowlist.PUBLIC`.
     graph : Graph
         After the passes. Its inputs are the function's arguments: those of the module's objective come first.
     returned : str or tuple
@@ -115,9 +104,18 @@ def render(
     for function, request in zip(functions, requests, strict=True):
         parts += _functions(request, {function.name: next(iter(BODIES[target](request).values()))})
     used = main.printer.support.union(*(request.printer.support for request in requests))
-    text = assembled(main, parts, support.closure(target, used & support.functions(target).keys()), further=requests)
+    called = support.closure(target, used & support.functions(target).keys())
+    text = assembled(main, parts, called, _says(main, functions), requests)
     allowlist.check(text, target, main.names.taken.union(*(request.names.taken for request in requests)))
     return hashed(text)
+
+
+def _says(main: Request, functions: Sequence[Function]) -> str:
+    """Return the first line of the docstring, if there are further functions."""
+    defined, parameters = {f.name for f in functions}, ", ".join(main.names.inputs[name] for name in main.graph.wrt)
+    if "hvp" in defined:
+        return f"Value, gradient and products with the Hessian with respect to {parameters}:"
+    return f"Value and products with the Jacobian with respect to {parameters}:" if "jvp" in defined else ""
 
 
 def hashed(text: str) -> str:
@@ -196,7 +194,8 @@ def _functions(request: Request, bodies: dict[str, list[str]]) -> Iterator[list[
     decorator = _decorator(request)
     for name, lines in bodies.items():
         indented = [piece for line in lines for piece in wrapped(INDENT + line)]
-        yield [*decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{SAYS[name]}"""', *indented]
+        head = wrapped(f"def {name}({request.arguments}):")
+        yield [*decorator, *head, f'{INDENT}"""{allowlist.PUBLIC[name]}"""', *indented]
 
 
 def _decorator(request: Request) -> list[str]:
@@ -230,10 +229,11 @@ def assembled(
         What further functions are made from.
     """
     sources = [part for name in called for part in _source(request.target, name)]
-    checks = list(support.self_check(request.target).values()) if request.returned != "value" else []
-    blocks = [*sources, *("\n".join(lines) + "\n" for lines in functions)]
+    own = ["\n".join(lines) + "\n" for lines in functions]
+    checks = support.checks(request.target, re.findall(r"^def (\w+)\(", "".join(own), re.M))
+    blocks = [*sources, *own]
     if checks:
-        blocks += [*checks, "\n".join(_main(request)) + "\n"]
+        blocks += [*checks.values(), "\n".join(_main(request, checks)) + "\n"]
     code = "\n\n".join(blocks)
     top = [*header(request.graph, request.names, request.target, request.dtype, says), ""]
     number = f"real = np.{request.dtype}  # what numbers are made of"
@@ -267,7 +267,7 @@ def _imports(code: str) -> Iterator[str]:
     yield from others
 
 
-def _main(request: Request) -> Iterator[str]:
+def _main(request: Request, checks: Container[str]) -> Iterator[str]:
     """Yield what runs with ``--check``."""
     yield "PROBLEM = ("
     for name, shape, labels in problem(request.graph):
@@ -276,4 +276,10 @@ def _main(request: Request) -> Iterator[str]:
     yield ""
     yield 'if __name__ == "__main__":'
     dtype = "" if request.target == "python" else f", np.{request.dtype}"
-    yield f"{INDENT}sys.exit(check(sys.argv[1:], value, value_and_grad, PROBLEM, {len(request.graph.wrt)}{dtype}))"
+    end = f"PROBLEM, {len(request.graph.wrt)}{dtype})"
+    call = f"check(sys.argv[1:], value, value_and_grad, {end}"
+    if "check_map" in checks:
+        call = f"check_map(sys.argv[1:], value, jvp, vjp, {end}"
+    elif "check_products" in checks:
+        call += f" or check_products(value_and_grad, hvp, {end}"
+    yield from wrapped(f"{INDENT}sys.exit({call})")

@@ -9,14 +9,37 @@ from functools import cache
 from types import ModuleType
 
 from gradcompile import vecmath
-from gradcompile.emit.support import arrays, check_arrays, check_lists, kernels, matrices, scalars
+from gradcompile.emit.support import (
+    arrays,
+    check_arrays,
+    check_lists,
+    kernels,
+    maps_arrays,
+    maps_lists,
+    matrices,
+    products_arrays,
+    products_lists,
+    scalars,
+)
 
 FILES: dict[str, tuple[ModuleType, ...]] = {
     "python": (scalars, matrices),
     "numpy": (arrays,),
     "numba": (kernels, *vecmath.MODULES, scalars),  # the first that has a function counts
 }
-CHECKS: dict[str, ModuleType] = {"python": check_lists, "numpy": check_arrays, "numba": check_arrays}
+# What --check runs, by what a module defines.
+CHECKS: dict[str, dict[str, tuple[ModuleType, ...]]] = {
+    "lists": {
+        "value_and_grad": (check_lists,),
+        "hvp": (products_lists,),
+        "vjp": (check_lists, products_lists, maps_lists),
+    },
+    "arrays": {
+        "value_and_grad": (check_arrays,),
+        "hvp": (products_arrays,),
+        "vjp": (check_arrays, maps_arrays),
+    },
+}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
 # What a module declares beside functions, where one of these calls it: a symbol that Numba itself brings.
@@ -29,10 +52,21 @@ xxgemm = types.ExternalFunction(
 DECLARATIONS = {"gemm": GEMM}
 
 
+def checks(target: str, defined: Iterable[str] | None = None) -> dict[str, str]:
+    """Return the text of each function that ``--check`` runs, by name, in a module that defines some functions.
+
+    Without `defined`, those of all modules.
+    """
+    rows = CHECKS["lists" if target == "python" else "arrays"]
+    modules = [m for name, row in rows.items() if defined is None or name in defined for m in row]
+    texts: dict[str, str] = {}
+    for module in dict.fromkeys(modules):
+        texts |= _texts(module)
+    return texts
+
+
 @cache
-def self_check(target: str) -> dict[str, str]:
-    """Return the text of each function that ``--check`` runs, by name."""
-    module = CHECKS[target]
+def _texts(module: ModuleType) -> dict[str, str]:
     return {
         name: inspect.getsource(function)
         for name, function in vars(module).items()

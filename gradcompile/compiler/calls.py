@@ -1,0 +1,207 @@
+"""The calls of a compiled model that give derivatives beyond the gradient, along directions and as matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gradcompile.arguments import Argument, Arguments
+from gradcompile.compiler.derivatives import Derivatives
+from gradcompile.compiler.matrices import Matrices, blocks
+from gradcompile.errors import UnsupportedError
+from gradcompile.ir import Graph
+
+
+class DerivativeCalls:
+    """What `CompiledModel` has of these; its attributes are documented there."""
+
+    graph: Graph
+    lowered: Graph
+    is_array: bool
+    single: bool  # whether `wrt` was given as one symbol
+
+    @property
+    def checked(self) -> Arguments:
+        """The declared arguments, which check and cast those of a call."""
+        raise NotImplementedError
+
+    @cached_property
+    def _derivatives(self) -> Derivatives:
+        raise NotImplementedError
+
+    _named: Callable[[Sequence[Any], dict[str, Any]], Mapping[str, Any]]
+    _mirrored: Callable[[tuple[Any, ...]], Any]
+
+    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
+        """Return the derivative of the objective along a direction: the Jacobian times v, by forward mode.
+
+        Parameters
+        ----------
+        v : number, array-like, or tuple of them
+            The direction: as `wrt` was given, each part with the shape of its parameter.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        float or ndarray
+            As the objective.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, y = symbols("x y")
+        >>> gc.compile(x**2*y, wrt=[x, y]).jvp((1, 10), x=3, y=2)
+        102.0
+        """
+        return self._derivatives.jvp(v, self._named(positional, inputs))
+
+    def vjp(self, u: Any, /, *positional: Any, **inputs: Any) -> Any:
+        """Return u times the Jacobian, by reverse mode; of an objective that is a number, u times the gradient.
+
+        Parameters
+        ----------
+        u : number or array-like
+            Of the shape of the objective.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, or tuple of them
+            As `wrt` was given, each part with the shape of its parameter.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, y = symbols("x y")
+        >>> gc.compile(x**2*y, wrt=[x, y]).vjp(2, x=3, y=2)
+        (24.0, 18.0)
+        >>> gc.compile([x*y, x + y], wrt=[x, y]).vjp([1, 10], x=3, y=2)
+        (12.0, 13.0)
+        """
+        return self._mirrored(self._derivatives.vjp(u, self._named(positional, inputs)))
+
+    def jacobian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
+        """Return the derivatives of the objective by every parameter; of an objective that is a number, the gradient.
+
+        Columns (or rows, in reverse mode) that have no entry in common, as the indices of the model tell, are
+        computed together.
+
+        Parameters
+        ----------
+        sparse : bool
+            Whether one sparse matrix is returned, of the entries that can differ from zero.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, tuple of them, or scipy.sparse.csr_array
+            As `wrt` was given, each part with the axes of the objective and then those of its parameter. A sparse
+            matrix has a row for each number of the objective and a column for each of the parameters, which stand one
+            after another as in `ravel`.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, y = symbols("x y")
+        >>> gc.compile(x**2*y, wrt=[x, y]).jacobian(x=3, y=2)
+        (12.0, 9.0)
+        >>> gc.compile([x*y, x + y], wrt=[x, y]).jacobian(x=3, y=2, sparse=True).toarray()
+        array([[2., 3.],
+               [1., 1.]])
+        """
+        if not self.is_array and not sparse:
+            return self._mirrored(self._derivatives.gradient(self.checked.bind(self._named(positional, inputs))[0]))
+        arguments, sizes = self.checked.bind(self._named(positional, inputs))
+        if sparse:
+            return self._matrices.sparse_jacobian(arguments, sizes)
+        shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
+        matrix = self._matrices.jacobian(arguments, sizes)
+        return self._mirrored(blocks(matrix, [shape], self._shapes(arguments))[0])
+
+    def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
+        """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
+
+        Parameters
+        ----------
+        v : number, array-like, or tuple of them
+            The direction: as `wrt` was given, each part with the shape of its parameter.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number, array, or tuple of them
+            As the gradient.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, y = symbols("x y")
+        >>> gc.compile(x**2*y, wrt=[x, y]).hvp((1, 10), x=3, y=2)
+        (64.0, 6.0)
+        """
+        self._need_number("hvp")
+        return self._mirrored(self._derivatives.hvp(v, self._named(positional, inputs)))
+
+    def hessian(self, /, *positional: Any, sparse: bool = False, **inputs: Any) -> Any:
+        """Return all second derivatives.
+
+        Columns that can share a direction, as the indices of the model tell, are computed together.
+
+        Parameters
+        ----------
+        sparse : bool
+            Whether one sparse matrix is returned, of the entries that can differ from zero.
+        **inputs : number or array-like
+            The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        number or array, tuple of tuples of them, or scipy.sparse.csr_array
+            For one parameter its axes twice: (n, n) for one of n numbers. For a list of parameters blocks: [k][l] has
+            the axes of parameter k, and then those of parameter l. A sparse matrix has a row and a column for each
+            number among the parameters, which stand one after another as in `ravel`.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, y = symbols("x y")
+        >>> gc.compile(x**2*y, wrt=[x, y]).hessian(x=3, y=2)
+        ((4.0, 6.0), (6.0, 0.0))
+        """
+        self._need_number("hessian")
+        arguments, sizes = self.checked.bind(self._named(positional, inputs))
+        if sparse:
+            return self._matrices.sparse_hessian(arguments, sizes)
+        shapes = self._shapes(arguments)
+        rows = blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
+        return rows[0][0] if self.single else rows
+
+    def _need_number(self, call: str) -> None:
+        """Refuse what only an objective that is a number has."""
+        if self.is_array:
+            axes = ", ".join(str(axis.size) for axis in self.lowered.output_axes("value"))
+            raise UnsupportedError(
+                f"the objective is an array, which has no {call}",
+                expected="an objective that is one number",
+                found=f"axes ({axes})",
+                hint="call jacobian, jvp or vjp; or sum the objective over its axes",
+            )
+
+    def _shapes(self, arguments: Sequence[Argument]) -> list[tuple[int, ...]]:
+        return [np.shape(argument) for argument in arguments[: len(self.lowered.wrt)]]
+
+    @cached_property
+    def _matrices(self) -> Matrices:
+        return Matrices(self._derivatives, self.graph)

@@ -1,0 +1,97 @@
+"""`emit`: the functions of a model as the text of a module."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from gradcompile import higher
+from gradcompile.compiler.compiled import CompiledModel, compile
+from gradcompile.emit import module
+from gradcompile.emit.module import Function
+from gradcompile.errors import ArgumentError, UnsupportedError
+from gradcompile.ir import uncollected
+
+TARGETS = ("listing", "python", "numpy", "numba")
+ORDERS = (1, 2)
+
+
+@uncollected()
+def emit(
+    expr: Any,
+    wrt: Any = None,
+    data: Any = (),
+    define: Any = None,
+    outputs: Any = None,
+    dtype: Any = "float64",
+    strict: bool = False,
+    *,
+    target: Literal["listing", "python", "numpy", "numba"] = "numpy",
+    order: Literal[1, 2] = 1,
+) -> str:
+    """Return value and gradient as the text of a module that needs no gradcompile.
+
+    An objective that is an array has no gradient: its module has `jvp` and `vjp`, and `jacobian` if all parameters are
+    numbers.
+
+    Parameters
+    ----------
+    expr, wrt, data, define, outputs, dtype, strict
+        As in `compile`.
+    target : {"listing", "python", "numpy", "numba"}
+        "python" computes with `math` and nested lists, "numpy" with whole arrays, "numba" with compiled loops;
+        "listing" is the lecture's forward and backward steps, for reading.
+    order : {1, 2}
+        2 adds `hvp`, the Hessian times a direction, whose parts ``v_W`` are the last arguments; and `hessian` if all
+        parameters are numbers. `--check` then checks the products, too.
+
+    Examples
+    --------
+    >>> from sympy import exp, symbols
+    >>> x, w = symbols("x w")
+    >>> "def value_and_grad(w, x):" in emit(exp(w*x), wrt=w, target="python")
+    True
+    """
+    if target not in TARGETS:
+        raise ArgumentError("there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}")
+    model = compile(expr, wrt, data, define, outputs, dtype, strict)
+    if order not in ORDERS:
+        raise ArgumentError("there is no such order", expected="1 or 2", found=f"order={order!r}")
+    if target == "listing":
+        return model.listing
+    further = _of_array(model) if model.is_array else _of_number(model) if order == 2 else []
+    if model.is_array and order == 2:
+        what = "the objective is an array, whose second derivatives are not emitted"
+        raise UnsupportedError(what, expected="an objective that is one number", hint="emit it with order=1")
+    dtype, strict, single = model.dtype, model.strict, model.single
+    return module.render(model.graph, target, dtype=dtype, strict=strict, single=single, functions=further)
+
+
+def _of_array(model: CompiledModel) -> list[Function]:
+    """Return the functions of a module whose objective is an array."""
+    lowered = model.lowered
+    pushed, pulled = higher.pushed(lowered), higher.pulled(lowered)
+    found = [Function("jvp", pushed, "jvp"), Function("vjp", pulled, _parts(model, "d"))]
+    if _numbers(model):
+        found.append(Function("jacobian", higher.jacobian(lowered), _parts(model, "j")))
+    return found
+
+
+def _of_number(model: CompiledModel) -> list[Function]:
+    """Return the functions of second derivatives."""
+    names, found = model.lowered.wrt, [Function("hvp", higher.curved(model.lowered), _parts(model, "h"))]
+    if _numbers(model):
+        place = {name: k for k, name in enumerate(names)}
+        rows = tuple(tuple(f"h{','.join(sorted((a, b), key=place.__getitem__))}" for b in names) for a in names)
+        found.append(Function("hessian", higher.hessian(model.lowered), rows[0][0] if model.single else rows))
+    return found
+
+
+def _parts(model: CompiledModel, mark: str) -> str | tuple[str, ...]:
+    """Return the outputs of all parameters as `wrt` was given."""
+    parts = tuple(f"{mark}{name}" for name in model.lowered.wrt)
+    return parts[0] if model.single else parts
+
+
+def _numbers(model: CompiledModel) -> bool:
+    """Return whether all parameters are numbers, of which all derivatives together are few."""
+    return not any(model.lowered.inputs[name].shape for name in model.lowered.wrt)

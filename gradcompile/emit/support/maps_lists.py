@@ -1,0 +1,44 @@
+"""What ``--check`` runs in modules of the target python whose objective is an array."""
+
+import math
+
+from gradcompile.emit.support.check_lists import draw
+from gradcompile.emit.support.products_lists import flat, moved
+
+
+def check_map(arguments, value, jvp, vjp, problem, count):
+    """Compare the Jacobian times a direction with central differences, and both modes; return the exit status."""
+    if arguments != ["--check"]:
+        print("usage: --check compares the derivatives with central differences")
+        return 2
+    for low, high in ((0.2, 0.9), (1.1, 1.9), (-0.9, -0.2), (0.001, 0.1)):
+        drawn = draw([*problem, *problem[:count]], low, high)
+        point, direction = drawn[: len(problem)], drawn[len(problem) :]
+        try:
+            along = jvp(*drawn)
+        except (ArithmeticError, ValueError):
+            continue
+        found = list(flat(along))
+        if all(map(math.isfinite, found)):
+            break
+    else:
+        print("no point was found at which the derivatives are finite")
+        return 1
+    ends = []
+    for step in (1e-5, -1e-5):
+        near = [moved(each, way, step) for each, way in zip(point[:count], direction, strict=True)]
+        ends.append(list(flat(value(*near, *point[count:]))))
+    pairs = [(exact, (up - down) / 2e-5) for exact, up, down in zip(found, *ends, strict=True)]
+    scale = max(abs(exact) + abs(difference) for exact, difference in pairs)
+    worst = 0.0
+    for exact, difference in pairs:
+        miss = abs(exact - difference) / (abs(exact) + abs(difference) + 1e-3 * scale + 1e-12)
+        worst = miss if math.isnan(miss) else max(worst, miss)
+    forth = sum(number * number for number in found)
+    both = sum(a * b for a, b in zip(flat(vjp(*point, along)), flat(direction), strict=True))
+    apart = abs(forth - both) / (forth + abs(both) + 1e-300)
+    agrees = worst <= 1e-6 and apart <= 1e-10
+    print(f"{'Jacobian times a direction':<32}{len(found):>12}{worst:>16.1e}")
+    print(f"{'forward against reverse mode':<32}{1:>12}{apart:>16.1e}")
+    print("the derivatives agree with central differences" if agrees else "THE DERIVATIVES DISAGREE")
+    return 0 if agrees else 1

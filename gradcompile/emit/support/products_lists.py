@@ -1,0 +1,51 @@
+"""What ``--check`` runs beside the gradient in modules of the target python: products with the Hessian."""
+
+import math
+
+from gradcompile.emit.support.check_lists import draw
+
+
+def flat(part):
+    """Yield the numbers of a nested list, or the one number."""
+    if isinstance(part, (list, tuple)):
+        for each in part:
+            yield from flat(each)
+    else:
+        yield part
+
+
+def moved(part, direction, step):
+    """Return a nested list, or a number, moved along another one."""
+    if isinstance(part, list):
+        return [moved(each, way, step) for each, way in zip(part, direction, strict=True)]
+    return part + step * direction
+
+
+def check_products(value_and_grad, hvp, problem, count):
+    """Compare the Hessian times a random direction with central differences; return the exit status."""
+    for low, high in ((0.2, 0.9), (1.1, 1.9), (-0.9, -0.2), (0.001, 0.1)):
+        drawn = draw([*problem, *problem[:count]], low, high)
+        point, direction = drawn[: len(problem)], drawn[len(problem) :]
+        try:
+            found = list(flat(hvp(*drawn)))
+        except (ArithmeticError, ValueError):
+            continue
+        if all(map(math.isfinite, found)):
+            break
+    else:
+        print("no point was found at which the second derivatives are finite")
+        return 1
+    ends = []
+    for step in (1e-5, -1e-5):
+        near = [moved(each, way, step) for each, way in zip(point[:count], direction, strict=True)]
+        ends.append(list(flat(value_and_grad(*near, *point[count:])[1])))
+    pairs = [(exact, (up - down) / 2e-5) for exact, up, down in zip(found, *ends, strict=True)]
+    scale = max(abs(exact) + abs(difference) for exact, difference in pairs)
+    worst = 0.0
+    for exact, difference in pairs:
+        miss = abs(exact - difference) / (abs(exact) + abs(difference) + 1e-3 * scale + 1e-12)
+        worst = miss if math.isnan(miss) else max(worst, miss)
+    agrees = worst <= 1e-6
+    print(f"{'Hessian times a direction':<32}{len(found):>12}{worst:>16.1e}")
+    print("the products agree with central differences" if agrees else "THE PRODUCTS DISAGREE")
+    return 0 if agrees else 1
