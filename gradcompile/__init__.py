@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradcompile.language import load, parse
     from gradcompile.model import Model, max_over, min_over
     from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
+    from gradcompile.threads import get_threads, set_threads
 
 __version__ = "0.1.0"
 
@@ -42,12 +43,14 @@ __all__ = [
     "compile",
     "emit",
     "errors",
+    "get_threads",
     "load",
     "load_model",
     "load_params",
     "max_over",
     "min_over",
     "parse",
+    "set_threads",
 ]
 
 # Where each name is. It is imported when it is first asked for (PEP 562): `gradcompile --help` needs none, and SymPy
@@ -59,6 +62,7 @@ _HOMES = {
     "language": ("load", "parse"),
     "model": ("Model", "max_over", "min_over"),
     "optimizers": ("SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
+    "threads": ("get_threads", "set_threads"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -401,6 +401,14 @@ def fresh_axis(axis: Axis, taken: Container[Axis]) -> Axis:
     return Axis(axis.size, number)
 
 
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return `name`, or the first of ``name1, name2, ...`` that nothing bears."""
+    taken, number = set(taken), 0
+    while (candidate := f"{name}{number or ''}") in taken:
+        number += 1
+    return candidate
+
+
 def reachable(roots: Iterable[Value]) -> list[Value]:
     """Return the values that `roots` are made of, operands first, without recursion."""
     stack, seen = list(roots), set[Value]()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradcompile.errors import MinibatchError
-from gradcompile.ir import Axis, Graph, Input, Size, Value, reachable, substitute
+from gradcompile.ir import Axis, Graph, Input, Size, Value, free_name, reachable, substitute
 from gradcompile.lower import sample_sums, why_not_samples
 
 
@@ -167,9 +167,9 @@ class _Estimate:
         self.root = graph.outputs["value"]
         self.sums = sample_sums(graph, axis)
         sizes = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
-        self.batch = None if one else Axis(Size.of(_free("B", sizes)))
-        self.rows = _free("row" if one else "rows", graph.inputs)
-        self.count = "" if is_mean(graph) else _free("count", graph.inputs)
+        self.batch = None if one else Axis(Size.of(free_name("B", sizes)))
+        self.rows = free_name("row" if one else "rows", graph.inputs)
+        self.count = "" if is_mean(graph) else free_name("count", graph.inputs)
 
     def minibatch(self) -> Minibatch:
         """Return the graph of the estimate."""
@@ -211,12 +211,3 @@ class _Estimate:
         }
         names = {new.get(value, value): name for value, name in self.graph.names.items()}
         return bodies, names
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    """Return `name`, or the first of ``name1, name2, ...`` that nothing bears."""
-    taken = set(taken)
-    number = 0
-    while (candidate := f"{name}{number or ''}") in taken:
-        number += 1
-    return candidate

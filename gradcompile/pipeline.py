@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,12 +20,13 @@ import numpy as np
 from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.early import Early, has_arrays
-from gradcompile.emit import module
+from gradcompile.emit import module, parts
 from gradcompile.errors import DataError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
+from gradcompile.threads import Divided
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
@@ -105,11 +106,11 @@ class Program:
         """What answers until the kernel is compiled."""
         return Early(self.graph, self.dtype)
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """The schedule."""
         with EMISSION:
-            return plan(self.graph)
+            return replace(plan(self.graph), notes=self.divided.described())
 
     @property
     def decision(self) -> Decision:
@@ -127,6 +128,19 @@ class Program:
         """The text of the module that runs."""
         with EMISSION:
             return module.render(self.graph, self.target, dtype=self.dtype, strict=self.strict)
+
+    @cached_property
+    def source_in_parts(self) -> str:
+        """The text of the module whose functions threads share; "" if there are none."""
+        cuts = self.divided.parts
+        with EMISSION:
+            return parts.render(self.graph, cuts, dtype=self.dtype, strict=self.strict) if cuts else ""
+
+    @cached_property
+    def divided(self) -> Divided:
+        """The functions that threads can share."""
+        with EMISSION:
+            return Divided(self.graph, self.arguments, self.function, possible=self.target == "numba")
 
     @property
     def idle(self) -> bool:
@@ -151,7 +165,8 @@ class Program:
 
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
-            source = self.source  # emitted by the caller: the thread in the background only compiles
+            # Emitted by the caller: the thread in the background only compiles.
+            source = self.source_in_parts if name in self.divided.functions else self.source
             self._tasks.setdefault(name, Task(lambda: self._compiled(name, source)))
         return self._tasks[name]
 
@@ -165,7 +180,7 @@ class Program:
             function = self.early.function(name, self.plain(name))
         else:
             function = getattr(load(source, compiled=True), name)
-            inputs = self.graph.inputs.values()
+            inputs = self.divided.inputs(name).values()
             specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
         self._functions[name] = function
         return function
@@ -175,7 +190,7 @@ class Program:
 
     def run(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function with checked arguments: the compiled one, or until there is one an early one."""
-        function = self._functions.get(name) or self._for_now(name, arguments)
+        function = self._shared(name, arguments) or self._functions.get(name) or self._for_now(name, arguments)
         try:
             return function(*arguments)
         except np.linalg.LinAlgError:
@@ -183,11 +198,24 @@ class Program:
                 "a matrix of the model is singular, or not positive definite, for these arguments"
             ) from None
 
+    def _shared(self, name: str, arguments: Sequence[Argument]) -> Function | None:
+        """Return what answers a call that is large enough for several threads; None for any other."""
+        shared = self.divided.call(name, arguments)
+        if shared is None:
+            return None
+        missing = [part for part in shared.functions if part not in self._functions]
+        early = [self._early_for(name, part, arguments) for part in missing]
+        return next(filter(None, early), shared)
+
     def _for_now(self, name: str, arguments: Sequence[Argument]) -> Function:
         """Return what answers this call, and have the function compiled for later ones."""
-        task = self._task(name)
+        return self._early_for(name, name, arguments) or self.function(name)
+
+    def _early_for(self, name: str, needed: str, arguments: Sequence[Argument]) -> Function | None:
+        """Have a function compiled that a call needs; return what answers instead, if the call is not to wait."""
+        task = self._task(needed)
         if task.over or self.patient or self.target == "python" or not self.early.affords(arguments):
-            return self.function(name)
+            return None
         if name not in self._early:
             with EMISSION:
                 self._early[name] = self.early.function(name)

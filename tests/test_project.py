@@ -40,6 +40,7 @@ ORDER = (
     "emit",
     "jit",
     "early",
+    "threads",
     "pipeline",
     "optimizers",
     "train",

@@ -7,7 +7,7 @@ that fits cost well under a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from numbers import Real
@@ -219,7 +219,11 @@ class Arguments:
 
     # checking -----------------------------------------------------------------------------------------------------
 
-    def _solved(self, arguments: list[Argument]) -> Solution:
+    def sizes(self, arguments: Sequence[Argument]) -> dict[str, int]:
+        """Return the sizes of checked arguments; the same object for shapes as in the last call."""
+        return self._solved(arguments)[0]
+
+    def _solved(self, arguments: Sequence[Argument]) -> Solution:
         """Return the sizes, and the limits of the labels; shapes as in the last call need no second look."""
         shapes = tuple([a.shape for a in arguments if type(a) is np.ndarray])
         last, solution = self._last

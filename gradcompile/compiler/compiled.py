@@ -369,6 +369,11 @@ class CompiledModel(DerivativeCalls):
         return self._program.source
 
     @property
+    def source_in_parts(self) -> str:
+        """The module that runs where threads share the samples of a large call; "" if they cannot."""
+        return self._program.source_in_parts
+
+    @property
     def plan(self) -> Decision:
         """What answers at present, the schedule of the kernel, and the reasons; it prints."""
         return self._program.decision

@@ -11,7 +11,26 @@ gradient), so that no temporary is made for it.
 """
 
 from gradcompile.schedule.conditions import guards
-from gradcompile.schedule.nodes import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update
-from gradcompile.schedule.planner import plan
+from gradcompile.schedule.nodes import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, loop_axes
+from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
+from gradcompile.schedule.planner import plan, stream_axis
 
-__all__ = ["Define", "Guard", "Loop", "Node", "Plan", "Product", "Result", "Start", "Update", "guards", "plan"]
+__all__ = [
+    "COMBINED",
+    "Define",
+    "Guard",
+    "Loop",
+    "Node",
+    "Part",
+    "Parts",
+    "Plan",
+    "Product",
+    "Result",
+    "Start",
+    "Update",
+    "guards",
+    "in_parts",
+    "loop_axes",
+    "plan",
+    "stream_axis",
+]

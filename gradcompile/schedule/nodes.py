@@ -96,6 +96,7 @@ class Plan:
     blocks: Axis | None = None
     blocked: frozenset[Value] = frozenset()
     guards: Mapping[Value, Guard] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what else there is to say: threads, copies of arguments
 
     def __str__(self) -> str:
         """Return the schedule as an indented outline with its reasons."""
@@ -104,7 +105,7 @@ class Plan:
             "" if self.passes < 2 else f", passed {self.passes} times: a sum over samples is used inside the objective"
         )
         lines = [f"{sample}{again}", *self._told_of_blocks()]
-        return "\n".join([*lines, *_outline(self, self.body, "")])
+        return "\n".join([*lines, *self.notes, *_outline(self, self.body, "")])
 
     def _told_of_blocks(self) -> Iterator[str]:
         if self.blocks is not None:

@@ -45,7 +45,7 @@ def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = N
     guards : mapping of Value to Guard
         Values that must be computed only where conditions hold, which then come first; see `Plan.guards`.
     """
-    sample = graph.sample or _stream_axis(graph)
+    sample = stream_axis(graph)
     outer = blocks_of(sample) if blocks and sample is not None and in_blocks(graph.order(), sample) else None
     again: set[Value] = set()
     while True:
@@ -67,8 +67,10 @@ def _is_recomputed(value: Value) -> bool:
     return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
 
 
-def _stream_axis(graph: Graph) -> Axis | None:
-    """Return the axis to stream over where there is no sum over samples: the data's most common first axis."""
+def stream_axis(graph: Graph) -> Axis | None:
+    """Return the axis to stream over: that of the samples, or else the data's most common first axis."""
+    if graph.sample is not None:
+        return graph.sample
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
     used = {axis for value in graph.order() for axis in value.axes}
     candidates = [axis for axis in firsts if axis in used]

@@ -1,0 +1,77 @@
+"""A module for threads: the functions of a program that has been cut at its sums over samples.
+
+For `value_and_grad` there is ``value_and_grad_part``, which computes the sums of some samples (``..._part1`` and so on
+where the samples are passed several times), and ``value_and_grad_end``, which makes the outputs of the sums of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.layout import INDENT, wrapped
+from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved
+from gradcompile.emit.names import Names
+from gradcompile.ir import Graph
+from gradcompile.schedule import Parts, plan
+
+TITLE = "In parts, for samples that threads share:"
+
+
+def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool) -> str:
+    """Return the text of a module for Numba, whose functions let other threads run meanwhile.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program as a whole, which the docstring tells about.
+    parts : mapping of str to Parts
+        What it has been cut into, by the names of the functions that are whole.
+    dtype : {"float64", "float32"}
+        Of real arrays and of the arithmetic.
+    strict : bool
+        Whether floating-point operations stay in the order in which they are written.
+
+    Raises
+    ------
+    EmissionError
+        The text holds something that is not on the allow-list; nothing is returned then.
+    """
+    programs = {name: program for whole, cut in parts.items() for name, program in cut.functions(whole).items()}
+    whole = _request(replace(graph, wrt=()), graph, dtype, strict)  # no gradient of its own: no self-check
+    requests = {name: _request(program, graph, dtype, strict) for name, program in programs.items()}
+    functions = [_function(name, request) for name, request in requests.items()]
+    used = {name for request in requests.values() for name in request.printer.support}
+    called = support.closure("numba", used & support.functions("numba").keys())
+    text = assembled(whole, functions, called, TITLE)
+    allocated = whole.names.taken.union(*(request.names.taken for request in requests.values()))
+    allowlist.check(text, "numba", allocated, {name: _says(name) for name in programs})
+    return hashed(text)
+
+
+def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
+    """Return what is to be emitted for one function; its names are its own."""
+    names = Names(program, reserved(graph, "numba"), many=len(program.order()) > FEW)
+    printer = loops.LoopPrinter("numba", names, "real" if dtype == "float32" else "")
+    gradients = tuple(f"d{parameter}" for parameter in program.wrt)
+    all_of_them = ("value", gradients) if gradients and "value" in program.outputs else tuple(program.outputs)
+    returned = all_of_them if all_of_them[1:] else all_of_them[0]
+    return Request(program, "numba", dtype, strict, returned, names, printer)
+
+
+def _function(name: str, request: Request) -> list[str]:
+    """Return one function as lines."""
+    schedule, returned, dtype = plan(request.graph), request.returned, request.dtype
+    body = loops.function(schedule, request.names, request.printer, loops.NUMBA, returned=returned, dtype=dtype)
+    indented = [piece for line in body for piece in wrapped(INDENT + line)]
+    decorator = f"@njit(nogil=True, {STRICT if request.strict else FLAGS})"
+    return [decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{_says(name)}"""', *indented]
+
+
+def _says(name: str) -> str:
+    """Return the docstring of a function."""
+    whole, _, role = name.rpartition("_")
+    if role == "end":
+        return f"Return the outputs of {whole} from its sums over all samples."
+    return f"Return the sums over some samples for {whole}."

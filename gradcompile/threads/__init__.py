@@ -1,0 +1,10 @@
+"""Threads: samples are divided into chunks, whose sums several threads compute and one adds up.
+
+How samples are divided depends on the sizes of a call and never on the number of threads, and the sums of the chunks
+are added in the order of the chunks: the result has the same bits whatever that number is.
+"""
+
+from gradcompile.threads.divided import Divided
+from gradcompile.threads.number import get_threads, set_threads
+
+__all__ = ["Divided", "get_threads", "set_threads"]

@@ -1,0 +1,83 @@
+"""Keeping BLAS to one thread while kernels run on several: its own threads would fight with them for the processors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+# OpenBLAS under the names that its builds give it (SciPy's has a prefix of its own), and MKL.
+PREFIXES = ("scipy_openblas_", "openblas_", "MKL_")
+SUFFIXES = ("", "64_", "_64")
+NAMES = ("{}_num_threads", "{}_Num_Threads", "{}_Max_Threads")
+
+_lock = threading.Lock()
+_users = 0
+_before = 1
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Let BLAS use one thread; the last user to leave puts back what the first one found."""
+    global _users, _before
+    with _lock:
+        if not _users:
+            _before = _exchange(1)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _exchange(_before)
+
+
+def _exchange(number: int) -> int:
+    """Set the number of BLAS threads and return what it was; 1, and nothing done, where it cannot be set."""
+    functions = _functions()
+    if functions is None:
+        return 1
+    get, put = functions
+    before = int(get())
+    put(number)
+    return before
+
+
+@cache
+def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
+    """Return how the number of threads is read and set in the BLAS that Numba calls: SciPy's."""
+    try:
+        from scipy.linalg import cython_blas
+
+        library = ctypes.CDLL(cython_blas.__file__)  # finds the names of the libraries that it needs, too
+    except (ImportError, OSError):
+        return None
+    for prefix in PREFIXES:
+        for suffix in SUFFIXES:
+            get = next((n for n in _spelled("get", prefix, suffix) if hasattr(library, n)), None)
+            put = next((n for n in _spelled("set", prefix, suffix) if hasattr(library, n)), None)
+            if get and put:
+                return getattr(library, get), getattr(library, put)
+    return None
+
+
+def _spelled(verb: str, prefix: str, suffix: str) -> Iterator[str]:
+    word = verb.capitalize() if prefix == "MKL_" else verb
+    yield from (prefix + name.format(word) + suffix for name in NAMES)
+
+
+def _anew() -> None:
+    """Begin again in a forked child: nobody there is in the midst of a call."""
+    global _lock, _users
+    if _users:
+        _exchange(_before)
+    _lock, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_anew)

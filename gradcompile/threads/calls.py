@@ -1,0 +1,123 @@
+"""A call in parts: the sums of all chunks, added in their order, pass by pass, and the outputs that come of them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcompile.arguments import Argument, Arguments
+from gradcompile.schedule import Part, Parts
+from gradcompile.threads import blas, pool
+from gradcompile.threads.chunks import Chunks
+from gradcompile.threads.number import get_threads
+
+Result = Any  # what a kernel returns
+Total = list[Any]  # the sums of a pass
+Function = Callable[[str], Callable[..., Result]]
+
+
+class InParts:
+    """A function of a program, computed in parts.
+
+    Parameters
+    ----------
+    parts : Parts
+        The program in parts.
+    name : {"value", "value_and_grad"}
+        The function.
+    arguments : Arguments
+        What it is called with.
+    chunks : Chunks
+        How samples are divided.
+    function : callable
+        ``function(name)`` is a compiled function of the module.
+    """
+
+    def __init__(self, parts: Parts, name: str, arguments: Arguments, chunks: Chunks, function: Function) -> None:
+        self.parts, self.arguments, self.chunks, self.function = parts, arguments, chunks, function
+        self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
+        self.calls = 0  # that were asked about
+        self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
+
+    def length(self, arguments: Sequence[Argument]) -> int:
+        """Return how many samples a chunk of a call has; 0 if the call is too small for chunks."""
+        sizes = self.arguments.sizes(arguments)
+        self.calls += 1
+        last, length = self._last
+        if sizes is not last:
+            length = self.chunks.length(sizes)
+            self._last = sizes, length
+        return length
+
+    def described(self) -> str:
+        """Return in words how the last call was divided, for the plan."""
+        (sizes, length), letter = self._last, self.parts.end.letter(self.parts.sample)
+        if not sizes:
+            return f"threads share the samples {letter} of a large call, in chunks; none has been made yet"
+        if not length:
+            return f"one thread: the last call was too small for chunks of samples {letter}"
+        samples = self.parts.sample.size.evaluate(sizes)
+        count = -(-samples // length)
+        return f"threads share {count} chunks of {length} samples {letter}; their sums are added in order"
+
+    def __call__(self, *arguments: Argument) -> Result:
+        """Return what the function returns, for arguments that it is called with."""
+        length = self.length(arguments)
+        samples = self.chunks.sample.size.evaluate(self.arguments.sizes(arguments))
+        given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.count: samples}
+        streamed: dict[str, Any] = {}
+        with blas.on_one_thread():
+            for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
+                work = _Pass(part, self.function(kernel), given, samples, length)
+                totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
+                given |= zip(part.sums, totals, strict=True)
+                streamed |= work.streamed
+            result = self.function(self.functions[-1])(*[given[name] for name in self.parts.end.inputs])
+        return self._merged(result, streamed) if streamed else result
+
+    def _merged(self, result: Result, streamed: dict[str, Any]) -> Result:
+        """Put the gradients that have the sample axis where they belong among the others."""
+        value, gradients = result if self.parts.end.wrt else (result, ())
+        others = dict(zip(self.parts.end.wrt, gradients, strict=True))
+        found = {**others, **{name[1:]: array for name, array in streamed.items()}}
+        return value, tuple(found[name] for name in self.arguments.names if name in found)
+
+
+class _Pass:
+    """One pass over the samples of one call."""
+
+    def __init__(
+        self, part: Part, kernel: Callable[..., Result], given: dict[str, Any], samples: int, length: int
+    ) -> None:
+        self.part, self.kernel, self.samples, self.length = part, kernel, samples, length
+        self.arguments = [(given[name], name in part.sliced) for name in part.graph.inputs]
+        self.ways = [WAYS[way] for way in part.sums.values()]
+        self.streamed: dict[str, Any] = {}
+        for name in part.streamed:
+            like = given[name[1:]]
+            self.streamed[name] = np.empty(like.shape, like.dtype)
+
+    def chunk(self, number: int) -> Total:
+        """Return the sums of a chunk, and put what there is for each of its samples into its place."""
+        rows = slice(number * self.length, min((number + 1) * self.length, self.samples))
+        result = self.kernel(*[array[rows] if sliced else array for array, sliced in self.arguments])
+        sums = list(result) if isinstance(result, tuple) else [result]
+        for array, piece in zip(self.streamed.values(), sums[len(self.ways) :], strict=True):
+            array[rows] = piece
+        return sums[: len(self.ways)]
+
+    def combine(self, total: Total, piece: Total) -> Total:
+        """Return the sums of two parts."""
+        return [way(a, b) for way, a, b in zip(self.ways, total, piece, strict=True)]
+
+
+# How sums are combined: arrays in place, and nan stays nan.
+WAYS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.iadd,
+    "multiply": operator.imul,
+    "maximum": lambda a, b: np.maximum(a, b)[()],
+    "minimum": lambda a, b: np.minimum(a, b)[()],
+}

@@ -1,0 +1,82 @@
+"""How samples are divided into chunks: by the work that there is, never by the number of threads.
+
+A chunk is large enough that handing it to a thread, computing once more what all samples share, and adding its sums to
+those of the others cost little beside it. Work that is not enough for two chunks is done as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from gradcompile.ir import LEAVES, Value
+from gradcompile.schedule import Parts, loop_axes
+
+ELEMENTARY = 20  # operations that exp and its like count as
+COSTS = {"div": 4, "sqrt": 4, "accumulate": 2}
+PLAIN = "add sub mul neg abs sign select maximum minimum real floor not and or eq ne lt le gt ge read sum max min prod"
+CHUNK = 2_500_000  # operations, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
+MOST = 64  # chunks: enough to keep many threads busy to the end
+SHARED = 16  # times the work that every chunk does again
+SUMMED = 32  # times the elements of its sums, each written once and read once more
+ROUND = 8  # the length of a chunk is a multiple of this: whole vectors
+MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
+
+
+class Chunks:
+    """Divides the samples of one program's calls.
+
+    Parameters
+    ----------
+    parts : Parts
+        The program in parts.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.sample = parts.sample
+        self.graphs = [part.graph for part in parts.passes]
+        self.sums = [part.graph.outputs[name] for part in parts.passes for name in part.sums]
+
+    def length(self, sizes: Mapping[str, int]) -> int:
+        """Return the number of samples of a chunk, the last one apart; 0 if there are to be no chunks.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            The named sizes of a call.
+
+        Examples
+        --------
+        >>> from gradcompile.ir import Axis, Builder, Graph, Input, Size
+        >>> from gradcompile.schedule import in_parts
+        >>> builder, sample = Builder(), Axis(Size.of("N"))
+        >>> x = builder.input("x", (sample,))
+        >>> total = builder.reduce("sum", builder.apply("exp", x), (sample,))
+        >>> graph = Graph(builder, {"x": Input("x", (sample.size,))}, {"value": total}, sample=sample)
+        >>> chunks = Chunks(in_parts(graph, sample))
+        >>> chunks.length({"N": 1000}), chunks.length({"N": 1_000_000})
+        (0, 125000)
+        """
+        samples = sizes[next(name for name, _ in self.sample.size.terms)]
+        each, shared = self._work(sizes)
+        summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
+        chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
+        count = min(len(self.graphs) * samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
+        return -(-samples // (count * ROUND)) * ROUND if count > 1 else 0
+
+    def _work(self, sizes: Mapping[str, int]) -> tuple[int, int]:
+        """Return the operations for each sample, and those that do not depend on samples; a mean over the passes."""
+        each = shared = 0
+        for graph in self.graphs:
+            for value in graph.order():
+                axes = loop_axes(value)
+                work = cost(value) * prod(a.size.evaluate(sizes) for a in axes if a != self.sample)
+                each, shared = (each + work, shared) if self.sample in axes else (each, shared + work)
+        return each // len(self.graphs), shared // len(self.graphs)
+
+
+def cost(value: Value) -> int:
+    """Return the operations that one element of a value counts as, in units of an addition."""
+    if value.op in LEAVES:
+        return 0
+    return COSTS.get(value.op) or (1 if value.op in PLAIN.split() else ELEMENTARY)

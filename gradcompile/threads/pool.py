@@ -1,0 +1,157 @@
+"""A small pool of threads: pieces of work, done in any order, whose results are combined in theirs.
+
+The thread that asks works too, so nothing waits for a thread that is busy with somebody else's pieces. Threads are
+started when they are first needed, wait in a queue without cost, and end with the process. After a fork the child
+starts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+Piece = Any
+Task = Callable[[int], Piece]
+Combine = Callable[[Piece, Piece], Piece]
+
+
+def total(task: Task, count: int, combine: Combine, threads: int) -> Piece:
+    """Return ``combine(...combine(task(0), task(1))..., task(count - 1))``, with the tasks done by several threads.
+
+    Parameters
+    ----------
+    task : callable
+        ``task(number)`` does one piece, and may run beside others; it lets other threads run where it is long.
+    count : int
+        How many pieces there are, at least 1.
+    combine : callable
+        ``combine(total, piece)`` may change the total in place. Never runs beside itself.
+    threads : int
+        How many threads work at most, this one included.
+
+    Raises
+    ------
+    BaseException
+        What a piece raised; no further ones are begun then.
+    """
+    job = _Job(task, count, combine)
+    if threads > 1:
+        _pool.help(job, min(threads, count) - 1)
+    return job.result()
+
+
+class _Job:
+    """The pieces of one call, as they are taken, done and combined."""
+
+    def __init__(self, task: Task, count: int, combine: Combine) -> None:
+        self._task, self._count, self._combine = task, count, combine
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._waiting: dict[int, Piece] = {}  # done, and not combined yet
+        self._combined = 0
+        self._combining = False
+        self._total: Piece = None
+        self._failure: BaseException | None = None
+        self._finished = False
+        self._end = threading.Lock()
+        self._end.acquire()
+
+    def result(self) -> Piece:
+        """Work until no piece is left, wait for the others, and return the total."""
+        try:
+            self.work()
+            self._end.acquire()
+        except BaseException as error:  # a keyboard interrupt: the others begin no more pieces
+            self._fail(error)
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return self._total
+
+    def work(self) -> None:
+        """Take pieces and do them until none is left."""
+        while (number := self._take()) is not None:
+            try:
+                self._deliver(number, self._task(number))
+            except BaseException as error:
+                self._fail(error)
+                return
+
+    def _take(self) -> int | None:
+        with self._lock:
+            if self._taken == self._count or self._failure is not None:
+                return None
+            self._taken += 1
+            return self._taken - 1
+
+    def _deliver(self, number: int, piece: Piece) -> None:
+        """Keep a piece until its turn, and combine those whose turn it is, unless somebody else does so."""
+        with self._lock:
+            self._waiting[number] = piece
+            if self._combining:
+                return
+            self._combining = True
+        while (piece := self._next()) is not None:
+            self._total = self._combine(self._total, piece[0]) if self._combined else piece[0]
+            self._combined += 1
+
+    def _next(self) -> tuple[Piece] | None:
+        """Return the next piece in order, if it is done; else nobody is combining any more."""
+        with self._lock:
+            if self._combined in self._waiting:
+                return (self._waiting.pop(self._combined),)
+            self._combining = False
+            if self._combined == self._count:
+                self._finish()
+            return None
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+            self._finish()
+
+    def _finish(self) -> None:
+        """Let the thread that asks go on; once, also if it is interrupted while the others come to the end."""
+        if not self._finished:
+            self._finished = True
+            self._end.release()
+
+
+class _Pool:
+    """The threads of this process."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._started = 0
+        self._lock = threading.Lock()
+
+    def help(self, job: _Job, helpers: int) -> None:
+        """Let some threads work on a job, as soon as they are free."""
+        with self._lock:
+            for number in range(self._started, helpers):
+                name = f"gradcompile-{number}"
+                threading.Thread(target=_serve, args=(self._jobs,), name=name, daemon=True).start()
+                self._started += 1
+        for _ in range(helpers):
+            self._jobs.put(job)
+
+
+def _serve(jobs: SimpleQueue[_Job]) -> None:
+    while True:
+        jobs.get().work()
+
+
+_pool = _Pool()
+
+
+def _anew() -> None:
+    """Forget the threads of the parent, which a forked child does not have."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_anew)

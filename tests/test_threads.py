@@ -1,0 +1,323 @@
+"""Threads: the same bits whatever their number, chunks that do not depend on it, and nothing lost on the way."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sympy import IndexedBase, Inverse, MatrixSymbol, Sum, Trace, exp, log, sqrt, symbols
+
+import gradcompile as gc
+from gradcompile.errors import ArgumentError, DataError
+from gradcompile.interpret import evaluate
+from gradcompile.pipeline import Program
+from gradcompile.schedule import Parts, in_parts, stream_axis
+from gradcompile.threads import blas, chunks, number, pool
+
+N, D, C, M = symbols("N D C M", integer=True, positive=True)
+s, r, j, i = symbols("s r j i", integer=True)
+X, t, g = IndexedBase("X", shape=(N, D)), IndexedBase("t", shape=(N,)), IndexedBase("g", shape=(N,))
+w, V, q = IndexedBase("w", shape=(D,)), IndexedBase("V", shape=(D, C)), IndexedBase("q", shape=(N,))
+u = IndexedBase("u", shape=(M,))
+a, b = symbols("a b")
+LINE = Sum(X[s, j] * w[j], (j, 0, D - 1))
+
+
+def logit(s, i):
+    return Sum(X[s, j] * V[j, i], (j, 0, D - 1))
+
+
+def softmax():
+    terms = Sum(log(exp(logit(s, g[s])) / Sum(exp(logit(s, i)), (i, 0, C - 1))), (s, 0, N - 1))
+    return gc.compile(b * Sum(V[j, i] ** 2, (j, 0, D - 1), (i, 0, C - 1)) - terms, wrt=V)
+
+
+MODELS = {
+    "mean": lambda: gc.compile(log(1 + exp(-b * (a * symbols("x") + 1))), wrt=[a, b], data=[symbols("x")]),
+    "regularised": lambda: gc.compile(
+        Sum((LINE - t[s]) ** 2, (s, 0, N - 1)) / N + b * Sum(w[j] ** 2, (j, 0, D - 1)), wrt=[w, b]
+    ),
+    "root of a sum": lambda: gc.compile(sqrt(Sum((LINE - t[s]) ** 2, (s, 0, N - 1))), wrt=w),
+    "two passes": lambda: gc.compile(log(Sum(exp(LINE), (s, 0, N - 1))), wrt=w),
+    "two passes and a mean": lambda: gc.compile(
+        Sum((t[s] - Sum(t[r], (r, 0, N - 1)) / N - a) ** 2, (s, 0, N - 1)), wrt=a
+    ),
+    "softmax": softmax,
+    "gathers": lambda: gc.compile(Sum((u[g[s]] * t[s] - a) ** 2, (s, 0, N - 1)), wrt=[u, a]),
+    "gradient a sample": lambda: gc.compile(Sum((t[s] - exp(b) * q[s]) ** 2 + q[s] ** 2, (s, 0, N - 1)), wrt=[q, b, a]),
+    "the same for every sample": lambda: gc.compile(Sum(q[s], (s, 0, N - 1)) * a, wrt=[a, q]),
+    "number of samples": lambda: gc.compile(
+        Sum(t[s] * a, (s, 0, N - 1)) * (2 * N + D) + Sum(w[j], (j, 0, D - 1)) * N, wrt=[a, w]
+    ),
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let a hundred samples be enough for several chunks, and the first answer come from compiled code."""
+    monkeypatch.setattr(Program, "patient", True)
+    for name in ("CHUNK", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    yield
+    gc.set_threads(None)
+
+
+def drawn(model, samples, seed=0):
+    """Arguments of a model for so many samples."""
+    draw = np.random.default_rng(seed)
+    sizes = {"N": samples, "n": samples, "D": 3, "C": 4, "M": 5}
+    given = {}
+    for name, declared in model.graph.inputs.items():
+        shape = tuple(size.evaluate(sizes) for size in declared.shape)
+        given[name] = draw.integers(4, size=shape) if declared.kind == "int" else draw.normal(size=shape) * 0.5
+    return given
+
+
+def bits(result):
+    value, gradients = result
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    return [np.asarray(value).tobytes(), *(np.ascontiguousarray(each).tobytes() for each in gradients)]
+
+
+def close(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-11)
+
+
+def listed(result):
+    value, gradients = result
+    return [value, *(gradients if isinstance(gradients, tuple) else (gradients,))]
+
+
+def interpreted(model, given):
+    """The objective and its gradient by the interpreter, which knows nothing of loops."""
+    outputs = evaluate(model.graph, {name: np.asarray(value) for name, value in given.items()})
+    return [outputs["value"], *(outputs[f"d{name}"] for name in model.graph.wrt)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_whole(small, name):
+    model = MODELS[name]()
+    given = drawn(model, 1000)
+    found = {}
+    for threads in (1, 2, 4, 8):
+        gc.set_threads(threads)
+        found[threads] = model.value_and_grad(**given)
+    assert "chunks of" in str(model.plan)
+    assert all(bits(result) == bits(found[1]) for result in found.values())
+    for name, array in zip(model.graph.wrt, listed(found[1])[1:], strict=True):
+        assert np.shape(array) == np.shape(given[name])
+    value, *gradients = interpreted(model, given)
+    close(listed(found[1]), [value, *gradients])
+
+
+def test_value_alone_is_divided_too(small):
+    model = MODELS["mean"]()
+    given = drawn(model, 1000)
+    assert model.value(**given) == pytest.approx(interpreted(model, given)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_thousand_repeats_of_scattered_sums_have_the_same_bits(small, dtype):
+    model = gc.compile(Sum((u[g[s]] * t[s] - 1) ** 2, (s, 0, N - 1)), wrt=u, dtype=dtype)
+    given = drawn(model, 640)
+    first = bits(model.value_and_grad(**given))
+    for repeat in range(1000):
+        gc.set_threads((1, 2, 4)[repeat % 3])
+        assert bits(model.value_and_grad(**given)) == first
+
+
+def test_duplicates_of_a_scattered_sum_are_all_counted(small, monkeypatch):
+    """Issue 1631 of PyTorch, on two threads: w[idx] with idx = [0, 0, 2] and upstream (.2, .3, .5)."""
+    monkeypatch.setattr(chunks, "MOST", 3)
+    gc.set_threads(2)
+    model = gc.compile(Sum(u[g[s]] * t[s], (s, 0, N - 1)), wrt=u)
+    repeated = {"g": np.repeat([0, 0, 2], 64), "t": np.repeat([0.2, 0.3, 0.5], 64) / 64, "u": np.zeros(3)}
+    np.testing.assert_allclose(model.grad(**repeated), [0.5, 0, 0.5], rtol=1e-14)
+    assert "3 chunks of 64 samples" in str(model.plan)
+
+
+def test_nan_in_the_data_comes_out(small):
+    model = MODELS["two passes"]()
+    given = drawn(model, 1000)
+    given["X"][700, 1] = np.nan
+    value, gradient = model.value_and_grad(**given)
+    assert np.isnan(value)
+    assert np.isnan(gradient).all()
+
+
+def test_many_callers_at_once_get_their_own_results(small):
+    model = MODELS["softmax"]()
+    points = [drawn(model, 500 + 100 * k, seed=k) for k in range(6)]
+    expected = [bits(model.value_and_grad(**given)) for given in points]
+    gc.set_threads(3)
+    with ThreadPoolExecutor(6) as callers:
+        found = list(callers.map(lambda k: bits(model.value_and_grad(**points[k % 6])), range(120)))
+    assert found == [expected[k % 6] for k in range(120)]
+
+
+FORK = """
+import os, sys
+import numpy as np
+import gradcompile as gc
+from gradcompile.threads import chunks
+from sympy import exp, symbols
+chunks.CHUNK = 1
+x, a = symbols("x a")
+model = gc.compile(exp(a*x), wrt=a, data=[x]).wait()
+x = np.linspace(-1, 1, 1000)
+gc.set_threads(3)
+before = model.value_and_grad(x=x, a=0.5)
+child = os.fork()
+after = model.value_and_grad(x=x, a=0.5)
+assert after == before
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_forked_child_has_threads_of_its_own():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_singular_matrix_in_a_chunk_is_an_error_in_words(small):
+    A = MatrixSymbol("A", 2, 2)
+    model = gc.compile(Sum(t[s] * Trace(Inverse(A)) * a, (s, 0, N - 1)), wrt=[A, a])
+    with pytest.raises(DataError, match="singular"):
+        model.value_and_grad(A=np.zeros((2, 2)), a=1.0, t=np.ones(1000))
+
+
+# How samples are divided ----------------------------------------------------------------------------------------------
+
+
+def test_small_work_is_not_divided():
+    model = MODELS["mean"]()
+    model._program.patient = True
+    model.value_and_grad(x=np.ones(1000), a=1.0, b=1.0)
+    assert "one thread: the last call was too small" in str(model.plan)
+    model.value_and_grad(x=np.ones(1_000_000), a=1.0, b=1.0)
+    assert "their sums are added in order" in str(model.plan)
+
+
+def test_number_of_threads_does_not_change_the_chunks():
+    model = MODELS["softmax"]()
+    cut = in_parts(model.graph, stream_axis(model.graph))
+    lengths = set()
+    for threads in (1, 2, 64):
+        gc.set_threads(threads)
+        lengths.add(chunks.Chunks(cut).length({"N": 10**6, "D": 784, "C": 10}))
+    gc.set_threads(None)
+    assert len(lengths) == 1
+    assert lengths.pop() > 0
+
+
+def test_sums_of_all_chunks_stay_small():
+    """A table of 10 million numbers is not summed in 64 copies."""
+    model = MODELS["gathers"]()
+    divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
+    samples, table = 10**9, 10**7
+    length = divided.length({"N": samples, "M": table})
+    assert length == 0 or 8 * table * -(-samples // length) <= chunks.MEMORY
+    assert divided.length({"N": 10**6, "M": table}) == 0
+
+
+BOTH = Sum(exp(-((t[s] - a * t[r]) ** 2)), (s, 0, N - 1), (r, 0, N - 1))
+COLUMNS = IndexedBase("Z", shape=(D, N))
+REFUSED = {
+    "samples meet samples": lambda: (BOTH, a),
+    "the samples are not the first axis": lambda: (Sum(COLUMNS[j, s] * w[j], (j, 0, D - 1), (s, 0, N - 1)), w),
+    "is used as a number": lambda: (Sum((t[s] - a * s) ** 2, (s, 0, N - 1)), a),
+    "samples": lambda: (Sum((t[s + 1] - a * t[s]) ** 2, (s, 0, N - 2)), a),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_program_that_cannot_be_cut_says_why(reason):
+    objective, wrt = REFUSED[reason]()
+    model = gc.compile(objective, wrt=wrt)
+    assert not isinstance(in_parts(model.graph, stream_axis(model.graph)), Parts)
+    told = next(line for line in str(model.plan).splitlines() if line.startswith("one thread"))
+    assert reason in told
+
+
+def test_cut_program_reads_as_two_functions():
+    model = MODELS["mean"]()
+    assert "def value_and_grad_part(a, b, x):" in model.source_in_parts
+    assert "def value_and_grad_end(" in model.source_in_parts
+    assert "_part" not in model.source
+    assert all(len(line) <= 100 for line in model.source_in_parts.splitlines())
+
+
+# The number of threads ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, "2", True, 10**6])
+def test_wrong_number_of_threads(wrong):
+    with pytest.raises(ArgumentError, match="1 to 256"):
+        gc.set_threads(wrong)
+
+
+def test_number_of_threads_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv(number.VARIABLE, "3")
+    assert gc.get_threads() == 3
+    gc.set_threads(2)
+    assert gc.get_threads() == 2
+    gc.set_threads(None)
+    monkeypatch.setenv(number.VARIABLE, "many")
+    assert gc.get_threads() == min(number._processors(), number.MOST)
+
+
+# The pool -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_pieces_are_combined_in_their_order(threads):
+    """Strings: their concatenation shows every change of order."""
+    for _ in range(50):
+        assert pool.total(str, 30, lambda a, b: a + "," + b, threads) == ",".join(map(str, range(30)))
+
+
+def test_what_a_piece_raises_comes_out():
+    def task(number):
+        if number == 7:
+            raise ZeroDivisionError("seven")
+        return number
+
+    for threads in (1, 4):
+        with pytest.raises(ZeroDivisionError, match="seven"):
+            pool.total(task, 20, int.__add__, threads)
+        assert pool.total(abs, 20, int.__add__, threads) == 190  # and the threads are still there
+
+
+def test_pieces_run_beside_each_other():
+    both = threading.Barrier(2, timeout=30)
+    assert pool.total(lambda number: both.wait() * 0 + number, 2, int.__add__, 2) == 1
+
+
+# BLAS -----------------------------------------------------------------------------------------------------------------
+
+
+def test_blas_has_one_thread_while_anybody_needs_that(monkeypatch):
+    state = [4]
+    monkeypatch.setattr(blas, "_functions", lambda: (lambda: state[0], lambda n: state.__setitem__(0, n)))
+    with blas.on_one_thread():
+        assert state == [1]
+        with blas.on_one_thread():
+            assert state == [1]
+        assert state == [1]
+    assert state == [4]
+
+
+def test_threads_of_the_blas_that_is_there_can_be_set():
+    functions = blas._functions()
+    if functions is None:
+        pytest.skip("this BLAS does not say how")
+    get, _ = functions
+    with blas.on_one_thread():
+        assert get() == 1
