@@ -10,6 +10,7 @@ import pytest
 
 from gradcompile.cli import columns, comma_separated
 from gradcompile.cli.columns import Need
+from gradcompile.cli.gathering import Growing, Room
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.saving import arrays
 
@@ -108,6 +109,30 @@ def test_blocks_join_without_a_seam(monkeypatch):
         assert str(caught.value).startswith("t.csv:434:1")
         crlf = read(text.replace("\n", "\r\n"))
         assert crlf.numbers.tolist() == expected
+
+
+def test_quoted_line_breaks_end_no_block(monkeypatch):
+    text = "name,a\n" + "".join(f'"k\n{k}, ""x""\n",{k}\n5" pipe,{k}.5\n' for k in range(50))
+    expected = [[half / 2] for k in range(50) for half in (2 * k, 2 * k + 1)]
+    for size in (1, 7, 64, 1000):
+        monkeypatch.setattr(comma_separated, "BLOCK", size)
+        assert read(text, "a").numbers.tolist() == expected
+
+
+def test_table_that_leaves_no_room_goes_on_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    room = Room(limit=1000)
+    tables = [Growing(3, "float64", room), Growing(1, "int64", room)]
+    parts = [np.arange(30.0).reshape(10, 3) + k for k in range(20)]
+    for part in parts:
+        tables[0].add(part)
+        tables[1].add(part[:, :1])
+    found = [table.array() for table in tables]
+    np.testing.assert_array_equal(found[0], np.concatenate(parts))
+    np.testing.assert_array_equal(found[1], np.concatenate(parts)[:, :1])
+    assert not found[0].flags.writeable
+    assert room.used <= room.limit
+    assert not list(tmp_path.iterdir())  # the file has no name
 
 
 def test_endless_line_is_refused(monkeypatch):

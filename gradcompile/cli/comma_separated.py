@@ -27,6 +27,7 @@ BLOCK = 1 << 24  # bytes that are read at once: bounds the memory beside the num
 DELIMITERS = {".csv": ",", ".tsv": "\t"}  # by suffix
 LONGEST = 1 << 26  # bytes of one line
 MOST_COLUMNS = 1 << 20
+QUOTED = {mark: re.compile(rb'(?<![^\n%s])"(?:[^"]|"")*+"' % mark.encode()) for mark in DELIMITERS.values()}
 NUMBER = re.compile(r"[ \t]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t]*", re.ASCII)
 ENCODING = "latin-1"  # every byte is a character; what is not ASCII is in no number
 PACKED = 4096  # rows that are Python's numbers at a time
@@ -86,23 +87,33 @@ class Reader:
         DataError
             There is no row, or a row has a mistake; the message says ``file:line:column``.
         """
-        columns, found = list(wanted), Rows(np.empty((0, len(wanted))))
-        filled = 0
+        found = Rows(np.empty((0, len(wanted))))
+        parts = list(self.parts(wanted, found, skip=skip))
+        found.numbers = np.concatenate([found.numbers, *parts])
+        return found
+
+    def parts(self, wanted: Sequence[int], told: Rows, *, skip: bool = False) -> Iterator[Table]:
+        """Yield the columns at the positions `wanted`, some rows at a time; see `read`.
+
+        Parameters
+        ----------
+        wanted : sequence of int
+            Positions in `names`.
+        told : Rows
+            Gets the count of rejected rows, and the reasons.
+        skip : bool
+            Whether rows with a mistake are left out, and counted.
+        """
+        columns, rows = list(wanted), 0
         for block in self._blocks():
             part = self._quickly(block, columns)
             if part is None:
-                part = self._slowly(block, columns, found if skip else None)
-            if filled + len(part) > len(found.numbers):
-                found.numbers.resize(
-                    (max(filled + len(part), len(found.numbers) * 3 // 2), len(columns)), refcheck=False
-                )
-            found.numbers[filled : filled + len(part)] = part
-            filled += len(part)
-        found.numbers.resize((filled, len(columns)), refcheck=False)
-        if not filled:
-            rejected = f"{found.rejected:,} rejected rows" if found.rejected else "a line of names and nothing else"
+                part = self._slowly(block, columns, told if skip else None)
+            rows += len(part)
+            yield part
+        if not rows:
+            rejected = f"{told.rejected:,} rejected rows" if told.rejected else "a line of names and nothing else"
             raise DataError(f"{self.name} has no rows that can be used", found=rejected)
-        return found
 
     def _header(self) -> list[str]:
         """Return the names of the columns."""
@@ -140,15 +151,17 @@ class Reader:
         if b"\r" in more:
             more = more.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         self.rest += more
-        if len(self.rest) > LONGEST and b"\n" not in self.rest:
+        if len(self.rest) > LONGEST and not _whole_lines(self.rest, self.delimiter):
             raise self._error(self.lines + 1, 1, f"the line is longer than {LONGEST:,} bytes")
 
     def _blocks(self) -> Iterator[bytes]:
-        """Yield whole lines, about `BLOCK` bytes at once; with quotes, all of the rest, since quotes may hold lines."""
+        """Yield whole lines, about `BLOCK` bytes at once."""
         while self.rest or not self.ended:
-            while not self.ended and (len(self.rest) < BLOCK or b'"' in self.rest or b"\n" not in self.rest):
+            end = _whole_lines(self.rest, self.delimiter)
+            while not self.ended and (len(self.rest) < BLOCK or not end):
                 self._fill()
-            end = len(self.rest) if self.ended else self.rest.rfind(b"\n") + 1
+                end = _whole_lines(self.rest, self.delimiter)
+            end = len(self.rest) if self.ended else end
             block, self.rest = self.rest[:end], self.rest[end:]
             yield block
             self.lines += block.count(b"\n")
@@ -229,3 +242,12 @@ class Reader:
         self, line: int, column: int, what: str, *, expected: str = "", found: str = "", hint: str = ""
     ) -> DataError:
         return DataError(what, expected=expected, found=found, hint=hint, source=f"{self.name}:{line}:{column}")
+
+
+def _whole_lines(text: bytes, delimiter: str) -> int:
+    """Return where the last line of a text ends that is whole: a line break in quotes ends none."""
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1
+    plain = QUOTED[delimiter].sub(lambda field: b"x" * len(field[0]), text)
+    opened = re.search(rb'(?<![^\n%s])"' % delimiter.encode(), plain)  # a field whose quotes are not closed yet
+    return plain.rfind(b"\n", 0, opened.start() if opened else len(plain)) + 1

@@ -14,7 +14,8 @@ import numpy as np
 
 from gradcompile.cli import columns, comma_separated
 from gradcompile.cli.columns import Need
-from gradcompile.errors import ArgumentError, DataError
+from gradcompile.cli.gathering import Gathered
+from gradcompile.errors import ArgumentError
 from gradcompile.ir import Input
 from gradcompile.saving import arrays
 
@@ -59,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--skip-bad-rows", action="store_true", help=skipping)
 
 
-def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], optional: Sequence[str] = ()) -> Data:
+def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], dtype: str = "float64") -> Data:
     """Return the data of `--data` for inputs of a model.
 
     Parameters
@@ -67,7 +68,9 @@ def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], optional: Sequ
     chosen : Namespace
         With the options of `arguments`.
     inputs : mapping of str to Input
-        Which inputs to look for; those in `optional` may be missing.
+        Which inputs to look for.
+    dtype : str
+        Of real arrays.
 
     Raises
     ------
@@ -79,15 +82,15 @@ def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], optional: Sequ
     path = Path(chosen.data)
     suffix = ".csv" if chosen.data == "-" else path.suffix.lower()
     if suffix in comma_separated.DELIMITERS:
-        found = _text(chosen, comma_separated.DELIMITERS[suffix], needs, given, inputs)
+        found = _text(chosen, comma_separated.DELIMITERS[suffix], needs, given, inputs, dtype)
     elif suffix == ".parquet":
-        found = _parquet(path, needs, given, inputs)
+        found = _parquet(path, needs, given, inputs, dtype)
     elif suffix in (".npy", ".npz"):
-        found = _arrays(path, needs, given, inputs)
+        found = _arrays(path, needs, given, inputs, dtype)
     else:
         raise ArgumentError(f"{chosen.data}: data are read from files {FORMATS}", found=suffix or "no suffix")
     for need in needs:
-        if need.name not in found.inputs and need.name not in optional:
+        if need.name not in found.inputs:
             raise columns.missing(need, found.names, path.name)
     return found
 
@@ -98,6 +101,7 @@ def _text(
     needs: Sequence[Need],
     given: Mapping[str, Sequence[str]],
     inputs: Mapping[str, Input],
+    dtype: str,
 ) -> Data:
     name = "stdin" if chosen.data == "-" else Path(chosen.data).name
     with _opened(chosen.data) as stream:
@@ -106,9 +110,10 @@ def _text(
         wanted = sorted({k for ks in places.values() for k in ks})
         if not wanted:
             raise columns.missing(needs[0], reader.names, name)
-        rows = reader.read(wanted, skip=chosen.skip_bad_rows)
-    parts = dict(_split(rows.numbers, wanted, places, inputs))
-    return Data(parts, len(rows.numbers), rows.rejected, tuple(rows.reasons), tuple(reader.names))
+        told, gathered = comma_separated.Rows(np.empty((0, 0))), Gathered(places, wanted, inputs, dtype)
+        for part in reader.parts(wanted, told, skip=chosen.skip_bad_rows):
+            gathered.add(part)
+    return Data(gathered.arrays(), gathered.rows, told.rejected, tuple(told.reasons), tuple(reader.names))
 
 
 @contextmanager
@@ -122,18 +127,22 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 def _parquet(
-    path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]], inputs: Mapping[str, Input]
+    path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]], inputs: Mapping[str, Input], dtype: str
 ) -> Data:
     from gradcompile.cli.parquet import ParquetTable
 
     table = ParquetTable(path)
     places = columns.choose(needs, table.names, given, path.name)
     wanted = sorted({k for ks in places.values() for k in ks})
-    numbers = table.read(wanted)
-    return Data(dict(_split(numbers, wanted, places, inputs)), len(numbers), names=tuple(table.names))
+    gathered = Gathered(places, wanted, inputs, dtype)
+    for part in table.parts(wanted):
+        gathered.add(part)
+    return Data(gathered.arrays(), gathered.rows, names=tuple(table.names))
 
 
-def _arrays(path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]], inputs: Mapping[str, Input]) -> Data:
+def _arrays(
+    path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]], inputs: Mapping[str, Input], dtype: str
+) -> Data:
     """Return arrays by name; an NPY file holds one array, or a table with named columns."""
     if path.suffix.lower() == ".npz":
         names = arrays.member_names(path)
@@ -147,8 +156,9 @@ def _arrays(path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]
         places = columns.choose(needs, array.dtype.names, given, path.name)
         numbers = {k: np.asarray(array[array.dtype.names[k]], np.float64) for ks in places.values() for k in ks}
         order = sorted(numbers)
-        whole = np.column_stack([numbers[k] for k in order])
-        return Data(dict(_split(whole, order, places, inputs)), len(whole), names=array.dtype.names)
+        gathered = Gathered(places, order, inputs, dtype)
+        gathered.add(np.column_stack([numbers[k] for k in order]))
+        return Data(gathered.arrays(), gathered.rows, names=array.dtype.names)
     if len(needs) == 1:
         return Data({needs[0].name: array}, len(array), names=(path.stem,))
     parts = {need.name: array for need in needs if need.name == path.stem}
@@ -157,31 +167,3 @@ def _arrays(path: Path, needs: Sequence[Need], given: Mapping[str, Sequence[str]
 
 def _count(parts: Mapping[str, Any]) -> int:
     return max((len(array) for array in parts.values() if array.ndim), default=0)
-
-
-def _split(
-    numbers: Any, wanted: Sequence[int], places: Mapping[str, Sequence[int]], inputs: Mapping[str, Input]
-) -> Iterator[tuple[str, Any]]:
-    """Yield the array of each input from the columns that were read."""
-    where = {column: k for k, column in enumerate(wanted)}
-    for name, own in places.items():
-        chosen = [where[column] for column in own]
-        rank = len(inputs[name].shape)
-        if rank < 2:
-            yield name, np.ascontiguousarray(numbers[:, chosen[0]])
-        elif chosen == list(range(numbers.shape[1])):
-            yield name, _shaped(numbers, inputs[name])
-        else:
-            yield name, _shaped(np.ascontiguousarray(numbers[:, chosen]), inputs[name])
-
-
-def _shaped(table: Any, declared: Input) -> Any:
-    """Return columns as the axes of an input: those after the first must be numbers if there are several."""
-    if len(declared.shape) == 2:
-        return table
-    lengths = [size.constant if not size.terms else 0 for size in declared.shape[1:]]
-    if 0 in lengths or np.prod(lengths) != table.shape[1]:
-        axes = ", ".join(map(str, declared.shape))
-        hint = "give the sizes as numbers in the model, or the array in an NPZ file"
-        raise DataError(f"{declared.name}[{axes}] cannot be made of {table.shape[1]} columns", hint=hint)
-    return table.reshape(len(table), *lengths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradcompile.errors import DataError
 
+ROWS = 1 << 16  # that are read at once
 OLDEST = (14, 0, 1)  # earlier ones run code from files (CVE-2023-47248)
 
 
@@ -32,8 +33,8 @@ class ParquetTable:
             raise DataError(f"{path.name} is not a Parquet file: {_first(error)}") from None
         self.names: list[str] = list(self._file.schema_arrow.names)
 
-    def read(self, wanted: Sequence[int]) -> NDArray[np.float64]:
-        """Return the columns at the positions `wanted`, axes (row, column).
+    def parts(self, wanted: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+        """Yield the columns at the positions `wanted`, axes (row, column), some rows at a time.
 
         Raises
         ------
@@ -41,26 +42,37 @@ class ParquetTable:
             A column does not hold numbers, or misses one.
         """
         names = [self.names[k] for k in wanted]
-        try:
-            table = self._file.read(columns=names)
-        except (ValueError, OSError) as error:
-            raise DataError(f"{self.path.name} is broken: {_first(error)}") from None
-        result = np.empty((table.num_rows, len(names)))
-        for k, name in enumerate(names):
-            result[:, k] = self._column(table.column(name), name)
-        if not len(result):
+        before = 0
+        for batch in self._batches(names):
+            part = np.empty((batch.num_rows, len(names)))
+            for k, name in enumerate(names):
+                part[:, k] = self._column(batch.column(batch.schema.names.index(name)), name, before)
+            before += len(part)
+            yield part
+        if not before:
             raise DataError(f"{self.path.name} has no rows")
-        return result
 
-    def _column(self, column: Any, name: str) -> Any:
+    def _batches(self, names: Sequence[str]) -> Iterator[Any]:
+        """Yield rows as the file holds them; what is wrong with it is an error of ours."""
+        batches = self._file.iter_batches(columns=list(names), batch_size=ROWS)
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except (ValueError, OSError) as error:
+                raise DataError(f"{self.path.name} is broken: {_first(error)}") from None
+            yield batch
+
+    def _column(self, column: Any, name: str, before: int) -> Any:
         types = import_module("pyarrow.types")
         kind = column.type
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
             raise DataError(f"{self.path.name}: column {name} does not hold numbers", found=str(kind)[:80])
         if column.null_count:
             row = next(k for k, entry in enumerate(column.is_null().to_pylist()) if entry)
-            raise DataError(f"{self.path.name}: {name} is missing in row {row + 1}")
-        return column.to_numpy()
+            raise DataError(f"{self.path.name}: {name} is missing in row {before + row + 1}")
+        return column.to_numpy(zero_copy_only=False)
 
 
 def _arrow() -> Any:

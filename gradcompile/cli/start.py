@@ -36,7 +36,7 @@ def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[st
     wanted = {name: i for name, i in declared.items() if name not in constants and (i.shape or i.default is None)}
     if not wanted:
         raise ArgumentError("the model takes no data", hint="its minimum needs no data: use ravel and SciPy in Python")
-    read = data.read(chosen, wanted)
+    read = data.read(chosen, wanted, compiled.dtype)
     return {**read.inputs, **constants}, read.told(chosen.data)
 
 
