@@ -59,12 +59,12 @@ class Row:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
+    given.untrusted(parser)
     parser.add_argument("--at", metavar="NAME=NUMBER,...", default="", help="numbers in place of random ones")
     data.arguments(parser, required=False)
     start.arguments(parser)
     parser.add_argument("--seed", type=terminal.seed, default=0, help="of the random point (default: 0)")
-    parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="the exit status alone")
+    terminal.arguments(parser, json="the result as a line of JSON", quiet="the exit status alone")
 
 
 def run(chosen: argparse.Namespace) -> int:

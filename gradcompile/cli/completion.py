@@ -36,12 +36,17 @@ ZSH = "autoload -Uz compinit bashcompinit && compinit && bashcompinit\n"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    terminal.arguments(parser, json="the script as a line of JSON")
     parser.add_argument("shell", choices=SHELLS, help="which shell the script is for")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the script; return the exit status."""
-    terminal.result((ZSH if chosen.shell == "zsh" else "") + script())
+    text = (ZSH if chosen.shell == "zsh" else "") + script()
+    if chosen.json:
+        terminal.result_as_json({"shell": chosen.shell, "script": text})
+    else:
+        terminal.result(text)
     return 0
 
 

@@ -39,8 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=terminal.seed, default=0, help="of the split and of the order of samples (default: 0)"
     )
-    parser.add_argument("--json", action="store_true", help="the result alone, as a line of JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="the result in one line, and no progress bar")
+    quiet = "the result in one line, and no progress bar"
+    terminal.arguments(parser, json="the result alone, as a line of JSON", quiet=quiet)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -29,13 +29,14 @@ The modules import math, numpy or numba and nothing else; `python FILE --check` 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
+    given.untrusted(parser)
     parser.add_argument("--target", choices=TARGETS, help="what to write (default: numpy)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2 adds products with the Hessian")
     parser.add_argument("--stage", choices=STAGES, help="write a stage of the compiler instead of a target")
     parser.add_argument("--strict", action="store_true", help="compute as written, without rearranging for speed")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, which is stdout)")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no messages on stderr, errors excepted")
+    terminal.arguments(parser, json="the text, or what was written, as a line of JSON")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -45,10 +46,8 @@ def run(chosen: argparse.Namespace) -> int:
     model = given.read(chosen)
     output.check_writable(chosen.output, force=chosen.force, inputs=model.files)
     text = _stage(model, chosen) if chosen.stage else _target(model, chosen)
-    output.write(chosen.output, text, force=chosen.force, inputs=model.files)
-    if chosen.output not in output.STANDARD:
-        lines = text.count("\n")
-        terminal.note(f"wrote {chosen.output}: {model.name}, {lines} lines", quiet=chosen.quiet)
+    kind = {"stage": chosen.stage} if chosen.stage else {"target": chosen.target or "numpy"}
+    output.deliver(chosen, text, {"model": model.name, **kind}, inputs=model.files)
     return 0
 
 

@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from gradcompile.cli.confinement import confine
 from gradcompile.errors import ArgumentError, DataError, ModelError, UnknownNameError
 from gradcompile.language import load, parse, parse_expression
 from gradcompile.language.limits import LIMITS
@@ -65,6 +66,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("float64", "float32"), help="of the arithmetic (default: float64)")
 
 
+def untrusted(parser: argparse.ArgumentParser) -> None:
+    """Add the option for models that anybody may have written; for commands that end with the model's text."""
+    limits = "the model is anybody's: allow 20 s of work and 1 GiB of memory, and import no Python"
+    parser.add_argument("--untrusted", action="store_true", help=limits)
+
+
 def read(chosen: argparse.Namespace) -> Given:
     """Return the model that the arguments name.
 
@@ -76,6 +83,10 @@ def read(chosen: argparse.Namespace) -> Given:
         A file cannot be read.
     """
     word = chosen.model.strip() or chosen.model
+    if getattr(chosen, "untrusted", False):
+        if OBJECT.fullmatch(word):
+            raise ArgumentError(f"{word} is Python code, and --untrusted runs none", hint="leave --untrusted out")
+        confine()
     found = _named(word, chosen) or _expression(word, chosen)
     return replace(found, dtype=chosen.dtype or found.dtype)
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from gradcompile.cli import given, output
+from gradcompile.cli import drawing, given, output, terminal
 
 EXAMPLES = """\
 examples:
@@ -27,9 +27,11 @@ FRAME = r"""\documentclass{{article}}
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
+    given.untrusted(parser)
     parser.add_argument("--document", action="store_true", help="a whole document and not the equations alone")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, which is stdout)")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
+    terminal.arguments(parser, json="the text, or what was written, as a line of JSON")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -41,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
     compiled = compile(found.model, dtype=found.dtype)
     body = "\n".join(_body(found.model, compiled.listing)) + "\n"
     text = FRAME.format(body=body) if chosen.document else body
-    output.write(chosen.output, text, force=chosen.force, inputs=found.files)
+    output.deliver(chosen, text, {"model": found.name}, inputs=found.files)
     return 0
 
 
@@ -66,7 +68,7 @@ def _formulas(model: Any) -> list[str]:
     pairs = [(sympy.latex(key), body) for key, body in model.definitions.items()]
     if model.objective not in model.definitions:
         pairs.append((r"\text{mean of }" if model.data else r"\text{objective}", model.objective))
-    return [f"{left} &= {sympy.latex(right)}" for left, right in pairs]
+    return [f"{left} &= {drawing.typeset(right)}" for left, right in pairs]
 
 
 def _aligned(lines: list[str]) -> Iterator[str]:

@@ -26,7 +26,7 @@ DECLARATION = re.compile(
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="print the text of this model")
-    parser.add_argument("--json", action="store_true", help="the list as a line of JSON")
+    terminal.arguments(parser, json="the list, or the model, as a line of JSON")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -35,7 +35,11 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.name is not None:
         if chosen.name not in known:
             raise UnknownNameError(f"no model {chosen.name!r} is shipped", hint=given.nearest(chosen.name, known))
-        terminal.result(known[chosen.name])
+        text = known[chosen.name]
+        if chosen.json:
+            terminal.result_as_json({"name": chosen.name, "summary": _summary(text), "text": text})
+        else:
+            terminal.result(text)
         return 0
     rows = [(name, _summary(text), _declared(text, "parameter")) for name, text in known.items()]
     if chosen.json:

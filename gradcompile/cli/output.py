@@ -6,13 +6,16 @@ never opened, so a link is replaced and what it points to stays as it is.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from gradcompile.cli import terminal
 from gradcompile.errors import DataError
 from gradcompile.saving import replacing
 
@@ -55,6 +58,30 @@ def write(path: str, content: str | bytes, *, force: bool = False, inputs: Itera
     else:
         check_writable(path, force=force, inputs=inputs)
         replacing.replace(Path(path), packed, force=force)
+
+
+def deliver(chosen: argparse.Namespace, text: str, facts: Mapping[str, Any], inputs: Iterable[Path]) -> None:
+    """Write the text that a command has made where the user wants it, and say so.
+
+    Parameters
+    ----------
+    chosen : Namespace
+        With the options `output`, `force`, `json` and `quiet`.
+    text : str
+        The result.
+    facts : mapping
+        What there is to say of it in JSON, beginning with the model.
+    inputs : iterable of Path
+        As in `write`.
+    """
+    shown = chosen.output in STANDARD
+    if not (shown and chosen.json):
+        write(chosen.output, text, force=chosen.force, inputs=inputs)
+    lines = text.count("\n")
+    if chosen.json:
+        terminal.result_as_json({**facts, **({"text": text} if shown else {"file": chosen.output, "lines": lines})})
+    elif not shown:
+        terminal.note(f"wrote {chosen.output}: {facts['model']}, {lines} lines", quiet=chosen.quiet)
 
 
 def check_writable(path: str, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:

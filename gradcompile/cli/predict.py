@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", dest="constants", metavar="NAME=NUMBER,...", default="", help="values of constants")
     parser.add_argument("-o", dest="file", metavar="FILE", default="-", help="where to (default: -, a table on stdout)")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no messages on stderr, errors excepted")
+    terminal.arguments(parser, json="the numbers, or what was written, as a line of JSON")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -66,10 +66,15 @@ def run(chosen: argparse.Namespace) -> int:
             raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
         read = data.read(chosen, wanted, compiled.dtype)
         inputs |= read.inputs
-        terminal.note(read.told(chosen.data), quiet=chosen.quiet)
+        terminal.note(read.told(chosen.data), quiet=chosen.quiet or chosen.json)
     result = np.asarray(compiled.predict(name, **inputs))
-    output.write(chosen.file, _packed(result, name, suffix), force=chosen.force, inputs=files)
-    if chosen.file not in output.STANDARD:
+    shown = chosen.file in output.STANDARD
+    if not (shown and chosen.json):
+        output.write(chosen.file, _packed(result, name, suffix), force=chosen.force, inputs=files)
+    if chosen.json:
+        content: dict[str, Any] = {"values": result.tolist()} if shown else {"file": chosen.file}
+        terminal.result_as_json({"output": name, "shape": list(result.shape), **content})
+    elif not shown:
         terminal.note(f"wrote {chosen.file}: {name}, shape {result.shape}", quiet=chosen.quiet)
     return 0
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gradcompile.cli import given, terminal
+from gradcompile.cli import drawing, given, terminal
 
 if TYPE_CHECKING:
     from gradcompile.ir import Graph, Input
@@ -19,13 +19,12 @@ examples:
   gradcompile show softmax --json
 """
 
-LARGEST = 400  # operations of a formula that is drawn; a larger one is printed on a line
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     given.arguments(parser)
-    parser.add_argument("--json", action="store_true", help="the same as a line of JSON")
+    given.untrusted(parser)
+    terminal.arguments(parser, json="the same as a line of JSON")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -76,7 +75,9 @@ def _regulariser(model: Any) -> str:
     """Return the terms of the objective that do not depend on data, as text."""
     import sympy
 
-    return " + ".join(str(term) for term in sympy.Add.make_args(model.objective) if not _touches_data(term, model))
+    return " + ".join(
+        drawing.written(term) for term in sympy.Add.make_args(model.objective) if not _touches_data(term, model)
+    )
 
 
 def _touches_data(term: Any, model: Any) -> bool:
@@ -103,11 +104,7 @@ def _formulas(model: Any) -> Iterator[tuple[str, Any]]:
 
 def _indented(formula: Any) -> str:
     """Return a formula drawn as on paper."""
-    import sympy
-
-    large = sympy.count_ops(formula) > LARGEST
-    text = str(formula) if large else sympy.pretty(formula, wrap_line=False, use_unicode=True)
-    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+    return "\n".join(f"    {line}".rstrip() for line in drawing.drawn(formula).splitlines())
 
 
 def _facts(found: given.Given, graph: Graph) -> dict[str, Any]:
@@ -120,6 +117,6 @@ def _facts(found: given.Given, graph: Graph) -> dict[str, Any]:
         "sizes": _sizes(graph),
         "samples": None if graph.sample is None else str(graph.sample.size),
         "regulariser": _regulariser(found.model) if graph.sample is not None else "",
-        "formulas": {name: str(formula) for name, formula in _formulas(found.model)},
+        "formulas": {name: drawing.written(formula) for name, formula in _formulas(found.model)},
         "outputs": list(found.model.outputs),
     }

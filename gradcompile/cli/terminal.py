@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import sys
@@ -9,7 +10,24 @@ from collections.abc import Mapping, Sequence
 from textwrap import dedent
 from typing import Any
 
+QUIET = "no messages on stderr, errors excepted"
 WIDE = 10_000  # columns where there is no terminal: no line of a table is cut
+
+
+def arguments(
+    parser: argparse.ArgumentParser, *, json: str, quiet: str = "no messages on stderr, errors excepted"
+) -> None:
+    """Add the options that every command has: a result for machines, and silence.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the command.
+    json, quiet : str
+        What its help says of the two.
+    """
+    parser.add_argument("--json", action="store_true", help=json)
+    parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
 
 
 def result(text: str) -> None:

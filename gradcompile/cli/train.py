@@ -54,8 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="the parameters, an NPZ file")
     parser.add_argument("--history", metavar="FILE", help="the history (default: beside the parameters)")
     parser.add_argument("--force", action="store_true", help="replace existing files")
-    parser.add_argument("--json", action="store_true", help="the result as a line of JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no messages")
+    terminal.arguments(parser, json="the result as a line of JSON", quiet="no progress bar and no messages")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,0 +1,53 @@
+"""Formulas as they are shown: drawn as on paper, in LaTeX, or as text where SymPy's printers would not come to an end.
+
+SymPy prints by recursion. A formula that is nested deeply is printed by the printer of the text language, which is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+
+from gradcompile.cli.typeset import escaped
+from gradcompile.errors import GradcompileError
+from gradcompile.model.formula import Formulas
+
+LARGEST = 400  # operations of a formula that is drawn; a larger one is printed on a line
+DEEPEST = 40  # levels of a formula that SymPy prints
+LONGEST = 10_000  # characters of a formula that is printed as text
+
+
+def drawn(formula: Any) -> str:
+    """Return a formula as on paper, or on one line if it is large."""
+    if _is_deep(formula) or sympy.count_ops(formula) > LARGEST:
+        return written(formula)
+    text: str = sympy.pretty(formula, wrap_line=False, use_unicode=True)
+    return text
+
+
+def typeset(formula: Any) -> str:
+    """Return a formula in LaTeX, or as a text in it if it is nested too deeply."""
+    return rf"\texttt{{{escaped(written(formula))}}}" if _is_deep(formula) else str(sympy.latex(formula))
+
+
+def written(formula: Any) -> str:
+    """Return a formula on one line."""
+    if not _is_deep(formula):
+        return str(formula)
+    try:
+        text = Formulas({}, ()).text(formula)
+    except GradcompileError:  # matrices, nested deeply
+        return "a formula that is nested too deeply to print"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _is_deep(formula: Any) -> bool:
+    """Return whether a formula has more levels than SymPy's printers should walk down."""
+    level, seen = [formula], set[int]()
+    for _ in range(DEEPEST):
+        level = [part for expr in level for part in getattr(expr, "args", ()) if id(part) not in seen]
+        seen.update(map(id, level))
+        if not level:
+            return False
+    return True
