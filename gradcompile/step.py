@@ -158,7 +158,7 @@ class _Cut:
         if not totals or not self._vanishes(gradient, totals):
             return []
         if self.linear and _is_linear(gradient, totals):
-            return [self._one_after_another(name, gradient, totals, term) for t in totals for term in _terms(t)]
+            return [self._one_after_another(name, gradient, totals, term) for t in totals for term in terms(t)]
         return self._once(name, gradient, totals[0]) if len(totals) == 1 else []
 
     def _vanishes(self, gradient: Value, totals: Iterable[Value]) -> bool:
@@ -175,7 +175,7 @@ class _Cut:
         moved = self._of_heads(gradient, name)
         return [
             Move(name, term.operands[1:], self._at(moved, name, term.operands[1:]), self.heads[total])
-            for term in _terms(total)
+            for term in terms(total)
         ]
 
     def _at(self, value: Value, name: str, place: tuple[Value, ...]) -> Value:
@@ -187,7 +187,7 @@ class _Cut:
         """Return the moves along one term of the sums."""
         place, builder = term.operands[1:], self.builder
         mark = builder.input("the term", self.graph.inputs[name].axes)
-        alone = self._with(gradient, {v: mark if v is term else builder.const(0) for t in totals for v in _terms(t)})
+        alone = self._with(gradient, {v: mark if v is term else builder.const(0) for t in totals for v in terms(t)})
         at_place = self._at(alone, name, place)
         body = term.operands[0]
         summed = builder.reduce("sum", body, [a for a in body.axes if a not in union(i.axes for i in place)])
@@ -223,7 +223,7 @@ def _is_total(value: Value) -> bool:
     return bool(axes) and value.op in ("add", "sub")
 
 
-def _terms(total: Value) -> list[Value]:
+def terms(total: Value) -> list[Value]:
     """Return the sums that a total adds up, or the one sum that it is."""
     found: dict[Value, None] = {}
     stack = [total]
@@ -238,7 +238,7 @@ def _terms(total: Value) -> list[Value]:
 
 def _is_pick(total: Value) -> bool:
     """Return whether all terms of a total go to places that data pick."""
-    return all(t.op == "accumulate" and any(_is_data(i) for i in t.operands[1:]) for t in _terms(total))
+    return all(t.op == "accumulate" and any(_is_data(i) for i in t.operands[1:]) for t in terms(total))
 
 
 def _is_data(index: Value) -> bool:

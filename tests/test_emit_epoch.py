@@ -130,3 +130,22 @@ def test_a_user_may_name_things_as_an_optimizer_does():
 def test_rate_is_a_function_of_the_step():
     text = function("learning_rate", source(LINE, SGD(0.5 / (1 + sympy.Symbol("t") / 100))))
     assert text.endswith("    return 0.5/(1 + t1/100)")
+
+
+def test_rows_are_asked_for_before_their_turn():
+    loop = function("gradient", source(FACTORS, SGD(0.1))).split("for n in range(B1):\n")[1]
+    assert loop.startswith("""\
+        soon = rows[min(n + 8, B1 - 1)]
+        fetch(r, soon)
+        fetch(user, soon)
+        fetch(item, soon)
+        soon = rows[min(n + 4, B1 - 1)]
+        fetch(U, user[soon])
+        fetch(V, item[soon])
+""")
+    alone = function("epoch", source(LINE, SGD(0.1), one=True))
+    assert re.search(r"soon = order\[min\(start \+ 4, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
+
+
+def test_what_is_given_away_asks_for_nothing():
+    assert "fetch" not in gc.emit(gc.parse(FACTORS), target="numba")

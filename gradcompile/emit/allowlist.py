@@ -18,6 +18,7 @@ from gradcompile.ir import uncollected
 
 NUMBA = ("from numba import njit", "from numba import njit, types")
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", *NUMBA))
+TRAINING = "from gradcompile.jit.fetch import fetch"  # what the steps of a training import besides; they stay here
 MODULES = frozenset(("math", "np"))
 NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
 PUBLIC: Mapping[str, str] = MappingProxyType(
@@ -99,7 +100,8 @@ class _Gate:
     def __init__(self, text: str, target: str, allocated: frozenset[str], functions: Mapping[str, str]) -> None:
         self.lines = text.splitlines()
         self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.checks(target)
-        self.public = frozenset((*PUBLIC, *functions))
+        self.imports = IMPORTS | {TRAINING} if functions else IMPORTS
+        self.public = frozenset((*PUBLIC, *functions, *(["fetch"] if functions else [])))
         self.docstrings = {*PUBLIC.values(), *functions.values()}
         self.subscripts: set[ast.Constant] = set()  # strings that say what np.einsum does
         self.names = allocated | CALLS | self.public | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
@@ -107,7 +109,7 @@ class _Gate:
     def module(self, tree: ast.Module) -> None:
         for number, node in enumerate(tree.body):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                self.demand(ast.unparse(node) in IMPORTS, node, "this import")
+                self.demand(ast.unparse(node) in self.imports, node, "this import")
             elif number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 self.demand(isinstance(node.value.value, str), node, "what is not a docstring")
             elif isinstance(node, ast.FunctionDef) and node.name in self.copied:

@@ -5,10 +5,11 @@ All of it is one module, so that an epoch is one call of compiled code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.ahead import FETCH, Ahead
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
@@ -16,7 +17,7 @@ from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
 from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import plan
-from gradcompile.step import Step
+from gradcompile.step import Step, terms
 
 FUNCTIONS = {
     "learning_rate": "Return the learning rate of step t, counted from 1.",
@@ -79,7 +80,7 @@ class _Epoch:
 
     def __init__(self, task: Epoch) -> None:
         self.task, self.step, self.graph = task, task.step, task.step.graph
-        taken = [*reserved(task.graph, "numba"), *FUNCTIONS]
+        taken = [*reserved(task.graph, "numba"), *FUNCTIONS, "fetch"]
         self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW)
         self.real = "real" if task.dtype == "float32" else ""
         self.printer = loops.LoopPrinter("numba", self.names, self.real)
@@ -89,6 +90,8 @@ class _Epoch:
             for name in task.graph.wrt
         }
         self.t = self.names.fresh("t")
+        self.sizes: set[str] = set()  # the named sizes that the loop over batches mentions
+        self.one = bool(task.rows) and not self.graph.inputs[task.rows].shape
 
     def text(self) -> str:
         """Return the module."""
@@ -99,7 +102,9 @@ class _Epoch:
         )
         called = support.closure("numba", self.printer.support & support.functions("numba").keys())
         request = replace(request, graph=replace(self.graph, inputs=self.task.graph.inputs))
-        text = assembled(request, functions, called, f"Steps of {self.task.formulas.title} on the objective")
+        text = assembled(
+            request, functions, called, f"Steps of {self.task.formulas.title} on the objective", imports=(FETCH,)
+        )
         allowlist.check(text, "numba", self.names.taken, FUNCTIONS)
         return hashed(text)
 
@@ -112,15 +117,30 @@ class _Epoch:
         dtype = self.task.dtype
         numbers = [name for name in heads.values() if name not in given]
         returned: Returned = ("value", *numbers) if numbers else "value"
+        arrays = {name: loops.output_array(self.plan, self.names, name) for name in given}
+        caller = loops.Caller(given, self._in_batch(arrays))
         body = loops.function(
-            self.plan, self.names, self.printer, loops.NUMBA, returned=returned, dtype=dtype, given=given
+            self.plan, self.names, self.printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller
         )
-        self.arrays = {
-            name: loops.output_array(self.plan, self.names, name) if value.axes else self._number(name)
-            for value, name in heads.items()
-        }
+        self.arrays = {name: arrays[name] if value.axes else self._number(name) for value, name in heads.items()}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
         return _function("gradient", arguments, body)
+
+    def _ahead(self, arrays: Mapping[str, str], order: str, place: str, last: str) -> list[str]:
+        """Return the lines that ask for the rows of later samples; see `Ahead.lines`."""
+        sums = {term: arrays[name] for name in self.step.kept for term in terms(self.graph.outputs[name])}
+        ahead = Ahead(self.graph, self.task.rows, self.names, self.printer)
+        lines = list(ahead.lines(self.names.word("soon"), order, place, last, sums))
+        self.sizes |= ahead.sizes
+        return lines
+
+    def _in_batch(self, arrays: Mapping[str, str]) -> Callable[[str], list[str]] | None:
+        """Return what yields the lines that ask for the rows of later samples of a batch."""
+        batch = self.graph.sample
+        if self.one or not self.task.rows or batch is None:
+            return None
+        rows, last = self.names.inputs[self.task.rows], f"{self.names.size(batch.size)} - 1"
+        return lambda place: self._ahead(arrays, rows, place, last)
 
     def _number(self, head: str) -> str:
         """Return the identifier of a head that is a number."""
@@ -154,20 +174,24 @@ class _Epoch:
         inputs = [order if name == self.task.rows else self.names.inputs[name] for name in self.graph.inputs]
         kept = [self.arrays[name] for name in self.step.heads.values() if name in self.step.kept]
         rows = self.names.inputs.get(self.task.rows, "")
-        one = bool(rows) and not self.graph.inputs[self.task.rows].shape
         numbers = [self.arrays[name] for head, name in self.step.heads.items() if not head.axes]
-        body = [
-            *self._buffers(),
-            f"for {start} in range({first}, {last}, {batch}):",
-        ]
+        buffers, inner = list(self._buffers()), []
         if rows:
-            part = f"{start}" if one else f"{start}:min({start} + {batch}, {last})"
-            body.append(f"{INDENT}{rows} = {order}[{part}]")
-        body += [
-            f"{INDENT}{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
-            f"{INDENT}{self.t} += 1",
-            f"{INDENT}{_call(update)}",
-            f"{INDENT}{total} += {value}" + (f"*{rows}.size" if rows and not one else ""),
+            part = f"{start}" if self.one else f"{start}:min({start} + {batch}, {last})"
+            inner.append(f"{rows} = {order}[{part}]")
+        if self.one:
+            inner += self._ahead(self.arrays, order, start, f"{last} - 1")
+        inner += [
+            f"{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
+            f"{self.t} += 1",
+            _call(update),
+            f"{total} += {value}" + (f"*{rows}.size" if rows and not self.one else ""),
+        ]
+        body = [
+            *self.names.size_lines(self.sizes, "numba"),
+            *buffers,
+            f"for {start} in range({first}, {last}, {batch}):",
+            *(INDENT + line for line in inner),
             f"return {total}",
         ]
         return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
@@ -175,7 +199,7 @@ class _Epoch:
     def _buffers(self) -> Iterator[str]:
         """Yield the lines that make the arrays of the heads, once for all batches."""
         made = [(v, n) for v, n in self.step.heads.items() if v.axes and n not in self.step.kept]
-        yield from self.names.size_lines({n for v, _ in made for a in v.axes for n, _ in a.size.terms}, "numba")
+        self.sizes |= {n for v, _ in made for a in v.axes for n, _ in a.size.terms}
         for head, name in made:
             kind = f", np.{self.task.dtype}" if self.real else ""
             yield f"{self.arrays[name]} = np.empty({self._shape(head.axes)}{kind})"

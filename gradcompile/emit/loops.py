@@ -6,7 +6,7 @@ The two targets share everything but the few spellings in `Dialect`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -39,6 +39,24 @@ class Dialect:
     empty: str
     subscript: str  # between two indices
     blocks: bool  # whether samples may be taken in blocks
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What emitted code that calls a function provides; its arrays have the model's type.
+
+    Parameters
+    ----------
+    given : mapping of str to bool
+        The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
+        when the function is called, so that a sum need not start at them.
+    ahead : callable, optional
+        Returns, for the place of a sample among all, the lines that ask for the rows of later ones: what loops over
+        samples do first that look data up.
+    """
+
+    given: Mapping[str, bool]
+    ahead: Callable[[str], Sequence[str]] | None = None
 
 
 NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
@@ -88,7 +106,7 @@ def function(
     *,
     returned: Returned,
     dtype: str,
-    given: Mapping[str, bool] = NOT_GIVEN,
+    caller: Caller | None = None,
 ) -> list[str]:
     """Return the body of a function that computes the outputs of a plan, line by line, without its first line.
 
@@ -104,11 +122,10 @@ def function(
         The outputs that are returned: a name, or names in tuples.
     dtype : str
         "float64" or "float32".
-    given : mapping of str to bool
-        The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
-        when the function is called, so that a sum need not start at them.
+    caller : Caller, optional
+        What emitted code that calls the function provides; without one anything may call it.
     """
-    return list(_Body(plan, names, printer, dialect, dtype, given).lines(returned))
+    return list(_Body(plan, names, printer, dialect, dtype, caller).lines(returned))
 
 
 def output_array(plan: Plan, names: Names, output: str) -> str:
@@ -135,10 +152,11 @@ class _Body:
         printer: Printer,
         dialect: Dialect,
         dtype: str,
-        given: Mapping[str, bool] = NOT_GIVEN,
+        caller: Caller | None = None,
     ) -> None:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
-        self.dtype, self.given = dtype, given
+        self.dtype, self.typed = dtype, caller is not None
+        self.given, self.ahead = (NOT_GIVEN, None) if caller is None else (caller.given, caller.ahead)
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(
             plan.guards, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
@@ -183,7 +201,8 @@ class _Body:
         for name in [n for n in self.graph.inputs if n in used]:
             text = self.names.input(name)
             scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
-            yield f"{text} = {f'np.asarray({text}, np.{self.dtype})' if used[name].axes else scalar}"
+            if not (used[name].axes and self.typed):
+                yield f"{text} = {f'np.asarray({text}, np.{self.dtype})' if used[name].axes else scalar}"
 
     def _block_length(self) -> Iterator[str]:
         """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
@@ -344,6 +363,8 @@ class _Body:
             self.open.pop()
             return
         indices = self._data_indices(loop)
+        if self.ahead is not None and indices and loop.axis == self.plan.sample:
+            yield from (f"{indent}{INDENT}{line}" for line in self.ahead(self._sample_number(loop.axis)))
         for index in indices:
             yield f"{indent}{INDENT}{self._hoist(index)}"
         yield from self._nodes(loop.body, indent + INDENT)
@@ -367,6 +388,11 @@ class _Body:
         yield from (f"{indent}{name} = {part}" for name, part in self.views.items())
         yield from body
         self.views = outer
+
+    def _sample_number(self, axis: Axis) -> str:
+        """Return the place of a sample among all, inside of the loop over those of a block or over all."""
+        blocks = self.plan.blocks is not None and self.plan.blocks in self.open
+        return f"{self.names.word('first')} + {self.names.axis(axis)}" if blocks else self.names.axis(axis)
 
     def _view(self, value: Value, array: str, dimension: int) -> str:
         """Return the name of the part of an array that belongs to the block at hand."""

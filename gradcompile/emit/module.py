@@ -212,6 +212,7 @@ def assembled(
     called: list[str],
     says: str = "",
     further: Sequence[Request] = (),
+    imports: Iterable[str] = (),
 ) -> str:
     """Return the whole text, functions two lines apart, imports for what is used.
 
@@ -227,6 +228,8 @@ def assembled(
         The first line of the docstring, if it is not that of a value and its gradient.
     further : sequence of Request
         What further functions are made from.
+    imports : iterable of str
+        Further lines that import one name each, for those that are called.
     """
     sources = [part for name in called for part in _source(request.target, name)]
     own = ["\n".join(lines) + "\n" for lines in functions]
@@ -238,13 +241,14 @@ def assembled(
     top = [*header(request.graph, request.names, request.target, request.dtype, says), ""]
     number = f"real = np.{request.dtype}  # what numbers are made of"
     numbers = [number, "", ""] if re.search(r"(?<![\w.])real\(", code) else []
-    imports = list(_imports("\n".join([*numbers, code])))
+    more = [line for line in imports if f"{line.split()[-1]}(" in code]
+    lines = [*_imports("\n".join([*numbers, code])), *([""] * bool(more)), *more]
     ambiguous = any(each.names.ambiguous for each in (request, *further))
     noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if ambiguous else []
     if any(support.is_vectorised(request.target, name) for name in called):
         noqa.append("# ruff: noqa: FURB136, PLR0124, PLR1714, RUF100, SIM109  (nan must pass)")
-    gap = ["" if numbers else "\n"] if imports else []
-    return "\n".join([*noqa, *top, *imports, *gap, *numbers, code])
+    gap = ["" if numbers else "\n"] if lines else []
+    return "\n".join([*noqa, *top, *lines, *gap, *numbers, code])
 
 
 def _source(target: str, name: str) -> Iterator[str]:

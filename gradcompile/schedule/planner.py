@@ -566,6 +566,8 @@ class _Work:
             stack = list(statement.expression.operands if isinstance(statement, Define) else statement.term.operands)
         while stack:
             value = stack.pop()
+            if value.kind == "int":
+                continue  # an index: looked up once, before the innermost loop
             if value.op == "read" and value.operands[0].op == "input":
                 indices = value.operands[1:]
                 yield tuple(i.axes[-1] for i in indices if i.axes)

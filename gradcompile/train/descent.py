@@ -7,6 +7,7 @@ import time
 
 from gradcompile import shuffle
 from gradcompile.train.background import in_background
+from gradcompile.train.checkpoint import Checkpoint
 from gradcompile.train.history import Epoch, Patience
 from gradcompile.train.progress import Show, progress_bar
 from gradcompile.train.settings import Settings
@@ -25,7 +26,7 @@ class Run:
         self.settings, self.task, self.steps = settings, task, task.steps
         self.history: list[Epoch] = []
         self.patience = Patience(settings.patience, settings.min_improvement)
-        self.safe = self.best = self.steps.copy()  # the last finite ones, and the best
+        self.safe, self.best = Checkpoint(self.steps), {} if settings.patience is None else self.steps.copy()
         self.batches = 1  # in the next call: as many as the time of the last one allows
 
     def train(self) -> tuple[str, str]:
@@ -37,7 +38,7 @@ class Run:
         except KeyboardInterrupt:
             stopped, reason = INTERRUPTED, f"interrupted in epoch {len(self.history) + 1}"
             if not self.steps.is_finite():
-                self.steps.restore(self.safe)
+                self.safe.restore()
         if self.settings.patience is not None and math.isfinite(self.patience.best):
             self.steps.restore(self.best)
         return stopped, reason
@@ -62,8 +63,8 @@ class Run:
         while done < count:
             last = min(done + self.batches * self.task.batch, count)
             total, done = self._call(order, done, last, total), last
-            if not (math.isfinite(total) and self.steps.is_finite()):
-                self.steps.restore(self.safe)
+            if not math.isfinite(total) or not (self.safe.look() and (done < count or self.steps.is_finite())):
+                self.safe.restore()
                 return None
             show((number - 1) * count + done, f"epoch {number}, objective {total / done:.4g}")
         validation = None if self.task.validation is None else self.task.validation(self.steps.learned())
@@ -74,7 +75,6 @@ class Run:
 
         The total so far goes into the call, so that it is added up in one order whatever the calls.
         """
-        self.safe = self.steps.copy()
         began = time.perf_counter()
         total = self.steps.run(order, first, last, self.task.batch, total)
         a_batch = (time.perf_counter() - began) / math.ceil((last - first) / self.task.batch)

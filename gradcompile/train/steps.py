@@ -140,12 +140,18 @@ class Steps:
         return self.kernel.rate(max(self.taken, 1))
 
     def is_finite(self) -> bool:
-        """Return whether every parameter is finite."""
-        return all(bool(np.isfinite(p).all()) for p in self.parameters.values())
+        """Return whether every parameter is finite: one with a finite sum is, and that is found in one pass."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return all(bool(np.isfinite(p.sum()) or np.isfinite(p).all()) for p in self.parameters.values())
 
     def copy(self) -> dict[str, Array]:
         """Return the parameters as they are now."""
         return {name: p.copy() for name, p in self.parameters.items()}
+
+    def copy_to(self, parameters: Mapping[str, Array]) -> None:
+        """Put the parameters as they are now into arrays that `copy` returned."""
+        for name, p in self.parameters.items():
+            np.copyto(parameters[name], p)
 
     def restore(self, parameters: Mapping[str, Array]) -> None:
         """Put back parameters that `copy` returned."""

@@ -1,0 +1,93 @@
+"""Rows that are needed soon, as text: asked for before their turn, since they come in random order.
+
+A sample needs what data lie at its row, and the rows of tables that these data pick. The former are asked for twice as
+far ahead as the latter, because they tell which those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradcompile.emit.expression import Printer
+from gradcompile.emit.layout import INDENT
+from gradcompile.emit.names import Names
+from gradcompile.ir import Graph, Value
+
+FETCH = "from gradcompile.jit.fetch import fetch"
+SAMPLES = 4  # how many samples before their turn
+
+
+class Ahead:
+    """What a sample needs at places that data tell.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is computed for the samples of a batch.
+    rows : str
+        The input that holds the rows of a batch, or one row.
+    names, printer : Names, Printer
+        What identifiers and expressions look like.
+    """
+
+    def __init__(self, graph: Graph, rows: str, names: Names, printer: Printer) -> None:
+        self.graph, self.names, self.printer = graph, names, printer
+        self.row = next((v for v in graph.order() if v.op == "input" and v.attr == rows), None)
+        self.own: dict[Value, None] = {}  # arrays with a row for every sample
+        self.sizes: set[str] = set()  # the named sizes that the lines mention
+        self.picked: dict[tuple[Value, Value], None] = {}  # arrays, and the row that data pick
+        for value in graph.order():
+            self._find(value)
+
+    def _find(self, value: Value) -> None:
+        """Note what a value reads, or adds to, at rows."""
+        array, place = (value.operands[0], value.operands[1:2]) if value.op == "read" else (value, value.operands[1:2])
+        if not place or value.op not in ("read", "accumulate") or (value.op == "read" and array.op != "input"):
+            return
+        if place[0] is self.row:
+            self.own[array] = None
+        elif place[0].op == "read" and place[0].operands[0].op == "input" and self.row in place[0].operands:
+            self.picked[array, place[0]] = None
+
+    def lines(self, later: str, order: str, place: str, last: str, held: dict[Value, str]) -> Iterator[str]:
+        """Yield the lines that ask for rows.
+
+        Parameters
+        ----------
+        later : str
+            The identifier of a row that is needed later.
+        order : str
+            The array of rows.
+        place : str
+            The place in it that is being computed.
+        last : str
+            The last place in it.
+        held : dict of Value to str
+            The identifiers of further arrays: what accumulates terms.
+        """
+        if self.row is None:
+            return
+        distance = SAMPLES * 2 if self.picked else SAMPLES
+        yield f"{later} = {order}[min({place} + {distance}, {last})]"
+        for array in self.own:
+            yield f"fetch({self.names.inputs[array.attr]}, {later})"
+        known = [(array, index) for array, index in self.picked if array.op == "input" or array in held]
+        if known:
+            yield f"{later} = {order}[min({place} + {SAMPLES}, {last})]"
+        for array, index in known:
+            name = held[array] if array in held else self.names.inputs[array.attr]
+            yield from self._picked(name, index, later)
+
+    def _picked(self, array: str, index: Value, later: str) -> Iterator[str]:
+        """Yield the lines that ask for the rows of a table that the data of one sample pick."""
+        axes = [axis for axis in index.axes if self.row is not None and axis not in self.row.axes]
+        indent = ""
+        for axis in axes:
+            self.sizes.update(name for name, _ in axis.size.terms)
+            yield f"{indent}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
+            indent += INDENT
+        places = [later if i is self.row else self.printer.render(i, self._leaf) for i in index.operands[1:]]
+        yield f"{indent}fetch({array}, {self.names.inputs[index.operands[0].attr]}[{', '.join(places)}])"
+
+    def _leaf(self, value: Value) -> str | None:
+        return self.names.inputs[value.attr] if value.op == "input" else None

@@ -1,0 +1,55 @@
+"""Asking for memory before it is needed: rows that come in random order are on their way while others are computed.
+
+The machine guesses what comes next only where addresses follow one another. Training takes rows in random order but
+knows the order, so emitted code asks: ``fetch(x, soon)`` starts the transfer of ``x[soon]`` into the cache and waits
+for nothing. It changes no result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LINE = 64  # bytes that the processor transfers at once
+LONGEST = 512  # bytes of a row that are asked for: what follows them follows one another
+READ, KEEP, DATA = 0, 3, 1  # for reading, to be kept in all caches, not instructions: LLVM's words
+
+
+@intrinsic
+def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
+    """Ask for the cache line that holds the byte at `place` of an array: LLVM's ``llvm.prefetch``."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer, word = cgutils.voidptr_t, cgutils.int32_t
+        kind = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        declare: Any = cgutils.get_or_insert_function
+        function = declare(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.gep(builder.bitcast(data, pointer), [arguments[1]])
+        builder.call(function, [address, word(READ), word(KEEP), word(DATA)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), code
+
+
+ask: Any = prefetch  # compiled code calls an intrinsic without the context that its definition has
+
+
+@njit(error_model="numpy")
+def fetch(array: Any, row: Any) -> None:
+    """Ask for the row of an array in C order, or for the first of it.
+
+    Parameters
+    ----------
+    array : array (N, ...)
+        Any axes after the first.
+    row : int
+        Its number, from 0 to N - 1.
+    """
+    length = array.strides[0]
+    for place in range(row * length, row * length + min(length, LONGEST), LINE):
+        ask(array, place)

@@ -1,0 +1,42 @@
+"""The last parameters that were finite, to go back to when a training diverges."""
+
+from __future__ import annotations
+
+import time
+
+from gradcompile.train.steps import Steps
+
+SHARE = 20  # a look may cost one part in so many of the time since the one before
+
+
+class Checkpoint:
+    """Finite parameters of not long ago.
+
+    To look at large parameters and to copy them takes longer than the steps of a call, where these touch a few rows
+    only. So it is done as often as it costs little.
+
+    Parameters
+    ----------
+    steps : Steps
+        The training in progress.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps, self.saved = steps, steps.copy()
+        self.due = 0.0  # the time of the next look
+
+    def look(self) -> bool:
+        """Return whether the parameters are finite, as far as has been looked; keep them if so."""
+        began = time.perf_counter()
+        if began < self.due:
+            return True
+        finite = self.steps.is_finite()
+        if finite:
+            self.steps.copy_to(self.saved)
+        now = time.perf_counter()
+        self.due = now + SHARE * (now - began)
+        return finite
+
+    def restore(self) -> None:
+        """Go back to the parameters that were kept."""
+        self.steps.restore(self.saved)
