@@ -142,9 +142,9 @@ def test_rows_that_data_pick_are_found(name):
 
 
 def test_a_penalty_on_a_whole_table_moves_all_of_it():
-    text = MODELS["factorisation"] + " + Sum(U[a, k]**2, a, k)"
+    text = MODELS["factorisation"].rstrip() + " + Sum(U[a, k]**2, a, k)"
     graph = differentiate(minibatch(gc.compile(gc.parse(text)).lowered).graph)
-    step = in_halves(graph, lazy=True, linear=True)
+    step = in_halves(graph, lazy=True)
     assert {move.parameter: move.cleared is None for move in step.moves} == {"U": True, "V": False}
 
 
