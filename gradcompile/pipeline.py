@@ -23,7 +23,7 @@ from gradcompile.early import Early, has_arrays
 from gradcompile.emit import module, parts
 from gradcompile.errors import DataError
 from gradcompile.ir import Graph
-from gradcompile.jit import Task, load, specialise
+from gradcompile.jit import Task, UntranslatableError, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
 from gradcompile.threads import Divided
@@ -31,6 +31,7 @@ from gradcompile.verify import verify
 
 Function = Callable[..., Any]
 
+MANY = 400  # values of a program of numbers, beyond which it is worth compiling
 EMISSION = threading.RLock()  # the programs of one model share its graph, and emission adds to that
 
 
@@ -102,6 +103,16 @@ class Program:
         return "numba" if has_arrays(self.graph) else "python"
 
     @cached_property
+    def is_long(self) -> bool:
+        """Whether there are so many numbers, and no arrays, that Python takes longer than a compiled call."""
+        return self.target == "python" and len(self.graph.order()) > MANY
+
+    @property
+    def compiles(self) -> bool:
+        """Whether a compiler has to be waited for."""
+        return self.target == "numba" or self.is_long
+
+    @cached_property
     def early(self) -> Early:
         """What answers until the kernel is compiled."""
         return Early(self.graph, self.dtype)
@@ -115,9 +126,11 @@ class Program:
     @property
     def decision(self) -> Decision:
         """What answers a call that is made now."""
-        if self.target == "python":
+        if not self.compiles:
             return Decision("python", "few numbers and no arrays, for which a compiled call costs more", self.plan)
         if self._functions or self.patient:
+            if self.is_long:
+                return Decision("llvm", "many numbers and no arrays, compiled without Numba", self.plan)
             return Decision("numba", "the kernel is compiled", self.plan)
         state = "is being compiled" if self._tasks else "is compiled from the first call on"
         why = f"the kernel {state}; where arrays would be too large for {self.early.target}, calls wait for it"
@@ -145,12 +158,12 @@ class Program:
     @property
     def idle(self) -> bool:
         """Whether nothing has been asked for that has to be compiled."""
-        return self.target == "numba" and not self._tasks
+        return self.compiles and not self._tasks
 
     @property
     def ready(self) -> bool:
         """Whether whatever has been asked for is compiled, or needs no compiler."""
-        return self.target == "python" or len(self._functions) == len(self._tasks)
+        return not self.compiles or len(self._functions) == len(self._tasks)
 
     def wait(self) -> None:
         """Compile what has been asked for; what is asked for from now on is compiled at once."""
@@ -176,14 +189,28 @@ class Program:
         return function
 
     def _compiled(self, name: str, source: str) -> Function:
-        if self.target == "python":
-            function = self.early.function(name, self.plain(name))
+        if self.is_long:
+            function = self._machine_code(name, source)
+        elif self.target == "python":
+            function = self._in_python(name)
         else:
             function = getattr(load(source, compiled=True), name)
             inputs = self.divided.inputs(name).values()
             specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
         self._functions[name] = function
         return function
+
+    def _in_python(self, name: str) -> Function:
+        return self.early.function(name, self.plain(name))
+
+    def _machine_code(self, name: str, source: str) -> Function:
+        """Return a long function of numbers, compiled; where that cannot be, Python goes on with it."""
+        from gradcompile.jit.native import native  # few programs need LLVM without Numba
+
+        try:
+            return native(source, name, len(self.graph.wrt) if name != "value" else 0, strict=self.strict)
+        except UntranslatableError:
+            return self._in_python(name)
 
     def _real(self, shape: Sequence[object]) -> str:
         return self.dtype if shape else "float64"  # scalars are Python floats
@@ -214,10 +241,10 @@ class Program:
     def _early_for(self, name: str, needed: str, arguments: Sequence[Argument]) -> Function | None:
         """Have a function compiled that a call needs; return what answers instead, if the call is not to wait."""
         task = self._task(needed)
-        if task.over or self.patient or self.target == "python" or not self.early.affords(arguments):
+        if task.over or self.patient or not self.compiles or not self.early.affords(arguments):
             return None
         if name not in self._early:
             with EMISSION:
-                self._early[name] = self.early.function(name)
+                self._early[name] = self._in_python(name) if self.is_long else self.early.function(name)
         task.begin()
         return self._early[name]

@@ -184,7 +184,7 @@ def test_the_plan_says_what_runs_and_why(never):
     assert str(model.plan).startswith("runs in numpy: the kernel is being compiled")
     model.wait()
     assert str(model.plan).startswith("runs in numba: the kernel is compiled\n")
-    assert "for s in N" in str(model.plan)
+    assert "samples along s" in str(model.plan)
     assert str(gc.compile(exp(lam), wrt=lam).plan).startswith("runs in python: few numbers")
 
 

@@ -239,3 +239,12 @@ def test_builder_is_left_as_it_was() -> None:
     assert module.render(graph, "numpy") == module.render(graph, "numpy")
     assert str(graph) == before
     assert isinstance(graph.inputs["W"], Input)
+
+
+def test_a_gradient_that_is_a_value_of_the_objective_is_an_array_of_its_own(tmp_path):
+    """The derivative of a sum of exponentials is the exponentials, and nothing is left for a backward half."""
+    n, k = symbols("n k", integer=True, positive=True)
+    b = IndexedBase("b", shape=(n,))
+    text = gc.emit(Sum(exp(b[k]), (k, 0, n - 1)), wrt=b, target="numpy")
+    value, grad = load(text, tmp_path / "module.py").value_and_grad(np.array([0.0, 1.0]))
+    np.testing.assert_allclose([value, *grad], [1 + np.e, 1, np.e], rtol=1e-15)

@@ -60,7 +60,7 @@ def quick(program: Program, general: Call, *, single: bool) -> Call:
         Whether the one gradient is returned as it is, and not in a tuple.
     """
     inputs, name = program.graph.inputs, general.__name__
-    plain = program.target == "python" and all(i.kind == "real" for i in inputs.values())
+    plain = not program.compiles and all(i.kind == "real" for i in inputs.values())
     if not plain or not call.fits(list(inputs)):
         return general
     made = getattr(load(call.render(list(inputs), single=single), compiled=False), name)

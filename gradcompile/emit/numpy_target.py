@@ -186,7 +186,8 @@ class WholeArrays:
             if name == "value" and not axes:
                 continue
             fits = self.array.layout(value) == axes
-            own = value in self.own and (value not in self.computed or not self.backward) and fits
+            shared = value in self.computed and name[1:] in self.graph.wrt  # a gradient that the objective needs, too
+            own = value in self.own and not shared and fits
             if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:

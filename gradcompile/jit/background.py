@@ -158,6 +158,12 @@ def ending() -> bool:
     return not threading.main_thread().is_alive()
 
 
+def stop_if_ending() -> None:
+    """End a compilation in the background here, if the interpreter ends."""
+    if ending() and threading.current_thread() is WORKER.thread:
+        raise StoppedError
+
+
 def stop_when_ending() -> None:
     """Let every step of Numba's compiler in the background be its last once the interpreter ends."""
     from numba.core import event
@@ -177,8 +183,7 @@ def _listener(base: Any) -> Any:
 
     class Stop(base):  # type: ignore[misc]  # Numba's type hints are partial
         def on_start(self, event: object) -> None:
-            if ending() and threading.current_thread() is WORKER.thread:
-                raise StoppedError
+            stop_if_ending()
 
         def on_end(self, event: object) -> None:
             return

@@ -42,18 +42,18 @@ def load(source: str, *, compiled: bool) -> ModuleType:
     >>> load("def twice(x):\n    return 2*x\n", compiled=False).twice(21)
     42
     """
-    digest = _digest(source, _circumstances(compiled))
+    name = digest(source, _circumstances(compiled))
     with _lock:
-        if digest not in _modules:
-            _modules[digest] = _import(source, digest, compiled)
-        return _modules[digest]
+        if name not in _modules:
+            _modules[name] = _import(source, name, compiled)
+        return _modules[name]
 
 
-def _import(source: str, digest: str, compiled: bool) -> ModuleType:
+def _import(source: str, own: str, compiled: bool) -> ModuleType:
     directory = cache_directory()
-    kept = directory is not None and _store(directory, f"{digest}.py", source)
-    filename = str(directory.path / f"{digest}.py") if directory and kept else f"gradcompile-{digest}.py"
-    name = f"gradcompile_{digest}"
+    kept = directory is not None and _store(directory, f"{own}.py", source)
+    filename = str(directory.path / f"{own}.py") if directory and kept else f"gradcompile-{own}.py"
+    name = f"gradcompile_{own}"
     loader = _Text(source, filename)
     spec = importlib.machinery.ModuleSpec(name, loader, origin=filename)
     spec.has_location = True
@@ -64,7 +64,7 @@ def _import(source: str, digest: str, compiled: bool) -> ModuleType:
         del sys.modules[name]
         raise
     if directory and kept and compiled:
-        _keep_machine_code(module, directory, digest)
+        _keep_machine_code(module, directory, own)
     return module
 
 
@@ -108,23 +108,35 @@ def _keep_machine_code(module: ModuleType, directory: PrivateDirectory, digest: 
             keep(thing, directory, digest)
 
 
-def _digest(source: str, circumstances: Sequence[object]) -> str:
+def digest(source: str, circumstances: Sequence[object]) -> str:
+    """Return the name of a text under the circumstances in which it runs."""
     return hashlib.sha256(json.dumps([FORMAT, source, *circumstances]).encode()).hexdigest()
 
 
-def _circumstances(compiled: bool) -> list[object]:
-    """Return everything besides its text on which a module's machine code depends."""
+def versions() -> list[object]:
+    """Return the versions on which every module depends."""
     import gradcompile  # the package's front door imports this module
 
-    versions: list[object] = [platform.python_implementation(), sys.version, gradcompile.__version__, numpy.__version__]
+    return [platform.python_implementation(), sys.version, gradcompile.__version__, numpy.__version__]
+
+
+def processor() -> list[object]:
+    """Return what machine code depends on, whoever makes it: LLVM, and the processor."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    cpu = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return [llvmlite.__version__, llvm.get_process_triple(), *cpu]
+
+
+def _circumstances(compiled: bool) -> list[object]:
+    """Return everything besides its text on which a module depends."""
     if not compiled:
-        return versions
-    import llvmlite.binding
+        return versions()
     import numba
 
-    cpu = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features().flatten()
     settings = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
-    return [*versions, numba.__version__, llvmlite.__version__, llvmlite.binding.get_process_triple(), *cpu, settings]
+    return [*versions(), numba.__version__, *processor(), settings]
 
 
 def specialise(function: Callable[..., Any], types: Sequence[tuple[str, int]]) -> None:
