@@ -131,6 +131,10 @@ class DataError(GradcompileError, ValueError):
     """Data that no model can use: not a number, empty, unreadable."""
 
 
+class TooLargeError(GradcompileError, MemoryError):
+    """Arrays of these sizes, or what is computed from them, do not fit into memory."""
+
+
 class GradientCheckError(GradcompileError, AssertionError):
     """A gradient and its check disagree."""
 

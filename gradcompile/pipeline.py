@@ -21,7 +21,7 @@ from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.early import Early, has_arrays
 from gradcompile.emit import module, parts
-from gradcompile.errors import DataError
+from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, UntranslatableError, load, specialise
 from gradcompile.passes import optimise, prepare
@@ -121,7 +121,7 @@ class Program:
     def plan(self) -> Plan:
         """The schedule."""
         with EMISSION:
-            return replace(plan(self.graph), notes=self.divided.described())
+            return replace(plan(self.graph), notes=(*self.divided.described(), *self.arguments.copies))
 
     @property
     def decision(self) -> Decision:
@@ -223,6 +223,12 @@ class Program:
         except np.linalg.LinAlgError:
             raise DataError(
                 "a matrix of the model is singular, or not positive definite, for these arguments"
+            ) from None
+        except MemoryError:
+            sizes = ", ".join(f"{name} = {size}" for name, size in self.arguments.sizes(arguments).items())
+            hint = "give fewer samples at a time, or arrays of smaller sizes"
+            raise TooLargeError(
+                "what is computed for these sizes does not fit into memory", found=sizes, hint=hint
             ) from None
 
     def _shared(self, name: str, arguments: Sequence[Argument]) -> Function | None:

@@ -256,3 +256,108 @@ def test_gradient_check_where_the_objective_is_not_finite():
 def test_branch_of_a_piecewise_is_not_an_error():
     safe = Piecewise((log(a), a > 0), (0, True))
     assert gc.compile(safe, wrt=a).value_and_grad(a=-1.0) == (0.0, 0.0)
+
+
+# Layouts ------------------------------------------------------------------------------------------------------------
+
+POINTS = np.random.default_rng(0).normal(size=(40, 6))
+
+
+def unaligned(array):
+    """The same numbers one byte beyond a multiple of eight."""
+    room = np.zeros(array.nbytes + 1, np.uint8)
+    moved = room[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+def mapped(array, tmp_path, mode):
+    np.save(tmp_path / "x.npy", array)
+    return np.load(tmp_path / "x.npy", mmap_mode=mode)
+
+
+def locked(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+# What is given, and what the plan says of a copy ("" where there is none).
+LAYOUTS = {
+    "C order": (lambda a, _: a.copy(), ""),
+    "read-only": (lambda a, _: locked(a), ""),
+    "memory-mapped": (lambda a, path: mapped(a, path, "r+"), ""),
+    "memory-mapped, read-only": (lambda a, path: mapped(a, path, "r"), ""),
+    "Fortran order": (lambda a, _: np.asfortranarray(a), "Fortran order"),
+    "every second row": (lambda a, _: np.repeat(a, 2, axis=0)[::2], "not next to each other"),
+    "backwards": (lambda a, _: a[::-1, ::-1].copy()[::-1, ::-1], "not next to each other"),
+    "swapped bytes": (lambda a, _: a.astype(a.dtype.newbyteorder()), "another machine"),
+    "not aligned": (lambda a, _: unaligned(a), "not aligned"),
+    "a list": (lambda a, _: a.tolist(), ""),
+}
+
+
+@pytest.fixture(scope="module")
+def squares():
+    return gc.compile(Sum((Sum(x[s, j] * w[j], (j, 0, D - 1)) - t[s]) ** 2, (s, 0, N - 1)), wrt=w)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layout_of_an_array_changes_nothing_but_a_copy(squares, layout, tmp_path):
+    arrange, says = LAYOUTS[layout]
+    given = arrange(POINTS, tmp_path)
+    value, gradient = squares.value_and_grad(x=given, w=np.ones(6), t=np.ones(40))
+    rest = POINTS @ np.ones(6) - 1
+    assert value == pytest.approx(rest @ rest, rel=1e-13)
+    np.testing.assert_allclose(gradient, 2 * rest @ POINTS, rtol=1e-12)
+    np.testing.assert_array_equal(np.asarray(given), POINTS)  # nothing was written to it
+    copied = [line for line in str(squares.plan).splitlines() if "copied in every call" in line]
+    assert (says in copied[0] and copied[0].startswith("x ")) if says else not copied
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "int32", "float16", "float32", ">f4", "longdouble"])
+def test_numbers_of_any_dtype_are_cast(squares, dtype):
+    points = (POINTS > 0).astype(dtype)
+    value = squares.value(x=points, w=np.ones(6, np.float32), t=[1] * 40)
+    rest = (POINTS > 0).sum(axis=1) - 1.0
+    assert value == rest @ rest
+
+
+def test_arrays_larger_than_memory_are_an_error_in_words(squares):
+    """A broadcast array takes no memory; its copy would be larger than any address space."""
+    huge = np.broadcast_to(1.0, (2**50, 6))
+    refused(
+        errors.TooLargeError,
+        lambda: squares.value(x=huge, w=np.ones(6), t=np.broadcast_to(0.0, (2**50,))),
+        "has to be copied",
+        "PiB",
+        "to do:",
+    )
+
+
+def test_sizes_whose_product_is_no_longer_an_integer_of_the_machine(squares):
+    beyond = np.broadcast_to(np.int8(1), (2**31, 2**31))  # 2**62 bytes, and eight times that as float64
+    refused(errors.TooLargeError, lambda: squares.value(x=beyond, w=np.ones(6), t=np.ones(3)), "x has to be copied")
+
+
+def test_computed_arrays_larger_than_memory_are_an_error_in_words(monkeypatch):
+    """A kernel that finds no memory: where memory is promised freely, asking for too much of it would be no test."""
+    model = gc.compile(Sum(w[j], (j, 0, D - 1)), wrt=w)
+
+    def kernel(*_):
+        raise MemoryError("Allocation failed (probably too large).")
+
+    monkeypatch.setitem(model._program._functions, "value", kernel)
+    refused(errors.TooLargeError, lambda: model.value(w=np.ones(7)), "does not fit into memory", "D = 7")
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_numbers_that_are_not_finite_flow_through_as_the_standard_says(number, dtype):
+    model = gc.compile(Sum(exp(-t[s] * a), (s, 0, N - 1)), wrt=a, dtype=dtype)
+    data = np.array([0.5, number, 1.0])
+    value, gradient = model.value_and_grad(t=data, a=1.0)
+    with np.errstate(all="ignore"):
+        terms = np.exp(-data)
+        expected = terms.sum(), (-data * terms).sum()
+    np.testing.assert_allclose([value, gradient], expected, rtol=1e-6)

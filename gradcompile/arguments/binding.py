@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcompile.arguments.copies import laid_out, told
 from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside
 from gradcompile.arguments.signature import Signature, axes, wanted
 from gradcompile.arguments.sizes import Shape, Sizes
@@ -46,6 +47,8 @@ class Arguments:
     ----------
     names : tuple of str
         The arguments in call order.
+    copies : tuple of str
+        Which arrays of the last call were copied, and why, in words.
 
     Examples
     --------
@@ -69,6 +72,7 @@ class Arguments:
         limits = list(label_ranges(graph))
         self._ranges = [(limit, self.names.index(limit.name)) for limit in limits if isinstance(limit, LabelRange)]
         self._indices = [limit for limit in limits if isinstance(limit, LabelIndex)]
+        self.copies: tuple[str, ...] = ()
         self._last: tuple[tuple[Shape, ...] | None, Solution] = (
             None,
             ({}, []),
@@ -102,10 +106,13 @@ class Arguments:
             A label leaves the axis that it indexes, or is not a whole number.
         DataError
             An array is empty or, with `check_finite`, holds a nan or an infinity.
+        TooLargeError
+            An array has to be copied, and there is no memory for that.
         """
         if len(given) != len(self._rows):
             given = self._completed(given)
         arguments: list[Argument] = []
+        others: list[tuple[str, object, Argument]] = []  # what does not fit as it is
         for declared, name, rank, dtype in self._rows:
             try:
                 value = given[name]
@@ -113,13 +120,16 @@ class Arguments:
                 raise self._absent(given, name) from None
             if type(value) is np.ndarray and value.dtype is dtype and value.ndim == rank and rank and value.size:
                 fits = value.flags.num & FITTING == FITTING
-                arguments.append(value if fits else np.require(value, None, ("C", "A")))
+                arguments.append(value if fits else laid_out(name, value, dtype))
+                if not fits:
+                    others.append((name, value, arguments[-1]))
             elif isinstance(value, float) and not rank and dtype is not LABELS:
                 arguments.append(float(value))  # NumPy's float64 is one, too
             elif type(value) is int and not rank and -EXACT <= value <= EXACT:
                 arguments.append(value if dtype is LABELS else float(value))
             else:
                 arguments.append(self._cast(declared, value, given))
+                others.append((name, value, arguments[-1]))
         sizes, limits = self._solved(arguments)
         for (limit, position), (low, high) in zip(self._ranges, limits, strict=True):
             labels = arguments[position]
@@ -129,6 +139,7 @@ class Arguments:
             self._check_indices(arguments, sizes)
         if check_finite:
             self._check_finite(arguments)
+        self.copies = told(others) if others else ()
         return arguments, dict(sizes)
 
     def _completed(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,8 +163,7 @@ class Arguments:
             self._check_whole(declared, array)
         if not declared.shape:
             return int(array) if declared.kind == "int" else float(array)
-        with np.errstate(over="ignore"):  # a number beyond float32 is an infinity, as IEEE 754 says
-            return np.require(array, LABELS if declared.kind == "int" else self.dtype, ("C", "A"))
+        return laid_out(declared.name, array, LABELS if declared.kind == "int" else self.dtype)
 
     def _numeric(self, declared: Input, value: object) -> Array:
         """Return `value` as an array of numbers."""
