@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradcompile.check import GradientReport, check_grad
     from gradcompile.compiler import CompiledModel, compile, emit, load_model, load_params
     from gradcompile.errors import GradcompileError, GradientCheckError
-    from gradcompile.language import load, parse
+    from gradcompile.language import Limits, load, parse
     from gradcompile.model import Model, max_over, min_over
     from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, Optimizer, RMSProp
     from gradcompile.threads import get_threads, set_threads
@@ -36,6 +36,7 @@ __all__ = [
     "GradcompileError",
     "GradientCheckError",
     "GradientReport",
+    "Limits",
     "Model",
     "Optimizer",
     "RMSProp",
@@ -59,7 +60,7 @@ _HOMES = {
     "check": ("GradientReport", "check_grad"),
     "compiler": ("CompiledModel", "compile", "emit", "load_model", "load_params"),
     "errors": ("GradcompileError", "GradientCheckError"),
-    "language": ("load", "parse"),
+    "language": ("Limits", "load", "parse"),
     "model": ("Model", "max_over", "min_over"),
     "optimizers": ("SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp"),
     "threads": ("get_threads", "set_threads"),

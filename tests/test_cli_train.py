@@ -107,6 +107,16 @@ def test_parquet_gives_what_the_table_gives(line):
         assert parameters("other.npz")[name].tobytes() == array.tobytes()
 
 
+def test_tables_that_leave_no_room_in_memory_are_trained_on_from_a_file(line, monkeypatch):
+    assert main(TRAIN) == 0
+    expected = parameters()
+    monkeypatch.setattr("gradcompile.cli.gathering.PART_OF_MEMORY", 2**40)
+    assert main([*TRAIN, "--force"]) == 0
+    assert {name: value.tobytes() for name, value in parameters().items()} == {
+        name: value.tobytes() for name, value in expected.items()
+    }
+
+
 def test_parquet_without_its_reader_says_what_to_install(line, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main([word.replace("points.csv", "points.parquet") for word in TRAIN]) == 2

@@ -1,6 +1,7 @@
 """The pages of `docs/` keep their word: the page of functions is the table, and what a page names exists."""
 
 import ast
+import dataclasses
 import os
 import re
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import gradcompile as gc
+from gradcompile.language import FUNCTIONS, parse_expression
+from gradcompile.language.statements import ROLES
 from tests.test_corners import CORNERS
 from tests.test_gradient_cases import CASES, LATER
 
@@ -68,3 +72,31 @@ def test_the_script_speaks_of_every_function_once():
     first = [line.split("|")[1].strip(" `") for line in page.splitlines() if line.startswith("| `")]
     assert first == [row.name for row in TABLE] * 2
     assert ast.get_docstring(ast.parse((DOCS / "functions.py").read_text(encoding="utf-8")))
+
+
+LANGUAGE = (DOCS / "language.md").read_text(encoding="utf-8")
+MODELS = re.findall(r"^```model\n(.*?)^```$", LANGUAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", MODELS, ids=lambda text: text.splitlines()[0])
+def test_models_on_the_page_of_the_language_compile_and_come_back(text):
+    model = gc.parse(text)
+    assert gc.parse(model.text) == model
+    assert gc.compile(model).arguments
+
+
+def test_page_of_the_language_names_its_functions_roles_and_limits():
+    listed = re.search(r"- `(exp log1?.*?)`", LANGUAGE, flags=re.DOTALL)
+    assert listed is not None
+    assert set(listed[1].split()) == set(FUNCTIONS)
+    assert re.findall(r"^\| `(\w+)` \|", LANGUAGE, flags=re.MULTILINE) == [*ROLES[:1], *ROLES[2:], ROLES[1]]
+    for limit in dataclasses.asdict(gc.Limits()).values():
+        assert f"{limit:,}" in LANGUAGE or (limit == 64 * 1024 and "64 KiB" in LANGUAGE)
+
+
+def test_softmax_of_the_page_is_the_shipped_one_and_columns_are_those_of_the_command_line():
+    shipped = ROOT / "gradcompile" / "models" / "softmax.model"
+    assert gc.parse(MODELS[0]) == gc.load(shipped)
+    typed = parse_expression("(w*x - t)**2", wrt=["w"], data=["x", "t"])
+    values = {"x": [1.0, 2.0], "t": [0.5, -1.0], "w": 3.0}
+    assert gc.compile(gc.parse(MODELS[1])).value(**values) == gc.compile(typed).value(**values)

@@ -1,4 +1,4 @@
-"""The README keeps its word: its Python runs and prints what it says, its commands are there and succeed."""
+"""The README keeps its word: its Python runs and prints what it says, its commands and pipes succeed."""
 
 import ast
 import doctest
@@ -74,6 +74,14 @@ def test_python_blocks_run_in_order_and_print_what_the_page_says(tmp_path):
 def test_command_succeeds(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(command)[1:]) == 0
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("echo ")])
+def test_pipe_succeeds(line, tmp_path):
+    here = f'gradcompile() {{ "{sys.executable}" -m gradcompile "$@"; }}'
+    done = run(["bash", "-o", "pipefail", "-c", f"{here}\n{line}"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_commands_print_what_the_page_says(tmp_path):

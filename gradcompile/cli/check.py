@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import data, given, settings, start, terminal
+from gradcompile.cli import data, given, numbers, start, terminal
 from gradcompile.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     found = given.read(chosen)
     compiled = compile(found.model, dtype=found.dtype)
-    fixed = settings.numbers(chosen.at, "--at")
+    fixed = numbers.numbers(chosen.at, "--at")
     point = sample(compiled, fixed, chosen.seed, _read(compiled, chosen) if chosen.data else {})
     value, gradients = compiled.value_and_grad(**point)
     rows = list(compared(compiled, point, (gradients,) if found.model.single else gradients))

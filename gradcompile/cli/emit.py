@@ -41,8 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the code, and return the exit status."""
-    if chosen.stage and chosen.target:
-        raise ArgumentError("--stage and --target ask for two different texts", hint="give one of them")
+    if chosen.stage and (chosen.target or chosen.order > 1):
+        asked = "--target" if chosen.target else "--order"
+        raise ArgumentError(f"--stage and {asked} ask for two different texts", hint="give one of them")
     model = given.read(chosen)
     output.check_writable(chosen.output, force=chosen.force, inputs=model.files)
     text = _stage(model, chosen) if chosen.stage else _target(model, chosen)

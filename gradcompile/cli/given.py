@@ -7,7 +7,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gradcompile.cli.confinement import confine
+from gradcompile.cli.numbers import sizes
 from gradcompile.errors import ArgumentError, DataError, ModelError, UnknownNameError
 from gradcompile.language import load, parse, parse_expression
-from gradcompile.language.limits import LIMITS
+from gradcompile.language.limits import Limits
 from gradcompile.model import Model
 
 SUFFIX = ".model"
@@ -63,6 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     averaged = "names of an expression with one value a sample, over which it is averaged"
     parser.add_argument("--columns", metavar="NAMES", default="", help=averaged)
     parser.add_argument("--loss", metavar="NAME", help="which definition of the model is the objective (default: loss)")
+    parser.add_argument("--limits", metavar="NAME=N,...", default="", help="how much text is read, as in nesting=400")
     parser.add_argument("--dtype", choices=("float64", "float32"), help="of the arithmetic (default: float64)")
 
 
@@ -91,6 +93,17 @@ def read(chosen: argparse.Namespace) -> Given:
     return replace(found, dtype=chosen.dtype or found.dtype)
 
 
+def _limits(chosen: argparse.Namespace) -> Limits:
+    """Return how much text is read: the limits that the user has changed, and the others."""
+    changed = sizes(chosen.limits, "--limits")
+    known = [row.name for row in fields(Limits)]
+    for name in changed:
+        if name not in known:
+            hint = nearest(name, known)
+            raise UnknownNameError(f"there is no limit {name!r}", expected=", ".join(known), found=name, hint=hint)
+    return Limits(**changed)
+
+
 def names_in(words: str | None) -> list[str]:
     """Return the names of a list such as ``w, b``."""
     return [name for name in re.split(r"[,\s]+", words or "") if name]
@@ -112,12 +125,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def _named(word: str, chosen: argparse.Namespace) -> Given | None:
     """Return the model that `word` is the name of; None if it must be an expression."""
     if word == "-":
-        return _text(_read_stdin(), "stdin", chosen)
+        return _text(_read_stdin(_limits(chosen)), "stdin", chosen)
     if OBJECT.fullmatch(word):
         return _adjusted(_object(word, chosen), chosen)
     if word.endswith(SUFFIX) or word.startswith(("/", "./", "../")):
         path = Path(word)
-        return _adjusted(Given(load(path, loss=chosen.loss or "loss"), path.stem, (path,)), chosen)
+        return _adjusted(
+            Given(load(path, loss=chosen.loss or "loss", limits=_limits(chosen)), path.stem, (path,)), chosen
+        )
     if not NAME.fullmatch(word):
         return None
     known = shipped()
@@ -145,19 +160,19 @@ def _expression(text: str, chosen: argparse.Namespace) -> Given:
     wrt = None if chosen.wrt is None else wanted[0] if len(wanted) == 1 else wanted
     if wrt == []:
         raise ArgumentError("--wrt names no parameter", hint="list the names, as in --wrt w,b")
-    return Given(parse_expression(text, wrt, names_in(chosen.columns)), "expression", bare=True)
+    return Given(parse_expression(text, wrt, names_in(chosen.columns), limits=_limits(chosen)), "expression", bare=True)
 
 
 def _text(text: str, name: str, chosen: argparse.Namespace) -> Given:
     """Return the model of a text that may be a model file or an expression."""
     if not STATEMENT.search(text):
         return replace(_expression(text.strip() or text, chosen), name=name)
-    return _adjusted(Given(parse(text, loss=chosen.loss or "loss", name=name), name), chosen)
+    return _adjusted(Given(parse(text, loss=chosen.loss or "loss", name=name, limits=_limits(chosen)), name), chosen)
 
 
-def _read_stdin() -> str:
+def _read_stdin(limits: Limits) -> str:
     """Return what stands in stdin, and no more than the language reads."""
-    text = sys.stdin.read(LIMITS.characters + 1)
+    text = sys.stdin.read(limits.characters + 1)
     if not text:
         raise DataError("stdin is empty", expected="an expression, or the text of a model")
     return text

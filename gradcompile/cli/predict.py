@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.cli import data, given, output, settings, terminal
+from gradcompile.cli import data, given, numbers, output, terminal
 from gradcompile.cli.start import known
 from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.saving import arrays
@@ -54,7 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
     compiled = compile(found.model, dtype=found.dtype)
     parameters = known(Path(chosen.params), compiled)
     declared = alone(compiled.saved().graph, name).inputs
-    constants = settings.numbers(chosen.constants, "--set")
+    constants = numbers.numbers(chosen.constants, "--set")
     wanted = {
         n: i
         for n, i in declared.items()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import data, settings
+from gradcompile.cli import data, numbers
 from gradcompile.errors import ArgumentError, ShapeError, UnknownNameError
 from gradcompile.saving import arrays, is_saved
 from gradcompile.saving.parameters import is_told
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Return all inputs but the parameters, and what was read, in words."""
     declared = {name: i for name, i in compiled.lowered.inputs.items() if i.role != "parameter"}
-    constants = settings.numbers(chosen.constants, "--set")
+    constants = numbers.numbers(chosen.constants, "--set")
     for name in constants:
         if name not in declared or declared[name].shape:
             expected = ", ".join(name for name, i in declared.items() if not i.shape) or "no constant"
@@ -47,7 +47,7 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
     graph = compiled.lowered
     stored = known(Path(chosen.init), compiled, complete=False) if chosen.init else {}
     init: dict[str, Any] = {name: value for name, value in stored.items() if name in graph.wrt}
-    lengths_of = _sizes(compiled, {**given_inputs, **init}) | settings.sizes(chosen.size)
+    lengths_of = _sizes(compiled, {**given_inputs, **init}) | numbers.sizes(chosen.size)
     for number, name in enumerate(graph.wrt):
         if name in init:
             continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gradcompile.cli import data, given, output, settings, start, terminal
+from gradcompile.cli import data, given, numbers, output, settings, start, terminal
 from gradcompile.errors import ArgumentError
 from gradcompile.saving import parameters
 
@@ -65,11 +65,14 @@ def run(chosen: argparse.Namespace) -> int:
     found = _model(chosen)
     files = [*found.files, *(Path(p) for p in (chosen.data, chosen.init) if p and p != "-")]
     history = chosen.history or _beside(chosen.output)
+    if Path(history).absolute() == Path(chosen.output).absolute():
+        raise ArgumentError("the parameters and the history have one name", hint="give --history another name")
     for path in (chosen.output, history):
         output.check_writable(path, force=chosen.force, inputs=files)
     compiled = compile(found.model, dtype=found.dtype)
     inputs, told = start.inputs(compiled, chosen)
-    terminal.note(told, quiet=chosen.quiet)
+    silent = chosen.quiet or chosen.json
+    terminal.note(told, quiet=silent)
     result = compiled.fit(
         **inputs,
         optimizer=optimizer,
@@ -79,7 +82,7 @@ def run(chosen: argparse.Namespace) -> int:
         init=start.parameters(compiled, inputs, chosen),
         valid=chosen.valid,
         patience=chosen.patience,
-        progress=not chosen.quiet,
+        progress=not silent,
     )
     output.write(chosen.output, parameters.to_bytes(compiled.saved(result.params)), force=chosen.force, inputs=files)
     output.write(history, _history(result), force=chosen.force, inputs=files)
@@ -104,7 +107,7 @@ def _model(chosen: argparse.Namespace) -> given.Given:
     found = given.read(chosen)
     if not found.bare or found.model.data:
         return found
-    constants = settings.numbers(chosen.constants, "--set")
+    constants = numbers.numbers(chosen.constants, "--set")
     others = tuple(symbol for symbol in found.model.inputs if str(symbol) not in constants)
     if not others:
         hint = "--wrt says which names are parameters; the others are columns of the data"

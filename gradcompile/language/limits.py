@@ -46,7 +46,8 @@ class Limits:
 
     def exceeded(self, limit: str) -> str:
         """Return the hint for a text that exceeds the limit of that name."""
-        return f"the limit is {getattr(self, limit):,} (Limits.{limit}); pass limits=Limits({limit}=...) to change it"
+        change = f"limits=Limits({limit}=...) or, on the command line, --limits {limit}=... changes it"
+        return f"the limit is {getattr(self, limit):,} (Limits.{limit}); {change}"
 
 
 LIMITS = Limits()
