@@ -70,7 +70,11 @@ class Process:
 
     def __init__(self, row: Row, contestant: str, threads: int, scale: float, cache: str, clock: str) -> None:
         command = [sys.executable, "-m", "benchmarks.worker", row.home, row.name, contestant, str(scale), clock]
-        env = {**environment(threads), "XDG_CACHE_HOME": cache}  # nothing compiled before, for anybody
+        env = {
+            **environment(threads),
+            "XDG_CACHE_HOME": cache,
+            "BENCHMARK_CLOCK": clock,
+        }  # nothing compiled before, for anybody
         env.pop("GRADCOMPILE_CACHE", None)
         self.name = f"{row.name}: {contestant}"
         self.process = subprocess.Popen(

@@ -65,10 +65,11 @@ class Worker:
         return {"import": imported - start, "first": self.work.compile or first, "parts": sorted(self.parts())}
 
     def settle(self) -> None:
-        """Run every part once, and wait for what compiles in the background."""
+        """Run every part that has not run yet, and wait for what compiles in the background."""
         assert self.work is not None, "prepare() comes first"
-        for part in self.parts().values():
-            part()
+        for name, part in self.parts().items():
+            if name != "run":
+                part()
         self.work.settle()
 
     def memory(self) -> dict[str, Any]:
@@ -81,6 +82,7 @@ class Worker:
         release_free_memory()
         before = resident()
         self.work = self.make(self.data)
+        self.work.run()
         self.settle()
         release_free_memory()
         forget_peak()
