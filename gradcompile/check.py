@@ -8,13 +8,14 @@ nor wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcompile.arguments import Argument
 from gradcompile.compiler import CompiledModel
 from gradcompile.compiler.flat import FlatFunction
 from gradcompile.errors import DataError, GradientCheckError
@@ -113,6 +114,9 @@ class GradientReport:
 def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     """Compare the gradient with differences of the value.
 
+    Of an objective that is an array, the gradient of the sum of its numbers with random weights is checked: every
+    derivative counts in it, and `vjp` and `value` are what is compared.
+
     Parameters
     ----------
     model : CompiledModel
@@ -146,19 +150,37 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     True
     """
     start = {name: inputs.pop(name) for name in model.graph.wrt if name in inputs}
-    fun, flat = model.ravel(start, **inputs)
+    fun, flat = _flat_function(model, start, inputs)
     value, gradient = fun(flat)
     if not math.isfinite(value):
         what = f"the objective is {value} at this point: there is no gradient to check"
         raise DataError(what, expected="a finite value", hint="check at another point")
     if model.dtype != "float64":  # differences of the same formula, with the digits that they need
-        fun, flat = CompiledModel(model.model, "float64", model.strict).ravel(start, **inputs)
+        fun, flat = _flat_function(CompiledModel(model.model, "float64", model.strict), start, inputs)
     names = _names(model, start)
     found = [
         Component(name, slope, *_difference(_along(fun, flat, way), scale))
         for name, slope, way, scale in _ways(gradient, flat, names)
     ]
     return _judged(value, found, flat.size, TOLERANCE[model.dtype])
+
+
+def _flat_function(model: CompiledModel, start: dict[str, Any], inputs: dict[str, Any]) -> tuple[FlatFunction, Flat]:
+    """Return value and gradient as a function of one flat array; an array becomes a sum with random weights."""
+    if not model.is_array:
+        return model.ravel(start, **inputs)
+    arguments, sizes = model.checked.bind({**inputs, **start})
+    shape = tuple(axis.size.evaluate(sizes) for axis in model.lowered.output_axes("value"))
+    chance = np.random.default_rng(0)
+    weights = chance.uniform(0.5, 1.5, shape) * chance.choice([-1.0, 1.0], shape)
+
+    def call(given: Sequence[Argument]) -> tuple[float, tuple[Any, ...]]:
+        named = dict(zip(model.arguments, given, strict=True))
+        back = model.vjp(weights, **named)
+        return float(np.sum(weights * model.value(**named))), back if isinstance(back, tuple) else (back,)
+
+    fun = FlatFunction(call, arguments, model.graph.wrt, model.dtype)
+    return fun, fun.start()
 
 
 def _judged(value: float, found: list[Component], total: int, tolerance: float) -> GradientReport:

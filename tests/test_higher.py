@@ -182,3 +182,17 @@ def test_several_directions_at_once(name: str) -> None:
         alone = evaluate(higher.curved(given.graph), given.inputs | {n: d[..., k] for n, d in drawn.items()})
         for output, part in alone.items():
             np.testing.assert_allclose(together[output][..., k], part, rtol=1e-12, atol=1e-14, err_msg=output)
+
+
+# The check ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_check_of_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gc.compile([x * y, sin(x) * z, exp(y)], wrt=[x, y])
+    report = gc.check_grad(model, **NUMBERS)
+    assert (report.checked, report.total) == (2, 2)
+    assert report.digits > 8
+    right = type(model).vjp
+    monkeypatch.setattr(type(model), "vjp", lambda *a, **k: (right(*a, **k)[0], right(*a, **k)[1] * (1 + 1e-5)))
+    with pytest.raises(errors.GradientCheckError, match="the worst is y"):
+        gc.check_grad(model, **NUMBERS)
