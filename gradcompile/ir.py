@@ -35,6 +35,7 @@ Number = int | float | Fraction | bool
 
 LEAVES = ("const", "input", "size", "iota")  # what has no operands
 REDUCTIONS = ("sum", "max", "min", "prod")
+COMMUTATIVE = frozenset(name for name, row in PRIMITIVES.items() if row.commutative)
 MATRIX_FUNCTIONS = ("inverse", "logdet", "determinant", "solve", "cholesky")
 
 
@@ -183,10 +184,11 @@ def uncollected() -> Iterator[None]:
 
 def union(axes: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:
     """Return the ordered union of several tuples of axes: broadcasting by name."""
-    axes = [each for each in axes if each]
-    if not axes or all(each == axes[0] for each in axes):
-        return axes[0] if axes else ()
-    return tuple(dict.fromkeys(axis for each in axes for axis in each))
+    found: tuple[Axis, ...] = ()
+    for each in axes:
+        if each and each != found:
+            found = (*found, *(axis for axis in each if axis not in found)) if found else each
+    return found
 
 
 class Builder:
@@ -194,26 +196,23 @@ class Builder:
 
     def __init__(self) -> None:
         self.values: list[Value] = []
+        self.sound: set[Value] = set()  # the elementwise values that the verifier has seen
         self._known: dict[tuple[Any, ...], Value] = {}
 
     def make(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], kind: str, attr: Any = None) -> Value:
         """Return the value with these parts, made now if there was none."""
-        row = PRIMITIVES.get(op)
-        numbers = tuple(o.number for o in operands)
-        if row is not None and row.commutative:
-            numbers = tuple(sorted(numbers))
-        key = (
-            op,
-            numbers,
-            axes if op in ("input", "accumulate") else None,
-            attr,
-            type(attr),
-            repr(attr) if isinstance(attr, float) else None,  # tells -0.0 from 0.0, and nan is nan
-        )
-        if key not in self._known:
-            self._known[key] = Value(self, len(self.values), op, operands, axes, kind, attr)
-            self.values.append(self._known[key])
-        return self._known[key]
+        numbers = [o.number for o in operands]
+        if op in COMMUTATIVE:
+            numbers.sort()
+        key: tuple[Any, ...] = (op, *numbers)
+        if attr is not None:
+            exact = repr(attr) if isinstance(attr, float) else None  # tells -0.0 from 0.0, and nan is nan
+            key = (*key, axes if op in ("input", "accumulate") else None, attr, type(attr), exact)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = Value(self, len(self.values), op, operands, axes, kind, attr)
+            self.values.append(found)
+        return found
 
     def const(self, number: Number | str) -> Value:
         """Return a number: int, float, Fraction, bool, or "pi", "e"."""
@@ -236,12 +235,12 @@ class Builder:
 
     def apply(self, op: str, *operands: Value | Number) -> Value:
         """Apply a row of the table elementwise; axes broadcast by name."""
-        values = tuple(o if isinstance(o, Value) else self.const(o) for o in operands)
+        values = tuple([o if isinstance(o, Value) else self.const(o) for o in operands])
         kind = PRIMITIVES[op].kind
         if kind == "same":
-            kinds = {v.kind for v in (values[1:] if op == "select" else values)}
+            kinds = [v.kind for v in (values[1:] if op == "select" else values)]
             kind = "real" if "real" in kinds else "int" if "int" in kinds else "bool" if op == "select" else "int"
-        return self.make(op, values, union(v.axes for v in values), kind)
+        return self.make(op, values, union([v.axes for v in values]), kind)
 
     def reduce(self, op: str, value: Value, axes: Iterable[Axis]) -> Value:
         """Reduce over axes. An axis that the value does not have repeats it: a sum multiplies, a product raises."""
