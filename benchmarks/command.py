@@ -32,19 +32,23 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error("--readme keeps results of full size against everybody: leave --quick, --busy and --peers out")
     rows = chosen(options.rows, parser)
     print(", ".join(" ".join(pair) for pair in machine().items()) + "\n", flush=True)
-    failed, records = False, []
-    for row in rows:
-        print(f"**{row.name}**: {row.work}\n", flush=True)
-        try:
-            records.append(record(row, measure(among(row, options.peers), quick=options.quick, busy=options.busy)))
-            print(table(records[-1], row.goals), flush=True)
-        except (AssertionError, RuntimeError) as error:  # the other rows are still worth having
-            print(f"FAILED: {error}\n", file=sys.stderr, flush=True)
-            failed = True
-    if options.readme:
-        save(records, machine(), [row.name for row in ROWS])
+    failed = [row.name for row in rows if not run(row, options)]
+    return int(bool(failed))
+
+
+def run(row: Row, options: argparse.Namespace) -> bool:
+    """Run a row, print its table and keep its results if that is asked for; return whether all went well."""
+    print(f"**{row.name}**: {row.work}\n", flush=True)
+    try:
+        made = record(row, measure(among(row, options.peers), quick=options.quick, busy=options.busy))
+    except (AssertionError, RuntimeError) as error:  # the other rows are still worth having
+        print(f"FAILED: {error}\n", file=sys.stderr, flush=True)
+        return False
+    print(table(made, row.goals), flush=True)
+    if options.readme:  # at once: a run of all rows takes long
+        save([made], machine(), [known.name for known in ROWS])
         write(*load())
-    return int(failed)
+    return True
 
 
 def chosen(names: Sequence[str], parser: argparse.ArgumentParser) -> list[Row]:

@@ -30,7 +30,15 @@ SLOW_COMPILE = "compiles for minutes"
 THREADED = (OURS, LIMIT, "jax", "torch")  # those for which the number of threads makes a difference
 THREADS = tuple(sorted({1, min(2, os.cpu_count() or 1)}))
 # The libraries read these when they are imported. XLA sizes its pool by NPROC and has a switch for its products.
-COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NPROC", "PJRT_NPROC")
+COUNTS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "GRADCOMPILE_THREADS",
+    "NPROC",
+    "PJRT_NPROC",
+)
 
 
 def library(contestant: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,17 +90,18 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def block(records: Sequence[Record], machine: Mapping[str, str]) -> str:
     """Return what the README shows between its two marks."""
     shown = [made for made in records if not made.name.startswith(OTHER)]
-    return f"""{BEGIN}
-![How many times as long as gradcompile others take](docs/{PICTURE.name})
+    note = f"""Columns with a library say how many times as long as gradcompile it takes with its best setting, the
+median over turns in which all ran on the same data; more than 1x means that gradcompile is faster. *Of the limit* is how much
+is reached of the speed of the least work that any program must do. *First result* has compilation in it, with nothing
+compiled before. {where(machine)} [docs/{PAGE.name}](docs/{PAGE.name}) says what each row does, and has every
+setting, more models, and who cannot do what."""
+    picture = f"![How many times as long as gradcompile others take](docs/{PICTURE.name})"
+    return f"{BEGIN}\n{picture}\n\n{summary(shown)}\n{filled(note)}\n{END}"
 
-{summary(shown)}
-Columns with a library say how many times as long as gradcompile it takes with its best setting, the median over
-turns in which all ran on the same data; more than 1x means that gradcompile is faster. *Of the limit* is how much
-is reached of the speed of the least work that any program must do. *First result* has compilation in it,
-with nothing compiled before. {where(machine)}
-[docs/{PAGE.name}](docs/{PAGE.name}) says what each row does, and has every setting, more models,
-and who cannot do what.
-{END}"""
+
+def filled(text: str) -> str:
+    """Return a paragraph in lines of the width of the project's pages."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def page(records: Sequence[Record], machine: Mapping[str, str]) -> str:
@@ -112,7 +114,7 @@ runs in a process of its own, all take turns, and each row compares their answer
 gradcompile is faster; a limit's says how much of its speed gradcompile's best setting reaches. The first result
 includes compilation, with nothing compiled before; memory is what a run adds to the data.
 
-{where(machine)}
+{filled(where(machine))}
 
 {chr(10).join(parts)}"""
 
