@@ -120,8 +120,9 @@ class Program:
     @property
     def plan(self) -> Plan:
         """The schedule."""
+        shared = self.divided.described() if self.target == "numba" else ()
         with EMISSION:
-            return replace(plan(self.graph), notes=(*self.divided.described(), *self.arguments.copies))
+            return replace(plan(self.graph), notes=(*shared, *self.arguments.copies))
 
     @property
     def decision(self) -> Decision:
@@ -152,8 +153,7 @@ class Program:
     @cached_property
     def divided(self) -> Divided:
         """The functions that threads can share."""
-        with EMISSION:
-            return Divided(self.graph, self.arguments, self.function, possible=self.target == "numba")
+        return Divided(self.graph, self.arguments, self.function, EMISSION)
 
     @property
     def idle(self) -> bool:
@@ -179,7 +179,7 @@ class Program:
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
             # Emitted by the caller: the thread in the background only compiles.
-            source = self.source_in_parts if name in self.divided.functions else self.source
+            source = self.source_in_parts if self.divided.owns(name) else self.source
             self._tasks.setdefault(name, Task(lambda: self._compiled(name, source)))
         return self._tasks[name]
 
@@ -233,7 +233,7 @@ class Program:
 
     def _shared(self, name: str, arguments: Sequence[Argument]) -> Function | None:
         """Return what answers a call that is large enough for several threads; None for any other."""
-        shared = self.divided.call(name, arguments)
+        shared = self.divided.call(name, arguments) if self.target == "numba" else None
         if shared is None:
             return None
         missing = [part for part in shared.functions if part not in self._functions]

@@ -265,12 +265,15 @@ def test_wrong_number_of_threads(wrong):
 
 def test_number_of_threads_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv(number.VARIABLE, "3")
+    gc.set_threads(None)
     assert gc.get_threads() == 3
     gc.set_threads(2)
     assert gc.get_threads() == 2
-    gc.set_threads(None)
     monkeypatch.setenv(number.VARIABLE, "many")
+    gc.set_threads(None)
     assert gc.get_threads() == min(number._processors(), number.MOST)
+    monkeypatch.undo()
+    gc.set_threads(None)
 
 
 # The pool -------------------------------------------------------------------------------------------------------------

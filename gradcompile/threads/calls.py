@@ -39,13 +39,13 @@ class InParts:
     def __init__(self, parts: Parts, name: str, arguments: Arguments, chunks: Chunks, function: Function) -> None:
         self.parts, self.arguments, self.chunks, self.function = parts, arguments, chunks, function
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
-        self.calls = 0  # that were asked about
+        self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
 
     def length(self, arguments: Sequence[Argument]) -> int:
         """Return how many samples a chunk of a call has; 0 if the call is too small for chunks."""
         sizes = self.arguments.sizes(arguments)
-        self.calls += 1
+        self.asked += 1
         last, length = self._last
         if sizes is not last:
             length = self.chunks.length(sizes)

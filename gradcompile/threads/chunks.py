@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from gradcompile.ir import LEAVES, Value
+from gradcompile.ir import LEAVES, Axis, Graph, Value
 from gradcompile.schedule import Parts, loop_axes
 
 ELEMENTARY = 20  # operations that exp and its like count as
@@ -58,21 +58,21 @@ class Chunks:
         (0, 125000)
         """
         samples = sizes[next(name for name, _ in self.sample.size.terms)]
-        each, shared = self._work(sizes)
+        each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
         chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
-        count = min(len(self.graphs) * samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
+        count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
         return -(-samples // (count * ROUND)) * ROUND if count > 1 else 0
 
-    def _work(self, sizes: Mapping[str, int]) -> tuple[int, int]:
-        """Return the operations for each sample, and those that do not depend on samples; a mean over the passes."""
-        each = shared = 0
-        for graph in self.graphs:
-            for value in graph.order():
-                axes = loop_axes(value)
-                work = cost(value) * prod(a.size.evaluate(sizes) for a in axes if a != self.sample)
-                each, shared = (each + work, shared) if self.sample in axes else (each, shared + work)
-        return each // len(self.graphs), shared // len(self.graphs)
+
+def work(graph: Graph, sample: Axis, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """Return the operations for each sample, and those that do not depend on samples."""
+    each = shared = 0
+    for value in graph.order():
+        axes = loop_axes(value)
+        operations = cost(value) * prod(a.size.evaluate(sizes) for a in axes if a != sample)
+        each, shared = (each + operations, shared) if sample in axes else (each, shared + operations)
+    return each, shared
 
 
 def cost(value: Value) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
+from typing import Any
 
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.ir import Graph, Input
 from gradcompile.schedule import Parts, in_parts, stream_axis
+from gradcompile.threads import chunks
 from gradcompile.threads.calls import Function, InParts
-from gradcompile.threads.chunks import Chunks
+from gradcompile.threads.chunks import Chunks, work
 
 
 class Divided:
@@ -23,41 +27,75 @@ class Divided:
         What its functions are called with.
     function : callable
         ``function(name)`` is a compiled function of the program's module.
-    possible : bool
-        Whether the program is compiled at all.
-
-    Attributes
-    ----------
-    parts : dict of str to Parts
-        The functions in parts, by name: ``value``, ``value_and_grad``.
-    functions : dict of str to Graph
-        The program of each function that these are made of.
+    lock : lock
+        Held while the graph gets further values.
     """
 
-    def __init__(self, graph: Graph, arguments: Arguments, function: Function, *, possible: bool) -> None:
-        self.graph = graph
-        cuts = {name: in_parts(program, stream_axis(program)) for name, program in _programs(graph) if possible}
-        self.parts = {name: cut for name, cut in cuts.items() if isinstance(cut, Parts)}
-        self._refusals = [cut for cut in cuts.values() if isinstance(cut, str)]
-        self._calls = {name: InParts(cut, name, arguments, Chunks(cut), function) for name, cut in self.parts.items()}
-        self.functions = {
-            part: program for name, cut in self.parts.items() for part, program in cut.functions(name).items()
+    def __init__(
+        self, graph: Graph, arguments: Arguments, function: Function, lock: AbstractContextManager[Any]
+    ) -> None:
+        self.graph, self.arguments, self._function, self._lock = graph, arguments, function, lock
+        self.sample = stream_axis(graph)
+        self._last: tuple[Mapping[str, int] | None, bool] = (None, False)  # replaced as a whole
+
+    @cached_property
+    def parts(self) -> dict[str, Parts]:
+        """The functions in parts, by name: ``value``, ``value_and_grad``."""
+        return {name: cut for name, cut in self._cuts.items() if isinstance(cut, Parts)}
+
+    @cached_property
+    def functions(self) -> dict[str, Graph]:
+        """The program of each function that those are made of."""
+        return {part: program for name, cut in self.parts.items() for part, program in cut.functions(name).items()}
+
+    @cached_property
+    def _cuts(self) -> dict[str, Parts | str]:
+        """The functions in parts; or why they cannot be cut."""
+        with self._lock:
+            return {name: in_parts(program, stream_axis(program)) for name, program in _programs(self.graph)}
+
+    @cached_property
+    def _calls(self) -> dict[str, InParts]:
+        return {
+            name: InParts(cut, name, self.arguments, Chunks(cut), self._function) for name, cut in self.parts.items()
         }
 
     def call(self, name: str, arguments: Sequence[Argument]) -> InParts | None:
         """Return a function in parts, if that is how a call with these arguments is to be made."""
+        if self.sample is None or not self._large(self.arguments.sizes(arguments)):
+            return None
         shared = self._calls.get(name)
         return shared if shared is not None and shared.length(arguments) else None
 
+    def _large(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether there is work for two chunks; only then is it worth while to cut the program."""
+        last, large = self._last
+        if sizes is not last:
+            assert self.sample is not None
+            operations = sum(work(self.graph, self.sample, sizes)[:1]) * self.sample.size.evaluate(sizes)
+            large = operations >= 2 * chunks.CHUNK
+            self._last = sizes, large
+        return large
+
+    def owns(self, function: str) -> bool:
+        """Return whether a function is one of a program in parts."""
+        return "_calls" in self.__dict__ and function in self.functions
+
     def inputs(self, function: str) -> dict[str, Input]:
         """Return the inputs of a function of the module, in parts or whole."""
-        return self.functions.get(function, self.graph).inputs
+        return self.functions[function].inputs if self.owns(function) else self.graph.inputs
 
     def described(self) -> tuple[str, ...]:
         """Return in words whether threads share the work, for the plan."""
-        if self._calls:
-            return (max(self._calls.values(), key=lambda call: call.calls).described(),)
-        return tuple(f"one thread: {reason}" for reason in self._refusals[-1:])
+        sizes, large = self._last
+        if self.parts and sizes is not None and not large:
+            return (f"one thread: the last call was too small for chunks of samples {self._letter()}",)
+        if self.parts:
+            return (max(self._calls.values(), key=lambda call: call.asked).described(),)
+        return tuple(f"one thread: {reason}" for reason in list(self._cuts.values())[:1])
+
+    def _letter(self) -> str:
+        return "" if self.sample is None else self.graph.letter(self.sample)
 
 
 def _programs(graph: Graph) -> Sequence[tuple[str, Graph]]:

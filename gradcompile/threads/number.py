@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from gradcompile.errors import ArgumentError
 
@@ -36,6 +37,7 @@ def set_threads(number: int | None) -> None:
     >>> set_threads(None)
     """
     global _chosen
+    _default.cache_clear()
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST):
         raise ArgumentError(
             "there cannot be so many threads", expected=f"1 to {MOST}, or None", found=repr(number)[:40]
@@ -48,8 +50,9 @@ def get_threads() -> int:
     return _chosen or _default()
 
 
+@cache
 def _default() -> int:
-    """Return what the environment asks for; what it says and is no such number counts for nothing."""
+    """Return what the environment asks for, looked at once; what it says and is no such number counts for nothing."""
     wanted = os.environ.get(VARIABLE, "")
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= MOST:
         return int(wanted)
