@@ -91,9 +91,9 @@ def block(records: Sequence[Record], machine: Mapping[str, str]) -> str:
     """Return what the README shows between its two marks."""
     shown = [made for made in records if not made.name.startswith(OTHER)]
     note = f"""Columns with a library say how many times as long as gradcompile it takes with its best setting, the
-median over turns in which all ran on the same data; more than 1x means that gradcompile is faster. *Of the limit* is how much
-is reached of the speed of the least work that any program must do. *First result* has compilation in it, with nothing
-compiled before. {where(machine)} [docs/{PAGE.name}](docs/{PAGE.name}) says what each row does, and has every
+median over turns in which all ran on the same data; more than 1x means that gradcompile is faster. *Of the limit* is
+how much is reached of the speed of the least work that any program must do. *First result* has compilation in it, with
+nothing compiled before. {where(machine)} [docs/{PAGE.name}](docs/{PAGE.name}) says what each row does, and has every
 setting, more models, and who cannot do what."""
     picture = f"![How many times as long as gradcompile others take](docs/{PICTURE.name})"
     return f"{BEGIN}\n{picture}\n\n{summary(shown)}\n{filled(note)}\n{END}"
