@@ -11,8 +11,13 @@ class Two:
 
     is_finite, copy, copy_to, restore = Steps.is_finite, Steps.copy, Steps.copy_to, Steps.restore
 
+    size = 0
+
     def __init__(self):
         self.parameters = {"w": np.ones(3, np.float32), "b": np.zeros(1, np.float32)}
+
+    def begin(self):
+        self.parameters["w"][:], self.parameters["b"][:] = 1, 0
 
 
 def test_it_goes_back_to_the_last_finite_parameters():
@@ -26,6 +31,14 @@ def test_it_goes_back_to_the_last_finite_parameters():
     checkpoint.restore()
     assert steps.parameters["w"].tolist() == [2, 2, 2]
     assert steps.parameters["b"].tolist() == [0]
+
+
+def test_before_the_first_look_it_goes_back_to_the_start():
+    steps = Two()
+    checkpoint = Checkpoint(steps)
+    steps.parameters["w"][:] = np.nan
+    checkpoint.restore()
+    assert steps.parameters["w"].tolist() == [1, 1, 1]
 
 
 def test_it_looks_again_only_after_a_while():

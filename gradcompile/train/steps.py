@@ -109,12 +109,14 @@ class Steps:
     def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int) -> None:
         self.kernel, self.taken = kernel, 0
         graph, rule = kernel.task.graph, kernel.optimizer.rule
+        self.start = {name: arguments[name] for name in graph.wrt}
         self.parameters: dict[str, Array] = {
-            name: np.array(arguments[name], kernel.dtype, order="C", ndmin=1) for name in graph.wrt
+            name: np.array(value, kernel.dtype, order="C", ndmin=1) for name, value in self.start.items()
         }
         self.shapes = {name: np.shape(arguments[name]) for name in graph.wrt}
         self.state = [np.full_like(p, start) for p in self.parameters.values() for start in rule.state.values()]
-        self.kept = [np.zeros_like(self.parameters[name]) for name in kernel.kept]
+        tables = (self.parameters[name] for name in kernel.kept)
+        self.kept = [np.zeros(table.shape, table.dtype) for table in tables]
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
 
@@ -148,6 +150,16 @@ class Steps:
         """Return the parameters as they are now."""
         return {name: p.copy() for name, p in self.parameters.items()}
 
+    def begin(self) -> None:
+        """Put back the parameters that training began with."""
+        for name, value in self.start.items():
+            self.parameters[name][...] = value
+
+    @property
+    def size(self) -> int:
+        """How large the parameters are, in bytes."""
+        return sum(p.nbytes for p in self.parameters.values())
+
     def copy_to(self, parameters: Mapping[str, Array]) -> None:
         """Put the parameters as they are now into arrays that `copy` returned."""
         for name, p in self.parameters.items():
@@ -159,8 +171,11 @@ class Steps:
             np.copyto(self.parameters[name], value)
 
     def learned(self) -> dict[str, Any]:
-        """Return the parameters with the axes that the model declares; a scalar is a float."""
-        return {name: np.array(p, order="C") if self.shapes[name] else p.item() for name, p in self.parameters.items()}
+        """Return the parameters with the axes that the model declares; a scalar is a float.
+
+        An array may be the one that the steps change.
+        """
+        return {name: p if self.shapes[name] else p.item() for name, p in self.parameters.items()}
 
 
 def _around(kernel: Kernel, given: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
