@@ -131,6 +131,27 @@ def _support(name: str, arity: int = 1) -> dict[str, Any]:
     return {"python": text, "numpy": text, "numba": text}
 
 
+def _log_cosh(x: Any) -> Any:
+    """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
+    size = np.abs(x)
+    small = np.expm1(-np.minimum(size, 1.0))
+    return np.where(size < 1, np.log1p(small**2 / (2 + 2 * small)), size + (np.log1p(np.exp(-2 * size)) - np.log(2)))
+
+
+def _log_1m_exp(x: Any) -> Any:
+    """Return log(1 - exp(x)) by whichever of two forms does not cancel."""
+    return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def _log_tail(x: Any) -> Any:
+    """Return log(erfc(x)/2): below 0 from the other tail, beyond 1 from the scaled function, which does not underflow."""
+    far, near = np.maximum(x, 1.0), np.clip(x, 0.0, 1.0)
+    below = np.log1p(-special.erfc(-np.minimum(x, 0.0)) / 2)
+    return np.where(
+        x < 0, below, np.where(x > 1, np.log(special.erfcx(far) / 2) - far**2, np.log(special.erfc(near) / 2))
+    )
+
+
 NO_DERIVATIVE = object()  # a partial that must never be asked for: adjoint.py raises NonDifferentiableError
 TWO_OVER_ROOT_PI = 1.1283791670955126
 TWO = (REALS, REALS)
@@ -157,6 +178,8 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("log", sympy.log, np.log, (lambda x, y: 1 / x,), **_math("log"), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((0.0,), -INF), ((INF,), INF))),
     Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
+    Primitive("log1mexp", lambda x: sympy.log(1 - sympy.exp(x)), _log_1m_exp, (lambda x, y: op.exp(x) / op.expm1(x),), **_support("log1mexp"), domain=((-3.0, -0.05),), extremes=(((-1e4,), 0.0), ((0.0,), -INF), ((-1e-300,), -690.7755278982137)), source="M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012"),
+    Primitive("logtotal", sympy.log, np.log, (lambda x, y: op.select(op.ne(x, 0), 1 / x, 0),), **_support("logtotal") | {"numpy": "np.log({0})"}, domain=(POSITIVES,), extremes=(((0.0,), -INF),), source="log of a sum of exponentials: of none, all exponents -inf, the gradient is 0"),
     Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
     Primitive("norm", sympy.sqrt, np.sqrt, (lambda x, y: op.select(op.eq(y, 0), 0, 1 / (2 * y)),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="the root of a sum of squares: gradient 0 at the origin"),
     Primitive("cbrt", lambda x: sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3), np.cbrt, (lambda x, y: 1 / (3 * y**2),), **_math("cbrt") | {"numba": "np.cbrt({0})"}, domain=(POSITIVES,), extremes=(((-8.0,), -2.0),), source="the real cube root"),
@@ -175,6 +198,8 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("atan2", sympy.atan2, np.arctan2, (lambda a, b, y: b / (a**2 + b**2), lambda a, b, y: -(a / (a**2 + b**2))), python="math.atan2({0}, {1})", numpy="np.arctan2({0}, {1})", numba="math.atan2({0}, {1})", heads=(sympy.atan2,), domain=TWO, extremes=(((0.0, -1.0), np.pi), ((-0.0, -1.0), -np.pi))),
     Primitive("sinh", sympy.sinh, np.sinh, (lambda x, y: op.cosh(x),), **_math("sinh"), heads=(sympy.sinh,)),
     Primitive("cosh", sympy.cosh, np.cosh, (lambda x, y: op.sinh(x),), **_math("cosh"), heads=(sympy.cosh,)),
+    Primitive("sech", sympy.sech, lambda x: 2 / (np.exp(np.abs(x)) + np.exp(-np.abs(x))), (lambda x, y: -(y * op.tanh(x)),), **_support("sech"), heads=(sympy.sech,), extremes=(((0.0,), 1.0), ((1e4,), 0.0)), source="1/cosh, which overflows where this is 0"),
+    Primitive("logcosh", lambda x: sympy.log(sympy.cosh(x)), _log_cosh, (lambda x, y: op.tanh(x),), **_support("logcosh"), extremes=(((0.0,), 0.0), ((-1e4,), 9999.30685281944))),
     Primitive("tanh", sympy.tanh, np.tanh, (lambda x, y: 1 - y**2,), **_math("tanh"), heads=(sympy.tanh,), extremes=(((-INF,), -1.0), ((INF,), 1.0))),
     Primitive("asinh", sympy.asinh, np.arcsinh, (lambda x, y: 1 / op.sqrt(1 + x**2),), **_math("asinh", "arcsinh"), heads=(sympy.asinh,)),
     Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / op.sqrt((x - 1) * (x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
@@ -182,6 +207,12 @@ TABLE: tuple[Primitive, ...] = (
     # special functions
     Primitive("erf", sympy.erf, special.erf, (lambda x, y: TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erf") | {"numpy": "erf({0})"}, heads=(sympy.erf,), extremes=(((INF,), 1.0),)),
     Primitive("erfc", sympy.erfc, special.erfc, (lambda x, y: -TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erfc") | {"numpy": "erfc({0})"}, heads=(sympy.erfc,), extremes=(((INF,), 0.0), ((-INF,), 2.0))),
+    Primitive(
+        "logtail", lambda x: sympy.log(sympy.erfc(x) / 2), _log_tail,
+        (lambda x, y: op.select(op.lt(x, 0), -TWO_OVER_ROOT_PI * op.exp(-(x**2)) / op.erfc(x), -TWO_OVER_ROOT_PI / op.erfcx(x)),),
+        **_support("logtail"), extremes=(((-INF,), 0.0), ((0.0,), -0.6931471805599453), ((100.0,), -10005.870732303225)), source="log of the tail of the normal distribution",
+    ),
+    Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),
     Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
     Primitive("lgamma", sympy.loggamma, special.gammaln, (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0),)),
     Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
@@ -200,6 +231,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("maximum", sympy.Max, lambda *operands: reduce(np.maximum, operands), None, **_support("maximum", 2) | {"numpy": "np.maximum({0}, {1})"}, domain=TWO, kind="same", source="k equal operands share the gradient, 1/k each; a constant takes none"),
     Primitive("minimum", sympy.Min, lambda *operands: reduce(np.minimum, operands), None, **_support("minimum", 2) | {"numpy": "np.minimum({0}, {1})"}, domain=TWO, kind="same", source="as maximum"),
     Primitive("detach", lambda x: x, lambda x: x, (lambda x, y: 0,), python="{0}", numpy="{0}", numba="{0}", kind="same", source="a shift that cancels: no derivative passes"),
+    Primitive("finite", lambda x: x, lambda x: np.where(np.isfinite(x), x, 0.0), (lambda x, y: 0,), **_support("finite"), extremes=(((-INF,), 0.0), ((3.0,), 3.0)), source="a shift that cancels and that may be infinite: no derivative passes"),
     Primitive("real", lambda x: x, lambda x: np.asarray(x, np.float64), (lambda x, y: 1,), python="float({0})", numpy="{0} * 1.0", numba="float({0})", source="an integer as a number"),
 )
 # fmt: on

@@ -46,6 +46,7 @@ ORDER = (
     "train",
     "compiler",
     "check",
+    "testing",
     "cli",
 )
 RANK = {name: rank for rank, name in enumerate(ORDER)}

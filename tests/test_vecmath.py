@@ -37,6 +37,8 @@ EXACT = {
     "exp": mp.exp,
     "expm1": mp.expm1,
     "log": mp.log,
+    "logtotal": mp.log,
+    "logcosh": lambda x: mp.log(mp.cosh(x)),
     "log1p": mp.log1p,
     "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
     "softplus": lambda x: mp.log1p(mp.exp(x)),

@@ -34,12 +34,31 @@ class StraightLine:
 
     def __init__(self, graph: Graph, names: Names, printer: Printer) -> None:
         self.graph, self.names, self.printer = graph, names, printer
-        self.forward, self.backward = halves(graph)
+        forward, backward = halves(graph)
+        self.guarding = Guarding(guards(graph, [*forward, *backward]), self._rendered)
+        self.forward = self._after_conditions(forward, set())
         self.computed = set(self.forward)
+        self.backward = self._after_conditions(backward, set(self.computed))
         order = [*self.forward, *self.backward]
-        self.guarding = Guarding(guards(graph, order), self._rendered)
         self.own = own_lines(graph, order, lambda value: False)
         self.shared = list(self._statements(self.forward))  # what both functions begin with
+
+    def _after_conditions(self, order: Iterable[Value], known: set[Value]) -> list[Value]:
+        """Return values in order, each after the conditions that guard it, which may have been made later."""
+        placed: list[Value] = []
+        stack = [(value, False) for value in reversed(list(order))]
+        while stack:
+            value, ready = stack.pop()
+            if value in known:
+                continue
+            if ready:
+                known.add(value)
+                placed.append(value)
+            else:
+                conditions = {c for case in self.guarding.guards.get(value, ()) for c, _ in case}
+                needed = sorted({*value.operands, *conditions} - known, key=lambda v: -v.number)
+                stack += [(value, True), *((each, False) for each in needed)]
+        return placed
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""

@@ -25,9 +25,9 @@ from gradcompile.vecmath import bits, exponentials, hyperbolic, logarithms, norm
 MODULES: tuple[ModuleType, ...] = (bits, exponentials, logarithms, hyperbolic, normal, powers, turns, trigonometry)
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True, no_cpython_wrapper=True)\n'
 ARITY = MappingProxyType({"pow": 2})  # of the rows below; all others have one operand
-ROWS = "exp expm1 log log1p sigmoid softplus sinh cosh tanh erf pow sin cos tan".split()
+ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow sin cos tan".split()
 
 # Row of the table of primitives -> its function for float64, for float32.
-VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS})
+VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})
 # For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
 NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})

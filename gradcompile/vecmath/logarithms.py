@@ -1,4 +1,4 @@
-"""log, log1p, softplus: x = 2**n (1 + f) with 1 + f from sqrt(1/2) to sqrt(2), and log(1 + f) = 2 atanh(f/(2 + f)).
+"""log, log1p, softplus, log cosh: x = 2**n (1 + f), 1 + f from sqrt(1/2) to sqrt(2), log(1 + f) = 2 atanh(f/(2 + f)).
 
 Source: e_log.c of fdlibm (Sun Microsystems 1993), whose sum this is, with coefficients of our own.
 """
@@ -6,7 +6,7 @@ Source: e_log.c of fdlibm (Sun Microsystems 1993), whose sum this is, with coeff
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32
-from gradcompile.vecmath.exponentials import vexp, vexp32
+from gradcompile.vecmath.exponentials import vexp, vexp32, vexpm1, vexpm132
 
 
 def vlogsum(n, f):
@@ -48,6 +48,16 @@ def vsoftplus(x):
     large = e > 0.41  # then 1 + e = 2 (1 + (e - 1)/2)
     y = vlogsum(1.0 if large else 0.0, 0.5 * e - 0.5 if large else e)
     return y + (0.0 if x < 0.0 else x)
+
+
+def vlogcosh(x):
+    """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
+    a = abs(x)
+    m = vexpm1(-a)
+    e = 1.0 + m
+    near = a < 1.0
+    y = vlog1p(m * m / (e + e) if near else e * e)
+    return y if near else a + (y - 0.6931471805599453)
 
 
 def vlogsum32(n, f):
@@ -93,3 +103,15 @@ def vsoftplus32(x):
     large = e > np.float32(0.41)
     y = vlogsum32(np.float32(1.0) if large else zero, half * e - half if large else e)
     return y + (zero if x < zero else x)
+
+
+def vlogcosh32(x):
+    """Return log(cosh(x)), as vlogcosh."""
+    x = np.float32(x)
+    one = np.float32(1.0)
+    a = abs(x)
+    m = vexpm132(-a)
+    e = one + m
+    near = a < one
+    y = vlog1p32(m * m / (e + e) if near else e * e)
+    return y if near else a + (y - np.float32(0.69314718))

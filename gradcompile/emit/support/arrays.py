@@ -29,6 +29,30 @@ def softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def finite(x):
+    """Return numbers, with 0 for those that are not finite."""
+    return np.where(np.isfinite(x), x, 0)
+
+
+def sech(x):
+    """Return 1/cosh(x); neither tail overflows."""
+    e = np.exp(-np.abs(x))
+    return 2 * e / (1 + e * e)
+
+
+def logcosh(x):
+    """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
+    a = np.abs(x)
+    m = np.expm1(-np.minimum(a, 1))
+    return np.where(a < 1, np.log1p(m * m / (2 + 2 * m)), a + (np.log1p(np.exp(-2 * a)) - 0.6931471805599453))
+
+
+def log1mexp(x):
+    """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
+    with np.errstate(all="ignore"):
+        return np.where(x < -0.6931471805599453, np.log1p(-np.exp(x)), np.log(-np.expm1(x)))
+
+
 def xlogy(x, y):
     """Return x*log(y), which is 0 at x = 0."""
     return x * np.log(np.where((x == 0) & ~np.isnan(y), 1, y))
@@ -49,6 +73,37 @@ def erf(x):
 def erfc(x):
     """Return 1 - erf(x) without cancellation."""
     return elementwise(math.erfc, x)
+
+
+def erfcx_of(x):
+    """Return exp(x*x)*erfc(x) of a number; from 10 on by its asymptotic series, dlmf.nist.gov/7.12.1."""
+    if x < 10:
+        if x < -26.7:
+            return math.inf
+        h = float(int(x * 4096)) / 4096  # exact in its square: exp(x*x) = exp(h*h)*exp((x - h)*(x + h))
+        return math.exp(h * h) * (math.exp((x - h) * (x + h)) * math.erfc(x))
+    w, term, total = 0.5 / x / x, 1.0, 1.0
+    for k in range(1, 20):
+        term = -term * (2 * k - 1) * w
+        total += term
+    return 0.5641895835477563 / x * total
+
+
+def erfcx(x):
+    """Return exp(x*x)*erfc(x), the scaled complement of the error function."""
+    return elementwise(erfcx_of, x)
+
+
+def logtail_of(x):
+    """Return log(erfc(x)/2) of a number."""
+    if x > 1:
+        return math.log(erfcx_of(x) / 2) - x * x
+    return math.log1p(-math.erfc(-x) / 2) if x < 0 else math.log(math.erfc(x) / 2)
+
+
+def logtail(x):
+    """Return log(erfc(x)/2), which neither underflows nor cancels."""
+    return elementwise(logtail_of, x)
 
 
 def gamma_of(x):

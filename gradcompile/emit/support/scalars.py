@@ -42,6 +42,59 @@ def softplus(x):
     return (0.0 if x < 0 else x) + math.log1p(math.exp(-abs(x)))
 
 
+def logtotal(x):
+    """Return log(x), -inf at 0."""
+    return math.log(x) if x != 0 else -math.inf
+
+
+def finite(x):
+    """Return a number, or 0 for one that is not finite."""
+    return x if math.isfinite(x) else 0.0
+
+
+def sech(x):
+    """Return 1/cosh(x); neither tail overflows."""
+    e = math.exp(-abs(x))
+    return 2 * e / (1 + e * e)
+
+
+def logcosh(x):
+    """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
+    a = abs(x)
+    if a < 1:
+        m = math.expm1(-a)
+        return math.log1p(m * m / (2 + 2 * m))
+    return a + (math.log1p(math.exp(-2 * a)) - 0.6931471805599453)
+
+
+def log1mexp(x):
+    """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
+    if x < -0.6931471805599453:
+        return math.log1p(-math.exp(x))
+    return math.log(-math.expm1(x)) if x < 0 else -math.inf if x == 0 else math.nan
+
+
+def erfcx(x):
+    """Return exp(x*x)*erfc(x); from 10 on by its asymptotic series, dlmf.nist.gov/7.12.1."""
+    if x < 10:
+        if x < -26.7:
+            return math.inf
+        h = float(int(x * 4096)) / 4096  # exact in its square: exp(x*x) = exp(h*h)*exp((x - h)*(x + h))
+        return math.exp(h * h) * (math.exp((x - h) * (x + h)) * math.erfc(x))
+    w, term, total = 0.5 / x / x, 1.0, 1.0
+    for k in range(1, 20):
+        term = -term * (2 * k - 1) * w
+        total += term
+    return 0.5641895835477563 / x * total
+
+
+def logtail(x):
+    """Return log(erfc(x)/2), which neither underflows nor cancels."""
+    if x > 1:
+        return math.log(erfcx(x) / 2) - x * x
+    return math.log1p(-math.erfc(-x) / 2) if x < 0 else math.log(math.erfc(x) / 2)
+
+
 def xlogy(x, y):
     """Return x*log(y), which is 0 at x = 0."""
     if x == 0 and not math.isnan(y):

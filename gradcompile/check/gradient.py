@@ -1,0 +1,234 @@
+"""`check_grad`: whether a gradient is right, and whether what is inexact is the formula's fault or the point's.
+
+Three gradients meet, component by component. What the compiled code gives; what its emitted text gives when it is run
+with 60 digits; and the derivative of the objective as the user wrote it, exact to more than 50 digits, which shares
+neither rules nor passes nor code with the other two. Where emitted formula and exact derivative are equal, it is right;
+if the compiled code is off all the same, the digits went to rounding, and the component is ill-conditioned. How much
+rounding is magnified is measured: the emitted text is run again at the precision of the model, and once more with its
+arguments moved in their last digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+from numpy.typing import NDArray
+
+from gradcompile.check.differences import TOLERANCE as OF_DIFFERENCES
+from gradcompile.check.differences import by_differences, ways
+from gradcompile.check.emitted import Emitted
+from gradcompile.check.exact import Exact, Slope, numbers
+from gradcompile.check.report import Component, GradientReport, Verdict
+from gradcompile.compiler import CompiledModel
+from gradcompile.errors import DataError, GradientCheckError
+
+Flat = NDArray[np.float64]
+
+BITS = {"float64": 53, "float32": 24}
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3}  # relative: what counts as right whatever the condition
+FINE = 200  # bits: 60 decimal digits
+MOVED = 70  # bits: the last digit in which arguments are moved
+FORMULA = mpf(10) ** -35  # relative: how far the emitted formula may be from the exact derivative
+LEFT = mpf(2) ** -100  # of the rounding at the model's precision, what may be left of it at 60 digits
+SLACK = 1e3  # by how much more rounding may be magnified than was measured
+MOST = 200  # components that are looked at one by one
+WORK = 200_000  # numbers that are computed for the exact derivatives: a few seconds
+LARGEST = 50_000  # numbers in one evaluation, beyond which differences in floating point have to do
+
+
+def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
+    """Compare the gradient of a model with its exact derivative at 50 digits.
+
+    Parameters
+    ----------
+    model : CompiledModel
+        The model.
+    **inputs : number or array-like
+        All arguments by name: the point at which to check.
+
+    Returns
+    -------
+    GradientReport
+        With a verdict on every component that was looked at: a component that floating point makes inexact while its
+        formula is right is ill-conditioned, and not wrong.
+
+    Raises
+    ------
+    GradientCheckError
+        A component is wrong; the message names the worst.
+    DataError
+        The objective is not finite at this point.
+
+    Examples
+    --------
+    >>> from sympy import exp, symbols
+    >>> import gradcompile as gc
+    >>> x, w = symbols("x w")
+    >>> report = check_grad(gc.compile(exp(w*x), wrt=w), x=0.5, w=2)
+    >>> report.digits > 14
+    True
+    >>> report.verdict
+    'right'
+    """
+    report = examine(model, inputs)
+    if not report.right:
+        raise refusal(report)
+    return report
+
+
+def examine(model: CompiledModel, inputs: Mapping[str, Any]) -> GradientReport:
+    """Return what `check_grad` finds, without raising where the gradient is wrong."""
+    rest = dict(inputs)
+    start = {name: rest.pop(name) for name in model.graph.wrt if name in rest}
+    fun, flat = model.ravel(start, **rest)
+    value, gradient = fun(flat)
+    if not math.isfinite(value):
+        what = f"the objective is {value} at this point: there is no gradient to check"
+        raise DataError(what, expected="a finite value", hint="check at another point")
+    point = dict(zip(model.arguments, model.checked.bind(inputs)[0], strict=True))
+    names = _names(model, point)
+    exact = Exact(model.lowered, {name: point[name] for name in model.lowered.inputs})
+    if exact.work > LARGEST:
+        if model.dtype != "float64":  # differences of the same formula, with the digits that they need
+            fun, flat = CompiledModel(model.model, "float64", model.strict).ravel(start, **rest)
+        found = by_differences(fun, flat, gradient, names, MOST, OF_DIFFERENCES[model.dtype])
+        method = "with differences in floating point: the model is too large for 50 digits"
+        return GradientReport(value, tuple(found), flat.size, method)
+    most = int(min(MOST, max(8, WORK // (2 * exact.work))))
+    case = _Case(model.dtype, exact, _runs(model, point))
+    found = (
+        case.component(name, slope, _split(model, point, way))
+        for name, slope, way, _ in ways(gradient, flat, names, most)
+    )
+    return GradientReport(value, tuple(found), flat.size, "with exact derivatives at 50 digits")
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The gradients that the emitted text gives: with 60 digits, at the model's precision, with arguments moved."""
+
+    fine: tuple[Any, ...]
+    rough: tuple[Any, ...]
+    moved: tuple[Any, ...]
+
+
+def _runs(model: CompiledModel, point: Mapping[str, Any]) -> _Runs:
+    emitted = Emitted(model.source)
+    exact = [_number(numbers(point[name], i.kind)) for name, i in model.graph.inputs.items()]
+    chance = np.random.default_rng(0)
+    moved = [_moved(a, i.kind, chance) for a, i in zip(exact, model.graph.inputs.values(), strict=True)]
+    return _Runs(
+        emitted.value_and_grad(exact, bits=FINE)[1],
+        emitted.value_and_grad(exact, bits=BITS[model.dtype])[1],
+        emitted.value_and_grad(moved, bits=FINE)[1],
+    )
+
+
+def _number(array: Any) -> Any:
+    return array if array.ndim else array.item()
+
+
+def _moved(argument: Any, kind: str, chance: np.random.Generator) -> Any:
+    """Return an argument with every real number changed in its last digits, up or down."""
+    if kind == "int":
+        return argument
+    with mp.workprec(FINE):
+        factor = 1 + chance.choice([-1, 1], np.shape(argument)).astype(object) * mpf(2) ** -MOVED
+        return argument * factor if np.ndim(argument) else argument * (1 + mpf(2) ** -MOVED)
+
+
+class _Case:
+    """One model at one point."""
+
+    def __init__(self, dtype: str, exact: Exact, runs: _Runs) -> None:
+        self.bits, self.tolerance = BITS[dtype], TOLERANCE[dtype]
+        self.exact, self.runs = exact, runs
+
+    def component(self, name: str, slope: float, way: Mapping[str, Any]) -> Component:
+        """Return the verdict on the derivative along one direction."""
+        moving = {parameter: each for parameter, each in way.items() if any(each.flat)}
+        exact = self.exact.along(moving)
+        with mp.workprec(FINE):
+            fine, rough, moved = (
+                _along(run, way.values()) for run in (self.runs.fine, self.runs.rough, self.runs.moved)
+            )
+            formula = _relative(fine, exact.mean)
+            condition = self._condition(fine, rough, moved)
+            verdict = self._verdict(slope, exact, fine, rough, condition)
+        return Component(name, slope, float(exact.mean), verdict, condition, formula)
+
+    def _condition(self, fine: Any, rough: Any, moved: Any) -> float:
+        """Return by how much relative errors are magnified: those of rounding, and those of the arguments."""
+        if not fine:
+            return math.inf if rough or moved else 1.0
+        internal = abs(rough - fine) / abs(fine) * mpf(2) ** self.bits
+        return float(max(internal, abs(moved - fine) / abs(fine) * mpf(2) ** MOVED, mpf(1)))
+
+    def _verdict(self, slope: float, exact: Slope, fine: Any, rough: Any, condition: float) -> Verdict:
+        if not exact.smooth:
+            return "kink" if _between(slope, exact) else "WRONG"
+        apart = abs(fine - exact.mean)
+        if not apart <= FORMULA * abs(exact.mean) and not apart <= LEFT * abs(rough - fine):
+            return "WRONG"
+        relative = _relative(slope, float(exact.mean))
+        if relative <= self.tolerance:
+            return "right"
+        return "ill-conditioned" if relative <= SLACK * condition * 2.0**-self.bits else "WRONG"
+
+
+def _relative(found: Any, exact: Any) -> float:
+    if found == exact:
+        return 0.0
+    apart = float(abs(found - exact) / abs(exact)) if exact else math.inf
+    return math.inf if math.isnan(apart) else apart
+
+
+def _between(slope: float, exact: Slope) -> bool:
+    """Return whether a number is among the slopes at a kink; where they are infinite or nan, any number is."""
+    sides = sorted((exact.below, exact.above), key=lambda side: (side != side, side))
+    steep = any(side != side or abs(side) > mpf(10) ** 20 for side in sides)
+    return not math.isnan(slope) and (steep or bool(sides[0] * (1 - 1e-9) <= slope <= sides[1] * (1 + 1e-9)))
+
+
+def _along(gradients: Sequence[Any], way: Any) -> Any:
+    """Return the sum of gradient times direction."""
+    return sum((np.sum(np.asarray(g, object) * each) for g, each in zip(gradients, way, strict=True)), mpf(0))
+
+
+def _split(model: CompiledModel, point: Mapping[str, Any], way: Flat) -> dict[str, Any]:
+    """Return a flat direction as an array of exact numbers for each parameter."""
+    parts, first = {}, 0
+    for name in model.graph.wrt:
+        shape = np.shape(point[name])
+        size = math.prod(shape)
+        parts[name] = numbers(way[first : first + size].reshape(shape), "real")
+        first += size
+    return parts
+
+
+def _names(model: CompiledModel, point: Mapping[str, Any]) -> list[str]:
+    """Return a name for every component, in the order of the flat array."""
+    return [
+        f"{parameter}[{', '.join(map(str, at))}]" if at else parameter
+        for parameter in model.graph.wrt
+        for at in np.ndindex(np.shape(point[parameter]))
+    ]
+
+
+def refusal(report: GradientReport) -> GradientCheckError:
+    """Return the error for a wrong gradient."""
+    worst = report.worst
+    wrong = sum(c.verdict == "WRONG" for c in report.components if not c.name.startswith("all,"))
+    by = f" ± {worst.uncertainty:.1g}, by differences of the value" if worst.uncertainty else ", at 50 digits"
+    return GradientCheckError(
+        f"the gradient is wrong in {wrong or 'some'} of {report.total} components; the worst is {worst.name}",
+        expected=f"{worst.exact:.10g}{by}",
+        found=f"{worst.gradient:.10g}",
+        hint="report this as a defect of gradcompile, with the model and the point; or, if the model has a function of"
+        " your own, look at its derivative",
+    )

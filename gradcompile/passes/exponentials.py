@@ -1,0 +1,259 @@
+"""Scaled exponentials: values known to be ``w*exp(u)``.
+
+Products, quotients, powers and sums of such values are again of this form (a sum takes out its largest exponent), so
+``log`` of any of them is ``u + log(w)``, and their ratio is ``(w1/w2)*exp(u1 - u2)``, without an exponential that
+overflows. That one idea covers log-sum-exp, softmax, log-softmax, mixtures and products of probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradcompile.ir import Axis, Value
+from gradcompile.passes.fold import factored
+
+Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
+Forms = dict[Value, Form]
+
+
+def form_of(value: Value, forms: Forms) -> Form | None:
+    """Return (w, u) if the value is w*exp(u) for a reason that can be seen."""
+    apply, known = value.builder.apply, [forms.get(o) for o in value.operands]
+    if value.op == "exp":
+        return None, value.operands[0]
+    if value.op == "sigmoid":
+        return None, -apply("softplus", -value.operands[0])
+    if not any(known):
+        return None
+    rule = FORMS.get(value.op)
+    return rule(value, *known) if rule is not None else None
+
+
+def _form_mul(value: Value, a: Form | None, b: Form | None) -> Form:
+    if a is None or b is None:
+        (w, u), other = (a or b), value.operands[0 if a is None else 1]  # type: ignore[misc]  # one of them is known
+        return (other if w is None else other * w), u
+    return _product(a[0], b[0]), a[1] + b[1]
+
+
+def _product(a: Value | None, b: Value | None) -> Value | None:
+    return b if a is None else a if b is None else a * b
+
+
+def _form_div(value: Value, a: Form | None, b: Form | None) -> Form:
+    top, bottom = value.operands
+    if b is None:
+        assert a is not None
+        return (1 / bottom if a[0] is None else a[0] / bottom), a[1]
+    w, u = a if a is not None else (top, None)
+    exponent = -b[1] if u is None else u - b[1]
+    if b[0] is None:
+        return w, exponent
+    return (1 / b[0] if w is None else w / b[0]), exponent
+
+
+def _form_pow(value: Value, a: Form | None, b: Form | None) -> Form | None:
+    if a is None:
+        return None
+    exponent = value.operands[1]
+    return (None if a[0] is None else a[0] ** exponent), exponent * a[1]
+
+
+def _form_sqrt(value: Value, a: Form | None) -> Form | None:
+    return None if a is None else ((None if a[0] is None else value.builder.apply("sqrt", a[0])), a[1] / 2)
+
+
+def _form_neg(value: Value, a: Form | None) -> Form | None:
+    return None if a is None else ((value.builder.const(-1) if a[0] is None else -a[0]), a[1])
+
+
+def _weighted(form: Form, shift: Value) -> Value:
+    """Return w*exp(u - shift)."""
+    exponential = shift.builder.apply("exp", form[1] - shift)
+    return exponential if form[0] is None else form[0] * exponential
+
+
+def _form_add(value: Value, a: Form | None, b: Form | None) -> Form | None:
+    """Take the larger exponent out of a sum of two terms; a plain number counts as number*exp(0)."""
+    zero = value.builder.const(0)
+    parts = [f or ((o, zero) if o.op == "const" else None) for f, o in zip((a, b), value.operands, strict=True)]
+    if parts[0] is None or parts[1] is None:
+        return None
+    top = value.builder.apply("detach", value.builder.apply("maximum", parts[0][1], parts[1][1]))
+    return _weighted(parts[0], top) + _weighted(parts[1], top), top
+
+
+def _form_sub(value: Value, a: Form | None, b: Form | None) -> Form | None:
+    """Take the larger exponent out of a difference of two terms."""
+    if a is None or b is None:
+        return None
+    top = value.builder.apply("detach", value.builder.apply("maximum", a[1], b[1]))
+    return _weighted(a, top) - _weighted(b, top), top
+
+
+def _form_sum(value: Value, a: Form | None) -> Form | None:
+    """Take the largest exponent out of a sum over axes; its own derivative cancels, so it is detached."""
+    assert a is not None
+    builder, (w, u) = value.builder, a
+    if not any(axis in u.axes for axis in value.attr):
+        return (None if w is None else builder.reduce("sum", w, value.attr)), u
+    top = builder.apply("detach", builder.reduce("max", u, value.attr))
+    return builder.reduce("sum", _weighted(a, top), value.attr), top
+
+
+def _form_prod(value: Value, a: Form | None) -> Form | None:
+    assert a is not None
+    builder, (w, u) = value.builder, a
+    return (None if w is None else builder.reduce("prod", w, value.attr)), builder.reduce("sum", u, value.attr)
+
+
+def _form_read(value: Value, a: Form | None, *indices: Form | None) -> Form | None:
+    if a is None:
+        return None
+    index = dict(zip(value.operands[0].axes, value.operands[1:], strict=True))
+    w, u = (None if part is None else _at(part, index) for part in a)
+    return None if u is None else (w, u)
+
+
+def _at(value: Value, index: dict[Axis, Value]) -> Value:
+    """Return a value read at indices; what stays where it is, stays itself. A quotient is read part by part."""
+    if value.op == "div":
+        return _at(value.operands[0], index) / _at(value.operands[1], index)
+    return value.builder.read(value, [index[a] for a in value.axes]) if value.axes else value
+
+
+FORMS: dict[str, Callable[..., Form | None]] = {
+    "mul": _form_mul,
+    "div": _form_div,
+    "pow": _form_pow,
+    "sqrt": _form_sqrt,
+    "neg": _form_neg,
+    "add": _form_add,
+    "sub": _form_sub,
+    "sum": _form_sum,
+    "prod": _form_prod,
+    "read": _form_read,
+}
+
+
+def log_of(x: Value, forms: Forms) -> Value | None:
+    """Return log(w*exp(u)) as u + log(w)."""
+    if (total := _log_of_terms(x)) is not None:
+        return total
+    if x not in forms:
+        return None
+    w, u = forms[x]
+    if w is None:
+        return u
+    if w.op == "div":
+        top, bottom = w.operands
+        return (u if top.is_const(1) else u + logarithm(top, forms)) - logarithm(bottom, forms)
+    return u + logarithm(w, forms)
+
+
+def _log_of_terms(x: Value) -> Value | None:
+    """Return the log of a sum of exponentials and nothing else; if every exponent is -inf, so is the result."""
+    builder = x.builder
+    if x.op == "sum" and x.operands[0].op == "exp" and any(a in x.operands[0].operands[0].axes for a in x.attr):
+        u = x.operands[0].operands[0]
+        top = builder.apply("finite", builder.reduce("max", u, x.attr))
+        return top + builder.apply("logtotal", builder.reduce("sum", builder.apply("exp", u - top), x.attr))
+    exponents = _exponents(x) if x.op == "add" else None
+    if exponents is None:
+        return None
+    top = builder.apply("finite", builder.apply("maximum", *exponents))
+    terms = [builder.apply("exp", u - top) for u in exponents]
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return top + builder.apply("logtotal", total)
+
+
+def _exponents(x: Value) -> list[Value] | None:
+    """Return u, v, ... if the value is exp(u) + exp(v) + ...; the number 1 is exp(0)."""
+    found, stack = list[Value](), [x]
+    while stack:
+        value = stack.pop()
+        if value.op == "add":
+            stack.extend(reversed(value.operands))
+        elif value.op == "exp":
+            found.append(value.operands[0])
+        elif value.is_const(1):
+            found.append(value.builder.const(0))
+        else:
+            return None
+    return found
+
+
+def logarithm(x: Value, forms: Forms) -> Value:
+    """Return the logarithm of a value, as its form has it if it has one."""
+    stable = None if _is_shifted(x, DEEPEST) else log_of(x, forms)
+    return stable or x.builder.apply("log", x)
+
+
+DEEPEST = 6  # operations between a sum and the shift in its exponents
+
+
+def _is_shifted(x: Value, depth: int) -> bool:
+    """Return whether the largest exponent has been taken out of a sum: it does not overflow any more."""
+    return x.op == "detach" or (depth > 0 and any(_is_shifted(o, depth - 1) for o in x.operands))
+
+
+def one_plus_exp(x: Value) -> Value | None:
+    """Return u if the value is 1 + exp(u)."""
+    if x.op == "add":
+        for one, other in (x.operands, x.operands[::-1]):
+            if one.is_const(1) and other.op == "exp":
+                return other.operands[0]
+    return None
+
+
+def two_exps(x: Value, op: str) -> tuple[Value, Value] | None:
+    """Return (u, v) if the value is exp(u) + exp(v), or their difference, as `op` says."""
+    if x.op == op and all(o.op == "exp" for o in x.operands):
+        return x.operands[0].operands[0], x.operands[1].operands[0]
+    return None
+
+
+def opposite(a: Value, b: Value) -> bool:
+    """Return whether b is -a."""
+    (left, rest), (right, other) = factored(a), factored(b)
+    return rest is not None and rest is other and left == -right
+
+
+def negated(x: Value) -> Value:
+    """Return -x, without two signs."""
+    return x.operands[0] if x.op == "neg" else -x
+
+
+def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Return a/b for a sum of exponentials b: a sigmoid, or (w1/w2)*exp(u1 - u2)."""
+    apply = a.builder.apply
+    if a.op == "exp" and b.op == "exp":
+        return apply("exp", a.operands[0] - b.operands[0])
+    if (exponent := one_plus_exp(b)) is not None and (a.op == "sigmoid" or a not in forms):
+        share = apply("sigmoid", negated(exponent))
+        return share if a.is_const(1) else a * share
+    if a.op == "exp" and (share_of := _share(a.operands[0], b)) is not None:
+        return apply("sigmoid", share_of)
+    if b.op not in ("sum", "add") or b not in forms or a not in forms:
+        return None
+    (w1, u1), (w2, u2) = forms[a], forms[b]
+    top = apply("exp", u1 - u2)
+    top = top if w1 is None else w1 * top
+    result = top if w2 is None else top / w2
+    forms[result] = (w1 if w2 is None else (w1 if w1 is not None else a.builder.const(1)) / w2), u1 - u2
+    return result
+
+
+def _share(u: Value, b: Value) -> Value | None:
+    """Return u - v if b is exp(u) + exp(v): the share of exp(u) in it is sigmoid(u - v); 1 is exp(0)."""
+    if (exponent := one_plus_exp(b)) is not None:
+        return u if exponent is u else None
+    pair = two_exps(b, "add")
+    if pair is None or u not in pair:
+        return None
+    v = pair[1] if pair[0] is u else pair[0]
+    if opposite(u, v):
+        return 2 * u
+    return u - v

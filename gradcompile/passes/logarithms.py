@@ -1,0 +1,151 @@
+"""The logarithm of a product as a sum of logarithms, where the signs of its factors allow it.
+
+A product of a few hundred probabilities is 0 in floating point, and so is the square of a small number. The sum of
+their logarithms is neither. For reals log(a*b) = log(a) + log(b) needs a or b to be known as not negative; of the other
+factors the product stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from gradcompile.ir import Value
+from gradcompile.passes.fold import exact
+
+Log = Callable[[Value], Value]
+Power = tuple[Value | int | Fraction, Value]  # an exponent and a base
+
+NEVER_NEGATIVE = ("exp", "sigmoid", "softplus", "sqrt", "norm", "abs", "hypot", "cosh", "sech", "erfc", "size", "iota")
+AS_OPERANDS = (
+    "add",
+    "mul",
+    "div",
+    "sum",
+    "prod",
+    "max",
+    "min",
+    "minimum",
+    "real",
+    "detach",
+)  # not negative if they are not
+DEEPEST = 8  # operations that are looked through
+
+
+def of_product(x: Value, log: Log) -> Value | None:
+    """Return the logarithm of a product, a quotient, a power or a root as a sum of logarithms.
+
+    Parameters
+    ----------
+    x : Value
+        What the logarithm is taken of.
+    log : callable
+        The logarithm of a factor, made stable.
+    """
+    if x.op == "prod":
+        return _over_axes(x, log)
+    powers = list(_powers(x, 1, DEEPEST)) if x.op in ("mul", "div", "pow", "sqrt") else []
+    known = [(n, b) for n, b in powers if not_negative(b)]
+    rest = [(n, b) for n, b in powers if not not_negative(b)]
+    if not any(base.op != "const" for _, base in known):
+        return None
+    total = _rest(rest, log)
+    for exponent, base in known:
+        if base.is_const(1):
+            continue
+        total = _plus(total, exponent, base, log)
+    return total
+
+
+def _over_axes(x: Value, log: Log) -> Value:
+    """Return log of a product over axes; what is left of negative factors is its sign, whose logarithm is 0 or nan."""
+    builder, body = x.builder, x.operands[0]
+    if not_negative(body):
+        return builder.reduce("sum", log(body), x.attr)
+    total = builder.reduce("sum", log(builder.apply("abs", body)), x.attr)
+    return total + builder.apply("log", builder.reduce("prod", builder.apply("sign", body), x.attr))
+
+
+def _powers(x: Value, exponent: Value | int | Fraction, depth: int) -> Iterator[Power]:
+    """Yield the factors of a value as powers; an even power is one of the absolute value."""
+    if depth and x.op == "mul":
+        for operand in x.operands:
+            yield from _powers(operand, exponent, depth - 1)
+    elif depth and x.op == "div":
+        yield from _powers(x.operands[0], exponent, depth - 1)
+        yield from _powers(x.operands[1], -exponent, depth - 1)
+    elif depth and x.op == "sqrt":
+        yield Fraction(1, 2) * exponent, x.operands[0]
+    elif depth and x.op == "pow" and (taken := _base(x)) is not None:
+        yield taken[0] * exponent, taken[1]
+    else:
+        yield exponent, x
+
+
+def _base(x: Value) -> Power | None:
+    """Return the exponent and the base of a power whose logarithm is exponent*log(base)."""
+    base, exponent = x.operands
+    number = exact(exponent)
+    if number is None:
+        return (exponent, base) if not_negative(base) or exponent.kind == "real" else None
+    if number.denominator == 1 and number % 2 == 0 and not not_negative(base):
+        return number, base.builder.apply("abs", base)
+    return number, base
+
+
+def _rest(powers: list[Power], log: Log) -> Value | None:
+    """Return the logarithm of the factors of unknown sign, which stay one product."""
+    above = _product([(n, b) for n, b in powers if isinstance(n, Value) or n > 0])
+    below = _product([(-n, b) for n, b in powers if not isinstance(n, Value) and n < 0])
+    if above is None:
+        return None if below is None else -log(below)
+    return log(above if below is None else above / below)
+
+
+def _product(powers: list[Power]) -> Value | None:
+    total: Value | None = None
+    for exponent, base in powers:
+        factor = base if exponent == 1 else base**exponent
+        total = factor if total is None else total * factor
+    return total
+
+
+def _plus(total: Value | None, exponent: Value | int | Fraction, base: Value, log: Log) -> Value:
+    """Add exponent*log(base); 0*log(0) is 0, as the logarithm of 0**0 is."""
+    if isinstance(exponent, Value):
+        safe = base.op in ("exp", "sigmoid")  # never 0
+        power = exponent * log(base) if safe else base.builder.apply("xlogy", exponent, base)
+        return power if total is None else total + power
+    size = exponent if exponent > 0 else -exponent
+    term = log(base) if size == 1 else size * log(base)
+    if total is None:
+        return term if exponent > 0 else -term
+    return total + term if exponent > 0 else total - term
+
+
+def not_negative(x: Value, depth: int = DEEPEST) -> bool:
+    """Return whether a value is seen to be at least 0, or nan."""
+    if x.op in NEVER_NEGATIVE:
+        return True
+    if x.op == "const":
+        return isinstance(x.attr, str) or bool(x.attr >= 0)
+    if not depth:
+        return False
+    if x.op == "pow":
+        return _power_not_negative(x, depth)
+    if x.op == "mul" and x.operands[0] is x.operands[1]:
+        return True
+    if x.op == "maximum":
+        return any(not_negative(o, depth - 1) for o in x.operands)
+    if x.op == "select":
+        return all(not_negative(o, depth - 1) for o in x.operands[1:])
+    if x.op == "read":
+        return not_negative(x.operands[0], depth - 1)
+    return x.op in AS_OPERANDS and all(not_negative(o, depth - 1) for o in x.operands)
+
+
+def _power_not_negative(x: Value, depth: int) -> bool:
+    number = exact(x.operands[1])
+    if number is None:  # a negative number to a power that is no whole number is nan
+        return x.operands[1].op == "const" or not_negative(x.operands[0], depth - 1)
+    return number.denominator != 1 or number % 2 == 0 or not_negative(x.operands[0], depth - 1)
