@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tracemalloc
 import warnings
@@ -53,6 +54,14 @@ def test_spellings(objective: Any, wrt: Any, expected: list[str]) -> None:
     text = body(objective, wrt)
     for part in expected:
         assert part in text, text
+
+
+def test_a_gradient_that_the_value_is_made_of_is_returned(tmp_path: Path) -> None:
+    """The gradient is exp(w), which the forward half has computed: there is no backward half."""
+    module = load(gc.emit(Sum(exp(w[j]), FEATURES), wrt=[w], target="numpy"), tmp_path / "module.py")
+    value, (gradient,) = module.value_and_grad(np.array([0.0, 1.0]))
+    assert value == pytest.approx(1 + math.e)
+    assert gradient == pytest.approx([1, math.e])
 
 
 def test_golden_softmax() -> None:

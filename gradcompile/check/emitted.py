@@ -149,6 +149,14 @@ class _Arrays(_Mathematics):
         return elementwise(ROWS[row]) if row in ROWS and name not in ("add", "sum", "max", "min") else getattr(np, name)
 
 
+BLOCK = 3  # samples that are taken at once: as few as tell blocks from the whole
+
+
+def _gemm(alpha: Any, a: Array, b: Array, beta: Any, c: Array) -> None:
+    """Set c to alpha*a@b + beta*c, as BLAS does."""
+    c[...] = (a @ b) * alpha + (c * beta if beta else 0)
+
+
 def _as_given(*values: Any) -> Any:
     """Return arguments, as `as_float64` does."""
     return values
@@ -167,6 +175,8 @@ NAMES: dict[str, Any] = {
     "abs": abs,
     "as_float64": _as_given,
     "as_float32": _as_given,
+    "gemm": _gemm,
+    "samples_in_block": lambda width: BLOCK,
     "inverse": matrices.inverse,
     "determinant": matrices.determinant,
     "logdet": matrices.logdet,

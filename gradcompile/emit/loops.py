@@ -455,18 +455,6 @@ class _Body:
         text = f"({text})" if value.op == "select" else text
         return f"{text} if {self.guarding.text(guard)} else 0.0"
 
-    def _is_ready(self, condition: Value) -> bool:
-        """Return whether all that a condition is made of has been computed before this line."""
-        stack = [condition]
-        while stack:
-            value = stack.pop()
-            if value in self.plan.stored:
-                if value not in self.explained:
-                    return False
-            else:
-                stack.extend(value.operands)
-        return True
-
     def _matrix(self, value: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
         self.printer.support.add(value.op)
