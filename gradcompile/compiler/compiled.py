@@ -18,6 +18,7 @@ from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
+from gradcompile.compiler.stability import Stabilised, stability
 from gradcompile.emit import listing
 from gradcompile.errors import UnknownNameError
 from gradcompile.ir import Graph, uncollected
@@ -352,6 +353,22 @@ class CompiledModel(DerivativeCalls):
         return Saved(self._all, self.dtype, self.strict, self.single, arrays)
 
     # What is read --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def stability(self) -> tuple[Stabilised, ...]:
+        """What was rewritten before differentiation, why, and the errors that this avoids, in ULP.
+
+        Examples
+        --------
+        >>> from sympy import exp, log, symbols
+        >>> x = symbols("x")
+        >>> (found,) = compile(log(1 + exp(x)), wrt=x).stability
+        >>> found.before, found.after
+        ('log(1 + exp(x))', 'softplus(x)')
+        >>> found.domain, found.error_before, found.error_after <= 2
+        ((-10000.0, 10000.0), inf, True)
+        """
+        return stability(self.lowered)
 
     @cached_property
     def listing(self) -> str:

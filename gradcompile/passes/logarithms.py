@@ -47,7 +47,8 @@ def of_product(x: Value, log: Log) -> Value | None:
     powers = list(_powers(x, 1, DEEPEST)) if x.op in ("mul", "div", "pow", "sqrt") else []
     known = [(n, b) for n, b in powers if not_negative(b)]
     rest = [(n, b) for n, b in powers if not not_negative(b)]
-    if not any(base.op != "const" for _, base in known):
+    alone = len(rest) == 1 and not known and rest[0][0] != 1  # an odd power of one number
+    if not alone and not any(base.op != "const" for _, base in known):
         return None
     total = _rest(rest, log)
     for exponent, base in known:
@@ -94,7 +95,9 @@ def _base(x: Value) -> Power | None:
 
 
 def _rest(powers: list[Power], log: Log) -> Value | None:
-    """Return the logarithm of the factors of unknown sign, which stay one product."""
+    """Return the log of the factors of unknown sign, which stay one product; an odd power has the sign of its base."""
+    if len(powers) == 1 and powers[0][0] != 1:
+        return _plus(None, *powers[0], log)
     above = _product([(n, b) for n, b in powers if isinstance(n, Value) or n > 0])
     below = _product([(-n, b) for n, b in powers if not isinstance(n, Value) and n < 0])
     if above is None:

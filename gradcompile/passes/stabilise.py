@@ -40,6 +40,8 @@ class Row:
         Where both sides mean the same, and where errors are measured.
     forms : bool
         Whether the rewrite needs the forms.
+    measured : str
+        The pattern in x and y alone, where `before` has an array.
     """
 
     op: str
@@ -49,6 +51,7 @@ class Row:
     why: str
     domain: Interval = LOGITS
     forms: bool = False
+    measured: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,10 @@ def _log_cosh(x: Value) -> Value | None:
             total = apply("logcosh", a.operands[0])  # type: ignore[union-attr]  # a pair
             return total if 2 * scale == 1 else total + apply("log", x.builder.const(2 * scale))
     return None
+
+
+def _log_exp(x: Value) -> Value | None:
+    return x.operands[0] if x.op == "exp" else None
 
 
 def _log_sigmoid(x: Value) -> Value | None:
@@ -421,6 +428,7 @@ SMALL, POSITIVE, UNIT = (-1.0, 1.0), (1e-3, 1e3), (-0.9, 0.9)
 
 ROWS: tuple[Row, ...] = (
     Row("log", "log(1 + exp(x))", "softplus(x)", _log_softplus, OVERFLOWS),
+    Row("log", "log(exp(x))", "x", _log_exp, OVERFLOWS),
     Row("log", "log(sigmoid(x))", "-softplus(-x)", _log_sigmoid, UNDERFLOWS),
     Row("log", "log(exp(x) + exp(-x))", "logcosh(x) + log(2)", _log_cosh, OVERFLOWS),
     Row("log", "log(1 - exp(-x))", "log1mexp(-x)", _log_difference, CANCELS, POSITIVE),
@@ -431,8 +439,8 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",
-        exponentials.log_of, OVERFLOWS, forms=True),
-    Row("log", "log(x**2*y**4)", "2*log(abs(x)) + 4*log(abs(y))", _log_product, UNDERFLOWS, (1e-100, 1e100)),
+        exponentials.log_of, OVERFLOWS, forms=True, measured="log(exp(x) + exp(y))"),
+    Row("log", "log(x**2*y**4)", "2*log(abs(x)) + 4*log(abs(y))", _log_product, UNDERFLOWS, (1e-200, 1e200)),
     Row("log1p", "log1p(exp(x))", "softplus(x)", _log1p_exp, OVERFLOWS),
     Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", _square_root,
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
@@ -446,6 +454,6 @@ ROWS: tuple[Row, ...] = (
     Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", _tanh, OVERFLOWS),
     Row("div", "1/cosh(x)", "sech(x)", _over_cosh, OVERFLOWS),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
-        exponentials.ratio, OVERFLOWS, forms=True),
+        exponentials.ratio, OVERFLOWS, forms=True, measured="exp(x)/(exp(x) + exp(y) + exp(-x))"),
 )  # fmt: skip
 BY_OPERATION: dict[str, tuple[Row, ...]] = {op: tuple(r for r in ROWS if r.op == op) for op in {r.op for r in ROWS}}

@@ -1,0 +1,212 @@
+"""Stabilisation: each row is an identity, is applied, and makes value and gradient right where they were not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from mpmath import mp, mpf
+from sympy import IndexedBase, Product, Sum, Symbol, cosh, erf, erfc, exp, log, sin, sinh, sqrt, symbols, tanh
+
+import gradcompile as gc
+from gradcompile.interpret import evaluate
+from gradcompile.passes.stabilise import ROWS, Row
+from gradcompile.primitives import PRIMITIVES
+from tests.zoo import load, load_uncompiled
+
+x, y = symbols("x y")
+D, N = symbols("D N", integer=True, positive=True)
+i, s = symbols("i s", integer=True)
+w, t = IndexedBase("w", shape=(D,)), IndexedBase("t", shape=(N,))
+FUNCTIONS = {name: row.sympy for name, row in PRIMITIVES.items() if name not in ("and", "or", "not", "real")}
+NAMES = {**FUNCTIONS, "x": Symbol("x", real=True), "y": Symbol("y", real=True), "abs": sympy.Abs}
+WHOLE = [pytest.param(row, id=row.before) for row in ROWS if "Sum" not in row.before]
+
+
+def read(text: str) -> Any:
+    return sympy.sympify(text, locals=NAMES, evaluate=False)
+
+
+def places(row: Row, count: int = 9) -> list[float]:
+    """Return points of a row's domain, both ends and small ones among them."""
+    low, high = row.domain
+    small = [p for p in (-1e-9, 1e-9, 0.3, -0.3) if low <= p <= high]
+    return [*np.random.default_rng(3).uniform(max(low, -1e3), min(high, 1e3), count), low, high, *small]
+
+
+@pytest.mark.parametrize("row", WHOLE)
+def test_both_sides_of_a_row_are_equal_at_50_digits(row: Row) -> None:
+    sides = [sympy.lambdify((NAMES["x"], NAMES["y"]), read(text), "mpmath") for text in (row.before, row.after)]
+    for place in places(row):
+        with mp.workdps(9500 if max(map(abs, row.domain)) == 1e4 else 1200 if abs(place) > 1e3 else 600):
+            before, after = (side(mpf(place), mpf(0.75)) for side in sides)
+            assert mpmath.almosteq(before, after, rel_eps=mpf("1e-50"), abs_eps=mpf("1e-50")), place
+
+
+@pytest.mark.parametrize("row", WHOLE)
+def test_a_row_is_applied_to_its_pattern(row: Row) -> None:
+    local = {**NAMES, "x": x, "y": y}
+    expression = sympy.sympify(row.before, locals=local)
+    if row.op == "pow" or expression == sympy.sympify(row.after, locals=local):
+        pytest.skip("SymPy itself rewrites it")
+    assert row.why in [found.why for found in gc.compile(expression, wrt=[x]).stability]
+
+
+sigmoid = 1 / (1 + exp(-x))
+HARD: dict[str, tuple[Any, list[float]]] = {
+    "softplus": (log(1 + exp(x)), [-1e4, -40, 1e4]),
+    "scaled softplus": (log(1 + 3 * exp(x)), [-1e4, -40, 1e4]),
+    "sigmoid": (sigmoid, [-1e4, -40, 1e4]),
+    "sigmoid of a quotient": (exp(x) / (1 + exp(x)), [-1e4, -40, 1e4]),
+    "log-sigmoid": (log(sigmoid), [-1e4, 40, 1e4]),
+    "log of the other": (log(1 - sigmoid), [-1e4, -40, 1e4]),
+    "both sigmoids": (sigmoid * (1 - sigmoid), [-1e4, -745, 1e4]),
+    "tanh of exponentials": ((exp(x) - exp(-x)) / (exp(x) + exp(-x)), [-1e4, -1e-9, 1e4]),
+    "tanh of one exponential": ((exp(2 * x) - 1) / (exp(2 * x) + 1), [-1e4, 1e-9, 1e4]),
+    "tanh of the other exponential": ((1 - exp(-2 * x)) / (1 + exp(-2 * x)), [-1e4, 1e-9, 1e4]),
+    "tanh of a sigmoid": (2 / (1 + exp(-2 * x)) - 1, [-1e4, 1e-9, 1e4]),
+    "log of the slope of tanh": (log(1 - tanh(x) ** 2), [-1e4, 1e-3, 20, 1e4]),
+    "1 - tanh": (1 - tanh(x), [-1e4, 40, 1e4]),
+    "log(1 + tanh)": (log(1 + tanh(x)), [-1e4, -40, 30]),
+    "log-cosh": (log(cosh(x)), [-1e4, -1e-8, 1e-3, 1, 1e4]),
+    "log of 2 cosh": (log(2 * cosh(x)), [-1e4, 1e4]),
+    "log of exponentials": (log(exp(x) + exp(-x)), [-1e4, 1e4]),
+    "log of halves": (log((exp(x) + exp(-x)) / 2), [-1e4, 1e-3, 1e4]),
+    "1/cosh": (1 / cosh(x), [-1e4, 40, 1e4]),
+    "1/cosh**2": (1 / cosh(x) ** 2, [-1e4, 40, 1e4]),
+    "log sinh": (log(sinh(x)), [1e-9, 1e4]),
+    "log tanh": (log(tanh(x)), [1e-9, 40, 300]),
+    "expm1": (exp(x) - 1, [1e-9, -1e-17, -20]),
+    "1 - exp": (1 - exp(x), [1e-9, -1e-17, -20]),
+    "log(1 - exp)": (log(1 - exp(x)), [-1e-17, -0.5, -0.9, -40, -1e4]),
+    "log(exp - 1)": (log(exp(x) - 1), [1e-17, 0.5, 40, 1e4]),
+    "log(exp - exp)": (log(exp(2 * x) - exp(x)), [1e-9, 1e4]),
+    "log1p": (log(1 + x), [1e-17, -1e-9, 0.5]),
+    "1 - erf": (1 - erf(x), [-5, 5, 20]),
+    "1 + erf": (1 + erf(x), [5, -5, -20]),
+    "log erfc": (log(erfc(x)), [-5, 0.5, 5, 30, 1e4]),
+    "log Phi": (log((1 + erf(x)) / 2), [5, -0.5, -5, -30]),
+    "1 - cos": (1 - sympy.cos(x), [1e-9, 1.0]),
+    "pseudo Huber": (sqrt(1 + x**2) - 1, [1e-9, 1e4]),
+    "asinh": (log(x + sqrt(1 + x**2)), [-1e4, 1e-9, 1e4]),
+    "acosh": (log(x + sqrt(x**2 - 1)), [1.5, 1e4]),
+    "atanh": (log((1 + x) / (1 - x)), [1e-17, 0.5]),
+    "x log x": (x * log(x), [1e-300, 0.5]),
+    "Gaussian density": (log(exp(-((x - 1) ** 2) / 2) / sqrt(2 * sympy.pi)), [-1e4, 1e4]),
+    "Laplace density": (log(exp(-sqrt(x**2)) / 2), [-1e4, 1e4]),
+    "logistic density": (log(exp(-x) / (1 + exp(-x)) ** 2), [-1e4, 1e4]),
+    "product of powers": (log(x**3 * (1 + x**2) ** 2 * exp(-x)), [1e-100, 100]),
+    "exponents that cancel": (exp(x) * exp(sin(x) - x), [-1e4, 1e4]),
+    "quotient of exponentials": (exp(x) / exp(x - sin(x)), [-1e4, 1e4]),
+}  # fmt: skip
+POINTS = [pytest.param(e, place, id=f"{name} at {place:g}") for name, (e, places_) in HARD.items() for place in places_]
+ULP = 40  # of value and gradient; a few functions in a row, each to 2 ULP and with the condition of a subtraction
+
+
+def truth(expression: Any, place: float) -> tuple[float, float]:
+    real = Symbol("x", real=True)
+    form = expression.xreplace({x: real})
+    with mp.workdps(9500):
+        both = [sympy.lambdify(real, e.doit(), "mpmath")(mpf(place)) for e in (form, sympy.diff(form, real))]
+        return float(both[0]), float(both[1])
+
+
+def assert_ulps(what: str, found: float, exact: float) -> None:
+    assert abs(found - exact) <= ULP * max(np.spacing(abs(exact)), 5e-324), f"{what} is {found!r}, not {exact!r}"
+
+
+@pytest.mark.parametrize(("expression", "place"), POINTS)
+def test_value_and_gradient_are_right_where_they_overflowed_or_cancelled(expression: Any, place: float) -> None:
+    value, slope = gc.compile(expression, wrt=x).value_and_grad(x=place)
+    exact = truth(expression, place)
+    assert_ulps("value", value, exact[0])
+    assert slope == pytest.approx(exact[1], rel=1e-13, abs=2e-16)  # 1 - y**2 and the like: of what is 1e-18, 0 is left
+
+
+@pytest.mark.parametrize(("expression", "place"), POINTS[::3])
+def test_second_derivatives_are_finite(expression: Any, place: float) -> None:
+    assert math.isfinite(gc.compile(expression, wrt=x).hvp(1.0, x=place))
+
+
+LOGITS = [[1e4, -1e4, 9999.0], [-1e4, -1e4, -1e4], [0.0, 0.0, 1e4], [-431.0, 279.0, 427.0]]
+OVER: tuple[Any, ...] = (i, 0, D - 1)
+SUMS: dict[str, tuple[Any, Any]] = {  # the model, and what it means with mpmath
+    "log-sum-exp": (log(Sum(exp(w[i]), OVER)), lambda w: mp.log(sum(map(mp.exp, w)))),
+    "log-softmax": (log(exp(w[1]) / Sum(exp(w[i]), OVER)), lambda w: w[1] - mp.log(sum(map(mp.exp, w)))),
+    "softmax": (exp(w[1]) / Sum(exp(w[i]), OVER), lambda w: mp.exp(w[1]) / sum(map(mp.exp, w))),
+    "terms": (log(exp(w[0]) + exp(w[1]) + exp(w[2])), lambda w: mp.log(sum(map(mp.exp, w)))),
+    "terms and 1": (log(1 + exp(w[0]) + exp(w[1]) + exp(w[2])), lambda w: mp.log(1 + sum(map(mp.exp, w)))),
+    "mixture": (
+        log(Sum(exp(-(w[i] ** 2) / 2) / (i + 1), OVER)),
+        lambda w: mp.log(sum(mp.exp(-(w[k] ** 2) / 2) / (k + 1) for k in range(3))),
+    ),
+}
+
+
+def slopes(function: Any, point: list[float]) -> list[float]:
+    """Return the value and the derivatives by differences with a step of 1e-60."""
+    with mp.workdps(200):
+        step, centre = mpf(10) ** -60, [mpf(each) for each in point]
+        found = [function(centre)]
+        for k in range(len(point)):
+            ends = [function([c + sign * step * (n == k) for n, c in enumerate(centre)]) for sign in (1, -1)]
+            found.append((ends[0] - ends[1]) / (2 * step))
+        return [float(each) for each in found]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("name", SUMS)
+def test_logits_of_ten_thousand(name: str, target: str, dtype: str, tmp_path: Any) -> None:
+    if target == "python" and dtype == "float32":
+        pytest.skip("Python has one kind of float")
+    text = gc.emit(SUMS[name][0], wrt=[w], target=target, dtype=dtype)
+    read_module = load_uncompiled if target == "numba" else load
+    module = read_module(text, tmp_path / "module.py")
+    digits = 1e-14 if dtype == "float64" else 1e-5
+    for logits in LOGITS:
+        with np.errstate(all="ignore"):
+            value, (gradient,) = module.value_and_grad(logits if target == "python" else np.array(logits, dtype))
+        exact = slopes(SUMS[name][1], logits)
+        assert float(value) == pytest.approx(exact[0], rel=digits, abs=digits)
+        assert [float(g) for g in gradient] == pytest.approx(exact[1:], rel=digits * 10, abs=digits)
+
+
+def test_a_product_of_many_probabilities_does_not_underflow() -> None:
+    p = Symbol("p")
+    likelihood = log(Product(p ** t[s] * (1 - p) ** (1 - t[s]), (s, 0, N - 1)))
+    given = np.arange(3000) % 3 == 0
+    value, slope = gc.compile(likelihood, wrt=p).value_and_grad(p=0.25, t=given.astype(float))
+    assert value == pytest.approx(1000 * math.log(0.25) + 2000 * math.log(0.75), rel=1e-13)
+    assert slope == pytest.approx(1000 / 0.25 - 2000 / 0.75, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("factors", "value"), [([2.0, -3.0, -4.0], math.log(24)), ([2.0, -3.0], math.nan), ([0.0, 5.0], -math.inf)]
+)
+def test_the_log_of_a_product_keeps_its_domain(factors: list[float], value: float) -> None:
+    found = evaluate(gc.compile(log(Product(w[i], OVER)), wrt=w).graph, {"w": factors})["value"]
+    assert float(found) == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize("point", [(2.0, 3.0), (-2.0, -3.0), (-2.0, 3.0)])
+def test_a_logarithm_is_taken_apart_only_where_signs_allow_it(point: tuple[float, float]) -> None:
+    value = gc.compile(log(x * y * (1 + x**2)), wrt=[x, y]).value(x=point[0], y=point[1])
+    product = point[0] * point[1] * (1 + point[0] ** 2)
+    assert value == pytest.approx(math.log(product) if product > 0 else math.nan, nan_ok=True)
+
+
+def test_a_model_tells_what_was_rewritten() -> None:
+    (found,) = gc.compile(log(1 + exp(x)), wrt=x).stability
+    assert found.before == "log(1 + exp(x))"
+    assert found.after == "softplus(x)"
+    assert "overflows" in found.why
+    assert found.domain == (-1e4, 1e4)
+    assert math.isinf(found.error_before)
+    assert found.error_after <= 2
+    assert "log(1 + exp(x))" in str(found)
+    assert gc.compile(x**2, wrt=x).stability == ()
