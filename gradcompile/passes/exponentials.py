@@ -14,6 +14,7 @@ from gradcompile.passes.fold import factored
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
+Log = Callable[[Value], Value]
 
 
 def form_of(value: Value, forms: Forms) -> Form | None:
@@ -136,8 +137,8 @@ FORMS: dict[str, Callable[..., Form | None]] = {
 }
 
 
-def log_of(x: Value, forms: Forms) -> Value | None:
-    """Return log(w*exp(u)) as u + log(w)."""
+def log_of(x: Value, forms: Forms, log: Log) -> Value | None:
+    """Return log(w*exp(u)) as u + log(w); `log` makes the logarithm of what is no exponential stable."""
     if (total := _log_of_terms(x)) is not None:
         return total
     if x not in forms:
@@ -147,8 +148,8 @@ def log_of(x: Value, forms: Forms) -> Value | None:
         return u
     if w.op == "div":
         top, bottom = w.operands
-        return (u if top.is_const(1) else u + logarithm(top, forms)) - logarithm(bottom, forms)
-    return u + logarithm(w, forms)
+        return (u if top.is_const(1) else u + logarithm(top, forms, log)) - logarithm(bottom, forms, log)
+    return u + logarithm(w, forms, log)
 
 
 def _log_of_terms(x: Value) -> Value | None:
@@ -185,10 +186,11 @@ def _exponents(x: Value) -> list[Value] | None:
     return found
 
 
-def logarithm(x: Value, forms: Forms) -> Value:
+def logarithm(x: Value, forms: Forms, log: Log) -> Value:
     """Return the logarithm of a value, as its form has it if it has one."""
-    stable = None if _is_shifted(x, DEEPEST) else log_of(x, forms)
-    return stable or x.builder.apply("log", x)
+    if _is_shifted(x, DEEPEST):
+        return x.builder.apply("log", x)
+    return log_of(x, forms, log) or log(x)
 
 
 DEEPEST = 6  # operations between a sum and the shift in its exponents
