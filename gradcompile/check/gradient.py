@@ -19,12 +19,14 @@ import numpy as np
 from mpmath import mp, mpf
 from numpy.typing import NDArray
 
+from gradcompile.arguments import Argument
 from gradcompile.check.differences import TOLERANCE as OF_DIFFERENCES
 from gradcompile.check.differences import by_differences, ways
 from gradcompile.check.emitted import Emitted
 from gradcompile.check.exact import Exact, Slope, numbers
 from gradcompile.check.report import Component, GradientReport, Verdict
 from gradcompile.compiler import CompiledModel
+from gradcompile.compiler.flat import FlatFunction
 from gradcompile.errors import DataError, GradientCheckError
 
 Flat = NDArray[np.float64]
@@ -43,6 +45,10 @@ LARGEST = 50_000  # numbers in one evaluation, beyond which differences in float
 
 def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     """Compare the gradient of a model with its exact derivative at 50 digits.
+
+    Of an objective that is an array, the gradient of the sum of its numbers with random weights is checked: every
+    derivative counts in it. That one, and that of a model which is too large for 50 digits, is compared with differences
+    in floating point.
 
     Parameters
     ----------
@@ -85,20 +91,20 @@ def examine(model: CompiledModel, inputs: Mapping[str, Any]) -> GradientReport:
     """Return what `check_grad` finds, without raising where the gradient is wrong."""
     rest = dict(inputs)
     start = {name: rest.pop(name) for name in model.graph.wrt if name in rest}
-    fun, flat = model.ravel(start, **rest)
+    fun, flat = _flat_function(model, start, rest)
     value, gradient = fun(flat)
     if not math.isfinite(value):
         what = f"the objective is {value} at this point: there is no gradient to check"
         raise DataError(what, expected="a finite value", hint="check at another point")
     point = dict(zip(model.arguments, model.checked.bind(inputs)[0], strict=True))
     names = _names(model, point)
-    exact = Exact(model.lowered, {name: point[name] for name in model.lowered.inputs})
-    if exact.work > LARGEST:
+    exact = None if model.is_array else Exact(model.lowered, {name: point[name] for name in model.lowered.inputs})
+    if exact is None or exact.work > LARGEST:
         if model.dtype != "float64":  # differences of the same formula, with the digits that they need
-            fun, flat = CompiledModel(model.model, "float64", model.strict).ravel(start, **rest)
-        found = by_differences(fun, flat, gradient, names, MOST, OF_DIFFERENCES[model.dtype])
-        method = "with differences in floating point: the model is too large for 50 digits"
-        return GradientReport(value, tuple(found), flat.size, method)
+            fun, flat = _flat_function(CompiledModel(model.model, "float64", model.strict), start, rest)
+        compared = by_differences(fun, flat, gradient, names, MOST, OF_DIFFERENCES[model.dtype])
+        why = "the model is too large for 50 digits" if exact else "the objective is an array"
+        return GradientReport(value, tuple(compared), flat.size, f"with differences in floating point: {why}")
     most = int(min(MOST, max(8, WORK // (2 * exact.work))))
     case = _Case(model.dtype, exact, _runs(model, point))
     found = (
@@ -106,6 +112,24 @@ def examine(model: CompiledModel, inputs: Mapping[str, Any]) -> GradientReport:
         for name, slope, way, _ in ways(gradient, flat, names, most)
     )
     return GradientReport(value, tuple(found), flat.size, "with exact derivatives at 50 digits")
+
+
+def _flat_function(model: CompiledModel, start: dict[str, Any], inputs: dict[str, Any]) -> tuple[FlatFunction, Flat]:
+    """Return value and gradient as a function of one flat array; an array becomes a sum with random weights."""
+    if not model.is_array:
+        return model.ravel(start, **inputs)
+    arguments, sizes = model.checked.bind({**inputs, **start})
+    shape = tuple(axis.size.evaluate(sizes) for axis in model.lowered.output_axes("value"))
+    chance = np.random.default_rng(0)
+    weights = chance.uniform(0.5, 1.5, shape) * chance.choice([-1.0, 1.0], shape)
+
+    def call(given: Sequence[Argument]) -> tuple[float, tuple[Any, ...]]:
+        named = dict(zip(model.arguments, given, strict=True))
+        back = model.vjp(weights, **named)
+        return float(np.sum(weights * model.value(**named))), back if isinstance(back, tuple) else (back,)
+
+    fun = FlatFunction(call, arguments, model.graph.wrt, model.dtype)
+    return fun, fun.start()
 
 
 @dataclass(frozen=True)
