@@ -47,8 +47,8 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     """Compare the gradient of a model with its exact derivative at 50 digits.
 
     Of an objective that is an array, the gradient of the sum of its numbers with random weights is checked: every
-    derivative counts in it. That one, and that of a model which is too large for 50 digits, is compared with differences
-    in floating point.
+    derivative counts in it. That one, and that of a model which is too large for 50 digits, is compared with
+    differences in floating point.
 
     Parameters
     ----------
