@@ -1,16 +1,21 @@
 """Data files: every number exact, every mistake with its place, every row accounted for, no code from any file."""
 
+import gzip
 import io
+import random
 import struct
 import zipfile
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gradcompile.cli import columns, comma_separated
+from gradcompile.cli import columns, comma_separated, main
 from gradcompile.cli.columns import Need
 from gradcompile.cli.gathering import Growing, Room
+from gradcompile.cli.parquet import ParquetTable
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.saving import arrays
 
@@ -274,3 +279,84 @@ def test_broken_archives_are_errors(tmp_path):
         path.write_bytes(whole[:length])
         with pytest.raises(DataError):
             arrays.load_members(path)
+
+
+# --- files that are none
+
+
+@pytest.fixture
+def strange(tmp_path, monkeypatch):
+    """Return things that somebody may call data.csv, by what they are."""
+    monkeypatch.chdir(tmp_path)
+    made = {name: tmp_path / f"{name}.csv" for name in ("folder", "loop", "packed", "bytes", "empty", "dangling")}
+    made["folder"].mkdir()
+    made["loop"].symlink_to(made["loop"])
+    made["dangling"].symlink_to("nowhere.csv")
+    made["packed"].write_bytes(gzip.compress(b"x,t\n" + b"1,2\n" * 10**5))
+    made["bytes"].write_bytes(random.Random(0).randbytes(10_000))
+    made["empty"].touch()
+    return made
+
+
+@pytest.mark.parametrize("name", ["folder", "loop", "packed", "bytes", "empty", "dangling", "missing"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".npy", ".npz", ".parquet"])
+def test_what_is_no_table_is_a_message(name, suffix, strange, capsys):
+    path = strange.get(name, Path("missing.csv"))
+    if suffix != ".csv" and path.is_symlink() | path.exists():
+        path = path.rename(path.with_suffix(suffix)) if name != "loop" else path.with_suffix(suffix)
+    words = ["train", "(w*x - t)**2", "--wrt", "w", "--data", str(path.with_suffix(suffix)), "-o", "w.npz"]
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("gradcompile: ")
+    assert "Traceback" not in message
+    assert not Path("w.npz").exists()
+
+
+def test_damaged_parquet_is_a_message_or_a_table(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"x": np.arange(200.0), "t": np.arange(200)}), path)
+    content, chance = path.read_bytes(), random.Random(0)
+    for trial in range(200):
+        broken = bytearray(content)
+        for _ in range(chance.randrange(1, 4)):
+            broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        path.write_bytes(broken if trial % 4 else content[: chance.randrange(len(content))])
+        try:
+            table = ParquetTable(path)
+            parts = list(table.parts(range(len(table.names))))
+        except DataError:
+            continue
+        assert sum(map(len, parts)) > 0
+
+
+@pytest.mark.parametrize("kind", ["texts", "lists", "dates", "missing"])
+def test_parquet_columns_hold_numbers(kind, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    column = {"texts": ["a", "b"], "lists": [[1.0], [2.0]], "dates": np.array([1, 2], "M8[D]"), "missing": [1.0, None]}
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"x": column[kind]}), path)
+    with pytest.raises(DataError, match=r"x is missing in row 2|column x does not hold numbers"):
+        list(ParquetTable(path).parts([0]))
+
+
+def test_numbers_half_way_between_two_floats_are_rounded_as_the_standard_says():
+    """Long decimals at, just below and just above the middle of two floats: where careless readers are wrong."""
+    chance, numbers, expected = random.Random(1), [], []
+    for _ in range(300):
+        low = abs(struct.unpack("<d", chance.randbytes(8))[0])
+        high = np.nextafter(low, np.inf)
+        if not (1e-300 < low < 1e300 and np.isfinite(high)):
+            continue
+        middle = (Fraction(low) + Fraction(float(high))) / 2
+        for shift in (-1, 0, 1):
+            exact = middle * (1 + Fraction(shift, 10**40))
+            with localcontext() as context:
+                context.prec = 800
+                numbers.append(f"{Decimal(exact.numerator) / Decimal(exact.denominator):e}")
+            even = low if np.float64(low).view(np.uint64) % 2 == 0 else float(high)
+            expected.append((low, even, float(high))[shift + 1])
+    found = read("a\n" + "\n".join(numbers) + "\n").numbers[:, 0]
+    assert found.tobytes() == np.array(expected).tobytes()

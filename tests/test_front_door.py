@@ -20,6 +20,11 @@ def test_the_start_needs_no_libraries(command):
     assert not loaded & {"sympy", "numpy", "numba", "scipy", "rich"}
 
 
+def test_printing_code_needs_neither_a_compiler_nor_scipy():
+    loaded = set(run("from gradcompile.cli import main; main(['emit', 'softmax']); import sys; print(*sys.modules)"))
+    assert not loaded & {"numba", "llvmlite", "scipy", "rich", "pyarrow"}
+
+
 @pytest.mark.parametrize("name", gc.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(gc, name) is not None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gradcompile.errors import DataError
 
+BROKEN = (ValueError, OSError, LookupError, TypeError, RuntimeError)  # what pyarrow raises, its own errors included
 ROWS = 1 << 16  # that are read at once
 OLDEST = (14, 0, 1)  # earlier ones run code from files (CVE-2023-47248)
 
@@ -29,7 +30,7 @@ class ParquetTable:
         self.path, self._arrow = path, _arrow()
         try:
             self._file = self._arrow.ParquetFile(path)
-        except (ValueError, OSError) as error:
+        except BROKEN as error:
             raise DataError(f"{path.name} is not a Parquet file: {_first(error)}") from None
         self.names: list[str] = list(self._file.schema_arrow.names)
 
@@ -60,7 +61,7 @@ class ParquetTable:
                 batch = next(batches)
             except StopIteration:
                 return
-            except (ValueError, OSError) as error:
+            except BROKEN as error:
                 raise DataError(f"{self.path.name} is broken: {_first(error)}") from None
             yield batch
 

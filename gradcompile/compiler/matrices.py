@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from gradcompile import higher
 from gradcompile.arguments import Argument
@@ -166,6 +165,8 @@ class Matrices:
 
     def _sparse(self, colours: Colours, entries: Dense) -> Any:
         places = (colours.pattern.rows, colours.pattern.columns)
+        from scipy import sparse  # it takes as long to import as gradcompile, and few models ask for it
+
         return sparse.csr_array((entries, places), shape=colours.pattern.shape)
 
 
