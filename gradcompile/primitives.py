@@ -214,7 +214,7 @@ TABLE: tuple[Primitive, ...] = (
     ),
     Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),
     Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
-    Primitive("lgamma", sympy.loggamma, special.gammaln, (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0),)),
+    Primitive("lgamma", sympy.loggamma, lambda x: np.where(np.isneginf(x), np.inf, special.gammaln(x)), (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((-INF,), INF)), source="infinite at minus infinity, as in C"),
     Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
     Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(n + 1, x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
     # comparisons and choices

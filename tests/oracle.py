@@ -13,6 +13,7 @@ Both refuse to answer on a kink (`KinkError`): what is right there is a conventi
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -585,7 +586,7 @@ class Numeric(Walker):
         if not self.sampled:
             return self.scalar(self.problem.objective, {})
         terms = [self.of_sample(sample) for sample in range(self.samples())]
-        return mp.fsum(terms) / len(terms)
+        return sum(terms, mp.zero) / len(terms)
 
     def of_sample(self, sample: int) -> Any:
         self.sample = sample
@@ -608,14 +609,14 @@ class Numeric(Walker):
         if isinstance(e, sympy.Symbol):
             return self.symbol(e, env)
         if kind in RANGED:
-            return FOLDS[kind]([self.scalar(e.function, inner) for inner in self.places(e.limits, env)])
+            return self.fold(kind, [self.scalar(e.function, inner) for inner in self.places(e.limits, env)])
         if isinstance(e, MatrixElement):
             parent, *place = e.args
             return self.matrix(parent, env)[tuple(self.integer(a, env) for a in place)]
         if isinstance(e, sympy.Trace):
             return sum(np.diagonal(self.matrix(e.arg, env)), mp.zero)
         if isinstance(e, sympy.Determinant):
-            return mp.det(mp.matrix(self.matrix(e.arg, env).tolist()))
+            return self.determinant(self.matrix(e.arg, env))
         if isinstance(e, DotProduct):
             left, right = (self.matrix(a, env).ravel() for a in e.args)
             return (left * right).sum()
@@ -625,15 +626,42 @@ class Numeric(Walker):
             return next(self.scalar(p.expr, env) for p in e.args if self.holds(p.cond, env))
         args = [self.scalar(a, env) for a in e.args]
         if e.is_Pow:
-            base, exponent = args
-            return real(mp.power(base, int(exponent) if exponent == int(exponent) else exponent))
-        return real(FOLDS[kind](args) if kind in FOLDS else FUNCTIONS[kind](*args))
+            return self.power(*args)
+        return self.fold(kind, args) if kind in FOLDS or kind in EXTREMES else self.function(kind, args)
+
+    # The arithmetic, of which the tape has its own.
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        return real(mp.power(base, int(exponent) if exponent == int(exponent) else exponent))
+
+    def function(self, name: str, args: list[Any]) -> Any:
+        return real(FUNCTIONS[name](*args))
+
+    def fold(self, kind: str, args: list[Any]) -> Any:
+        return self.largest(args, EXTREMES[kind]) if kind in EXTREMES else FOLDS[kind](args)
+
+    def largest(self, args: list[Any], sign: int) -> Any:
+        """Return the largest (sign 1) or the smallest (sign -1)."""
+        return max(args, key=lambda a: sign * a)
+
+    def compare(self, relation: str, args: list[Any]) -> bool:
+        return truth(relation, args)
+
+    def determinant(self, matrix: np.ndarray) -> Any:
+        return mp.det(mp.matrix(matrix.tolist()))
+
+    def inverse(self, matrix: np.ndarray) -> np.ndarray:
+        return np.array((mp.matrix(matrix.tolist()) ** -1).tolist(), object).reshape(matrix.shape)
 
     def holds(self, e: sympy.Basic, env: Mapping[Any, Any]) -> bool:
         if e in (True, False):
             return bool(e)
+        if isinstance(e, sympy.ITE):  # SymPy writes conditions on a Piecewise so
+            chosen, otherwise = e.args[1:]
+            return self.holds(chosen if self.holds(e.args[0], env) else otherwise, env)
         inner = isinstance(e, sympy.And | sympy.Or | sympy.Not)
-        return truth(RELATIONS[type(e)], [self.holds(a, env) if inner else self.scalar(a, env) for a in e.args])
+        args = [self.holds(a, env) if inner else self.scalar(a, env) for a in e.args]
+        return self.compare(RELATIONS[type(e)], args)
 
     def matrix(self, e: sympy.Basic, env: Mapping[Any, Any]) -> np.ndarray:
         if isinstance(e, sympy.MatrixSymbol):
@@ -654,9 +682,8 @@ class Numeric(Walker):
             rows, columns = (slice(*(self.integer(a, env) for a in s)) for s in (e.rowslice, e.colslice))
             return self.matrix(e.parent, env)[rows, columns]
         if isinstance(e, sympy.MatPow):  # Inverse is one
-            base = self.matrix(e.base, env)
-            power = mp.matrix(base.tolist()) ** self.integer(e.exp, env)
-            return np.array(power.tolist(), object).reshape(base.shape)
+            base, count = self.matrix(e.base, env), self.integer(e.exp, env)
+            return functools.reduce(np.dot, [self.inverse(base) if count < 0 else base] * abs(count))
         if isinstance(e, sympy.Transpose):
             return self.matrix(e.arg, env).T
         if isinstance(e, DiagMatrix):
@@ -678,8 +705,8 @@ def product(values: Sequence[Any]) -> Any:
 
 FOLDS: dict[str, Callable[[list[Any]], Any]] = {
     "Sum": lambda v: sum(v, mp.zero), "Add": lambda v: sum(v, mp.zero), "Product": product, "Mul": product,
-    "MaxOver": max, "Max": max, "MinOver": min, "Min": min,
 }  # fmt: skip
+EXTREMES = {"MaxOver": 1, "Max": 1, "MinOver": -1, "Min": -1}
 MATRIX_FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "MatAdd": lambda a, b: a + b,
     "HadamardProduct": lambda a, b: a * b,

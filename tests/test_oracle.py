@@ -7,7 +7,7 @@ import sympy
 from sympy import IndexedBase, MatrixSymbol, Piecewise, Sum, Symbol, symbols
 
 from gradcompile.model import max_over
-from tests import oracle
+from tests import oracle, tape
 from tests.oracle import Problem
 from tests.zoo import ZOO, Row, in_order, reference, reference_notation
 
@@ -33,6 +33,17 @@ def test_exact_derivatives_agree_with_differences(row: Row, notation: str) -> No
         assert answer.grads[name].shape == np.shape(problem.inputs[name])
         for exact, slope in zip(answer.grads[name].flat, slopes[name].flat, strict=True):
             assert abs(exact - slope) <= TRUNCATION * max(1, abs(exact))
+
+
+@pytest.mark.parametrize(("row", "notation"), FORMS)
+def test_the_tape_agrees_with_sympy(row: Row, notation: str) -> None:
+    """Its scales may be those of another order of the same sum, and no more than that."""
+    found, (asked, expected) = tape.answer(row.forms[notation]), reference(row.name)
+    problem = row.forms[notation]
+    pairs = zip(in_order(problem, found.grads), in_order(asked, expected.grads), strict=True)
+    assert all(abs(a - b) <= 1e-14 * max(1, abs(b)) for a, b in pairs)  # of other notations the inputs are rounded
+    scales = zip(in_order(problem, found.scales), in_order(asked, expected.scales), strict=True)
+    assert all(float(b) / 50 <= a <= 50 * float(b) for a, b in scales)
 
 
 @pytest.mark.parametrize("row", [row for row in ZOO if len(row.forms) > 1], ids=lambda row: row.name)

@@ -396,9 +396,12 @@ class _Body:
 
     def _view(self, value: Value, array: str, dimension: int) -> str:
         """Return the name of the part of an array that belongs to the block at hand."""
-        name = self.names.local(value, f"{array}_b")
         first, length = self.names.word("first"), self.names.word("T")
-        self.views[name] = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
+        part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
+        name = self.names.local(value, f"{array}_b")
+        if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
+            name = self.names.local(value, f"{array}_b{dimension}")
+            self.views[name] = part
         return name
 
     def _local(self, value: Value) -> str:
@@ -594,7 +597,7 @@ class _Body:
     def _expression(self, value: Value, *, whole: bool = False) -> str:
         """Return an expression; `whole` prints the operation of a value that has a name of its own."""
         if whole and value.op == "read":
-            return self._read(value)
+            return self._read(value, given=value.operands[0].op == "input")  # a copy of it may not be whole yet
         if whole and value.op == "input":
             return self._element(value, {}, given=True)
         return self.printer.render(value, self._leaf, whole=whole)
@@ -609,9 +612,9 @@ class _Body:
             return self._element(value, {})
         return self._read(value) if value.op == "read" else None
 
-    def _read(self, value: Value) -> str:
+    def _read(self, value: Value, *, given: bool = False) -> str:
         array, *indices = value.operands
-        return self._element(array, dict(zip(array.axes, indices, strict=True)))
+        return self._element(array, dict(zip(array.axes, indices, strict=True)), given=given)
 
 
 SAFE = (

@@ -409,6 +409,9 @@ class _Work:
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
         bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
         reads = self._dependencies([*operands, *self._conditions(value)])
+        if isinstance(statement, Define) and statement.expression is value and value.op == "read":
+            array = value.operands[0]  # of which any element is read; an argument is there as a whole
+            reads = [(v, value if v is array else how) for v, how in reads if v is not array or array.op != "input"]
         rows = self._is_by_rows(statement)
         body, path = self.body, list[Loop]()
         sums = isinstance(statement, Update | Product)
