@@ -26,7 +26,7 @@ Index = tuple[Value, ...]
 Places = NDArray[np.int64]
 
 BOUND = 1 << 20  # axes from this number on are bound inside of one dependence: "for every"
-MOST = 64  # dependences of one value; more become "on every entry"
+MOST = 400  # dependences of one value; more become "on every entry"
 LARGEST = 1 << 26  # points of a grid that are looked at; beyond it, the block counts as full
 
 
@@ -100,11 +100,40 @@ def dependences(graph: Graph, parameters: Sequence[str]) -> dict[Value, Dependen
 
 
 def _few(graph: Graph, found: Dependences) -> Dependences:
-    """Return dependences, or, where there are very many, that every entry counts."""
+    """Return dependences without those that others cover; where there are very many, that every entry counts."""
+    found = _widest(graph, found)
     if len(found) <= MOST:
         return found
     names = dict.fromkeys(each.parameter for each in found)
     return tuple(everywhere(graph, name) for name in names)
+
+
+def _widest(graph: Graph, found: Dependences) -> Dependences:
+    """Return dependences without those that others cover: ``W[s, j]`` for every j covers ``W[s, 0]``."""
+    kept: list[tuple[Dependence, tuple[bool, ...]]] = []
+    wide: list[tuple[Dependence, tuple[bool, ...]]] = []
+    for each, whole in sorted(((f, _whole(graph, f)) for f in found), key=lambda pair: -sum(pair[1])):
+        if not any(_covers(*other, each) for other in wide):
+            kept.append((each, whole))
+            wide += [(each, whole)] if any(whole) else []
+    return tuple(each for each, _ in kept)
+
+
+def _whole(graph: Graph, each: Dependence) -> tuple[bool, ...]:
+    """Return of which axes of a parameter every index counts, whatever the others are."""
+    axes = graph.inputs[each.parameter].axes
+    told = [a for v in (*each.index, *each.conditions) for a in v.axes]
+    return tuple(
+        v.op == "iota" and v.attr.number >= BOUND and v.attr.size == axis.size and told.count(v.attr) == 1
+        for v, axis in zip(each.index, axes, strict=True)
+    )
+
+
+def _covers(wide: Dependence, whole: tuple[bool, ...], each: Dependence) -> bool:
+    """Return whether one dependence, with every index along its whole axes, has all entries of another."""
+    if each.parameter != wide.parameter or not wide.conditions <= each.conditions:
+        return False
+    return all(w or a is b for w, a, b in zip(whole, wide.index, each.index, strict=True))
 
 
 def everywhere(graph: Graph, name: str) -> Dependence:
@@ -233,6 +262,8 @@ def pattern(graph: Graph, parameters: Sequence[str], arrays: Mapping[str, Any], 
         The named sizes of the call.
     """
     known = dependences(graph, parameters)
+    if all(_is_full(graph, known[value], parameters) for value in graph.outputs.values()):
+        return _full(_length_of_all(graph, sizes), sum(_length(graph.inputs[n].axes, sizes) for n in parameters))
     widths = [_length(graph.inputs[name].axes, sizes) for name in parameters]
     starts = dict(zip(parameters, np.cumsum([0, *widths]).tolist(), strict=False))
     count, top, found = sum(widths), 0, [np.empty(0, np.int64)]
@@ -244,6 +275,21 @@ def pattern(graph: Graph, parameters: Sequence[str], arrays: Mapping[str, Any], 
         top += _length(axes, sizes)
     places = np.unique(np.concatenate(found))
     return Pattern((top, count), places // count, places % count)
+
+
+def _is_full(graph: Graph, found: Dependences, parameters: Sequence[str]) -> bool:
+    """Return whether a value depends, at all of its points, on every entry of all parameters."""
+    whole = {each.parameter for each in found if not each.conditions and all(_whole(graph, each))}
+    return whole.issuperset(parameters)
+
+
+def _full(rows: int, columns: int) -> Pattern:
+    places = np.arange(rows * columns)
+    return Pattern((rows, columns), places // columns, places % columns)
+
+
+def _length_of_all(graph: Graph, sizes: Mapping[str, int]) -> int:
+    return sum(_length(graph.output_axes(name), sizes) for name in graph.outputs)
 
 
 def _length(axes: Iterable[Axis], sizes: Mapping[str, int]) -> int:

@@ -12,6 +12,7 @@ from gradcompile.arguments import Argument
 from gradcompile.errors import ArgumentError, ShapeError
 from gradcompile.ir import Axis, Graph
 from gradcompile.pipeline import EMISSION, Program
+from gradcompile.schedule import Loop, Product
 
 Parts = tuple[Any, ...]  # one array or number for each parameter
 Sizes = dict[str, int]
@@ -76,12 +77,25 @@ class Derivatives:
 
     def run(self, make: Callable[..., Graph], arguments: Sequence[Argument], *along: Axis) -> Parts:
         """Return all outputs of the program of a graph that `make` makes of the objective."""
+        parts: Parts = self._program(make, *along).run("derivatives", arguments)
+        return parts
+
+    def multiplies(self, make: Callable[..., Graph]) -> bool:
+        """Return whether the program for one direction has products of matrices, which BLAS computes."""
+        nodes = list(self._program(make).plan.body)
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, Product):
+                return True
+            nodes.extend(node.body if isinstance(node, Loop) else ())
+        return False
+
+    def _program(self, make: Callable[..., Graph], *along: Axis) -> Program:
         key = (make.__name__, *along)
         if key not in self._known:
             with EMISSION:
                 self._known[key] = self._new(make(self.lowered, *along))
-        parts: Parts = self._known[key].run("derivatives", arguments)
-        return parts
+        return self._known[key]
 
     def _directions(self, direction: Any, arguments: Sequence[Argument]) -> list[Argument]:
         """Return a direction as one array a parameter, each with the parameter's shape and dtype."""

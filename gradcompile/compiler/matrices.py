@@ -1,8 +1,9 @@
 """Jacobians and Hessians as matrices: few directions, chosen by the sparsity of the graph, in few calls of one kernel.
 
 The columns (rows) of a matrix are coloured; those of one colour are one direction (cotangent), and the kernel takes
-`TOGETHER` of them in a call, its innermost loop running over all of them. A matrix without zeros is the case where
-every column has a colour of its own.
+`TOGETHER` of them in a call, its innermost loop running over all of them. Where a kernel of one direction is made of
+products of matrices, for which there is BLAS, it takes one. A matrix without zeros is the case where every column has a
+colour of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class Matrices:
     """
 
     def __init__(self, derivatives: Derivatives, graph: Graph) -> None:
-        self._run, self.lowered, self.dtype = derivatives.run, derivatives.lowered, derivatives.dtype
+        self._derivatives, self._run = derivatives, derivatives.run
+        self.lowered, self.dtype = derivatives.lowered, derivatives.dtype
         self.graph, self.names = graph, self.lowered.wrt
         self._along = higher.numbering(self.lowered)
         self._known: dict[str, tuple[Any, Colours, bool]] = {}  # the last colours of each matrix, and for which call
@@ -141,18 +143,22 @@ class Matrices:
     # Compressed matrices
 
     def _entries(self, colours: Colours, make: Callable[..., Graph], arguments: list[Argument], sizes: Sizes) -> Dense:
-        """Return the entries of a matrix, computed `TOGETHER` colours at a time."""
+        """Return the entries of a matrix, computed one or `TOGETHER` colours at a time."""
+        along, together = ((), 1) if self._derivatives.multiplies(make) else ((self._along,), TOGETHER)
         entries = np.zeros(len(colours.at), self.dtype)
         shapes: list[Shape] = [np.shape(a) for a in arguments[: len(self.names)]]
         if make is higher.pulled:
             shapes = [tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))]
         read = colours.colour[colours.by]
-        for first in range(0, colours.count, TOGETHER):
-            width = min(TOGETHER, colours.count - first)
-            seeds = _seeds(colours.colour - first, width, shapes, self.dtype)
-            parts = self._run(make, [*arguments, *seeds], self._along)
+        order = np.argsort(read, kind="stable")
+        for first in range(0, colours.count, together):
+            width = min(together, colours.count - first)
+            seeds = list(_seeds(colours.colour - first, width, shapes, self.dtype))
+            if not along:
+                seeds = [seed[..., 0] if seed.ndim > 1 else float(seed[0]) for seed in seeds]
+            parts = self._run(make, [*arguments, *seeds], *along)
             compressed = np.concatenate([np.reshape(part, (-1, width)) for part in parts])
-            here = (read >= first) & (read < first + width)
+            here = order[slice(*np.searchsorted(read, (first, first + width), sorter=order))]
             entries[here] = compressed[colours.at[here], read[here] - first]
         return entries
 
