@@ -8,8 +8,9 @@ colour of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,16 @@ class Colours:
     def count(self) -> int:
         """The number of colours."""
         return int(self.colour.max(initial=-1)) + 1
+
+    @cached_property
+    def read(self) -> Places:
+        """The colour from which each entry is read."""
+        return self.colour[self.by]
+
+    @cached_property
+    def order(self) -> Places:
+        """The entries by the colour from which they are read."""
+        return np.argsort(self.read, kind="stable")
 
 
 class Matrices:
@@ -149,17 +160,18 @@ class Matrices:
         shapes: list[Shape] = [np.shape(a) for a in arguments[: len(self.names)]]
         if make is higher.pulled:
             shapes = [tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))]
-        read = colours.colour[colours.by]
-        order = np.argsort(read, kind="stable")
         for first in range(0, colours.count, together):
             width = min(together, colours.count - first)
-            seeds = list(_seeds(colours.colour - first, width, shapes, self.dtype))
+            seeds: Iterable[Argument] = _seeds(colours.colour - first, width, shapes, self.dtype)
             if not along:
-                seeds = [seed[..., 0] if seed.ndim > 1 else float(seed[0]) for seed in seeds]
+                seeds = [_first(np.asarray(seed)) for seed in seeds]
             parts = self._run(make, [*arguments, *seeds], *along)
             compressed = np.concatenate([np.reshape(part, (-1, width)) for part in parts])
-            here = order[slice(*np.searchsorted(read, (first, first + width), sorter=order))]
-            entries[here] = compressed[colours.at[here], read[here] - first]
+            if colours.pattern.is_full:
+                _fill(entries.reshape(colours.pattern.shape), compressed, first, make is higher.pulled)
+                continue
+            here = colours.order[slice(*np.searchsorted(colours.read, (first, first + width), sorter=colours.order))]
+            entries[here] = compressed[colours.at[here], colours.read[here] - first]
         return entries
 
     def _filled(self, colours: Colours, entries: Dense) -> Dense:
@@ -174,6 +186,20 @@ class Matrices:
         from scipy import sparse  # it takes as long to import as gradcompile, and few models ask for it
 
         return sparse.csr_array((entries, places), shape=colours.pattern.shape)
+
+
+def _first(seeds: Dense) -> Argument:
+    """Return the one direction that there is."""
+    return np.ascontiguousarray(seeds[..., 0]) if seeds.ndim > 1 else float(seeds[0])
+
+
+def _fill(matrix: Dense, compressed: Dense, first: int, reverse: bool) -> None:
+    """Put some columns (in reverse mode rows) of a matrix without zeros in their place."""
+    last = first + compressed.shape[1]
+    if reverse:
+        matrix[first:last] = compressed.T
+    else:
+        matrix[:, first:last] = compressed
 
 
 def _joined(columns: Parts, dtype: str) -> Dense:
@@ -207,8 +233,9 @@ def _seeds(colour: Places, width: int, shapes: Sequence[Shape], dtype: str) -> I
 def _of_jacobian(found: Pattern) -> tuple[Colours, bool]:
     """Return colours of the columns, or of the rows where that makes less work."""
     forward = _by_columns(found)
-    if forward.count <= REVERSE:
-        return forward, False
+    if forward.count <= REVERSE or found.is_full:
+        backward = Colours(found, np.arange(found.shape[0]), found.columns, found.rows)
+        return (backward, True) if REVERSE * found.shape[0] < forward.count else (forward, False)
     colour = column_colours(found.columns, found.rows, found.shape[0])
     backward = Colours(found, colour, found.columns, found.rows)
     return (backward, True) if REVERSE * backward.count < forward.count else (forward, False)
