@@ -482,3 +482,15 @@ def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mappi
 def free_axes(values: Iterable[Value]) -> Iterator[Axis]:
     """Yield every axis that any value has, once."""
     yield from dict.fromkeys(axis for value in values for axis in value.axes)
+
+
+def only_indices(values: list[Value]) -> set[Value]:
+    """Return the whole numbers among values that these use as indices and as nothing else.
+
+    A compiled kernel that knows them to be unsigned need not ask whether they count from the end.
+    """
+    found = {v for v in values if v.kind == "int" and v.op in ("input", "read")}
+    for value in values:
+        places = 1 if value.op in ("read", "accumulate") else len(value.operands)
+        found.difference_update(value.operands[:places])
+    return found

@@ -82,8 +82,8 @@ def test_a_batch_of_one_needs_no_gradient_array():
 def test_rows_of_a_table_are_moved_alone_and_left_at_zero():
     assert """\
     for n in range(B1):
-        rows_n = rows[n]
-        user_n = user[rows_n]
+        rows_n = np.uint64(rows[n])
+        user_n = np.uint64(user[rows_n])
         for k in range(K):
             U[user_n, k] -= dU[user_n, k]*rate
             dU[user_n, k] = 0.0""" in function("update", source(FACTORS, SGD(0.1)))
@@ -150,3 +150,14 @@ def test_rows_are_asked_for_before_their_turn():
 
 def test_what_is_given_away_asks_for_nothing():
     assert "fetch" not in gc.emit(gc.parse(FACTORS), target="numba")
+
+
+def test_an_index_that_is_used_as_a_number_keeps_its_sign():
+    model = """
+        u: labels[N]
+        r: parameter[A, K]
+        loss = Sum((r[u[n], k] - u[n])**2, n, k)
+    """
+    text = source(model, SGD(0.1))
+    assert "np.uint64(rows" in text
+    assert "np.uint64(u[" not in function("gradient", text)

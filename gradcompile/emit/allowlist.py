@@ -45,7 +45,7 @@ NUMPY = frozenset(
     " floor full full_like hypot inf int64 isfinite isinf isnan linalg.cholesky linalg.det linalg.inv linalg.slogdet"
     " linalg.solve log log1p logical_and logical_not logical_or max maximum mean min minimum mod moveaxis multiply nan"
     " negative newaxis ones ones_like outer pi power prod sign sin sinh sqrt square sum tan tanh tensordot trace"
-    " transpose where zeros zeros_like".split()
+    " transpose uint64 where zeros zeros_like".split()
 )
 NUMBERS = (int, float)
 DECLARED = frozenset(ast.unparse(ast.parse(text)) for text in support.DECLARATIONS.values())

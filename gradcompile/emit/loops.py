@@ -16,7 +16,7 @@ from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
@@ -156,6 +156,7 @@ class _Body:
     ) -> None:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.typed = dtype, caller is not None
+        self.unsigned = only_indices(self.graph.order()) if self.typed else set()
         self.given, self.ahead = (NOT_GIVEN, None) if caller is None else (caller.given, caller.ahead)
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(
@@ -322,6 +323,8 @@ class _Body:
     def _hoist(self, index: Value) -> str:
         """Return the line that reads an index into a local variable, which stands for it from now on."""
         text = self._expression(index)
+        if self.typed and index in self.unsigned:
+            text = f"np.uint64({text})"
         array = self.names.value(index if index.op == "input" else index.operands[0])
         self.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
         return f"{self.held[index]} = {text}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gradcompile.emit.expression import ATOM, Printer
 from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
-from gradcompile.ir import LEAVES, Axis, Graph, Value, reachable
+from gradcompile.ir import LEAVES, Axis, Graph, Value, only_indices, reachable
 from gradcompile.step import Move, Step
 
 WORD = re.compile(r"[A-Za-z_]\w*")
@@ -102,6 +102,7 @@ class Update:
         self.fixed: dict[str, str] = {}  # what is the same for all elements -> its name, computed before all loops
         self.numbers: dict[str, None] = {}  # the names of numbers that the loops read
         self.sizes: set[str] = set()
+        self.unsigned: set[Value] = set()  # the indices of a move that are nothing else
         self.held: dict[Value, str] = {}  # an index or a part of a gradient -> the local variable that holds it
 
     def body(self) -> list[str]:
@@ -133,6 +134,7 @@ class Update:
 
     def _move(self, move: Move) -> Iterator[str]:
         """Yield the loops over the elements of one move."""
+        self.unsigned = only_indices(reachable([*move.place, move.gradient]))
         early = [v for v in reachable([*move.place, move.gradient]) if _is_looked_up(v, move.place)]
         early += _outer_parts(move)
         open_axes: list[Axis] = []
@@ -164,6 +166,8 @@ class Update:
             array = self.names.value(value if value.op == "input" else value.operands[0])
             axes = [self.names.axis(a) for a in value.axes] or [self.names.value(v) for v in value.operands[1:2]]
             self.held[value] = self.names.local(value, "_".join([array, *axes]))
+            if value in self.unsigned:
+                text = f"np.uint64({text})"
         else:
             self.held[value] = self.names.value(value)
         return f"{self.held[value]} = {text}"
