@@ -107,6 +107,12 @@ def tanh_tail(z: mpf) -> mpf:
     return (mp.tanh(r) - r) / r**3 if z > SMALL else -mpf(1) / 3 + z * 2 / 15
 
 
+def atan_tail(z: mpf) -> mpf:
+    """Return (atan(r) - r)/r**3 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.atan(r) - r) / r**3 if z > SMALL else -mpf(1) / 3 + z / 5
+
+
 def atanh_tail(z: mpf) -> mpf:
     """Return (2*atanh(s)/s - 2)/z of z = s*s."""
     s = mp.sqrt(z)
@@ -148,6 +154,7 @@ with mp.workdps(60):
     HALF_LN2 = -mp.log(2) / 2 * ONE, mp.log(2) / 2 * ONE
     EXP_Z = (mp.log(2) / 2) ** 2 * mpf("1.0002")
     LOG_Z = (3 - 2 * mp.sqrt(2)) ** 2 * ONE  # s = f/(2 + f) of f = sqrt(2) - 1, squared
+    ATAN_Z = mpf(7) ** 2 / 16**2 * ONE
     QUARTER = (mp.pi / 4) ** 2 * mpf("1.001")
 
 ROWS: dict[str, Row] = {
@@ -171,6 +178,8 @@ ROWS: dict[str, Row] = {
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
     "log32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
+    "atan": Row(atan_tail, lambda z: z + SMALL, ZERO, ATAN_Z, 10),
+    "atan32": Row(atan_tail, lambda z: z + SMALL, ZERO, ATAN_Z, 4),
     "sin32": Row(sin_tail, lambda z: z + SMALL, ZERO, QUARTER, 2),
     "cos32": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 2),
 }

@@ -54,6 +54,7 @@ EXACT = {
     "sin": mp.sin,
     "cos": mp.cos,
     "tan": mp.tan,
+    "atan": mp.atan,
     "pow": mp.power,
 }
 CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
@@ -194,6 +195,13 @@ class TestAccuracy:
         error, where = worst(row, np.concatenate([angles, -angles, np.nextafter(angles, dtype(0))]))
         assert error <= 2, where
 
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_atan_where_its_intervals_meet(self, dtype):
+        ends = np.array([0.4375, 0.6875, 1.1875, 2.4375], dtype)
+        x = np.concatenate([end + np.arange(-20, 20) * np.spacing(end) for end in ends]).astype(dtype)
+        error, where = worst("atan", np.concatenate([x, -x]))
+        assert error <= 2, where
+
     @pytest.mark.slow
     @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row != "pow"])
     def test_every_4001st_float32(self, row):
@@ -223,9 +231,9 @@ def table(row: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("row", ["exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "sin", "cos", "tan"])
+@pytest.mark.parametrize("row", ["exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "sin", "cos", "tan", "atan"])
 def test_agrees_with_numpys_table(row, dtype):
-    operands, values = table(row, dtype)
+    operands, values = table({"atan": "arctan"}.get(row, row), dtype)
     found = run(row, operands)
     same = (found == values) | (np.isnan(found) & np.isnan(values))
     with np.errstate(all="ignore"):
@@ -251,9 +259,10 @@ EDGES = {
     "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
     "cos": [(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)],
     "tan": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
+    "atan": [(0.0, 0.0), (-0.0, -0.0), (INF, math.pi / 2), (-INF, -math.pi / 2), (1e300, math.pi / 2)],
 }
 GROWING = ("exp", "expm1", "sinh", "cosh", "sigmoid")
-ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan")  # f(x) = x where x is tiny
+ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan")  # f(x) = x where x is tiny
 BASES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 1e30, 1e-40, INF]
 EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 2.0**53, 1e30, INF]
 

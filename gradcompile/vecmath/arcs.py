@@ -1,0 +1,55 @@
+"""atan: |x| = tan(t + u) with t one of 0, atan(1/2), pi/4, atan(3/2), pi/2, and a polynomial for the small rest u.
+
+Source: s_atan.c of fdlibm (Sun Microsystems 1993), whose intervals these are, with coefficients of our own.
+"""
+
+import numpy as np
+
+from gradcompile.vecmath.bits import vsigned, vsigned32
+
+
+def vatan(x):
+    """Return atan(x) = t + atan(r), r = (a - c)/(1 + a c) with c = tan(t): one division."""
+    a = abs(x)
+    low, middle = a < 0.6875, a < 1.1875
+    n = 2.0 * a - 1.0 if low else (a - 1.0 if middle else a - 1.5)
+    d = 2.0 + a if low else (a + 1.0 if middle else 1.0 + 1.5 * a)
+    t = 0.4636476090008061 if low else (0.7853981633974483 if middle else 0.982793723247329)
+    e = 3.061616997868383e-17 if middle else 1.3903311031230998e-17  # what t was rounded by
+    e = 2.2698777452961687e-17 if low else e
+    small, large = a < 0.4375, a >= 2.4375
+    n = a if small else (-1.0 if large else n)
+    d = 1.0 if small else (a if large else d)
+    t = 0.0 if small else (1.5707963267948966 if large else t)
+    e = 0.0 if small else (6.123233995736766e-17 if large else e)
+    r = n / d
+    z = r * r
+    q = -0.04976758547530364 + z * (0.03652890964631176 + z * -0.016283250389121304)
+    q = 0.07691875711815167 + z * (-0.06661068322554187 + z * (0.05833539764326015 + z * q))
+    q = -0.14285714272469585 + z * (0.11111110404094487 + z * (-0.09090887100724479 + z * q))
+    q = -0.3333333333333293 + z * (0.19999999999876045 + z * q)
+    return vsigned(t + (r + (r * z * q + e)), x)
+
+
+def vatan32(x):
+    """Return atan(x), as vatan."""
+    x = np.float32(x)
+    one, two, half = np.float32(1.0), np.float32(2.0), np.float32(1.5)
+    a, zero = abs(x), np.float32(0.0)
+    low, middle = a < np.float32(0.6875), a < np.float32(1.1875)
+    n = two * a - one if low else (a - one if middle else a - half)
+    d = two + a if low else (a + one if middle else one + half * a)
+    t = np.float32(0.7853982) if middle else np.float32(0.98279375)
+    t = np.float32(0.4636476) if low else t
+    e = np.float32(-2.1855694e-08) if middle else np.float32(-2.5131424e-08)
+    e = np.float32(5.0121587e-09) if low else e
+    small, large = a < np.float32(0.4375), a >= np.float32(2.4375)
+    n = a if small else (-one if large else n)
+    d = one if small else (a if large else d)
+    t = zero if small else (np.float32(1.5707964) if large else t)
+    e = zero if small else (np.float32(-4.371139e-08) if large else e)
+    r = n / d
+    z = r * r
+    q = np.float32(-0.14230026) + z * (np.float32(0.10493563) + z * np.float32(-0.058249857))
+    q = np.float32(-0.33333305) + z * (np.float32(0.19997767) + z * q)
+    return vsigned32(t + (r + (r * z * q + e)), x)
