@@ -263,7 +263,7 @@ def test_listing_and_stages_print(lecture, softmax):
         assert line in lecture.listing
     for stage in (softmax.graph, softmax.lowered, softmax.plan):
         assert str(stage).strip()
-    assert "for s in N" in str(softmax.plan)
+    assert "samples along s" in str(softmax.plan)
 
 
 def test_emit_is_the_listing_or_a_module(lecture):

@@ -205,6 +205,12 @@ def test_small_work_is_not_divided():
     assert "their sums are added in order" in str(model.plan)
 
 
+def test_output_without_samples_is_computed_whole():
+    """The samples of the objective are no samples of an output that has none of them."""
+    model = gc.compile(Sum((LINE - t[s]) ** 2, (s, 0, N - 1)), wrt=w, outputs={"size": Sum(w[j] ** 2, (j, 0, D - 1))})
+    assert model.predict("size", w=[1.0, 2.0]) == 5.0
+
+
 def test_number_of_threads_does_not_change_the_chunks():
     model = MODELS["softmax"]()
     cut = in_parts(model.graph, stream_axis(model.graph))

@@ -36,6 +36,8 @@ class Divided:
     ) -> None:
         self.graph, self.arguments, self._function, self._lock = graph, arguments, function, lock
         self.sample = stream_axis(graph)
+        if self.sample is not None and not any(self.sample in value.axes for value in graph.order()):
+            self.sample = None  # the samples of the model, of which this program has none
         self._last: tuple[Mapping[str, int] | None, bool] = (None, False)  # replaced as a whole
 
     @cached_property
