@@ -196,3 +196,17 @@ def test_the_check_of_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(model), "vjp", lambda *a, **k: (right(*a, **k)[0], right(*a, **k)[1] * (1 + 1e-5)))
     with pytest.raises(errors.GradientCheckError, match="the worst is y"):
         gc.check_grad(model, **NUMBERS)
+
+
+def test_an_array_has_no_listing() -> None:
+    with pytest.raises(errors.UnsupportedError, match="no listing"):
+        gc.emit([x, y], wrt=x, target="listing")
+
+
+def test_a_sum_that_starts_at_a_matrix_function() -> None:
+    """Of tr(A^-1) + log det A: the gradient is A^-T - (A^-1 A^-1)^T, and of the determinant 2 at the identity."""
+    A = MatrixSymbol("A", 3, 3)
+    at = np.array([[2.0, 0.3, 0.1], [0.3, 1.5, -0.2], [0.1, -0.2, 1.0]])
+    model = gc.compile(sympy.Trace(A.inv()) + log(sympy.Determinant(A)), wrt=A)
+    inverse = np.linalg.inv(at)
+    np.testing.assert_allclose(model.wait().grad(A=at), (inverse - inverse @ inverse).T, rtol=1e-12)

@@ -373,6 +373,7 @@ class CompiledModel(DerivativeCalls):
     @cached_property
     def listing(self) -> str:
         """The lecture's forward and backward steps, one operation a line."""
+        self._need_number("listing of its gradient")
         return listing.render(self.lowered)
 
     @property

@@ -447,7 +447,7 @@ class _Body:
 
     def _define(self, node: Define, indent: str) -> Iterator[str]:
         if node.expression.op in MATRIX_FUNCTIONS:
-            line = self._matrix(node.target)
+            line = self._matrix(node.expression, node.target)
         else:
             text = self._expression(node.expression, whole=node.expression is node.target)
             line = f"{self._place(node.target)} = {self._guarded(node.target, text)}"
@@ -461,14 +461,12 @@ class _Body:
         text = f"({text})" if value.op == "select" else text
         return f"{text} if {self.guarding.text(guard)} else 0.0"
 
-    def _matrix(self, value: Value) -> str:
+    def _matrix(self, value: Value, target: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
         self.printer.support.add(value.op)
-        matrix = self._slice(value.operands[0], value.attr)
-        call = f"{value.op}({matrix})"
-        return (
-            f"{self._slice(value, value.attr)} = {call}" if value.op == "inverse" else f"{self._place(value)} = {call}"
-        )
+        call = f"{value.op}({self._slice(value.operands[0], value.attr)})"
+        place = self._slice(target, value.attr) if value.op == "inverse" else self._place(target)
+        return f"{place} = {call}"
 
     def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return the part of an array along `axes`, at one index of all others."""
