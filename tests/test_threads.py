@@ -223,6 +223,16 @@ def test_number_of_threads_does_not_change_the_chunks():
     assert lengths.pop() > 0
 
 
+@pytest.mark.parametrize("samples", [512, 1000, 10**6])
+def test_no_chunk_is_a_part_of_a_block(samples):
+    """A kernel that takes 64 samples at once spends twice the time on 63 chunks of 16 that it does on 16 of 64."""
+    model = MODELS["softmax"]()
+    divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
+    length = divided.length({"N": samples, "D": 10**5, "C": 10})
+    assert length > 0
+    assert length % 64 == 0
+
+
 def test_sums_of_all_chunks_stay_small():
     """A table of 10 million numbers is not summed in 64 copies."""
     model = MODELS["gathers"]()

@@ -20,6 +20,7 @@ MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
 SUMMED = 32  # times the elements of its sums, each written once and read once more
 ROUND = 8  # the length of a chunk is a multiple of this: whole vectors
+BLOCK = 64  # samples that a kernel takes at once at least: on a part of them it spends as much time as on all
 MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
 
 
@@ -55,14 +56,15 @@ class Chunks:
         >>> graph = Graph(builder, {"x": Input("x", (sample.size,))}, {"value": total}, sample=sample)
         >>> chunks = Chunks(in_parts(graph, sample))
         >>> chunks.length({"N": 1000}), chunks.length({"N": 1_000_000})
-        (0, 125000)
+        (0, 125056)
         """
         samples = sizes[next(name for name, _ in self.sample.size.terms)]
         each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
         chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
-        return -(-samples // (count * ROUND)) * ROUND if count > 1 else 0
+        whole = BLOCK if samples >= 8 * BLOCK else ROUND  # few samples are rather divided at all
+        return -(-samples // (count * whole)) * whole if count > 1 else 0
 
 
 def work(graph: Graph, sample: Axis, sizes: Mapping[str, int]) -> tuple[int, int]:
