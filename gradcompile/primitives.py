@@ -140,7 +140,8 @@ def _log_cosh(x: Any) -> Any:
 
 def _log_1m_exp(x: Any) -> Any:
     """Return log(1 - exp(x)) by whichever of two forms does not cancel."""
-    return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+    below = np.where(x > 0, np.nan, x)
+    return np.where(below > -np.log(2), np.log(-np.expm1(below)), np.log1p(-np.exp(below)))
 
 
 def _log_tail(x: Any) -> Any:
