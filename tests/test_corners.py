@@ -212,6 +212,10 @@ CORNERS: dict[str, Problem] = {
         sin(Trace(times(A, B) * (A + B.T))) ** 3 + log(2 + sin((u.T * (A + 3 * Identity(D)).inv() * t)[0, 0]) ** 2),
         [A, B, u, t], {**square, **pair},
     ),
+    "reversed and gathered": Problem(
+        Sum(W[D - 1 - j, at[s]] ** 2 * v[s], every_j, every_s), [W, v],
+        {"W": W33, "v": v4, "at": np.array([2, 0, 1, 2])},
+    ),
     "branch decided late": Problem(
         Sum(w[i], every_i) + Piecewise((sqrt(a), log(exp(b) + exp(a * b)) > 2), (sympy.gamma(1 + a**2), True)),
         [w, a], {"w": w3, "a": -0.4, "b": 0.3},

@@ -49,7 +49,14 @@ class Subscript:
         """Return the subscript as an argument of a function: ``(np.arange(N), gt)``."""
         parts = self.text[1:-1]
         single = sum(part != ":" for part in self.parts) == 1 and self.parts[0] != ":"
-        return parts if single else f"({', '.join('slice(None)' if p == ':' else p for p in parts.split(', '))})"
+        return parts if single else f"({', '.join(map(_called, parts.split(', ')))})"
+
+
+def _called(part: str) -> str:
+    """Return a part of a subscript as it stands outside of brackets: ``slice(None, None, -1)`` for ``::-1``."""
+    if ":" not in part or "[" in part or "]" in part:
+        return part
+    return "slice(None)" if part == ":" else f"slice({', '.join(end or 'None' for end in part.split(':'))})"
 
 
 def affine(index: Value) -> Affine | None:
