@@ -171,6 +171,10 @@ class Program:
         for name in list(self._tasks):
             self.function(name)
 
+    def compiled(self, name: str) -> Function | None:
+        """Return a function if it is compiled."""
+        return self._functions.get(name)
+
     def function(self, name: str) -> Function:
         """Return a function of the module, compiled now if it has not been."""
         function: Function = self._functions.get(name) or self._task(name).result()

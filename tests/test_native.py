@@ -144,6 +144,28 @@ def program(length: int, seed: int) -> str:
     return "\n".join(["def value_and_grad(x, y):", *lines, f"    return {names[-4]}, ({last})", ""])
 
 
+def test_sines_and_cosines_of_one_name_are_computed_together():
+    text = """
+    def value_and_grad(x, y):
+        a = x*y
+        b = math.sin(a) + math.sin(x) if y > 0 else math.cos(a)
+        c = math.cos(a)*math.sin(x)
+        if c > b:
+            c = math.cos(c) + math.sin(c)
+        return b, (c, math.cos(x), math.sin(y))
+    """
+    translated = translation.translate(HEAD + textwrap.dedent(text), "value_and_grad", contract=False, pairs=True)
+    first = translated.modules[0]
+    assert first.count("call void @sincos(double %x.given") == 1
+    assert first.count("call void @sincos") == 2  # of x and of a; c changes, and y has no cosine
+    machine = compiled(text, "value_and_grad", 3)
+    known: dict = {"math": math}
+    exec(textwrap.dedent(text), known)  # what this test wrote
+    for x, y in ((0.3, 2.0), (-1.2, 0.4), (2.5, -0.7)):
+        found, expected = machine(x, y), known["value_and_grad"](x, y)
+        assert_allclose([found[0], *found[1]], [expected[0], *expected[1]], rtol=4e-16)
+
+
 @pytest.mark.parametrize("part", [1, 2, 7, 40, 1000])
 def test_parts_hand_their_values_on(part, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path / "kernels"))
@@ -180,6 +202,9 @@ def test_long_models_are_compiled_and_say_so(monkeypatch):
     # a map that folds its argument 200 times: what is rounded differently is carried along
     assert_allclose(late[0], early[0], rtol=1e-9)
     assert_allclose(late[1], early[1], rtol=1e-6)
+    with monkeypatch.context() as without:
+        without.setattr(model._program.arguments, "bind", None)  # floats go straight to the compiled function
+        assert model.value_and_grad(x=0.3, y=0.9) == late
     monkeypatch.setattr(pipeline, "MANY", 10**9)
     assert long_model().value(x=0.3, y=0.9) == early[0]
 

@@ -22,7 +22,7 @@ class Calls:
     Parameters
     ----------
     program : Program
-        In plain Python.
+        Of numbers, not arrays.
     name : {"value", "value_and_grad"}
         The emitted function.
     general : callable
@@ -31,7 +31,7 @@ class Calls:
     Attributes
     ----------
     kernel : callable
-        The emitted function of positional numbers; it is loaded at the first call.
+        The emitted function of positional numbers: it is loaded at the first call, or compiled in the background.
     """
 
     def __init__(self, program: Program, name: str, general: Call) -> None:
@@ -39,7 +39,12 @@ class Calls:
         self.kernel: Call = self._first
 
     def _first(self, *numbers: float) -> Any:
-        self.kernel = self._program.plain(self._name)
+        program, name = self._program, self._name
+        if program.compiles:
+            found = program.run(name, numbers)
+            self.kernel = program.compiled(name) or self.kernel
+            return found
+        self.kernel = program.plain(name)
         return self.kernel(*numbers)
 
     def checked(self, positional: Sequence[Any], given: Mapping[str, Any]) -> Any:
@@ -60,7 +65,7 @@ def quick(program: Program, general: Call, *, single: bool) -> Call:
         Whether the one gradient is returned as it is, and not in a tuple.
     """
     inputs, name = program.graph.inputs, general.__name__
-    plain = not program.compiles and all(i.kind == "real" for i in inputs.values())
+    plain = program.target == "python" and all(i.kind == "real" for i in inputs.values())
     if not plain or not call.fits(list(inputs)):
         return general
     made = getattr(load(call.render(list(inputs), single=single), compiled=False), name)

@@ -20,7 +20,7 @@ import llvmlite.binding as llvm
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.loading import digest, processor, versions
-from gradcompile.jit.translation import LIBRARY, translate
+from gradcompile.jit.translation import LIBRARY, PAIR, translate
 
 LEVEL = 1  # of LLVM's code generator: what more of it does to straight lines costs more than it brings
 HEAD = "QQ"  # of a file: the size of the memory, the number of objects; then the length of each
@@ -104,7 +104,7 @@ def _packed(kept: int, objects: list[bytes]) -> bytes:
 
 
 def _made(source: str, name: str, strict: bool) -> tuple[int, list[bytes]]:
-    translated = translate(source, name, contract=not strict, pause=stop_if_ending)
+    translated = translate(source, name, contract=not strict, pairs=_initialise(), pause=stop_if_ending)
     return translated.kept, [_machine_code(text) for text in translated.modules]
 
 
@@ -133,17 +133,18 @@ def _machine() -> Any:
 
 
 @cache
-def _initialise() -> None:
-    """Let LLVM know this processor, and where the functions of the C library are."""
+def _initialise() -> bool:
+    """Let LLVM know this processor, and where the functions of the C library are; return whether ``sincos`` is one."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    for library in (ctypes.CDLL(None), ctypes.CDLL(ctypes.util.find_library("m"))):
-        try:
-            for name in sorted({*LIBRARY.values(), "sincos"}):
-                llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
-            return
-        except AttributeError:
-            continue
+    names = sorted({*LIBRARY.values()})
+    library = ctypes.CDLL(None)  # Python itself has the C library, and mostly that of mathematics
+    if not all(hasattr(library, name) for name in names):
+        library = ctypes.CDLL(ctypes.util.find_library("m"))
+    pairs = hasattr(library, PAIR)
+    for name in [*names, *([PAIR] if pairs else [])]:
+        llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    return pairs
 
 
 def _read(directory: PrivateDirectory, name: str) -> bytes | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ LIBRARY = {f"math.{name}": name for name in (
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "expm1",
     "fmod", "hypot", "lgamma", "log", "log10", "log1p", "log2", "pow", "sin", "sinh", "tan", "tanh",
 )} | {"math.gamma": "tgamma"}  # fmt: skip
+WAVES, PAIR = ("sin", "cos"), "sincos"
 CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan}
 
 
@@ -62,7 +64,9 @@ class Translated(NamedTuple):
     kept: int
 
 
-def translate(source: str, name: str, *, contract: bool, pause: Callable[[], None] = lambda: None) -> Translated:
+def translate(
+    source: str, name: str, *, contract: bool, pairs: bool = False, pause: Callable[[], None] = lambda: None
+) -> Translated:
     r"""Return a function of an emitted module in plain Python as LLVM.
 
     Parameters
@@ -73,6 +77,8 @@ def translate(source: str, name: str, *, contract: bool, pause: Callable[[], Non
         The function. It takes numbers and returns a number, or a number and a tuple of them.
     contract : bool
         Whether a product and a sum may be rounded once.
+    pairs : bool
+        Whether there is a function ``sincos(x, &sine, &cosine)``, as in the GNU C library.
     pause : callable
         What is done between two parts.
 
@@ -90,7 +96,7 @@ def translate(source: str, name: str, *, contract: bool, pause: Callable[[], Non
     with uncollected():
         tree = ast.parse(source)
         functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef)}
-        parts = _Parts(functions[name])
+        parts = _Parts(_paired(functions[name]) if pairs else functions[name])
         shared = _Module(functions, " contract" if contract else "")
         modules = []
         for k in range(len(parts.bodies)):
@@ -122,11 +128,14 @@ class _Module:
         self.functions, self.flags = functions, flags
         self.declared: dict[str, int] = {}  # functions of LLVM and of the C library
         self.called: dict[str, int] = {}
+        self.pairs = False  # whether it computes sines and cosines together
 
     def text(self, lines: list[str]) -> str:
         """Return a module with a function, and declarations of all that it calls."""
         others = self.declared | {_own(name): arity for name, arity in self.called.items()}
         declared = [f"declare double @{name}({', '.join([NUMBER] * n)}) #0" for name, n in others.items()]
+        if self.pairs:
+            declared.append(f"declare void @{PAIR}(double, ptr, ptr) nounwind willreturn memory(argmem: write)")
         return "\n".join([*declared, *lines, "attributes #0 = { nounwind willreturn memory(none) }", ""])
 
     def support(self) -> str:
@@ -195,6 +204,56 @@ class _Parts:
             if not plain or name in first or name in self.arguments:
                 self.nested.add(name)
             first.setdefault(name, part)
+
+
+def _paired(function: ast.FunctionDef) -> ast.FunctionDef:
+    """Compute a sine and a cosine of one name in one call, where the name is assigned.
+
+    Derivatives have both, one forward and one backward, and together they cost little more than one.
+    """
+    asked: dict[str, set[str]] = {}
+    for node in ast.walk(function):
+        if wave := _wave(node):
+            asked.setdefault(wave[1], set()).add(wave[0])
+    plain = [s.targets[0] for s in function.body if isinstance(s, ast.Assign)]
+    once = Counter(name for statement in function.body for name in assigned_names(statement))
+    once.update(a.arg for a in function.args.args)
+    known = {t.id for t in plain if isinstance(t, ast.Name)} | {a.arg for a in function.args.args}
+    pairs = {name for name, waves in asked.items() if len(waves) == len(WAVES) and name in known and once[name] == 1}
+    if not pairs:
+        return function
+    body = [s for a in function.args.args if a.arg in pairs for s in _both(a.arg)]
+    for statement in function.body:
+        body.append(_Waves(pairs).visit(statement))
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            body += _both(statement.targets[0].id) if statement.targets[0].id in pairs else []
+    return ast.FunctionDef(function.name, function.args, body, [])
+
+
+def _wave(node: ast.AST) -> tuple[str, str] | None:
+    """Return ("sin", name) for ``math.sin(name)``, and likewise for the cosine."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WAVES:
+        return (node.func.attr, node.args[0].id) if isinstance(node.args[0], ast.Name) else None
+    return None
+
+
+def _both(name: str) -> list[ast.stmt]:
+    """Return the assignment of the sine and the cosine of a name, to names that no Python has."""
+    targets: list[ast.expr] = [ast.Name(f"{name}.{wave}", ast.Store()) for wave in WAVES]
+    called = ast.Call(ast.Name(PAIR, ast.Load()), [ast.Name(name, ast.Load())], [])
+    return [ast.Assign([ast.Tuple(targets, ast.Store())], called)]
+
+
+class _Waves(ast.NodeTransformer):
+    """Replaces the sines and cosines of some names by what has been computed."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        wave = _wave(node)
+        return ast.Name(f"{wave[1]}.{wave[0]}", ast.Load()) if wave and wave[1] in self.names else node
 
 
 def read_names(statement: ast.stmt) -> Iterator[str]:
@@ -280,14 +339,27 @@ class _Body:
         return False
 
     def _assign_several(self, target: ast.expr, value: ast.expr) -> bool:
-        if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Tuple):
+        if isinstance(value, ast.Call) and ast.unparse(value.func) == PAIR:
+            values = self._pair(self._number(self._expression(value.args[0])))
+        elif isinstance(value, ast.Tuple):
+            values = [self._expression(each) for each in value.elts]
+        else:
+            raise UntranslatableError("an assignment of something that is no number")
+        if not isinstance(target, ast.Tuple):
             raise UntranslatableError("an assignment to something that is no name")
-        values = [self._expression(each) for each in value.elts]
         for name, each in zip(target.elts, values, strict=True):
             if not isinstance(name, ast.Name):
                 raise UntranslatableError("an assignment to something that is no name")
             self._store(name.id, each)
         return False
+
+    def _pair(self, argument: Operand) -> list[Operand]:
+        """Return the sine and the cosine of a number."""
+        if not self.module.pairs:
+            self.module.pairs = True
+            self.entry += [f"  %pair.{wave} = alloca double" for wave in WAVES]
+        self.out.append(f"  call void @{PAIR}(double {argument.text}, ptr %pair.sin, ptr %pair.cos)")
+        return [Operand(self._new(f"load double, ptr %pair.{wave}")) for wave in WAVES]
 
     def _augmented(self, node: ast.AugAssign) -> bool:
         if not isinstance(node.target, ast.Name):
