@@ -27,7 +27,7 @@ BINARY = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 COMPARED = {ast.Lt: "olt", ast.LtE: "ole", ast.Gt: "ogt", ast.GtE: "oge", ast.Eq: "oeq", ast.NotEq: "une"}
 INTRINSICS = {
     "abs": "llvm.fabs.f64", "math.fabs": "llvm.fabs.f64", "math.sqrt": "llvm.sqrt.f64", "math.floor": "llvm.floor.f64",
-    "math.ceil": "llvm.ceil.f64", "math.copysign": "llvm.copysign.f64",
+    "math.ceil": "llvm.ceil.f64", "int": "llvm.trunc.f64", "math.copysign": "llvm.copysign.f64",
 }  # fmt: skip
 LIBRARY = {f"math.{name}": name for name in (
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "expm1",
@@ -406,6 +406,19 @@ class _Body:
         self.out += [f"  br label %test{number}", f"after{number}:"]
         return False
 
+    def _for(self, node: ast.For) -> bool:
+        """Write a loop over a range as one with a condition; its number is a double, as all numbers are."""
+        if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call) or node.orelse:
+            raise UntranslatableError("a loop over something else than a range")
+        if ast.unparse(node.iter.func) != "range" or len(node.iter.args) > 2:
+            raise UntranslatableError("a loop over something else than a range")
+        *start, stop = node.iter.args
+        name, first = node.target.id, start[0] if start else ast.Constant(0)
+        self._store(name, self._number(self._expression(first)))
+        more = ast.AugAssign(ast.Name(name, ast.Store()), ast.Add(), ast.Constant(1))
+        test = ast.Compare(ast.Name(name, ast.Load()), [ast.Lt()], [stop])
+        return self._while(ast.While(test, [*node.body, more], []))
+
     def _return(self, node: ast.Return) -> bool:
         if node.value is None:
             raise UntranslatableError("a function without a result")
@@ -573,6 +586,7 @@ STATEMENTS: dict[type[ast.AST], Callable[[_Body, Any], bool]] = {
     ast.AugAssign: _Body._augmented,
     ast.If: _Body._if,
     ast.While: _Body._while,
+    ast.For: _Body._for,
     ast.Return: _Body._return,
 }
 EXPRESSIONS: dict[type[ast.AST], Callable[[_Body, Any], Operand]] = {
