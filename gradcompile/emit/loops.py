@@ -219,7 +219,11 @@ class _Body:
             number = [str(count)] if count > 1 or not axes else []
             terms.append("*".join([*number, *(_factor(self.names.size(a.size)) for a in axes)]))
         self.printer.support.add("samples_in_block")
-        yield f"{self.names.word('T')} = samples_in_block({' + '.join(terms) or '1'})"
+        length = f"samples_in_block({' + '.join(terms) or '1'})"
+        products = any(
+            isinstance(node, Product) for loop in self.plan.body if isinstance(loop, Loop) for node in loop.body
+        )
+        yield f"{self.names.word('T')} = {f'max(128, {length})' if products else length}"
 
     def _length(self, value: Value, axis: Axis) -> str:
         """Return the length of an array along an axis."""

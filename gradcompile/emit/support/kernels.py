@@ -53,5 +53,11 @@ def gemm(alpha, a, b, beta, c):
     x, y, z = a.ctypes.data, b.ctypes.data, c.ctypes.data
     if of_c == 110:  # BLAS has columns contiguous: it is given the transposed product
         xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, ldc)
+    elif n < 32:  # BLAS is twice as fast where a narrow result has rows contiguous
+        narrow = np.empty((m, n), c.dtype)
+        narrow[:] = c
+        z = narrow.ctypes.data
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, max(1, n))
+        c[:] = narrow
     else:
         xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
