@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradcompile.ir import Graph
+from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
 from gradcompile.passes.share import share
@@ -13,7 +14,7 @@ from gradcompile.passes.stabilise import stabilise
 Pass = Callable[[Graph], Graph]
 
 BEFORE: tuple[Pass, ...] = (fold, share, stabilise, gather, share, fold)  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, share, fold)  # on the model with its backward half
+AFTER: tuple[Pass, ...] = (settle, fold, share, fold, factor)  # on the model with its backward half
 
 
 def prepare(graph: Graph) -> Graph:

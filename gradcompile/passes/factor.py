@@ -1,0 +1,51 @@
+"""Factors taken out of branches: a masked contraction becomes a product of matrices.
+
+``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
+BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out only if
+the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing.
+"""
+
+from __future__ import annotations
+
+from gradcompile.ir import Graph, Value
+
+
+def factor(graph: Graph) -> Graph:
+    """Return the graph with sums of masked products as sums of products with a masked factor."""
+    if "value" not in graph.outputs or not any(v.op == "select" for v in graph.order()):
+        return graph
+    bare = _used_bare(graph.outputs["value"])
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op != "sum":
+            return None
+        body = operands[0]
+        taken = _taken_out(body.operands[0] if body.op == "neg" else body, bare)
+        if taken is None:
+            return None
+        return value.builder.reduce("sum", -taken if body.op == "neg" else taken, value.attr)
+
+    return graph.rewrite(rule)
+
+
+def _taken_out(body: Value, bare: set[Value]) -> Value | None:
+    """Return a masked product as the product of a factor and the other, masked."""
+    if body.op != "select" or not body.operands[2].is_const(0) or body.operands[1].op != "mul":
+        return None
+    condition, product, zero = body.operands
+    for left, right in (product.operands, product.operands[::-1]):
+        masked = {*condition.axes, *right.axes}
+        if left in bare and set(left.axes) - masked and masked - set(left.axes):
+            return left * body.builder.apply("select", condition, right, zero)
+    return None
+
+
+def _used_bare(root: Value) -> set[Value]:
+    """Return what a value is made of outside of branches."""
+    stack, seen = [root], set[Value]()
+    while stack:
+        value = stack.pop()
+        if value not in seen:
+            seen.add(value)
+            stack.extend(value.operands[:1] if value.op == "select" else value.operands)
+    return seen

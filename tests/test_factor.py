@@ -1,0 +1,61 @@
+"""A masked contraction becomes a product of matrices, unless the mask keeps bad data out."""
+
+import numpy as np
+
+from gradcompile import language
+from gradcompile.compiler import compile
+from gradcompile.lower import lower
+from gradcompile.pipeline import differentiate
+from gradcompile.schedule import Loop, Product, plan
+
+RELU = """
+    x: data[N, D]
+    W: parameter[D, H]
+    v: parameter[H]
+    loss = Sum(Sum(max(Sum(x[s, j]*W[j, k], j), 0)*v[k], k)**2, s)
+"""
+MASKED = """
+    x: data[N, D]
+    good: data[N]
+    W: parameter[D, H]
+    loss = Sum(where(good[s] > 0, Sum(Sum(x[s, j]*W[j, k], j)**2, k), 0), s)
+"""
+
+
+def products(text: str) -> list[tuple[str, ...]]:
+    stack, found = list(plan(differentiate(lower(language.parse(text)))).body), []
+    while stack:
+        node = stack.pop(0)
+        if isinstance(node, Product):
+            found.append(tuple(str(axis.size) for axis in node.target.axes))
+        elif isinstance(node, Loop):
+            stack += node.body
+    return found
+
+
+def test_a_layer_with_relu_is_products_both_ways():
+    assert products(RELU) == [("N", "H"), ("D", "H")]
+
+
+def test_relu_has_the_gradient_of_its_formula():
+    random = np.random.default_rng(0)
+    x, w, v = random.normal(size=(7, 9)), random.normal(size=(9, 8)), random.normal(size=8)
+    model = compile(language.parse(RELU))
+    model.wait()
+    value, (dw, dv) = model.value_and_grad(x=x, W=w, v=v)
+    hidden = np.maximum(x @ w, 0)
+    out = hidden @ v
+    np.testing.assert_allclose(value, out @ out, rtol=1e-13)
+    np.testing.assert_allclose(dv, 2 * hidden.T @ out, rtol=1e-12)
+    np.testing.assert_allclose(dw, x.T @ (2 * np.outer(out, v) * (hidden > 0)), rtol=1e-12)
+
+
+def test_a_mask_keeps_missing_data_out():
+    random = np.random.default_rng(1)
+    x, w, good = random.normal(size=(6, 9)), random.normal(size=(9, 8)), np.array([1.0, 0, 1, 1, 0, 1])
+    model = compile(language.parse(MASKED))
+    model.wait()
+    (whole,) = model.grad(x=x, good=good, W=w)
+    (holes,) = model.grad(x=np.where(good[:, None] > 0, x, np.nan), good=good, W=w)
+    np.testing.assert_array_equal(holes, whole)
+    np.testing.assert_allclose(whole, 2 * x[good > 0].T @ (x[good > 0] @ w), rtol=1e-12)
