@@ -137,22 +137,6 @@ def casadi(arrays: Arrays) -> Work:
     return Work(run=run, answers=lambda result: {"value": held[1][0], "dx": held[2]}, compile=compiled)
 
 
-def jax(arrays: Arrays) -> Work:
-    """Trace the graph and jit its gradient."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    import jax.numpy as jnp
-
-    start = time.perf_counter()
-    f = jax.jit(jax.value_and_grad(lambda x: build(arrays, [x[i] for i in range(INPUTS)], jnp)))
-    x = jnp.asarray(arrays["x"])
-    jax.block_until_ready(f(x))
-    compiled = time.perf_counter() - start
-    run = Call("ready(f(x))", ready=jax.block_until_ready, f=f, x=x)
-    return Work(run=run, answers=lambda result: named(("x",), *result), compile=compiled)
-
-
 def torch(arrays: Arrays) -> Work:
     """Build the graph in each call and run torch's autograd, as it is used."""
     import torch
@@ -182,9 +166,9 @@ def row(operations: int, contestants: dict[str, Contestant], **settings: Any) ->
 STRAIGHT_LINE = (
     row(
         5_000,
-        {"gradcompile": gradcompile, "casadi": casadi, "jax": jax, "torch": torch},
+        {"gradcompile": gradcompile, "casadi": casadi, "torch": torch},
         goals={"casadi": 1},
-        cannot={"pytensor": SLOW_COMPILE, "symengine": NO_SHARING, "scikit-learn": NO_GRADIENT},
+        cannot={"jax": SLOW_COMPILE, "pytensor": SLOW_COMPILE, "symengine": NO_SHARING, "scikit-learn": NO_GRADIENT},
     ),
     row(
         50_000,
