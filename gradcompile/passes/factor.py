@@ -7,6 +7,9 @@ the objective uses it outside of branches, too: then such an x is in the value a
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
+
 from gradcompile.ir import Graph, Value
 
 
@@ -33,11 +36,25 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
     if body.op != "select" or not body.operands[2].is_const(0) or body.operands[1].op != "mul":
         return None
     condition, product, zero = body.operands
-    for left, right in (product.operands, product.operands[::-1]):
-        masked = {*condition.axes, *right.axes}
+    factors = _factors(product)
+    for place, left in enumerate(factors):
+        rest = reduce(mul, [f for k, f in enumerate(factors) if k != place])
+        masked = {*condition.axes, *rest.axes}
         if left in bare and set(left.axes) - masked and masked - set(left.axes):
-            return left * body.builder.apply("select", condition, right, zero)
+            return left * body.builder.apply("select", condition, rest, zero)
     return None
+
+
+def _factors(product: Value) -> list[Value]:
+    """Return what a product multiplies, each once for each time that it occurs."""
+    stack, found = [product], list[Value]()
+    while stack:
+        value = stack.pop()
+        if value.op == "mul":
+            stack.extend(reversed(value.operands))
+        else:
+            found.append(value)
+    return found
 
 
 def _used_bare(root: Value) -> set[Value]:

@@ -40,8 +40,9 @@ def samples_in_block(width):
 
 def leading(matrix):
     """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns), and its stride."""
-    rows = matrix.strides[1] == matrix.itemsize
-    return 110 if rows else 116, max(1, matrix.strides[0 if rows else 1] // matrix.itemsize)
+    if matrix.strides[1] == matrix.itemsize:
+        return 110, max(1, matrix.shape[1], matrix.strides[0] // matrix.itemsize)
+    return 116, max(1, matrix.shape[0], matrix.strides[1] // matrix.itemsize)
 
 
 def gemm(alpha, a, b, beta, c):
@@ -61,3 +62,4 @@ def gemm(alpha, a, b, beta, c):
         c[:] = narrow
     else:
         xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
+    return factors.size  # BLAS reads them by address: they must live until here
