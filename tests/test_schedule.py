@@ -2,12 +2,14 @@
 
 import pytest
 
+import gradcompile as gc
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
 from gradcompile.schedule.conditions import ALWAYS, covered
 from tests.graphs import CASES, C, D, N
+from tests.random_models import numbered
 
 
 def planned(name: str) -> Plan:
@@ -113,3 +115,11 @@ def test_operands_come_before_what_is_made_of_them(name: str) -> None:
     for target, _ in statements(found.body):
         made.add(target)
     assert set(found.stored) == made
+
+
+def test_data_that_are_also_read_at_other_samples_are_used_where_they_lie() -> None:
+    # Number 812 reads the rows of X in blocks and, for a gradient, along another name of the same axis.
+    model = numbered(812)
+    assert model is not None
+    text = gc.emit(model.problem.objective, wrt=model.problem.wrt, target="numba")
+    assert "X_t" not in text

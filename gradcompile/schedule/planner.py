@@ -217,7 +217,7 @@ class _Work:
                 used.append((list(self._rows(Define(value, base))), len(value.axes)))
         used += [(list(self._rows(copy)), len(copy.value.axes)) for copy in self.copies]
         often = {row for rows, loops in used for row in rows if loops > len(row.axes)}
-        self.by_rows = {row for rows, _ in used for row in rows} - often
+        self.by_rows = {row for rows, _ in used for row in rows} - often | self._read_whole()
         while mixed := {r for rows, _ in used if not self.by_rows.isdisjoint(rows) for r in rows} - self.by_rows:
             self.by_rows |= mixed
         self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
@@ -238,6 +238,14 @@ class _Work:
                 yield value
             elif value not in self.made:
                 stack.extend(value.operands)
+
+    def _read_whole(self) -> set[Value]:
+        """Return the data that are also read at other samples than the one at hand: of a block is not enough."""
+        return {
+            value.operands[0]
+            for value in self.order
+            if value.op == "read" and self.sample in value.operands[0].axes and not self.samples.reads_own(value)
+        }
 
     def _copy_factors(self) -> None:
         """Copy the rows of a block that a product of matrices needs together: those that labels pick."""
