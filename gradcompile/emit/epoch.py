@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.ahead import FETCH, Ahead
+from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
@@ -83,7 +84,7 @@ class _Epoch:
         taken = [*reserved(task.graph, "numba"), *FUNCTIONS, "fetch"]
         self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW)
         self.real = "real" if task.dtype == "float32" else ""
-        self.printer = loops.LoopPrinter("numba", self.names, self.real)
+        self.printer = LoopPrinter("numba", self.names, self.real)
         self.plan = plan(self.graph)
         self.state = {
             name: {each: self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.formulas.state}

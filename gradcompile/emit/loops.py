@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
 
-from gradcompile.emit.expression import ATOM, Printer, Text
+from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
@@ -20,7 +20,6 @@ from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indi
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
-from gradcompile.vecmath import VECTOR
 
 INDENT = "    "
 WIDTH = 100
@@ -61,41 +60,6 @@ class Caller:
 
 NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
 PYTHON = Dialect("python", "math.inf", "", "", "][", False)
-
-
-LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
-FEW_LONG = 4  # so many of them in a program are worth that
-MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands
-
-
-class LoopPrinter(Printer):
-    """Prints expressions of one element; in float32 every number is cast, so that none widens the arithmetic."""
-
-    def __init__(self, target: str, names: Names, real: str = "") -> None:
-        super().__init__(target, names)
-        self.real = real
-        called = [value.op for value in names.graph.order() if value.op in VECTOR]
-        long = sum(op in LONG for op in called)
-        rows = VECTOR if len(called) <= MANY else {}
-        self.vectorised = {row: of for row, of in rows.items() if row not in LONG or long <= FEW_LONG}
-
-    def spelling(self, value: Value) -> str:
-        """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
-        whole = value.op == "pow" and value.operands[1].kind == "int"
-        if self.target == "numba" and value.op in self.vectorised and not whole:
-            name = self.vectorised[value.op][1 if self.real else 0]
-            return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
-        return super().spelling(value)
-
-    def row(self, value: Value, operands: list[Text]) -> Text:
-        """Return a row of the table, its numbers in the model's type."""
-        if self.real and value.kind == "real":
-            last = len(operands) - 1 if value.op == "pow" and value.operands[1].kind == "int" else len(operands)
-            operands = [
-                (f"{self.real}({text[0]})", ATOM) if k < last and (o.kind == "int" or o.op == "const") else text
-                for k, (o, text) in enumerate(zip(value.operands, operands, strict=True))
-            ]
-        return super().row(value, operands)
 
 
 def function(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.expression import Printer, template
 from gradcompile.emit.header import PLACEHOLDER, header
 from gradcompile.emit.layout import INDENT, wrapped
@@ -127,7 +128,7 @@ def _request(graph: Graph, target: str, dtype: str, strict: bool, returned: Retu
     """Return what is to be emitted of one program, with identifiers of its own."""
     names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
     real = "real" if target == "numba" and dtype == "float32" else ""
-    printer = Printer(target, names) if target == "numpy" else loops.LoopPrinter(target, names, real)
+    printer = Printer(target, names) if target == "numpy" else LoopPrinter(target, names, real)
     return Request(graph, target, dtype, strict, returned, names, printer)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
@@ -53,7 +54,7 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
 def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
     """Return what is to be emitted for one function; its names are its own."""
     names = Names(program, reserved(graph, "numba"), many=len(program.order()) > FEW)
-    printer = loops.LoopPrinter("numba", names, "real" if dtype == "float32" else "")
+    printer = LoopPrinter("numba", names, "real" if dtype == "float32" else "")
     gradients = tuple(f"d{parameter}" for parameter in program.wrt)
     all_of_them = ("value", gradients) if gradients and "value" in program.outputs else tuple(program.outputs)
     returned = all_of_them if all_of_them[1:] else all_of_them[0]

@@ -169,3 +169,13 @@ def aligned(term: Value, axis: Axis) -> bool:
         index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
         return index is not None and index.op == "iota" and index.attr == axis
     return axis in term.axes
+
+
+def right_side(statement: Statement) -> list[Value]:
+    """Return what the right side of a statement is made of."""
+    if isinstance(statement, Result):
+        return [statement.value]
+    if isinstance(statement, Update | Product):
+        return list(statement.term.operands)
+    whole = statement.expression is statement.target
+    return list(statement.target.operands) if whole else [statement.expression]

@@ -27,9 +27,10 @@ from gradcompile.schedule.nodes import (
     blocks_of,
     conditions_of,
     loop_axes,
+    right_side,
 )
 from gradcompile.schedule.products import products
-from gradcompile.schedule.samples import Samples
+from gradcompile.schedule.samples import Samples, in_blocks, stream_axis
 from gradcompile.schedule.sums import Sums
 
 
@@ -65,19 +66,6 @@ def _is_recomputed(value: Value) -> bool:
     if value.op in ("add", "sub", "mul"):
         return all(o.op in (*LEAVES, "read") for o in value.operands)
     return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
-
-
-def stream_axis(graph: Graph) -> Axis | None:
-    """Return the axis to stream over: that of the samples, or else the data's most common first axis."""
-    if graph.sample is not None:
-        return graph.sample
-    firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
-    used = {axis for value in graph.order() for axis in value.axes}
-    candidates = [axis for axis in firsts if axis in used]
-    if candidates:
-        return max(candidates, key=lambda axis: firsts[axis])
-    summed = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
-    return summed[-1] if summed and len({a.size for a in summed}) == 1 else None
 
 
 class _Work:
@@ -226,7 +214,7 @@ class _Work:
 
     def _rows(self, statement: Statement) -> Iterator[Value]:
         """Yield the rows of data that a statement uses: arrays, or what is read of them, along samples and features."""
-        stack = _operands_of(statement)
+        stack = right_side(statement)
         while stack:
             value = stack.pop()
             if value.op == "read" and value.operands[0].op == "input":
@@ -631,23 +619,6 @@ class _Work:
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
         return tuple(a for a in self._kept_axes(value) if a in kept)
-
-
-def _operands_of(statement: Statement) -> list[Value]:
-    """Return what the right side of a statement is made of."""
-    if isinstance(statement, Result):
-        return [statement.value]
-    if isinstance(statement, Update | Product):
-        return list(statement.term.operands)
-    whole = statement.expression is statement.target
-    return list(statement.target.operands) if whole else [statement.expression]
-
-
-def in_blocks(order: list[Value], sample: Axis) -> bool:
-    """Return whether it pays to take samples in blocks: there are loops for each sample, which then run over many."""
-    loops = (loop_axes(value) for value in order if value.op not in LEAVES)
-    matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
-    return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
 
 
 def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:

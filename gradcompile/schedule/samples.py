@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Value
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
 
 
@@ -58,3 +59,23 @@ class Samples:
     def streamed(self, value: Value) -> bool:
         """Return whether there is one of the value for every sample."""
         return self.axis is not None and self.axis in value.axes
+
+
+def stream_axis(graph: Graph) -> Axis | None:
+    """Return the axis to stream over: that of the samples, or else the data's most common first axis."""
+    if graph.sample is not None:
+        return graph.sample
+    firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
+    used = {axis for value in graph.order() for axis in value.axes}
+    candidates = [axis for axis in firsts if axis in used]
+    if candidates:
+        return max(candidates, key=lambda axis: firsts[axis])
+    summed = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
+    return summed[-1] if summed and len({a.size for a in summed}) == 1 else None
+
+
+def in_blocks(order: list[Value], sample: Axis) -> bool:
+    """Return whether it pays to take samples in blocks: there are loops for each sample, which then run over many."""
+    loops = (loop_axes(value) for value in order if value.op not in LEAVES)
+    matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
+    return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
