@@ -159,3 +159,9 @@ def test_what_a_function_calls_comes_before_it(target):
         assert order[-1] == name
         for position, each in enumerate(order):
             assert support.calls(target, each) <= set(order[:position])
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_lines_are_as_short_as_those_of_emitted_code(target):
+    texts = [support.source(target, name) for name in support.functions(target)]
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 100

@@ -44,7 +44,8 @@ def logcosh(x):
     """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
     a = np.abs(x)
     m = np.expm1(-np.minimum(a, 1))
-    return np.where(a < 1, np.log1p(m * m / (2 + 2 * m)), a + (np.log1p(np.exp(-2 * a)) - 0.6931471805599453))
+    far = a + (np.log1p(np.exp(-2 * a)) - 0.6931471805599453)
+    return np.where(a < 1, np.log1p(m * m / (2 + 2 * m)), far)
 
 
 def log1mexp(x):
@@ -76,11 +77,11 @@ def erfc(x):
 
 
 def erfcx_of(x):
-    """Return exp(x*x)*erfc(x) of a number; from 10 on by its asymptotic series, dlmf.nist.gov/7.12.1."""
+    """Return exp(x*x)*erfc(x); from 10 on by its asymptotic series, dlmf.nist.gov/7.12.1."""
     if x < 10:
         if x < -26.7:
             return math.inf
-        h = float(int(x * 4096)) / 4096  # exact in its square: exp(x*x) = exp(h*h)*exp((x - h)*(x + h))
+        h = float(int(x * 4096)) / 4096  # h*h is exact; x*x = h*h + (x - h)*(x + h)
         return math.exp(h * h) * (math.exp((x - h) * (x + h)) * math.erfc(x))
     w, term, total = 0.5 / x / x, 1.0, 1.0
     for k in range(1, 20):

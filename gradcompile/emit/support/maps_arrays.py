@@ -6,7 +6,7 @@ from gradcompile.emit.support.check_arrays import draw
 
 
 def check_map(arguments, value, jvp, vjp, problem, count, dtype):
-    """Compare the Jacobian times a direction with central differences, and both modes; return the exit status."""
+    """Compare the Jacobian times a direction with differences, and both modes; return a status."""
     if arguments != ["--check"]:
         print("usage: --check compares the derivatives with central differences")
         return 2
@@ -23,7 +23,8 @@ def check_map(arguments, value, jvp, vjp, problem, count, dtype):
     ends, double = [], np.dtype(dtype).itemsize == 8
     step = 1e-5 if double else 1e-2
     for sign in (1, -1):
-        moved = [each + sign * step * way for each, way in zip(point[:count], direction, strict=True)]
+        pairs = zip(point[:count], direction, strict=True)
+        moved = [each + sign * step * way for each, way in pairs]
         moved = [each.astype(dtype) if np.ndim(each) else float(each) for each in moved]
         ends.append(value(*moved, *point[count:]).astype(np.float64))
     difference = (ends[0] - ends[1]) / (2 * step)
@@ -31,10 +32,11 @@ def check_map(arguments, value, jvp, vjp, problem, count, dtype):
     worst = float(np.max(np.abs(found - difference) / (size + 1e-3 * np.max(size) + 1e-12)))
     back = vjp(*point, found)
     back = back if isinstance(back, tuple) else (back,)
-    forth, both = float(np.sum(found * found)), sum(float(np.sum(a * b)) for a, b in zip(back, direction, strict=True))
+    forth = float(np.sum(found * found))
+    both = sum(float(np.sum(a * b)) for a, b in zip(back, direction, strict=True))
     apart = abs(forth - both) / (forth + abs(both) + 1e-300)
     agrees = worst <= (1e-6 if double else 5e-2) and apart <= (1e-10 if double else 1e-3)
     print(f"{'Jacobian times a direction':<32}{found.size:>12}{worst:>16.1e}")
     print(f"{'forward against reverse mode':<32}{1:>12}{apart:>16.1e}")
-    print("the derivatives agree with central differences" if agrees else "THE DERIVATIVES DISAGREE")
+    print("the derivatives agree with differences" if agrees else "THE DERIVATIVES DISAGREE")
     return 0 if agrees else 1

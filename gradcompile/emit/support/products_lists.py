@@ -22,7 +22,7 @@ def moved(part, direction, step):
 
 
 def check_products(value_and_grad, hvp, problem, count):
-    """Compare the Hessian times a random direction with central differences; return the exit status."""
+    """Compare the Hessian times a direction with differences; return the exit status."""
     for low, high in ((0.2, 0.9), (1.1, 1.9), (-0.9, -0.2), (0.001, 0.1)):
         drawn = draw([*problem, *problem[:count]], low, high)
         point, direction = drawn[: len(problem)], drawn[len(problem) :]

@@ -79,7 +79,7 @@ def erfcx(x):
     if x < 10:
         if x < -26.7:
             return math.inf
-        h = float(int(x * 4096)) / 4096  # exact in its square: exp(x*x) = exp(h*h)*exp((x - h)*(x + h))
+        h = float(int(x * 4096)) / 4096  # h*h is exact; x*x = h*h + (x - h)*(x + h)
         return math.exp(h * h) * (math.exp((x - h) * (x + h)) * math.erfc(x))
     w, term, total = 0.5 / x / x, 1.0, 1.0
     for k in range(1, 20):
