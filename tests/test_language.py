@@ -522,7 +522,8 @@ def test_hostile_text_is_refused_or_is_mathematics(text, audited):
     message, seconds, seen = outcome(text, parse_expression)
     assert (message is None) == (text in hostile.LEGAL)
     assert seen == []
-    assert seconds < SECONDS
+    # Again if it was slow: the machine may have been, or a module of SymPy's was imported on the way.
+    assert seconds < SECONDS or min(outcome(text, parse_expression)[1] for _ in range(3)) < SECONDS
     if message is not None:
         first, *rest = message.split("\n")
         assert first.startswith("expression:")
