@@ -517,13 +517,17 @@ def outcome(text, parser):
     return message, time.thread_time() - start, list(events)
 
 
+def in_time(text, parser, seconds):
+    """Return whether a text is parsed in time; again if not: a module of SymPy's may have been imported on the way."""
+    return seconds < SECONDS or min(outcome(text, parser)[1] for _ in range(3)) < SECONDS
+
+
 @pytest.mark.parametrize("text", [text for _, text in HOSTILE], ids=[name for name, _ in HOSTILE])
 def test_hostile_text_is_refused_or_is_mathematics(text, audited):
     message, seconds, seen = outcome(text, parse_expression)
     assert (message is None) == (text in hostile.LEGAL)
     assert seen == []
-    # Again if it was slow: the machine may have been, or a module of SymPy's was imported on the way.
-    assert seconds < SECONDS or min(outcome(text, parse_expression)[1] for _ in range(3)) < SECONDS
+    assert in_time(text, parse_expression, seconds)
     if message is not None:
         first, *rest = message.split("\n")
         assert first.startswith("expression:")
@@ -535,9 +539,10 @@ def test_hostile_text_is_refused_or_is_mathematics(text, audited):
 
 @pytest.mark.parametrize("text", [text for _, text in HOSTILE], ids=[name for name, _ in HOSTILE])
 def test_hostile_text_in_a_model_file_is_refused_or_is_mathematics(text, audited):
-    message, seconds, seen = outcome(f"x: parameter\nloss = x + {text}\n", parse)
+    text_of_model = f"x: parameter\nloss = x + {text}\n"
+    message, seconds, seen = outcome(text_of_model, parse)
     assert seen == []
-    assert seconds < SECONDS
+    assert in_time(text_of_model, parse, seconds)
     if text.startswith("-") and text in hostile.LEGAL:
         assert message is None
     if text in hostile.CODE_EXECUTION and text != "x#comment":  # a comment is one in a file
@@ -569,7 +574,7 @@ def fuzz(count, seed):
         for parser in (parse, parse_expression):
             _, seconds, seen = outcome(text, parser)
             assert seen == [], text
-            assert seconds < SECONDS, text
+            assert in_time(text, parser, seconds), text
 
 
 def test_mutated_text_is_a_model_or_a_parse_error(audited):

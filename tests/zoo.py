@@ -877,7 +877,14 @@ def load_uncompiled(text: str, path: Path) -> Any:
     module.math = Ieee()
     if sign := getattr(module, "sign", None):
         module.sign = lambda x: sign(float(x))  # NumPy's booleans cannot be subtracted; Python's and Numba's can
+    if hasattr(module, "gemm"):
+        module.gemm = product  # BLAS is called by address, which only compiled code can do
     return module
+
+
+def product(alpha: float, a: np.ndarray, b: np.ndarray, beta: float, c: np.ndarray) -> None:
+    """Set c to alpha*a@b + beta*c; with beta = 0, c need not be a number."""
+    c[:] = alpha * (a @ b) + (beta * c if beta else 0)
 
 
 class Ieee:

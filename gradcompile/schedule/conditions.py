@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Axis, Graph, Value
-from gradcompile.schedule.nodes import Bounds, Case, Guard
+from gradcompile.schedule.nodes import Bounds, Case, Guard, conditions_of
 
 ALWAYS: Guard = frozenset((frozenset(),))
 DEEPEST = 6  # conditions inside one another that are taken apart
@@ -39,7 +39,29 @@ def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
             elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
                 taken = both(mine, cases(value.operands[0], value.op == "and"))
             found[operand] = either(found[operand], taken) if operand in found else taken
-    return {value: guard for value, guard in found.items() if guard is not ALWAYS}
+    return _without_circles(order, {value: guard for value, guard in found.items() if guard is not ALWAYS})
+
+
+def _without_circles(order: list[Value], found: dict[Value, Guard]) -> dict[Value, Guard]:
+    """Return the guards without those that would have a condition wait for itself, directly or through others."""
+    waits = {v: {*v.operands, *conditions_of(found.get(v))} for v in order}
+    users: dict[Value, list[Value]] = {}
+    for value, needed in waits.items():
+        for each in needed:
+            users.setdefault(each, []).append(value)
+    ready, left = [v for v in order if not waits[v]], dict.fromkeys(v for v in order if waits[v])
+    while ready or left:
+        if not ready:  # a circle: the first value in it that has a guard goes without
+            first = next(v for v in left if v in found and all(o not in left for o in v.operands))
+            del found[first], left[first]
+            ready.append(first)
+        value = ready.pop()
+        for user in users.get(value, ()):
+            waits[user].discard(value)
+            if not waits[user] and user in left:
+                del left[user]
+                ready.append(user)
+    return found
 
 
 def within(guard: Guard, axes: tuple[Axis, ...]) -> Guard:
