@@ -170,13 +170,13 @@ def test_kernels_compiled_and_from_the_cache(seed: int) -> None:
 
 @functools.cache
 def sample() -> list[Model]:
-    return [model for seed in range(12) if (model := numbered(seed)) is not None]
+    return [model for seed in range(16) if (model := numbered(seed)) is not None]
 
 
 @pytest.mark.parametrize("place", range(8))
 def test_the_tape_agrees_with_sympy(place: int) -> None:
-    """The oracle of these tests against the one that differentiates symbols."""
-    model = sample()[place]
+    """The oracle of these tests against the one that differentiates symbols, which SymPy cannot do with Mod."""
+    model = [each for each in sample() if "Mod(" not in str(each.problem)][place]
     other = exact(model.problem)
     for name, grad in model.answer.grads.items():
         for mine, theirs in zip(grad.flat, other.grads[name].flat, strict=True):
