@@ -48,7 +48,8 @@ def leading(matrix):
 def gemm(alpha, a, b, beta, c):
     """Set c to alpha*a@b + beta*c. Of each matrix, rows or columns are contiguous."""
     (m, n), k, kind = c.shape, a.shape[1], 100 if c.itemsize == 8 else 115  # "d", "s"
-    factors = np.array([alpha, beta]).astype(c.dtype)
+    factors = np.empty(2, c.dtype)
+    factors[0], factors[1] = alpha, beta
     p, q = factors.ctypes.data, factors[1:].ctypes.data
     (of_a, lda), (of_b, ldb), (of_c, ldc) = leading(a), leading(b), leading(c)
     x, y, z = a.ctypes.data, b.ctypes.data, c.ctypes.data
@@ -56,10 +57,14 @@ def gemm(alpha, a, b, beta, c):
         xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, ldc)
     elif n < 32:  # BLAS is twice as fast where a narrow result has rows contiguous
         narrow = np.empty((m, n), c.dtype)
-        narrow[:] = c
+        for i in range(m):
+            for j in range(n):
+                narrow[i, j] = c[i, j]  # a slice would take seconds to compile
         z = narrow.ctypes.data
         xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, max(1, n))
-        c[:] = narrow
+        for i in range(m):
+            for j in range(n):
+                c[i, j] = narrow[i, j]
     else:
         xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
     return factors.size  # BLAS reads them by address: they must live until here
