@@ -11,7 +11,7 @@ from benchmarks import epochs
 from benchmarks.contestants import NO_DATA, NO_LOOP
 from benchmarks.row import Arrays, Row, Work
 
-SAMPLES, FEATURES, HIDDEN, CLASSES, BATCH, RATE = 60_000, 784, 256, 10, 128, 0.02
+SAMPLES, FEATURES, HIDDEN, CLASSES, BATCH, RATE = 60_000, 784, 256, 10, 128, 0.002
 MODEL = """
     x:  data[N, D]
     gt: labels[N]
@@ -127,6 +127,6 @@ ROW = Row(
     limit="its matrix products alone",
     goals={"jax": 1.1, "torch": 2, "limit": 1 / 1.3},
     cannot={"pytensor": NO_LOOP, "casadi": NO_LOOP, "symengine": NO_DATA},
-    tolerance=1e-2,  # a relu that one side rounds to the other side of 0 changes a step
+    tolerance=1e-2,  # a relu that one side rounds to the other side of 0 changes all later steps, more at a high rate
     repeats=5,
 )
