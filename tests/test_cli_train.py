@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gradcompile as gc
 from gradcompile.cli import given, main
 from gradcompile.cli.settings import optimizer
 from gradcompile.cli.typeset import equations, symbol
