@@ -1,4 +1,7 @@
-"""One epoch of stochastic gradient descent, by each library: the same rows in the same order, from the same start."""
+"""One epoch of stochastic gradient descent, by each library: the same rows in the same order, from the same start.
+
+An epoch begins with its order: each library's time has that of drawing it.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +65,8 @@ def jax(step: Step, start: Start, batch: int, dtype: str = "float32") -> Contest
 
         jax.config.update("jax_enable_x64", dtype == "float64")
         held = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
-        order = shuffled(len(next(iter(arrays.values()))))
-        full = len(order) // batch * batch
-        batches, rest = jax.numpy.asarray(order[:full].reshape(-1, batch)), jax.numpy.asarray(order[full:])
-
+        samples = len(next(iter(arrays.values())))
+        full = samples // batch * batch
         at = jax.tree.map(jax.numpy.asarray, start(arrays))
 
         def one(parameters: Any, rows: Any) -> tuple[Any, None]:
@@ -77,6 +78,8 @@ def jax(step: Step, start: Start, batch: int, dtype: str = "float32") -> Contest
             return one(parameters, rest)[0] if len(rest) else parameters
 
         def run() -> Any:
+            order = shuffled(samples)
+            batches, rest = jax.numpy.asarray(order[:full].reshape(-1, batch)), jax.numpy.asarray(order[full:])
             return jax.block_until_ready(epoch(at, batches, rest))
 
         return Work(run=run, answers=lambda result: {name: np.asarray(array) for name, array in result.items()})
@@ -104,12 +107,12 @@ def torch(loss: Callable[..., Any], start: Start, rate: float, batch: int, spars
 
         held = {name: torch.from_numpy(array) for name, array in arrays.items()}
         at = {name: torch.from_numpy(array) for name, array in start(arrays).items()}
-        batches = torch.from_numpy(shuffled(len(next(iter(arrays.values()))))).split(batch)
+        samples = len(next(iter(arrays.values())))
 
         def run() -> dict[str, Any]:
             parameters = {name: array.clone().requires_grad_() for name, array in at.items()}
             optimizer = torch.optim.SGD(parameters.values(), lr=rate)
-            for rows in batches:
+            for rows in torch.from_numpy(shuffled(samples)).split(batch):
                 optimizer.zero_grad(set_to_none=True)
                 loss(**parameters, **{name: array[rows] for name, array in held.items()}).backward()
                 optimizer.step()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 EPOCH, SPLIT, START = 0, 1, 2  # what a stream of random numbers is for
+MANY = 2**18  # rows that do not stay in the cache: exchanging two of them waits for memory
 
 
 def generator(seed: int, *purpose: int) -> np.random.Generator:
@@ -39,7 +44,23 @@ def order(seed: int, epoch: int, rows: Rows) -> Rows:
     >>> order(0, 1, np.arange(5)).tolist() == order(0, 1, np.arange(5)).tolist()
     True
     """
-    return generator(seed, EPOCH, epoch).permutation(rows)
+    random = generator(seed, EPOCH, epoch)
+    if len(rows) < MANY:
+        return random.permutation(rows)
+    shuffled: Rows = _scatter()(rows, random.integers(2**63))
+    return shuffled
+
+
+@cache
+def _scatter() -> Callable[[Rows, np.int64], Rows]:
+    """Return the compiled shuffling of many rows, whose machine code is kept like that of a model."""
+    from gradcompile.jit import load
+
+    text = pkgutil.get_data("gradcompile.jit", "scatter.py")
+    if text is None:
+        raise RuntimeError("the package is not whole: jit/scatter.py is missing")
+    function: Callable[[Rows, np.int64], Rows] = load(text.decode(), compiled=True).scatter
+    return function
 
 
 def split(seed: int, count: int, fraction: float) -> tuple[Rows, Rows]:

@@ -135,7 +135,7 @@ class _Cut:
         """Return the input that stands for what the first half computes."""
         if value not in self.heads:
             own = [axis for axis in self.graph.inputs[name].axes if axis in value.axes]
-            self.order[value] = (*own, *(axis for axis in value.axes if axis not in own))
+            self.order[value] = (*(axis for axis in value.axes if axis not in own), *own)
             self.heads[value] = self.builder.input(f"head of %{value.number}", self.order[value], value.kind)
         return self.heads[value]
 
@@ -147,7 +147,8 @@ class _Cut:
             array = value.operands[0]
             return array.op != "input" or array.attr in self.graph.wrt
         if value.op in PRIMITIVES:
-            return (not value.axes and value.kind == "real") or _is_total(value)
+            per_sample = value.kind == "real" and set(value.axes) <= {self.graph.sample}
+            return per_sample or _is_total(value)
         return value.op not in ("const", "size", "iota")
 
     # Picked elements

@@ -6,11 +6,8 @@ import pytest
 import sympy
 
 import gradcompile as gc
-from gradcompile.emit.epoch import Epoch, render
-from gradcompile.minibatch import minibatch
-from gradcompile.optimizers import RULES, SGD, Adam, formulas
-from gradcompile.pipeline import differentiate
-from gradcompile.step import in_halves
+from gradcompile.optimizers import RULES, SGD, Adam
+from gradcompile.train.steps import kernel
 
 LINE = """
     x: data[N, D]
@@ -29,12 +26,9 @@ FACTORS = """
 """
 
 
-def source(model, optimizer, dtype="float64", *, one=False):
+def source(model, optimizer, dtype="float64", how="few"):
     """The module of an epoch by rows, without compiling it."""
-    task = minibatch(gc.compile(gc.parse(model)).lowered, one=one)
-    graph, rule = differentiate(task.graph), formulas(optimizer)
-    step = in_halves(graph, lazy=rule.lazy, linear=rule.linear and one)
-    return render(Epoch(graph, step, task.rows, rule, dtype))
+    return kernel(gc.compile(gc.parse(model)).lowered, optimizer, dtype, how).source
 
 
 def function(name, text):
@@ -73,7 +67,7 @@ def test_adam_reads_as_in_the_paper():
 
 
 def test_a_batch_of_one_needs_no_gradient_array():
-    text = source(LINE, SGD(0.1), one=True)
+    text = source(LINE, SGD(0.1), how="one")
     assert "np.empty" not in text
     assert "np.zeros" not in text
     assert re.search(r"dw = (\w\*)?x\[row, j\]", function("update", text))
@@ -86,12 +80,28 @@ def test_rows_of_a_table_are_moved_alone_and_left_at_zero():
         user_n = np.uint64(user[rows_n])
         for k in range(K):
             U[user_n, k] -= dU[user_n, k]*rate
-            dU[user_n, k] = 0.0""" in function("update", source(FACTORS, SGD(0.1)))
+            dU[user_n, k] = 0.0""" in function("update", source(FACTORS, SGD(0.1), how="many"))
+
+
+def test_a_step_of_few_samples_keeps_what_each_adds_to_a_row():
+    """The rows as they were before the step, one for each sample: no table of gradients."""
+    text = source(FACTORS, SGD(0.1), how="few")
+    assert function("epoch", text).count("= np.empty((batch, K))") == 2
+    assert not re.search(r"\b(dU|dV)\[", text)
+
+
+def test_a_sum_along_a_row_starts_where_the_row_is_read():
+    assert re.search(
+        r"""            (\w)_n = r\[rows_n\]
+            for k in range\(K\):
+                (.*\n){2} +\1_n -= """,
+        source(FACTORS, SGD(0.1)),
+    )
 
 
 def test_nothing_of_the_size_of_a_table_is_touched_by_a_step_of_sgd():
-    for one in (True, False):
-        text = source(FACTORS, SGD(0.1), one=one)
+    for how in ("one", "few", "many"):
+        text = source(FACTORS, SGD(0.1), how=how)
         assert not re.search(r"range\((A|B)\)|\(A, K\)|\(B, K\)", text[text.index("def gradient") :])
 
 
@@ -110,12 +120,12 @@ def test_what_is_the_same_for_all_elements_is_computed_before_the_loop_in_double
     assert not any(number in loop for number in ("0.1", "0.9", "float"))
 
 
-@pytest.mark.parametrize("one", [False, True])
+@pytest.mark.parametrize("how", ["one", "few", "many", "all"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{len(rule.state)}-{len(rule.defaults)}")
-def test_every_rule_passes_the_gate(rule, dtype, one):
+def test_every_rule_passes_the_gate(rule, dtype, how):
     for model in (LINE, FACTORS):
-        text = source(model, rule(0.1), dtype, one=one)  # the gate is inside
+        text = source(model, rule(0.1), dtype, how)  # the gate is inside
         assert max(map(len, text.splitlines())) <= 100
 
 
@@ -144,7 +154,7 @@ def test_rows_are_asked_for_before_their_turn():
         "fetch(U, user[soon])",
         "fetch(V, item[soon])",
     ]
-    alone = function("epoch", source(LINE, SGD(0.1), one=True))
+    alone = function("epoch", source(LINE, SGD(0.1), how="one"))
     assert re.search(r"soon = order\[min\(start \+ 4, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
 
 

@@ -1,8 +1,10 @@
 """The order of an epoch depends on the seed and the epoch, and on nothing else."""
 
 import numpy as np
+import pytest
 
 from gradcompile import shuffle
+from gradcompile.jit import scatter
 
 
 def test_order_is_a_pure_function_of_seed_and_epoch():
@@ -30,6 +32,25 @@ def test_positions_are_uniform():
     counts = np.zeros((5, 5))
     for epoch in range(1, 2001):
         counts[np.arange(5), shuffle.order(1, epoch, np.arange(5))] += 1
+    assert ((counts - 400) ** 2 / 400).sum() < 75
+
+
+def test_many_rows_are_taken_once_in_an_order_of_the_seed():
+    rows = np.arange(7, 7 + shuffle.MANY)
+    first = shuffle.order(3, 1, rows)
+    np.testing.assert_array_equal(np.sort(first), rows)
+    np.testing.assert_array_equal(shuffle.order(3, 1, rows), first)
+    assert (shuffle.order(3, 2, rows) == first).mean() < 1e-4
+
+
+@pytest.mark.parametrize("part", [1, 3, 8192])
+def test_positions_of_many_rows_are_uniform(part, monkeypatch):
+    """The same chi-square, where a number's part and its place in the part are drawn apart."""
+    monkeypatch.setattr(scatter, "PART", part)
+    counts, drawn = np.zeros((5, 5)), np.random.default_rng(0).integers(2**63, size=2000)
+    with np.errstate(over="ignore"):  # SplitMix64 counts modulo 2**64
+        for seed in drawn:
+            counts[np.arange(5), scatter.scatter.py_func(np.arange(5), seed)] += 1
     assert ((counts - 400) ** 2 / 400).sum() < 75
 
 

@@ -23,6 +23,7 @@ from gradcompile.errors import (
     UnknownNameError,
 )
 from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+from gradcompile.train import steps
 
 N, D, C, A, B, K = symbols("N D C A B K", integer=True, positive=True)
 s, j, i, k, c = symbols("s j i k c", integer=True)
@@ -233,8 +234,10 @@ def test_softmax_against_numpy():
     np.testing.assert_allclose(result.params["W"], W, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize(("case", "size"), [("sgd", 8), ("sgd", 1), ("adagrad", 8)])
-def test_factorisation_with_repeated_rows(case, size):
+@pytest.mark.parametrize(("case", "size", "few"), [("sgd", 8, 8), ("sgd", 8, 7), ("sgd", 1, 8), ("adagrad", 8, 8)])
+def test_factorisation_with_repeated_rows(case, size, few, monkeypatch):
+    """In steps of one sample, of few, each of which moves its rows, and of many, whose gradients are added up."""
+    monkeypatch.setattr(steps, "FEW", few)
     user, item, r = (IndexedBase(name, shape=(N,)) for name in ("user", "item", "r"))
     U, V = IndexedBase("U", shape=(A, K)), IndexedBase("V", shape=(B, K))
     error = r[s] - Sum(U[user[s], k] * V[item[s], k], (k, 0, K - 1))

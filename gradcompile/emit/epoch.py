@@ -176,7 +176,7 @@ class _Epoch:
         kept = [self.arrays[name] for name in self.step.heads.values() if name in self.step.kept]
         rows = self.names.inputs.get(self.task.rows, "")
         numbers = [self.arrays[name] for head, name in self.step.heads.items() if not head.axes]
-        buffers, inner = list(self._buffers()), []
+        buffers, inner = list(self._buffers(batch)), []
         if rows:
             part = f"{start}" if self.one else f"{start}:min({start} + {batch}, {last})"
             inner.append(f"{rows} = {order}[{part}]")
@@ -197,16 +197,16 @@ class _Epoch:
         ]
         return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
 
-    def _buffers(self) -> Iterator[str]:
-        """Yield the lines that make the arrays of the heads, once for all batches."""
+    def _buffers(self, batch: str) -> Iterator[str]:
+        """Yield the lines that make the arrays of the heads, once for all batches of at most `batch` samples."""
         made = [(v, n) for v, n in self.step.heads.items() if v.axes and n not in self.step.kept]
-        self.sizes |= {n for v, _ in made for a in v.axes for n, _ in a.size.terms}
+        self.sizes |= {n for v, _ in made for a in v.axes if a != self.graph.sample for n, _ in a.size.terms}
         for head, name in made:
             kind = f", np.{self.task.dtype}" if self.real else ""
-            yield f"{self.arrays[name]} = np.empty({self._shape(head.axes)}{kind})"
+            yield f"{self.arrays[name]} = np.empty({self._shape(head.axes, batch)}{kind})"
 
-    def _shape(self, axes: tuple[Axis, ...]) -> str:
-        sizes = [self.names.size(axis.size) for axis in axes]
+    def _shape(self, axes: tuple[Axis, ...], batch: str) -> str:
+        sizes = [batch if axis == self.graph.sample else self.names.size(axis.size) for axis in axes]
         return sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
 
     def _arguments(self) -> list[str]:

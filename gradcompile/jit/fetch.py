@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LINE = 64  # bytes that the processor transfers at once
+NEAR = 2**21  # bytes of an array that the processor's own caches hold: asking would take longer than it saves
 LONGEST = 512  # bytes of a row that are asked for: what follows them follows one another
 READ, KEEP, DATA = 0, 3, 1  # for reading, to be kept in all caches, not instructions: LLVM's words
 
@@ -51,5 +52,7 @@ def fetch(array: Any, row: Any) -> None:
         Its number, from 0 to N - 1.
     """
     length = array.strides[0]
+    if array.size * array.itemsize < NEAR:
+        return
     for place in range(row * length, row * length + min(length, LONGEST), LINE):
         ask(array, place)

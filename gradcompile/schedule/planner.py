@@ -317,8 +317,11 @@ class _Work:
                 self._start(value)
         copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
         needed = self._needed([*goals, *(c.value for c in copies)])
+        early = [v for v in self.made if v in needed and self._starts_rows(v)]
+        for value in early:
+            self._start(value)
         for value in self.made:
-            if self.samples.streamed(value) and value in needed:
+            if self.samples.streamed(value) and value in needed and value not in early:
                 self._start(value)
             if value in needed or value in goals:
                 self._finish(value)
@@ -581,7 +584,27 @@ class _Work:
             return True
         if not isinstance(statement, Result) and statement.target in self.laid_by_rows:
             return True
+        if isinstance(statement, Define) and self._copies_rows(statement.target):
+            return True
+        if isinstance(statement, Define) and statement.expression is not statement.target:
+            return self._starts_rows(statement.target)
         return any(row in self.by_rows or row in self.laid_by_rows for row in self._rows(statement))
+
+    def _starts_rows(self, value: Value) -> bool:
+        """Return whether a sum along a row starts from something at hand: its start needs no loop of its own."""
+        base = self.sums[value][0] if value in self.sums and self.samples.streamed(value) else None
+        if (
+            base is None
+            or not _is_recomputed(base)
+            or any(self.samples.streamed(v) for v, _ in self._dependencies([base]))
+        ):
+            return False
+        return any(self._is_by_rows(statement) for statement in self._statements(value))
+
+    def _copies_rows(self, value: Value) -> bool:
+        """Return whether a value is an output that holds rows of an array as they lie, which data pick."""
+        axes = self.delivered.get(value)
+        return value.op == "read" and self._is_row(value) and axes is not None and axes[-1] != self.sample
 
     def _adds_to_rows(self, term: Value) -> bool:
         """Return whether an accumulation adds to whole rows of an array, which data pick."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from gradcompile.pipeline import differentiate
 from gradcompile.step import Step, in_halves
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Taken = Literal["all", "many", "few", "one"]
+FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,14 @@ class Kernel:
         return function
 
 
-def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool, one: bool = False) -> Kernel:
+def taken(batch: int, samples: int) -> Taken:
+    """Return how a step takes `batch` of some samples: by their numbers if they are not all in one step."""
+    if batch >= samples:
+        return "all"
+    return "one" if batch == 1 else "few" if batch <= FEW else "many"
+
+
+def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kernel:
     """Return the steps of an optimizer on a lowered objective.
 
     Parameters
@@ -69,15 +78,14 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, *, by_rows: bool, o
         The rule and its numbers.
     dtype : {"float64", "float32"}
         Of the parameters.
-    by_rows : bool
-        Whether a step takes some samples by their numbers, or all of them.
-    one : bool
-        Whether a step takes one sample.
+    how : {"all", "many", "few", "one"}
+        Which samples a step takes: all of them, or some by their numbers; see `taken`.
     """
-    task = minibatch(lowered, one=one) if by_rows else Minibatch(per_sample(lowered), "", "")
+    by_rows = how != "all"
+    task = minibatch(lowered, one=how == "one") if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
     rule = formulas(optimizer)
-    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=rule.linear and one)
+    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=rule.linear and how in ("few", "one"))
     source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
     return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source)

@@ -17,7 +17,7 @@ from gradcompile.minibatch import refusal, why_not
 from gradcompile.optimizers import Optimizer
 from gradcompile.train.settings import Settings, wrong
 from gradcompile.train.start import starting_values
-from gradcompile.train.steps import Kernel, Steps, kernel
+from gradcompile.train.steps import Kernel, Steps, Taken, kernel, taken
 from gradcompile.train.validation import Validation
 
 BATCH = 128  # samples in a batch, if the user does not say
@@ -73,25 +73,27 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     if isinstance(valid, float):
         rows, held = _split(settings.seed, samples, valid)
     batch = _batch(graph, settings.batch_size, len(rows))
-    by_rows = held is not None or batch < len(rows)
+    how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
-    steps = Steps(_kernel(model, settings.optimizer, by_rows, by_rows and batch == 1), own, len(rows))
+    steps = Steps(_kernel(model, settings.optimizer, how), own, len(rows))
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
         validation = Validation(graph, model.dtype, {**own, **others}, held, len(rows))
-    return Task(steps, rows if by_rows else None, batch if by_rows else 1, validation)
+    if how == "all":
+        return Task(steps, None, 1, validation)
+    return Task(steps, rows, batch, validation)
 
 
-_kernels: WeakKeyDictionary[Any, dict[tuple[str, bool, bool], Kernel]] = WeakKeyDictionary()
+_kernels: WeakKeyDictionary[Any, dict[tuple[str, Taken], Kernel]] = WeakKeyDictionary()
 
 
-def _kernel(model: Any, optimizer: Optimizer, by_rows: bool, one: bool) -> Kernel:
+def _kernel(model: Any, optimizer: Optimizer, how: Taken) -> Kernel:
     """Return the compiled steps, made once for a model, an optimizer and a way of taking samples."""
     known = _kernels.setdefault(model, {})
-    key = f"{optimizer.rule} {optimizer.settings}", by_rows, one
+    key = f"{optimizer.rule} {optimizer.settings}", how
     if key not in known:
-        known[key] = kernel(model.lowered, optimizer, model.dtype, by_rows=by_rows, one=one)
+        known[key] = kernel(model.lowered, optimizer, model.dtype, how)
     return known[key]
 
 
