@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from gradcompile.emit.expression import ATOM, Printer
 from gradcompile.emit.layout import INDENT
@@ -107,7 +108,7 @@ class Update:
 
     def body(self) -> list[str]:
         """Return the body of the function, line by line."""
-        loops = [line for move in self.step.moves for line in self._move(move)]
+        loops = list(self._moves())
         mentioned = {word for line in loops for word in WORD.findall(line)}
         return [
             *self.names.size_lines(self.sizes, "numba"),
@@ -132,17 +133,28 @@ class Update:
 
     # The loops
 
-    def _move(self, move: Move) -> Iterator[str]:
-        """Yield the loops over the elements of one move."""
-        self.unsigned = only_indices(reachable([*move.place, move.gradient]))
+    def _moves(self) -> Iterator[str]:
+        """Yield the loops of all moves; those that visit the samples one after the other do it in one loop."""
+        sample = self.step.graph.sample
+        for shared, group in groupby(self.step.moves, key=lambda move: sample in move.axes):
+            moves = list(group)
+            self.unsigned = only_indices(reachable([v for move in moves for v in (*move.place, move.gradient)]))
+            if shared and sample is not None:
+                yield self._for(sample)
+            around = [sample] if shared and sample is not None else []
+            for move in moves:
+                yield from (INDENT * len(around) + line for line in self._move(move, around))
+            self.held = {value: name for value, name in self.held.items() if not value.axes}
+
+    def _move(self, move: Move, around: list[Axis]) -> Iterator[str]:
+        """Yield the loops over the elements of one move, inside of those that are there already."""
         early = [v for v in reachable([*move.place, move.gradient]) if _is_looked_up(v, move.place)]
         early += _outer_parts(move)
-        open_axes: list[Axis] = []
+        open_axes = list(around)
         indent = ""
-        for axis in (None, *self._loops(move)):
+        for axis in (None, *(axis for axis in move.axes if axis not in around)):
             if axis is not None:
-                self._need(axis)
-                yield f"{indent}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
+                yield f"{indent}{self._for(axis)}"
                 indent += INDENT
                 open_axes.append(axis)
             for value in early:
@@ -150,14 +162,12 @@ class Update:
                     yield f"{indent}{self._hold(value)}"
         for line in self._element(move):
             yield indent + line
-        self.held = {value: name for value, name in self.held.items() if not value.axes}
+        self.held = {value: name for value, name in self.held.items() if set(value.axes) <= set(around)}
 
-    def _loops(self, move: Move) -> list[Axis]:
-        """Return the loops from the outermost in: the samples first, then as the parameter lies in memory."""
-        return sorted(move.axes, key=lambda axis: axis != self.step.graph.sample)
-
-    def _need(self, axis: Axis) -> None:
+    def _for(self, axis: Axis) -> str:
+        """Return the line that begins a loop."""
         self.sizes.update(name for name, _ in axis.size.terms)
+        return f"for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
 
     def _hold(self, value: Value) -> str:
         """Return the line that computes a value, or looks an index up; the local variable stands for it from now on."""
