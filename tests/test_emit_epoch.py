@@ -154,6 +154,7 @@ def test_rows_are_asked_for_before_their_turn():
         "fetch(U, user[soon])",
         "fetch(V, item[soon])",
     ]
+    assert loop.count("fetch(U,") == 1
     alone = function("epoch", source(LINE, SGD(0.1), how="one"))
     assert re.search(r"soon = order\[min\(start \+ 4, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
 
@@ -171,3 +172,15 @@ def test_an_index_that_is_used_as_a_number_keeps_its_sign():
     text = source(model, SGD(0.1))
     assert "np.uint64(rows" in text
     assert "np.uint64(u[" not in function("gradient", text)
+
+
+def test_rows_are_asked_for_once_in_a_block():
+    twice = """
+        x: data[N, D]
+        g: labels[N, K]
+        U: parameter[A, D]
+        far[n, k] = Sum(x[n, d]*U[g[n, k], d], d)
+        loss = Sum(log(1 + exp(far[n, k])), n, k)
+    """
+    loop = function("gradient", source(twice, SGD(0.1), how="many"))
+    assert loop.count("rows_n = ") > loop.count("fetch(x, ") == 1

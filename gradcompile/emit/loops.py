@@ -50,8 +50,8 @@ class Caller:
         The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
         when the function is called, so that a sum need not start at them.
     ahead : callable, optional
-        Returns, for the place of a sample among all, the lines that ask for the rows of later ones: what loops over
-        samples do first that look data up.
+        Returns, for the place of a sample among all, the lines that ask for the rows of later ones: what a loop over
+        samples does first that looks data up, the first such loop of each block.
     """
 
     given: Mapping[str, bool]
@@ -122,6 +122,7 @@ class _Body:
         self.dtype, self.typed = dtype, caller is not None
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
         self.given, self.ahead = (NOT_GIVEN, None) if caller is None else (caller.given, caller.ahead)
+        self.asked = False  # whether the rows of later samples were asked for in this block
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(
             plan.guards, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
@@ -334,7 +335,8 @@ class _Body:
             self.open.pop()
             return
         indices = self._data_indices(loop)
-        if self.ahead is not None and indices and loop.axis == self.plan.sample:
+        if self.ahead is not None and indices and loop.axis == self.plan.sample and not (self._in_block and self.asked):
+            self.asked = True
             yield from (f"{indent}{INDENT}{line}" for line in self.ahead(self._sample_number(loop.axis)))
         for index in indices:
             yield f"{indent}{INDENT}{self._hoist(index)}"
@@ -352,6 +354,7 @@ class _Body:
     def _block(self, loop: Loop, indent: str) -> Iterator[str]:
         """Yield what is done for one block of samples, after the parts of the arrays that belong to it."""
         outer, self.views = self.views, {}
+        self.asked = False
         body = list(self._nodes(loop.body, indent))
         first, length = self.names.word("first"), self.names.word("T")
         assert self.plan.sample is not None
