@@ -1,13 +1,13 @@
 """From an objective over all samples to an estimate of it from a few: graph to graph.
 
-An objective ``c*Σ_s ℓ_s + R`` becomes ``(c*(N/B)*Σ_b ℓ_rows[b] + R)/N``, where `rows` holds the numbers of B samples:
+An objective ``c*Σ_s ℓ_s + R`` becomes ``c*(Σ_b ℓ_rows[b])/B + R/N``, where `rows` holds the numbers of B samples:
 an unbiased estimate of the objective per sample, and so is its gradient. An objective that is a mean already
 (c holds 1/N) is not divided again. The data stay where they are and are read through `rows`: no batch is copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -27,8 +27,8 @@ class Minibatch:
     rows : str
         The input with the numbers of the samples: int64, axes (B,), or none for a batch of one.
     count : str
-        The input with the number of samples that an epoch has, dimensionless; "" where the objective is a mean,
-        which does not need it.
+        The input with the number of samples that an epoch has, dimensionless; "" where the estimate does not hold it,
+        as that of a sum or a mean over samples alone.
     """
 
     graph: Graph
@@ -159,6 +159,19 @@ def _power_of_number(number: object, count: int) -> int:
     return -1 if isinstance(number, float) and abs(number * count - 1) < 1e-12 else 0
 
 
+def _over(divisor: Value, size: Size) -> Value | None:
+    """Return what is left of a divisor without its factor N; None if it has none."""
+    if divisor.op == "size" and divisor.attr == size:
+        return divisor.builder.const(1)
+    if divisor.op == "real":
+        return _over(divisor.operands[0], size)
+    if divisor.op == "mul":
+        for rest, factor in (divisor.operands, reversed(divisor.operands)):
+            if (left := _over(factor, size)) is not None:
+                return rest * left
+    return None
+
+
 class _Estimate:
     """The estimate of one objective: its sums over samples, each over the rows of a batch."""
 
@@ -173,21 +186,50 @@ class _Estimate:
 
     def minibatch(self) -> Minibatch:
         """Return the graph of the estimate."""
-        whole = self.builder.input(self.count, ()) if self.count else self.builder.size(self.axis.size)
-        weight = whole if self.batch is None else whole / self.builder.size(self.batch.size)
         bodies, names = self._bodies()
-        replaced = {value: weight * bodies[value] for value in self.sums}
         bare = replace(self.graph, outputs={"value": self.root}, names={})
-        value = bare.rewrite(lambda old, _: replaced.get(old)).outputs["value"]
+        value = self._estimates(bodies)[bool(self.count)]
+        if not any(v.op == "input" and v.attr == self.count for v in reachable([value])):
+            self.count = ""
         graph = replace(
             bare,
             inputs=self.graph.inputs | self._inputs(),
-            outputs={"value": value / whole if self.count else value},
+            outputs={"value": value},
             names=names,
             letters=self._letters(),
             sample=self.batch,
         )
         return Minibatch(graph, self.rows, self.count)
+
+    def _estimates(self, bodies: Mapping[Value, Value]) -> tuple[Value, Value]:
+        """Return the estimate of the objective, and of its N-th part, from the sums over a batch.
+
+        A sum over N samples is estimated by N times its mean over the batch. Divided by N it is that mean: no N is
+        multiplied by that would be divided by again.
+        """
+        whole = self.builder.input(self.count, ()) if self.count else self.builder.size(self.axis.size)
+        found: dict[Value, tuple[Value, Value]] = {}
+        for value in reachable([self.root]):
+            if value in bodies:
+                mean = bodies[value] if self.batch is None else bodies[value] / self.builder.size(self.batch.size)
+                found[value] = whole * mean, mean
+            elif any(o in found for o in value.operands):
+                found[value] = self._combined(value, found, whole)
+        return found.get(self.root) or (self.root, self.root / whole)
+
+    def _combined(self, value: Value, found: Mapping[Value, tuple[Value, Value]], whole: Value) -> tuple[Value, Value]:
+        """Return the estimate of what an operation makes of estimates, and of its N-th part."""
+        all_of = [found[o][0] if o in found else o for o in value.operands]
+        part = [found[o][1] if o in found else o for o in value.operands]
+        if value.op == "div" and (rest := _over(value.operands[1], self.axis.size)) is not None:
+            return part[0] / rest, part[0] / rest / whole
+        estimate = self.builder.rebuild(value, tuple(all_of))
+        if value.op in ("neg", "mul", "div", "sum"):  # one operand alone is made of sums over samples
+            return estimate, self.builder.rebuild(value, tuple(part))
+        if value.op in ("add", "sub"):
+            ends = (p if o in found else o / whole for o, p in zip(value.operands, part, strict=True))
+            return estimate, self.builder.rebuild(value, tuple(ends))
+        return estimate, estimate / whole
 
     def _letters(self) -> dict[Axis, str]:
         """Give the letter of the samples to those of the batch: ``x[rows[s], j]``."""

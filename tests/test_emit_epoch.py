@@ -40,11 +40,12 @@ def function(name, text):
 def test_a_step_of_sgd_reads_as_on_the_board():
     text = function("update", source(LINE, SGD(0.1)))
     assert re.fullmatch(
-        r"""def update\(w, b, (\w), (\w), db\):
+        r"""def update\(w, b, rows, (\w), db\):
+    B = rows.shape\[0\]
     D = w.shape\[0\]
     rate = 0.1
     for j in range\(D\):
-        dw = \2\*\1\[j\]
+        dw = 2\*\(\1\[j\]/B\)
         w\[j\] -= dw\*rate
     b\[0\] -= db\*rate""",
         text,

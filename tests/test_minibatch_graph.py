@@ -202,3 +202,20 @@ def test_a_step_computes_nothing_for_all_samples(path):
     whole = graph.sample.size
     computed = [v for v in both(minibatch(graph).graph).order() if v.op not in ("input", "iota")]
     assert not [v for v in computed if any(axis.size == whole for axis in v.axes)]
+
+
+@pytest.mark.parametrize(
+    ("objective", "held"),
+    [
+        (LOSS, False),
+        (LOSS / N, False),
+        (-LOSS / (2 * N) + RIDGE, False),
+        (LOSS + RIDGE, True),  # the penalty has a share in each step: an N-th part
+    ],
+)
+@pytest.mark.parametrize("one", [False, True])
+def test_the_number_of_samples_is_not_multiplied_by_to_be_divided_by(objective, held, one):
+    part = minibatch(lower(Model(objective, (w, b))), one=one)
+    number = ("input", "count"), ("size", Size.of("N"))
+    assert any((v.op, v.attr) in number for v in part.graph.order()) == held
+    assert bool(part.count) == held
