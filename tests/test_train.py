@@ -23,7 +23,7 @@ from gradcompile.errors import (
     UnknownNameError,
 )
 from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
-from gradcompile.train import steps
+from gradcompile.train import descent, steps
 
 N, D, C, A, B, K = symbols("N D C A B K", integer=True, positive=True)
 s, j, i, k, c = symbols("s j i k c", integer=True)
@@ -424,6 +424,19 @@ def test_mistakes_are_told(model, changed, kind, words):
     options = {**data(), "init": START, "progress": False, **changed}
     with pytest.raises(kind, match=words):
         model.fit(**options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_many_data_are_looked_at_while_the_first_epoch_runs(model, threads, wrong, monkeypatch):
+    monkeypatch.setattr(descent, "MANY", 0)
+    monkeypatch.setattr(descent, "get_threads", lambda: threads)
+    inputs = data()
+    inputs["x"][17, 1] = wrong
+    with pytest.raises(DataError, match=rf"x has {wrong} in row 17"):
+        model.fit(**inputs, init=START, epochs=3, batch_size=4, progress=False)
+    inputs["x"][17, 1] = 0.0
+    assert model.fit(**inputs, init=START, epochs=3, batch_size=4, progress=False).stopped == "finished"
 
 
 def test_a_missing_constant_is_named(model):

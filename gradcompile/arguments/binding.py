@@ -138,7 +138,7 @@ class Arguments:
         if self._indices:
             self._check_indices(arguments, sizes)
         if check_finite:
-            self._check_finite(arguments)
+            self.check_finite(arguments)
         self.copies = told(others) if others else ()
         return arguments, dict(sizes)
 
@@ -286,7 +286,8 @@ class Arguments:
                 found = f"{index.min()} to {index.max()}"
                 raise LabelError(what, text=str(self), expected=f"whole numbers from 0 to {high}", found=found)
 
-    def _check_finite(self, arguments: list[Argument]) -> None:
+    def check_finite(self, arguments: list[Argument]) -> None:
+        """Raise a DataError if the data among bound arguments hold a nan or an infinity; it says where."""
         for (declared, name, _, _), value in zip(self._rows, arguments, strict=True):
             at = _first_not_finite(np.asarray(value)) if declared.role == "data" else None
             if at is None:

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, so that Ctrl-C need not wait for it."""
+"""Work in a thread of its own: so that Ctrl-C need not wait for it, or that nobody need wait for it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,40 @@ def in_background(work: Callable[[], None]) -> None:
     >>> done
     [1]
     """
-    raised: list[BaseException] = []
+    Meanwhile(work).wait()
 
-    def guarded() -> None:
+
+class Meanwhile:
+    """Work that another thread does in the meantime.
+
+    Parameters
+    ----------
+    work : callable
+        Without arguments and result.
+
+    Examples
+    --------
+    >>> done = []
+    >>> work = Meanwhile(lambda: done.append(1))
+    >>> work.wait()
+    >>> done
+    [1]
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._raised: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, name="gradcompile")
+        self._thread.start()
+
+    def _run(self) -> None:
         try:
-            work()
+            self._work()
         except BaseException as error:
-            raised.append(error)
+            self._raised.append(error)
 
-    thread = threading.Thread(target=guarded, name="gradcompile")
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
+    def wait(self) -> None:
+        """Wait for the end of the work; raise what it raised."""
+        self._thread.join()
+        if self._raised:
+            raise self._raised[0]

@@ -6,7 +6,8 @@ import math
 import time
 
 from gradcompile import shuffle
-from gradcompile.train.background import in_background
+from gradcompile.threads import get_threads
+from gradcompile.train.background import Meanwhile, in_background
 from gradcompile.train.checkpoint import Checkpoint
 from gradcompile.train.history import Epoch, Patience
 from gradcompile.train.progress import Show, progress_bar
@@ -14,6 +15,7 @@ from gradcompile.train.settings import Settings
 from gradcompile.train.task import Task
 
 CALL = 0.1  # seconds that one call of compiled code aims at: an interrupt waits for the end of a call
+MANY = 2**24  # bytes of data that take longer to look at than a thread to start
 GROWTH = 8  # how many times more batches a call may take than the one before it
 
 FINISHED, PATIENCE, INTERRUPTED, DIVERGED = "finished", "no improvement", "interrupted", "not finite"
@@ -32,6 +34,7 @@ class Run:
     def train(self) -> tuple[str, str]:
         """Train, leave the parameters in `steps`, and return why training stopped: a word and a sentence."""
         try:
+            self.data = self._looked_at()
             in_background(self.task.compile)
             with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
                 stopped, reason = self._epochs(show)
@@ -43,9 +46,19 @@ class Run:
             self.steps.restore(self.best)
         return stopped, reason
 
+    def _looked_at(self) -> Meanwhile | None:
+        """Look whether all data are finite: at once, or, if there are many, while the first epoch runs."""
+        many = sum(getattr(a, "nbytes", 0) for a in (*self.steps.before, *self.steps.after)) >= MANY
+        if many and get_threads() > 1:
+            return Meanwhile(self.task.check)
+        self.task.check()
+        return None
+
     def _epochs(self, show: Show) -> tuple[str, str]:
         for number in range(1, self.settings.epochs + 1):
             record = self._epoch(number, show)
+            if number == 1 and self.data is not None:
+                self.data.wait()
             if record is None:
                 return DIVERGED, self._diverged(number)
             self.history.append(record)

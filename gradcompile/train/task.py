@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
@@ -31,6 +32,7 @@ class Task:
     rows: shuffle.Rows | None  # None: all samples in every step, and no shuffling
     batch: int
     validation: Validation | None
+    check: Callable[[], None]  # raises a DataError if the data are not finite
 
     @property
     def count(self) -> int:
@@ -66,7 +68,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     _check_valid(graph, valid)
     given = inputs | starting_values(graph, inputs, init, settings.seed)
     checked = Arguments(graph, model.dtype)
-    arguments, sizes = checked.bind(given, check_finite=True)
+    arguments, sizes = checked.bind(given)
     samples = _samples(graph, arguments, sizes)
     rows: shuffle.Rows = np.arange(samples)
     held: shuffle.Rows | None = None
@@ -75,14 +77,15 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     batch = _batch(graph, settings.batch_size, len(rows))
     how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
+    check = partial(checked.check_finite, arguments)
     steps = Steps(_kernel(model, settings.optimizer, how), own, len(rows))
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
         validation = Validation(graph, model.dtype, {**own, **others}, held, len(rows))
     if how == "all":
-        return Task(steps, None, 1, validation)
-    return Task(steps, rows, batch, validation)
+        return Task(steps, None, 1, validation, check)
+    return Task(steps, rows, batch, validation, check)
 
 
 _kernels: WeakKeyDictionary[Any, dict[tuple[str, Taken], Kernel]] = WeakKeyDictionary()
