@@ -20,7 +20,7 @@ import numpy as np
 from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.early import Early, has_arrays
-from gradcompile.emit import module, parts
+from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, UntranslatableError, load, specialise
@@ -198,7 +198,7 @@ class Program:
         elif self.target == "python":
             function = self._in_python(name)
         else:
-            function = getattr(load(source, compiled=True), name)
+            function = getattr(load(source, compiled=True, inner=support.functions("numba")), name)
             inputs = self.divided.inputs(name).values()
             specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
         self._functions[name] = function

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 
 import pytest
 
@@ -19,6 +20,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if os.environ.get(OWNER) == str(os.getpid()):
         shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
         del os.environ[OWNER]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all cases but one in k to `-m slow`, for tests marked ``one_in(k)``."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("one_in")
+        if mark is not None:
+            test = item.nodeid.split("[")[0]
+            if seen[test] % mark.args[0]:
+                item.add_marker("slow")
+            seen[test] += 1
 
 
 def readable(parameter: object) -> str | None:

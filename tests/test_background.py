@@ -59,6 +59,7 @@ def never(monkeypatch):
     monkeypatch.setattr(background.Worker, "add", lambda self, task: None)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_early_answers_are_those_of_the_kernel(never, dtype):
     model, given = softmax(dtype), data()

@@ -51,6 +51,7 @@ def scaled(place, factor):
 MODELS = ("lecture", "rosenbrock", "himmelblau", "huber", "poisson", "softmax", "factorisation", "network-2-tanh")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", MODELS)
 def test_models_of_the_zoo_pass(name):
     problem = next(iter(BY_NAME[name].forms.values()))

@@ -266,6 +266,7 @@ def test_every_shipped_model_can_be_shown_and_typeset(name, capsys):
     assert r"\begin{align}" in capsys.readouterr().out
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in given.shipped()]
 )

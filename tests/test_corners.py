@@ -245,6 +245,7 @@ def check(name: str, value: Any, grads: dict[str, Any]) -> None:
             assert_close(f"d{parameter}{list(place)}", found[place], expected[place], scale, 64)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", CORNERS)
 def test_interpreter(name: str) -> None:
     problem = CORNERS[name]

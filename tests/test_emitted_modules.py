@@ -85,6 +85,7 @@ def test_modules_run_where_gradcompile_is_not(target: str, names: list[str], tmp
             np.testing.assert_allclose(g, expected[parameter], rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(
     ("name", "target"),
     [(n, t) for n in NAMES for t in ("python", "numpy")] + [(n, "numba") for n in COMPILED],
@@ -121,6 +122,7 @@ class Spoiler(ast.NodeTransformer):
         return ast.fix_missing_locations(node)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_modules_can_be_read(name: str, target: str) -> None:
@@ -248,6 +250,7 @@ def test_awkward_names_work(name: str, role: str, tmp_path: Path) -> None:
     run_emitted(problem_with(name, role), "python", tmp_path / "module.py")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["lambda", "np", "numba", "exp", "df", "range"])
 def test_awkward_names_work_in_kernels(name: str) -> None:
     problem = problem_with(name, "symbol")

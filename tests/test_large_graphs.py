@@ -140,6 +140,7 @@ def check(tape: Tape, module: Any) -> None:
     np.testing.assert_allclose(grads, tape.gradient(), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("build", SHAPES)
 @pytest.mark.parametrize("length", [1_000, 10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_large_models_are_right(build: Callable[[int], Tape], length: int, tmp_path: Path) -> None:
@@ -149,6 +150,7 @@ def test_large_models_are_right(build: Callable[[int], Tape], length: int, tmp_p
     check(tape, load(text, tmp_path / "large.py"))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("build", SHAPES)
 def test_time_grows_linearly(build: Callable[[int], Tape]) -> None:
     emitted(build(200))  # imports and tables

@@ -456,6 +456,7 @@ for name in ("softmax", "mixture", "huber"):
 """
 
 
+@pytest.mark.slow
 def test_the_graph_is_the_same_for_every_hash_seed():
     def run(seed: int) -> str:
         env = {**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join(sys.path)}

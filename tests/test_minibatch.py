@@ -108,6 +108,7 @@ def test_batches_average_to_the_full_gradient(name: str, notation: str) -> None:
     assert_averages(problem, count(problem) // 2 + 1, interpreted(problem), reference(name)[1])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["softmax", "factorisation", "network-2-tanh", "gamma"])
 def test_batches_average_in_kernels(name: str) -> None:
     problem, answer = reference(name)
@@ -189,6 +190,7 @@ def test_what_is_not_a_sum_is_refused_with_the_reason(name: str, notation: str) 
     assert "to do:" in said  # and what to do instead
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "notation"), NOT_SUMS)
 def test_what_is_not_a_sum_is_fitted_with_all_samples(name: str, notation: str) -> None:
     problem = BY_NAME[name].forms[notation]

@@ -22,6 +22,7 @@ FORMS = [
 TRUNCATION = mpmath.mpf("1e-26")  # of a central difference with step 1e-15, times the third derivative
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(("row", "notation"), FORMS)
 def test_exact_derivatives_agree_with_differences(row: Row, notation: str) -> None:
     problem = row.forms[notation]
@@ -35,6 +36,7 @@ def test_exact_derivatives_agree_with_differences(row: Row, notation: str) -> No
             assert abs(exact - slope) <= TRUNCATION * max(1, abs(exact))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("row", "notation"), FORMS)
 def test_the_tape_agrees_with_sympy(row: Row, notation: str) -> None:
     """Its scales may be those of another order of the same sum, and no more than that."""
@@ -57,6 +59,7 @@ def test_all_notations_are_one_model(row: Row) -> None:
             assert abs(a - b) <= 1e-14 * max(1, abs(b))  # the inputs are rounded differently: x/N of an array, 1.0
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
 def test_no_gradient_of_the_zoo_is_trivial(row: Row) -> None:
     """A model whose gradient is 0 everywhere tests nothing."""

@@ -157,6 +157,7 @@ def kernel(model: Model) -> tuple[Any, Grads, Any]:
     return value, dict(zip(model.problem.names, grads, strict=True)), compiled
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("seed", KERNELS)
 def test_kernels_compiled_and_from_the_cache(seed: int) -> None:
     model = numbered(seed)

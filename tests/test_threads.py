@@ -98,6 +98,7 @@ def interpreted(model, given):
     return [outputs["value"], *(outputs[f"d{name}"] for name in model.graph.wrt)]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", MODELS)
 def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_whole(small, name):
     model = MODELS[name]()

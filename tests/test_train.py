@@ -135,6 +135,7 @@ def assert_same(result, expected, history):
     assert result.stopped == "finished"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", CASES)
 def test_fit_is_the_plain_loop(model, case):
     optimizer, step = CASES[case]
@@ -234,6 +235,7 @@ def test_softmax_against_numpy():
     np.testing.assert_allclose(result.params["W"], W, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("case", "size", "few"), [("sgd", 8, 8), ("sgd", 8, 7), ("sgd", 1, 8), ("adagrad", 8, 8)])
 def test_factorisation_with_repeated_rows(case, size, few, monkeypatch):
     """In steps of one sample, of few, each of which moves its rows, and of many, whose gradients are added up."""
@@ -527,11 +529,15 @@ def test_what_diverges_stops_with_the_last_finite_parameters(model, size):
     assert all(math.isfinite(record) for record in result.history)
 
 
-def interrupt_after(seconds):
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+@pytest.fixture
+def interrupt_after():
+    """Send Ctrl-C after some seconds, also where the tests run in a background that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda seconds: threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_returns_what_was_learned(model):
+def test_an_interrupt_returns_what_was_learned(model, interrupt_after):
     options = {**data(2000), "init": START, "optimizer": SGD(1e-3), "batch_size": 1, "progress": False}
     model.fit(**options, epochs=1)  # compiled before the clock starts
     interrupt_after(0.5)
@@ -543,7 +549,7 @@ def test_an_interrupt_returns_what_was_learned(model):
     assert np.abs(result.params["w"] - [1.0, -2.0, 0.5]).max() < 0.2
 
 
-def test_an_interrupt_while_compiling_returns_the_start(model):
+def test_an_interrupt_while_compiling_returns_the_start(model, interrupt_after):
     options = {**data(), "init": START, "optimizer": Adam(0.0123), "batch_size": 6, "progress": False}
     interrupt_after(0.15)
     began = time.perf_counter()

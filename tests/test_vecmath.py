@@ -270,6 +270,7 @@ EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 
 class TestEdges:
     """Zeros with their signs, infinities, nan, subnormal numbers, the ends of the range."""
 
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] != "pow"])
     def test_special_operands(self, row, dtype):
         pairs = [(x, y) for x, y in EDGES[row] if dtype is np.float64 or abs(x) not in (1e300, 5e-324)]
@@ -291,6 +292,7 @@ class TestEdges:
         x = np.array([1, 2, 3, 12345, 99999], dtype) * dtype(tiny)
         np.testing.assert_array_equal(run(row, np.concatenate([x, -x])), np.concatenate([x, -x]))
 
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] in GROWING])
     def test_every_number_about_overflow_and_underflow(self, row, dtype):
         with mp.workprec(160):
@@ -312,6 +314,7 @@ class TestEdges:
         wrong = ~(close & (np.isnan(expected) | (np.signbit(found) == np.signbit(expected))))
         assert not wrong.any(), list(zip(x[wrong], y[wrong], found[wrong], expected[wrong], strict=True))
 
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", vecmath.NEAR)
     def test_near_functions_are_the_same_up_to_their_bound_and_nan_beyond(self, row, dtype):
@@ -326,6 +329,7 @@ class TestEdges:
 class TestCode:
     """What LLVM makes of it, and what is copied."""
 
+    @pytest.mark.one_in(5)
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_same_bits_whatever_the_flags_of_the_caller(self, row, dtype):
         operands = powers(dtype, 500, 5) if row == "pow" else (spread(dtype, 500, 5),)
@@ -350,6 +354,7 @@ class TestCode:
         single = [run(row, *(o[k : k + 1] for o in operands))[0] for k in range(operands[0].size)]
         np.testing.assert_array_equal(np.array(single, dtype), run(row, *operands))
 
+    @pytest.mark.one_in(5)
     @pytest.mark.parametrize("row", vecmath.VECTOR)
     def test_operands_of_other_types_are_rounded_first(self, row):
         operands = powers(np.float32, 15, 7) if row == "pow" else (spread(np.float32, 15, 7),)

@@ -134,12 +134,14 @@ def test_value_and_gradient_at_50_digits(run: Any, name: str, notation: str, tmp
     check(row, row.forms[notation], run(name, notation, tmp_path))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "notation"), ALL_COMPILED)
 def test_kernel_at_50_digits(name: str, notation: str, tmp_path: Path) -> None:
     row = BY_NAME[name]
     check(row, row.forms[notation], by_kernel(name, notation, tmp_path))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("name", "notation"), notations())
 def test_what_you_read_is_what_runs(name: str, notation: str) -> None:
     """The kernel is compiled from the text that is emitted for its target, to the byte."""
@@ -147,6 +149,7 @@ def test_what_you_read_is_what_runs(name: str, notation: str) -> None:
     assert model.source in {gc.emit(**arguments(problem), target=target) for target in ("numba", "python")}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", SEVERAL)
 @pytest.mark.parametrize("run", WAYS)
 def test_all_notations_have_one_gradient(run: Any, name: str, tmp_path: Path) -> None:
@@ -161,6 +164,7 @@ def test_all_notations_have_one_gradient(run: Any, name: str, tmp_path: Path) ->
         assert np.all(np.abs(vector - vectors[0]) <= 1e-14 * np.array(scales))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", QUICK)
 def test_gradient_is_the_slope_of_the_value(name: str) -> None:
     """Central differences of the compiled value itself: no oracle, no formula.
@@ -182,6 +186,7 @@ def test_gradient_is_the_slope_of_the_value(name: str) -> None:
             assert abs(np.asarray(slope)[place] - difference) <= 1e-7 * size
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(("name", "notation"), notations())
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 def test_value_and_grad_are_also_alone(name: str, notation: str, target: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -21,13 +21,15 @@ from gradcompile.errors import EmissionError
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 
+# Numba makes two more forms of each function, for Python and for C to call, and that takes a third of its time.
+WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 FORMAT = 1  # of the cache; a new number leaves all old entries alone
 
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
-def load(source: str, *, compiled: bool) -> ModuleType:
+def load(source: str, *, compiled: bool, inner: Collection[str] = ()) -> ModuleType:
     r"""Return the module that a text is, imported now if this process has not done so yet.
 
     Parameters
@@ -36,6 +38,8 @@ def load(source: str, *, compiled: bool) -> ModuleType:
         Emitted text, after its own check.
     compiled : bool
         Whether the module has functions that Numba compiles, so that their machine code is kept.
+    inner : collection of str
+        The functions that only compiled code calls: Python must not, for they get no form that it could call.
 
     Examples
     --------
@@ -45,11 +49,11 @@ def load(source: str, *, compiled: bool) -> ModuleType:
     name = digest(source, _circumstances(compiled))
     with _lock:
         if name not in _modules:
-            _modules[name] = _import(source, name, compiled)
+            _modules[name] = _import(source, name, compiled, inner)
         return _modules[name]
 
 
-def _import(source: str, own: str, compiled: bool) -> ModuleType:
+def _import(source: str, own: str, compiled: bool, inner: Collection[str]) -> ModuleType:
     directory = cache_directory()
     kept = directory is not None and _store(directory, f"{own}.py", source)
     filename = str(directory.path / f"{own}.py") if directory and kept else f"gradcompile-{own}.py"
@@ -63,6 +67,8 @@ def _import(source: str, own: str, compiled: bool) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    for each in inner:
+        getattr(getattr(module, each, None), "targetoptions", {}).update(WITHOUT_WRAPPERS)
     if directory and kept and compiled:
         _keep_machine_code(module, directory, own)
     return module

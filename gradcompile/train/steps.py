@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
+from gradcompile.emit import support
 from gradcompile.ir import Graph
 from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
@@ -50,14 +52,18 @@ class Kernel:
     @cached_property
     def epoch(self) -> Callable[..., float]:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
-        function: Callable[..., float] = load(self.source, compiled=True).epoch
+        function: Callable[..., float] = self._module.epoch
         return function
 
     @cached_property
     def rate(self) -> Callable[[int], float]:
         """The function that gives the learning rate of a step."""
-        function: Callable[[int], float] = load(self.source, compiled=True).learning_rate
+        function: Callable[[int], float] = self._module.learning_rate
         return function
+
+    @property
+    def _module(self) -> ModuleType:
+        return load(self.source, compiled=True, inner=("gradient", "update", *support.functions("numba")))
 
 
 def taken(batch: int, samples: int) -> Taken:

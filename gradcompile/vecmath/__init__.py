@@ -34,7 +34,7 @@ MODULES: tuple[ModuleType, ...] = (
     trigonometry,
     arcs,
 )
-DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True, no_cpython_wrapper=True)\n'
+DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType({"pow": 2})  # of the rows below; all others have one operand
 ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow sin cos tan atan".split()
 

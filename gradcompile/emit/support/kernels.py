@@ -35,36 +35,39 @@ def logdet(matrix):
 
 def samples_in_block(width):
     """Return how many samples to take at once: `width` values of each stay in the cache."""
-    return min(256, max(64, 24576 // max(1, width) // 8 * 8))
+    fitting = 24576 // (8 * width) * 8 if width > 0 else 256
+    return 64 if fitting < 64 else 256 if fitting > 256 else fitting
 
 
-def leading(matrix):
-    """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns), and its stride."""
-    if matrix.strides[1] == matrix.itemsize:
-        return 110, max(1, matrix.shape[1], matrix.strides[0] // matrix.itemsize)
-    return 116, max(1, matrix.shape[0], matrix.strides[1] // matrix.itemsize)
+def leading(rows, columns, down, right, item):
+    """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns), and the length of one."""
+    if right == item:
+        return 110, down // item if down > columns * item else columns
+    return 116, right // item if right > rows * item else rows
 
 
 def gemm(alpha, a, b, beta, c):
     """Set c to alpha*a@b + beta*c. Of each matrix, rows or columns are contiguous."""
-    (m, n), k, kind = c.shape, a.shape[1], 100 if c.itemsize == 8 else 115  # "d", "s"
-    factors = np.empty(2, c.dtype)
-    factors[0], factors[1] = alpha, beta
-    p, q = factors.ctypes.data, factors[1:].ctypes.data
-    (of_a, lda), (of_b, ldb), (of_c, ldc) = leading(a), leading(b), leading(c)
+    m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
+    kind = 100 if item == 8 else 115  # "d", "s"
+    factors = np.empty((1, 2), c.dtype)
+    factors[0, 0], factors[0, 1] = alpha, beta
+    p = factors.ctypes.data
+    of_a, lda = leading(m, k, a.strides[0], a.strides[1], item)
+    of_b, ldb = leading(k, n, b.strides[0], b.strides[1], item)
+    of_c, ldc = leading(m, n, c.strides[0], c.strides[1], item)
     x, y, z = a.ctypes.data, b.ctypes.data, c.ctypes.data
     if of_c == 110:  # BLAS has columns contiguous: it is given the transposed product
-        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, ldc)
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, p + item, z, ldc)
     elif n < 32:  # BLAS is twice as fast where a narrow result has rows contiguous
         narrow = np.empty((m, n), c.dtype)
         for i in range(m):
             for j in range(n):
                 narrow[i, j] = c[i, j]  # a slice would take seconds to compile
-        z = narrow.ctypes.data
-        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, max(1, n))
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, p + item, narrow.ctypes.data, n)
         for i in range(m):
             for j in range(n):
                 c[i, j] = narrow[i, j]
     else:
-        xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
+        xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, p + item, z, ldc)
     return factors.size  # BLAS reads them by address: they must live until here
