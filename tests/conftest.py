@@ -14,6 +14,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if OWNER not in os.environ:
         os.environ[OWNER] = str(os.getpid())
         os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gradcompile-tests-")
+        # Hundreds of tests start a process: they share the package's bytecode, wherever that must not be written.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(os.environ["XDG_CACHE_HOME"], "bytecode")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -47,6 +47,7 @@ def process(program: str, clock: str, filled: bool) -> Contestant:
 
         def start(cache: str) -> dict[str, float]:
             env = {**os.environ, "XDG_CACHE_HOME": cache, "JAX_COMPILATION_CACHE_DIR": f"{cache}/jax"}
+            env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
             command = [sys.executable, str(PROGRAMS / f"{program}.py"), str(points)]
             done = subprocess.run(command, capture_output=True, text=True, env=env, check=True)
             found: dict[str, float] = json.loads(done.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
@@ -67,11 +68,11 @@ def checks(target: str, defined: Iterable[str] | None = None) -> dict[str, str]:
 
 @cache
 def _texts(module: ModuleType) -> dict[str, str]:
-    return {
-        name: inspect.getsource(function)
-        for name, function in vars(module).items()
-        if inspect.isfunction(function) and function.__module__ == module.__name__
-    }
+    """Return the text of each function of a module; it is read once, and not again for each of them."""
+    text = inspect.getsource(module)
+    lines = text.splitlines(keepends=True)
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    return {node.name: "".join(lines[node.lineno - 1 : node.end_lineno]) for node in functions}
 
 
 @cache
@@ -94,7 +95,8 @@ def is_vectorised(target: str, name: str) -> bool:
 def source(target: str, name: str) -> str:
     """Return the text of a support function as a module defines it."""
     decorator = vecmath.DECORATOR if is_vectorised(target, name) else DECORATOR
-    return (decorator if target == "numba" else "") + inspect.getsource(functions(target)[name])
+    module = sys.modules[functions(target)[name].__module__]
+    return (decorator if target == "numba" else "") + _texts(module)[name]
 
 
 @cache
