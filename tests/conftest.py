@@ -6,8 +6,14 @@ import tempfile
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 OWNER = "GRADCOMPILE_TEST_CACHE_OWNER"  # the process that made the cache, shared with its xdist workers
+
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -253,6 +253,7 @@ def test_interpreter(name: str) -> None:
     check(name, outputs["value"], {n: outputs[f"d{n}"] for n in problem.names})
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 @pytest.mark.parametrize("name", CORNERS)
 def test_emitted_module(name: str, target: str, tmp_path: Path) -> None:

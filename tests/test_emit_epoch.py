@@ -121,6 +121,7 @@ def test_what_is_the_same_for_all_elements_is_computed_before_the_loop_in_double
     assert not any(number in loop for number in ("0.1", "0.9", "float"))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("how", ["one", "few", "many", "all"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{len(rule.state)}-{len(rule.defaults)}")

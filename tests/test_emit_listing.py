@@ -55,7 +55,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(("name", "problem"), FORMS)
 def test_the_lines_compute_the_gradient(name: str, problem: Problem) -> None:
     model = gc.compile(**arguments(problem))

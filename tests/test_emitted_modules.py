@@ -64,7 +64,15 @@ def python(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-I", *command], cwd=cwd, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("target", "names"), [("python", NAMES), ("numpy", NAMES), ("numba", COMPILED)])
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("python", NAMES),
+        ("numpy", NAMES),
+        ("numba", COMPILED[::4]),
+        pytest.param("numba", COMPILED, marks=pytest.mark.slow),
+    ],
+)
 def test_modules_run_where_gradcompile_is_not(target: str, names: list[str], tmp_path: Path) -> None:
     calls = {}
     for name in names:
@@ -85,7 +93,7 @@ def test_modules_run_where_gradcompile_is_not(target: str, names: list[str], tmp
             np.testing.assert_allclose(g, expected[parameter], rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(11)
 @pytest.mark.parametrize(
     ("name", "target"),
     [(n, t) for n in NAMES for t in ("python", "numpy")] + [(n, "numba") for n in COMPILED],
@@ -122,7 +130,7 @@ class Spoiler(ast.NodeTransformer):
         return ast.fix_missing_locations(node)
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(11)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_modules_can_be_read(name: str, target: str) -> None:

@@ -17,7 +17,6 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "errors",
     "digits",
-    "shuffle",
     "primitives",
     "ir",
     "model",
@@ -39,6 +38,7 @@ ORDER = (
     "vecmath",
     "emit",
     "jit",
+    "shuffle",
     "early",
     "threads",
     "pipeline",

@@ -167,6 +167,7 @@ INDEXED = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("row", "notation"), INDEXED)
 def test_model_made_in_python_comes_back_with_the_same_value(row, notation):
     form = row.forms[notation]

@@ -35,8 +35,7 @@ def logdet(matrix):
 
 def samples_in_block(width):
     """Return how many samples to take at once: `width` values of each stay in the cache."""
-    fitting = 24576 // (8 * width) * 8 if width > 0 else 256
-    return 64 if fitting < 64 else 256 if fitting > 256 else fitting
+    return min(256, max(64, 24576 // (8 * width) * 8)) if width > 0 else 256
 
 
 def leading(rows, columns, down, right, item):
@@ -53,21 +52,23 @@ def gemm(alpha, a, b, beta, c):
     factors = np.empty((1, 2), c.dtype)
     factors[0, 0], factors[0, 1] = alpha, beta
     p = factors.ctypes.data
+    q = p + item
     of_a, lda = leading(m, k, a.strides[0], a.strides[1], item)
     of_b, ldb = leading(k, n, b.strides[0], b.strides[1], item)
     of_c, ldc = leading(m, n, c.strides[0], c.strides[1], item)
     x, y, z = a.ctypes.data, b.ctypes.data, c.ctypes.data
     if of_c == 110:  # BLAS has columns contiguous: it is given the transposed product
-        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, p + item, z, ldc)
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, ldc)
     elif n < 32:  # BLAS is twice as fast where a narrow result has rows contiguous
         narrow = np.empty((m, n), c.dtype)
         for i in range(m):
             for j in range(n):
                 narrow[i, j] = c[i, j]  # a slice would take seconds to compile
-        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, p + item, narrow.ctypes.data, n)
+        z = narrow.ctypes.data
+        xxgemm(kind, of_b, of_a, n, m, k, p, y, ldb, x, lda, q, z, n)
         for i in range(m):
             for j in range(n):
                 c[i, j] = narrow[i, j]
     else:
-        xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, p + item, z, ldc)
+        xxgemm(kind, 226 - of_a, 226 - of_b, m, n, k, p, x, lda, y, ldb, q, z, ldc)
     return factors.size  # BLAS reads them by address: they must live until here
