@@ -69,7 +69,7 @@ def python(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         ("python", NAMES),
         ("numpy", NAMES),
-        ("numba", COMPILED[::4]),
+        ("numba", COMPILED[:2]),
         pytest.param("numba", COMPILED, marks=pytest.mark.slow),
     ],
 )

@@ -39,7 +39,7 @@ def samples_in_block(width):
 
 
 def leading(rows, columns, down, right, item):
-    """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns), and the length of one."""
+    """Return how BLAS reads a matrix (110, "n": by rows; 116, "t": by columns) of what length."""
     if right == item:
         return 110, down // item if down > columns * item else columns
     return 116, right // item if right > rows * item else rows
