@@ -1,5 +1,7 @@
 """Threads: the same bits whatever their number, chunks that do not depend on it, and nothing lost on the way."""
 
+import ast
+import builtins
 import os
 import subprocess
 import sys
@@ -21,7 +23,7 @@ N, D, C, M = symbols("N D C M", integer=True, positive=True)
 s, r, j, i = symbols("s r j i", integer=True)
 X, t, g = IndexedBase("X", shape=(N, D)), IndexedBase("t", shape=(N,)), IndexedBase("g", shape=(N,))
 w, V, q = IndexedBase("w", shape=(D,)), IndexedBase("V", shape=(D, C)), IndexedBase("q", shape=(N,))
-u = IndexedBase("u", shape=(M,))
+u, S = IndexedBase("u", shape=(M,)), IndexedBase("S", shape=(D, D))
 a, b = symbols("a b")
 LINE = Sum(X[s, j] * w[j], (j, 0, D - 1))
 
@@ -49,6 +51,9 @@ MODELS = {
     "gathers": lambda: gc.compile(Sum((u[g[s]] * t[s] - a) ** 2, (s, 0, N - 1)), wrt=[u, a]),
     "gradient a sample": lambda: gc.compile(Sum((t[s] - exp(b) * q[s]) ** 2 + q[s] ** 2, (s, 0, N - 1)), wrt=[q, b, a]),
     "the same for every sample": lambda: gc.compile(Sum(q[s], (s, 0, N - 1)) * a, wrt=[a, q]),
+    "rows and columns of one length": lambda: gc.compile(
+        Sum(Sum(X[s, j] * S[j, i], (j, 0, D - 1)) ** 2, (i, 0, D - 1), (s, 0, N - 1)), wrt=S
+    ),
     "number of samples": lambda: gc.compile(
         Sum(t[s] * a, (s, 0, N - 1)) * (2 * N + D) + Sum(w[j], (j, 0, D - 1)) * N, wrt=[a, w]
     ),
@@ -98,6 +103,20 @@ def interpreted(model, given):
     return [outputs["value"], *(outputs[f"d{name}"] for name in model.graph.wrt)]
 
 
+def imported(tree):
+    return [alias for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+
+
+def functions(tree):
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def stored(nodes):
+    """The names that statements bind."""
+    within = (each for node in nodes for each in ast.walk(node))
+    return [node for node in within if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+
+
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", MODELS)
 def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_whole(small, name):
@@ -113,6 +132,17 @@ def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_wh
         assert np.shape(array) == np.shape(given[name])
     value, *gradients = interpreted(model, given)
     close(listed(found[1]), [value, *gradients])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_functions_of_the_parts_define_what_they_use(name):
+    tree = ast.parse(MODELS[name]().source_in_parts)
+    known = {*vars(builtins), *(alias.asname or alias.name for alias in imported(tree)), *functions(tree)}
+    known |= {node.id for node in stored([node for node in tree.body if isinstance(node, ast.Assign)])}
+    for function in functions(tree).values():
+        own = {arg.arg for arg in function.args.args} | {node.id for node in stored([function])}
+        used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+        assert used <= known | own
 
 
 def test_value_alone_is_divided_too(small):

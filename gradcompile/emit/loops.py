@@ -490,7 +490,7 @@ class _Body:
         return f"{self.real}({text})" if self.real and (value.kind == "int" or value.op == "const") else text
 
     def _fill_result(self, node: Result) -> str:
-        indices = self.dialect.subscript.join(self.names.axis(a) for a in node.axes)
+        indices = self.dialect.subscript.join(self._at(a, {}) for a in node.axes)
         target = self._output(node.name)
         place = f"{target}[{indices}]" if node.axes else target
         return f"{place} = {self._expression(node.value)}"
@@ -518,8 +518,9 @@ class _Body:
 
     def _index(self, axis: Axis) -> str:
         """Return an index as a number: that of a sample counts from the first one of its block."""
-        own = self.names.axis(axis)
-        return f"({self.names.word('first')} + {own})" if axis == self.plan.sample and self._in_block else own
+        return (
+            f"({self._sample_number(axis)})" if axis == self.plan.sample and self._in_block else self.names.axis(axis)
+        )
 
     def _array(self, value: Value) -> str:
         if value.op == "input" and value in self.plan.stored:
@@ -542,7 +543,8 @@ class _Body:
         if not axes:
             return name
         whole = value not in self.plan.blocked or given
-        dimension = next((k for k, a in enumerate(axes) if self._is_sample(a, index)), None)
+        own = [k for k, a in enumerate(axes) if (self._is_sample(a, index) if whole else a == self.plan.sample)]
+        dimension = own[0] if own else None
         if dimension is not None and self._in_block and whole:
             name = self._view(value, name, dimension)
         indices = [
@@ -564,7 +566,12 @@ class _Body:
         return index[axis].op == "iota" and index[axis].attr == self.plan.sample
 
     def _at(self, axis: Axis, index: dict[Axis, Value]) -> str:
-        return self._expression(index[axis]) if axis in index else self._index(axis)
+        """Return the index of an array along an axis, as it stands in brackets."""
+        value = index.get(axis)
+        if value is not None and value.op != "iota":
+            return self._expression(value)
+        own = axis if value is None else value.attr
+        return self._sample_number(own) if own == self.plan.sample else self.names.axis(own)
 
     def _expression(self, value: Value, *, whole: bool = False) -> str:
         """Return an expression; `whole` prints the operation of a value that has a name of its own."""

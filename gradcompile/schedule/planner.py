@@ -142,7 +142,7 @@ class _Work:
             if self.square.get(value, axes) != axes:
                 self.copies.append(Result(name, self.graph.outputs[name], self.graph.output_axes(name)))
                 self.results[name] = None
-            elif value.op in LEAVES or set(value.axes) != set(axes) or value in taken:
+            elif value.op in LEAVES or is_renaming(value) or set(value.axes) != set(axes) or value in taken:
                 if axes or value.op not in LEAVES:
                     self.copies.append(Result(name, value, axes))
                     self.results[name] = None
