@@ -34,6 +34,7 @@ TEXTS = [*hostile.CODE_EXECUTION, *hostile.EXHAUSTION, *hostile.LEXICAL]
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a lazy import would rename files of its own
     yield
     assert not list(tmp_path.iterdir()), "something was written"
 
