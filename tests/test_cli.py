@@ -74,7 +74,38 @@ def test_wrong_usage_is_status_2(words, capsys):
     assert main(words) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "usage:" in printed.err
+    assert printed.err.startswith("gradcompile: ")
+    assert "to do:" in printed.err
+    assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "said"),
+    [
+        (["emti", "softmax"], "emti", ["there is no command 'emti'", "expected: emit, check", "did you mean emit?"]),
+        (["emit", "softmax", "--target", "nmpy"], "nmpy", ["--target takes no 'nmpy'", "did you mean numpy?"]),
+        (["emit", "softmax", "--order", "3"], "3", ["--order takes no '3'", "expected: 1, 2"]),
+        (["emit", "softmax", "--order", "two"], "two", ["expected: a whole number"]),
+        (["emit", "softmax", "--taget=numpy"], "--taget", ["emit has no option --taget", "did you mean --target?"]),
+        (["emit", "softmax", "--target"], "--target", ["--target needs a value"]),
+        (["emit", "x", "+", "1"], "+", ["no use for '+'", 'in quotes: "x**2 + y**2"']),
+        (["emit"], "", ["gradcompile: emit needs MODEL", "gradcompile emit --help has examples"]),
+        (["train", "softmax"], "", ["gradcompile: train needs --data and --output"]),
+        ([], "", ["gradcompile needs COMMAND", "gradcompile --help has examples"]),
+        (["emit", "no.model"], "", ["no.model", "`gradcompile models` lists"]),
+        (["emit", "./softmx.model"], "", ["there is no file ./softmx.model"]),
+        (["show", "softmax", "--loss", "foo"], "", ["the scalar definitions are loss"]),
+    ],
+    ids=" ".join,
+)
+def test_mistake_on_the_command_line_is_shown_with_its_place(words, place, said, capsys):
+    assert main(words) == 2
+    message = capsys.readouterr().err
+    for part in said:
+        assert part in message
+    if place:
+        _, line, carets, *_ = message.splitlines()
+        assert line[carets.index("^") :].startswith(place)
 
 
 # --- emit

@@ -62,3 +62,36 @@ def test_same_bytes_for_every_hash_seed(seeds: range) -> None:
 def test_same_bytes_after_other_models() -> None:
     """Nothing that was compiled before leaves a trace in a name."""
     assert fingerprints() == fingerprints()
+
+
+TRAINED = """
+import numpy as np
+import gradcompile as gc
+
+line = gc.parse('''
+    x: data[N, D]
+    t: data[N]
+    w: parameter[D]
+    b: parameter
+    loss = Sum((Sum(x[s, j]*w[j], j) + b - t[s])**2, s)/N
+''')
+random = np.random.default_rng(0)
+x = random.normal(size=(4000, 3))
+t = x @ [1.0, 2.0, 3.0] + 0.5 + 0.1*random.normal(size=4000)
+result = gc.compile(line).fit(
+    x=x, t=t, init={"w": np.zeros(3), "b": 0.0}, optimizer=gc.Adam(0.01), epochs=3, batch_size=32,
+    seed=5, progress=False,
+)
+print(result.params["w"].tobytes().hex(), float(result.params["b"]).hex())
+"""
+
+
+# From the cache `epoch` alone is loaded, and its own copies of `gradient` and `update` round otherwise.
+@pytest.mark.later
+def test_training_has_the_same_bits_with_kernels_compiled_and_kernels_kept(tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", TRAINED]
+    runs = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    compiled, kept = (run.stdout for run in runs)
+    assert any(tmp_path.rglob("*.o")), "the first process kept nothing, so the second one compiled"
+    assert kept == compiled

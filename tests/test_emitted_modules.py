@@ -6,6 +6,7 @@ import ast
 import contextlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.oracle import Problem, exact
 from tests.zoo import BY_NAME, ZOO, arguments, load, reference
 
 TARGETS = ("python", "numpy", "numba")
+MODELS = Path(__file__).parent.parent / "examples" / "models"
 NAMES = [row.name for row in ZOO]
 COMPILED = ("lecture", "softmax", "factorisation")  # Numba takes seconds for each: a gather, a table, a scalar
 WIDTH = 100
@@ -100,6 +102,39 @@ def test_modules_run_where_gradcompile_is_not(target: str, names: list[str], tmp
 )
 def test_modules_check_themselves(name: str, target: str, tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(emit(name, target), encoding="utf-8")
+    found = python("module.py", "--check", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("target", ["python", "numpy"])
+@pytest.mark.parametrize("name", ["pinhole", "bundle_adjustment"])
+def test_the_check_knows_its_own_error(name: str, target: str, tmp_path: Path) -> None:
+    """Where a camera has a point almost beside it, a plain central difference is off by 1e-4; the gradient is right."""
+    text = gc.emit(gc.load(MODELS / f"{name}.model"), target=target, order=2)
+    (tmp_path / "module.py").write_text(text, encoding="utf-8")
+    found = python("module.py", "--check", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout + found.stderr
+    errors = [float(line.split()[-1]) for line in found.stdout.splitlines() if re.search(r"\de[-+]\d\d$", line)]
+    assert max(errors) < 1e-7
+
+
+@pytest.mark.parametrize("target", ["python", "numpy"])
+def test_the_check_sees_the_sixth_digit(target: str, tmp_path: Path) -> None:
+    text = emit("lecture", target)
+    (tmp_path / "module.py").write_text(re.sub(r"(?m)^( *dx = )", r"\1(1 + 1e-5)*", text), encoding="utf-8")
+    assert python("module.py", "--check", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", [path.stem for path in sorted(MODELS.glob("*.model"))])
+def test_every_shipped_model_checks_itself_and_is_clean(name: str, target: str, order: int, tmp_path: Path) -> None:
+    text = gc.emit(gc.load(MODELS / f"{name}.model"), target=target, order=order)
+    (tmp_path / "module.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "module.py"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
     found = python("module.py", "--check", cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
 

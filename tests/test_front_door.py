@@ -25,6 +25,15 @@ def test_printing_code_needs_neither_a_compiler_nor_scipy():
     assert not loaded & {"numba", "llvmlite", "scipy", "rich", "pyarrow"}
 
 
+def test_printing_code_searches_for_garbage_a_few_times_only():
+    count = "collected = []; gc.callbacks.append(lambda phase, info: collected.append(phase))"
+    emit = "from gradcompile.cli import main; main(['emit', 'softmax', '-q', '--stage', 'forward'])"
+    before, printed = "import gc; " + count, "print(collected.count('start'), gc.get_threshold()[0])"
+    *_, searches, threshold = run(f"{before}; {emit}; {printed}")
+    assert int(searches) < 20  # of some 200
+    assert threshold == run("import gc; print(gc.get_threshold()[0])")[0]
+
+
 @pytest.mark.parametrize("name", gc.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(gc, name) is not None

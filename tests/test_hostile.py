@@ -34,6 +34,7 @@ TEXTS = [*hostile.CODE_EXECUTION, *hostile.EXHAUSTION, *hostile.LEXICAL]
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a lazy import would rename files of its own
     yield
     assert not list(tmp_path.iterdir()), "something was written"
 
@@ -41,15 +42,20 @@ def folder(tmp_path, monkeypatch):
 # Text
 
 
-def test_no_text_takes_more_than_64_mib_beside_itself():
-    parse_expression("x + 1")
+@pytest.mark.parametrize(
+    ("read", "form"),
+    [(parse_expression, "{}"), (gc.parse, "x: parameter\nloss = x + {}\n")],
+    ids=["alone", "in a file"],
+)
+def test_no_text_takes_more_than_64_mib_beside_itself(read, form):
+    read(form.format("x + 1"))
     tracemalloc.start()
     try:
-        for text in TEXTS:
+        for text in (form.format(text) for text in TEXTS):
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             with contextlib.suppress(ParseError):
-                parse_expression(text)
+                read(text)
             assert tracemalloc.get_traced_memory()[1] - before < MEMORY, text[:80]
     finally:
         tracemalloc.stop()

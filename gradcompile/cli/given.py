@@ -129,10 +129,7 @@ def _named(word: str, chosen: argparse.Namespace) -> Given | None:
     if OBJECT.fullmatch(word):
         return _adjusted(_object(word, chosen), chosen)
     if word.endswith(SUFFIX) or word.startswith(("/", "./", "../")):
-        path = Path(word)
-        return _adjusted(
-            Given(load(path, loss=chosen.loss or "loss", limits=_limits(chosen)), path.stem, (path,)), chosen
-        )
+        return _file(Path(word), chosen)
     if not NAME.fullmatch(word):
         return None
     known = shipped()
@@ -142,6 +139,17 @@ def _named(word: str, chosen: argparse.Namespace) -> Given | None:
     if chosen.wrt is None:
         raise _no_such_model(word, list(known))
     return None
+
+
+def _file(path: Path, chosen: argparse.Namespace) -> Given:
+    """Return the model in a file."""
+    try:
+        model = load(path, loss=chosen.loss or "loss", limits=_limits(chosen))
+    except FileNotFoundError:
+        near = nearest(path.name, [other.name for other in path.parent.glob(f"*{SUFFIX}")])
+        hint = near or "`gradcompile models` lists the models that need no file"
+        raise UnknownNameError(f"there is no file {chosen.model}", hint=hint) from None
+    return _adjusted(Given(model, path.stem, (path,)), chosen)
 
 
 def _no_such_model(word: str, known: Sequence[str]) -> UnknownNameError:

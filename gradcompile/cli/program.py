@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from gradcompile import __version__
+from gradcompile.cli import mistakes
 from gradcompile.errors import GradcompileError, GradientCheckError
 
 OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
 OPTION = re.compile(r"-|--|-[A-Za-z]{1,3}|-o.+|--[a-z][a-z-]*(=.*)?", re.DOTALL)
+LONG = re.compile(r"--[a-z][a-z-]*")
 TRACEBACK = "GRADCOMPILE_TRACEBACK"  # the environment variable that asks for one
 
 # Each command is a module of this package, imported when it is called: help and completion start at once.
@@ -47,10 +50,15 @@ examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help keeps the lines of its examples."""
+    """A parser whose help keeps the lines of its examples, and whose errors are messages like all others."""
+
+    words: Sequence[str] = ()  # what the user wrote
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise mistakes.mistake(message, self.prog, self.words)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -77,7 +85,8 @@ def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
     _prefer_utf8()
     try:
-        status = _run(given)
+        with _rarely_collected():
+            status = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
         _abandon_stdout()
@@ -115,18 +124,32 @@ def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
         module = import_module(f"gradcompile.cli.{name}")
         command = commands.add_parser(name, help=summary, description=sentence, epilog=module.EXAMPLES)
         module.arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, options=LONG.findall(command.format_usage()))
     return parser
 
 
 def _run(words: Sequence[str]) -> int:
     """Read the words and run the command that they name."""
     command = next((word for word in words if word in COMMANDS), "")
+    _Parser.words = words
     try:
-        chosen = parser_for([command]).parse_args([_protected(word) for word in words])
+        chosen, strange = parser_for([command]).parse_known_args([_protected(word) for word in words])
     except SystemExit as stop:  # argparse has printed help, a version or a mistake
         return stop.code if isinstance(stop.code, int) else USAGE
+    if strange:
+        raise mistakes.unknown_option(strange[0], f"gradcompile {command}", words, chosen.options)
     return int(chosen.run(chosen))
+
+
+@contextlib.contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Look for cyclic garbage rarely: what is imported at the start stays, and 200 searches of it take 0.1 s."""
+    before = gc.get_threshold()
+    gc.set_threshold(100 * before[0], *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _protected(word: str) -> str:

@@ -250,7 +250,8 @@ class _ModelText:
     def _check_loss(self, loss: str) -> None:
         scalars = [word for word, definition in self.definitions.items() if not definition.indices]
         if loss not in self.definitions:
-            hint = suggestion(loss, scalars) or "write loss = ..., or name another definition as the loss"
+            others = f"the scalar definitions are {', '.join(scalars)}" if scalars else "write loss = ..."
+            hint = suggestion(loss, scalars) or others
             raise self.source.error(len(self.source.text), f"there is no definition of {quoted(loss)}", hint=hint)
         definition = self.definitions[loss]
         if definition.indices:

@@ -11,6 +11,7 @@ from .functions import CONSTANTS, FUNCTIONS, REDUCTIONS, WORDS, WRITTEN_INSTEAD
 from .grammar import Node
 from .ranges import Axis, TwoSizesError, join
 from .source import Source, quoted, suggestion
+from .statements import ROLES
 
 
 @dataclass(eq=False)
@@ -272,6 +273,8 @@ class Names:
             hint = "an expression alone has no arrays; declare them in a model file"
         elif node.word in WORDS:
             hint = f"{quoted(node.word)} is a function: write {node.word}(...)"
+        elif node.word in ROLES and not hint:
+            hint = f"a declaration has a colon, as in x: {node.word}[N]"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
         return self.source.error(node.place, f"there is no {quoted(node.word)}", hint=hint)

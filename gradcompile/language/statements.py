@@ -133,12 +133,15 @@ class StatementParser:
         """Read ``[N, D]``: names or, where allowed, numbers; nothing where there is no bracket."""
         if self._token().text != "[":
             return ()
+        opened = self._token().place
         found: list[tuple[str, int]] = []
         while not found or self._token().text == ",":
             self.position += 1
             token = self._token()
             item = self._take(expected, kind="number" if numbers and token.kind == "number" else "name")
             found.append((self._size(item) if item.kind == "number" else item.text, item.place))
+        if "\n" in self.source.text[opened : self._token().place] and self._token().text != "]":
+            raise self.source.error(opened, "the bracket '[' is never closed", expected="',' or ']' in its line")
         self._take("',' or ']'", sign="]")
         return tuple(found)
 

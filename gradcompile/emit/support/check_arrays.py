@@ -35,13 +35,16 @@ def check(arguments, value, value_and_grad, problem, count, dtype):
         exact, centre = np.asarray(gradients[number], np.float64).ravel(), point[number]
         start, error = np.asarray(centre), 0.0
         for k in range(exact.size):
-            ends, step = [], (1e-5 if double else 1e-2) * max(1.0, abs(float(start.ravel()[k])))
-            for sign in (1, -1):
-                moved = start.copy()
-                moved.reshape(-1)[k] += sign * step
-                point[number] = moved if start.ndim else float(moved)
-                ends.append(float(value(*point)))
-            difference = (ends[0] - ends[1]) / (2 * step)
+            slopes, step = [], (1e-5 if double else 2e-2) * max(1.0, abs(float(start.ravel()[k])))
+            for reach in (step, step / 2):
+                ends = []
+                for sign in (1, -1):
+                    moved = start.copy()
+                    moved.reshape(-1)[k] += sign * reach
+                    point[number] = moved if start.ndim else float(moved)
+                    ends.append(float(value(*point)))
+                slopes.append((ends[0] - ends[1]) / (2 * reach))
+            difference = (4 * slopes[1] - slopes[0]) / 3  # cancels their errors of order step**2
             size = abs(exact[k]) + abs(difference) + 1e-3 * scale + 1e-12
             miss = abs(exact[k] - difference) / size
             error = miss if np.isnan(miss) else max(error, miss)
