@@ -51,11 +51,12 @@ from tests.test_zoo import assert_close
 from tests.zoo import arguments, as_passed, call, load, load_uncompiled, numbers
 
 N, D, M = symbols("N D M", integer=True, positive=True)
-i, j, k, s = symbols("i j k s", integer=True)
+i, j, k, r, s = symbols("i j k r s", integer=True)
 a, b, c = symbols("a b c")
 x, w, v = IndexedBase("x", shape=(N, D)), IndexedBase("w", shape=(D,)), IndexedBase("v", shape=(N,))
 W, h = IndexedBase("W", shape=(D, D)), IndexedBase("h", shape=(N, D))
 g, d = IndexedBase("g", shape=(D, D)), IndexedBase("d", shape=(D,))
+z = IndexedBase("z", shape=(N, N))
 at, to = IndexedBase("at", shape=(N,)), IndexedBase("to", shape=(M,))
 A, B, X = MatrixSymbol("A", D, D), MatrixSymbol("B", D, D), MatrixSymbol("X", N, D)
 u, t = MatrixSymbol("u", D, 1), MatrixSymbol("t", D, 1)
@@ -111,6 +112,10 @@ CORNERS: dict[str, Problem] = {
     "definition gathered": Problem(
         Sum(h[s, at[s]], every_s), [w], {"w": w3, "x": x43, "at": np.array([0, 2, 2, 1])},
         define={h[s, j]: sin(x[s, j] * w[j])},
+    ),
+    "definition's diagonal over pairs of samples": Problem(
+        Sum(z[s, s] - log(Sum(exp(z[s, r]), (r, 0, N - 1))), every_s), [w], {"w": w3, "x": x43},
+        define={z[s, r]: Sum(x[s, j] * w[j] * x[r, j], every_j)},
     ),
     "definition of a definition": Problem(
         c**2 + b, [a], {"a": 0.4}, define={b: sin(a), c: b * exp(b) + a}
