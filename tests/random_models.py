@@ -305,6 +305,8 @@ class Maker:
     def branch(self, env: Env, budget: int) -> Bounded:
         third = budget // 3
         left, right = self.expr(env, third), self.leaf(env)
+        if left.expr.has(sympy.Piecewise):
+            left = self.leaf(env)  # SymPy takes conditions with branches apart, which may never end
         relation = self.one_of((sympy.Gt, sympy.Lt, sympy.Ge, sympy.Le))
         condition = relation(left.expr, right.expr)
         if self.chance(20):

@@ -264,6 +264,15 @@ def test_no_chunk_is_a_part_of_a_block(samples):
     assert length % 64 == 0
 
 
+def test_few_samples_are_not_cut_to_slivers():
+    """500 samples of 784 x 128 weights in chunks of 8 take three times as long as in chunks of 64."""
+    model = MODELS["softmax"]()
+    divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
+    assert divided.length({"N": 500, "D": 10**4, "C": 100}) >= 64  # each chunk adds a million sums to the others'
+    assert divided.length({"N": 100, "D": 10**6, "C": 2}) == 0 or divided.length({"N": 100, "D": 10**6, "C": 2}) >= 32
+    assert divided.length({"N": 30, "D": 10**6, "C": 2}) == 0
+
+
 def test_sums_of_all_chunks_stay_small():
     """A table of 10 million numbers is not summed in 64 copies."""
     model = MODELS["gathers"]()

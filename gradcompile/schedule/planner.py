@@ -346,7 +346,13 @@ class _Work:
 
     def _kept(self, value: Value) -> bool:
         """Return whether an earlier loop has stored the value for all samples."""
-        return value in self.spot and (value in self.returned or self._read_across(value))
+        if value not in self.spot:
+            return False
+        return value in self.returned or self._read_across(value) or self._is_worth_keeping(value)
+
+    def _is_worth_keeping(self, value: Value) -> bool:
+        """Return whether a later loop reads the value rather than sum it up again: one number for each sample."""
+        return value.axes == (self.sample,) and value.op in REDUCTIONS and value not in self.guards
 
     def _read_across(self, value: Value) -> bool:
         return any(

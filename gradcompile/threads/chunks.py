@@ -18,9 +18,9 @@ PLAIN = "add sub mul neg abs sign select maximum minimum real floor not and or e
 CHUNK = 2_500_000  # operations, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
-SUMMED = 32  # times the elements of its sums, each written once and read once more
-ROUND = 8  # the length of a chunk is a multiple of this: whole vectors
+SUMMED = 128  # times the elements of its sums: each is zeroed, written and read once more, in memory just asked for
 BLOCK = 64  # samples that a kernel takes at once at least: on a part of them it spends as much time as on all
+ROUND = BLOCK // 2  # the length of a chunk of few samples is a multiple of this: below it, matrix products are slow
 MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
 
 
@@ -63,8 +63,9 @@ class Chunks:
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
         chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
-        whole = BLOCK if samples >= 8 * BLOCK else ROUND  # few samples are rather divided at all
-        return -(-samples // (count * whole)) * whole if count > 1 else 0
+        whole = BLOCK if samples >= 8 * BLOCK else ROUND  # few samples are rather divided finely
+        length = -(-samples // (count * whole)) * whole if count > 1 else samples
+        return length if length < samples else 0
 
 
 def work(graph: Graph, sample: Axis, sizes: Mapping[str, int]) -> tuple[int, int]:
