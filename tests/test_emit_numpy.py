@@ -257,3 +257,21 @@ def test_a_gradient_that_is_a_value_of_the_objective_is_an_array_of_its_own(tmp_
     text = gc.emit(Sum(exp(b[k]), (k, 0, n - 1)), wrt=b, target="numpy")
     value, grad = load(text, tmp_path / "module.py").value_and_grad(np.array([0.0, 1.0]))
     np.testing.assert_allclose([value, *grad], [1 + np.e, 1, np.e], rtol=1e-15)
+
+
+def test_gradient_added_to_a_whole_array_needs_no_subscript(tmp_path):
+    """An array whose every element is read in reverse order is added to as a whole."""
+    model = gc.parse("""
+        W: parameter[N, C]
+        v: parameter[N]
+        q[s] = Sum(atan2(W[N - s - 1, l], v[s]**2 + 1), l)
+        loss = Sum(q[N - s - 1], s, 0, N - 1)
+    """)
+    text = gc.emit(model, target="numpy")
+    assert "[...]" not in text
+    W, v = np.array([[0.3, -1.2], [2.0, 0.1], [0.5, 0.5]]), np.array([0.4, -0.7, 1.1])
+    below = v[::-1, None] ** 2 + 1
+    value, (dW, dv) = load(text, tmp_path / "module.py").value_and_grad(W, v)
+    np.testing.assert_allclose(value, np.arctan2(W, below).sum(), rtol=1e-14)
+    np.testing.assert_allclose(dW, below / (W**2 + below**2), rtol=1e-13)
+    np.testing.assert_allclose(dv, (-W / (W**2 + below**2)).sum(axis=1)[::-1] * 2 * v, rtol=1e-13)

@@ -1,5 +1,6 @@
 """Schedules: what is stored, what is streamed, how often the samples are passed."""
 
+import numpy as np
 import pytest
 
 import gradcompile as gc
@@ -54,6 +55,19 @@ def test_a_sum_inside_the_objective_takes_a_second_pass() -> None:
     found = planned("share of a total")
     assert found.passes > 1
     assert f"passed {found.passes} times" in str(found)
+
+
+def test_data_that_meet_other_samples_are_copied_for_the_samples_of_a_block() -> None:
+    """Distances of all pairs are vectors along the samples of a block: their numbers lie side by side there."""
+    model = gc.compile(
+        gc.parse("x: data[N, D]\nh: parameter\nloss = Sum(exp(-h*Sum((x[s, j] - x[r, j])**2, j)), s, r)")
+    )
+    assert "a[r] += (x[s, j] - x_t[j, r])**2" in str(model.source)
+    x = np.random.default_rng(0).normal(size=(70, 3))
+    squares = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    value, slope = model.wait().value_and_grad(x=x, h=0.3)
+    np.testing.assert_allclose(value, np.exp(-0.3 * squares).sum(), rtol=1e-13)
+    np.testing.assert_allclose(slope, -(squares * np.exp(-0.3 * squares)).sum(), rtol=1e-13)
 
 
 def test_what_does_not_depend_on_samples_leaves_their_sum() -> None:
@@ -126,9 +140,9 @@ def test_operands_come_before_what_is_made_of_them(name: str) -> None:
     assert set(found.stored) == made
 
 
-def test_data_that_are_also_read_at_other_samples_are_used_where_they_lie() -> None:
-    # Number 812 reads the rows of X in blocks and, for a gradient, along another name of the same axis.
+def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_they_lie() -> None:
+    # Number 812 reads the columns of X in blocks and, for a gradient, along another name of the same axis.
     model = numbered(812)
     assert model is not None
     text = gc.emit(model.problem.objective, wrt=model.problem.wrt, target="numba")
-    assert "X_t" not in text
+    assert "s[k, i] += X[j, k]*X_t[j, i]" in text

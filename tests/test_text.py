@@ -151,6 +151,12 @@ def test_another_loss_keeps_its_name():
     assert model.text.endswith("loss = w**2\nquartic = w**4 + loss\n")
 
 
+def test_parts_that_sympy_takes_of_symbols_are_written_as_real_numbers():
+    z = Symbol("z")  # SymPy, which does not know that z is real, takes Abs(exp(i*z)) and its like apart
+    model = model_of(sympy.re(z) ** 2 + sympy.im(z) + 3 * sympy.conjugate(z), [z], None, None, None)
+    assert gc.compile(again(model)).value(z=2.0) == gc.compile(model).value(z=2.0) == 10
+
+
 def test_columns_have_one_value_a_sample():
     objective = log(1 + exp(-x * w)) + w**2
     model = model_of(objective, [w], [x], None, None)

@@ -194,7 +194,7 @@ class _Listing:
             yield f"{name} = {name}.copy()"
             self.shared.discard(operand)
         if place.distinct:
-            yield f"{name}{place.text or '[...]'} += {text}"
+            yield f"{name}{place.text} += {text}"
         else:
             yield f"np.add.at({name}, {place.argument}, {text})"
 

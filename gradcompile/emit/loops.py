@@ -593,7 +593,10 @@ class _Body:
 
     def _read(self, value: Value, *, given: bool = False) -> str:
         array, *indices = value.operands
-        return self._element(array, dict(zip(array.axes, indices, strict=True)), given=given)
+        index = dict(zip(array.axes, indices, strict=True))
+        if array.op == "input" and array in self.plan.blocked and self.plan.sample in index:
+            given = given or not self._is_sample(self.plan.sample, index)  # another sample is not in the block's copy
+        return self._element(array, index, given=given)
 
 
 SAFE = (

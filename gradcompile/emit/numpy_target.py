@@ -172,7 +172,7 @@ class WholeArrays:
             added, sign = added.builder.const(-added.attr), "-"
         text = self.array(added, place.axes)
         if place.distinct:
-            return f"{self._target(target)}{place.text or '[...]'} {sign}= {text}"
+            return f"{self._target(target)}{place.text} {sign}= {text}"
         text = text if sign == "+" else f"-{self.array(added, place.axes, ATOM)}"
         return f"np.add.at({self._target(target)}, {place.argument}, {text})"
 

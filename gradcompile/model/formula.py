@@ -76,6 +76,7 @@ class Formulas:
         UnsupportedError
             The language has no words for a part of it.
         """
+        expr = all_real(expr)
         stack: list[Part] = [(expr, scope)]
         while stack:
             key = id(stack[-1][0]), stack[-1][1]
@@ -357,6 +358,14 @@ def _whole(number: int) -> Text:
         return (f"10**{zeros}", POWER) if digits == 1 else (f"{_held(_whole(digits), PRODUCT)}*10**{zeros}", PRODUCT)
     more, rest = divmod(number, DIGITS)
     return f"{_held(_whole(more * DIGITS), SUM)} + {rest}", SUM
+
+
+def all_real(expr: Any) -> Any:
+    """Return an expression without real and imaginary parts: SymPy takes them where it does not know what is real."""
+    if not isinstance(expr, sympy.Basic) or not expr.has(sympy.re, sympy.im, sympy.conjugate):
+        return expr
+    same = expr.replace(sympy.re, lambda x: x).replace(sympy.conjugate, lambda x: x)
+    return same.replace(sympy.im, lambda _: sympy.S.Zero)
 
 
 def _leaf(word: str) -> _Plan:

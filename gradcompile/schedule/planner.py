@@ -97,8 +97,8 @@ class _Work:
         terms = [term for _, found in self.sums.values() for term, _ in found] + self.order
         self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
         self.factors = {factor for found in self.products.values() for factor in (found.left, found.right)}
-        self.made = self._made()
         self.packed: dict[Value, None] = {}
+        self.made = self._made()
         self.by_rows: set[Value] = set()
         self.laid_by_rows: set[Value] = set()
         if blocks is not None:
@@ -205,7 +205,7 @@ class _Work:
                 used.append((list(self._rows(Define(value, base))), len(value.axes)))
         used += [(list(self._rows(copy)), len(copy.value.axes)) for copy in self.copies]
         often = {row for rows, loops in used for row in rows if loops > len(row.axes)}
-        self.by_rows = {row for rows, _ in used for row in rows} - often | self._read_whole()
+        self.by_rows = {row for rows, _ in used for row in rows} - often
         while mixed := {r for rows, _ in used if not self.by_rows.isdisjoint(rows) for r in rows} - self.by_rows:
             self.by_rows |= mixed
         self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
@@ -226,14 +226,6 @@ class _Work:
                 yield value
             elif value not in self.made:
                 stack.extend(value.operands)
-
-    def _read_whole(self) -> set[Value]:
-        """Return the data that are also read at other samples than the one at hand: of a block is not enough."""
-        return {
-            value.operands[0]
-            for value in self.order
-            if value.op == "read" and self.sample in value.operands[0].axes and not self.samples.reads_own(value)
-        }
 
     def _copy_factors(self) -> None:
         """Copy the rows of a block that a product of matrices needs together: those that labels pick."""
@@ -354,8 +346,12 @@ class _Work:
         """Return whether a later loop reads the value rather than sum it up again: one number for each sample."""
         return value.axes == (self.sample,) and value.op in REDUCTIONS and value not in self.guards
 
+    def _passes_by_copy(self, value: Value) -> bool:
+        """Return whether a read takes data as they lie, though the block at hand has a copy of its own samples."""
+        return value.op == "read" and value.operands[0] in self.packed and not self.samples.reads_own(value)
+
     def _read_across(self, value: Value) -> bool:
-        return any(
+        return value not in self.packed and any(
             v.op == "read" and v.operands[0] is value and not self.samples.reads_own(v)
             for v in self._consumers(self.order)
         )
@@ -375,7 +371,8 @@ class _Work:
         if value in self.sums:
             base, terms = self.sums[value]
             return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
-        return (*value.operands, *self._conditions(value))
+        operands = value.operands[1:] if self._passes_by_copy(value) else value.operands
+        return (*operands, *self._conditions(value))
 
     def _conditions(self, value: Value) -> list[Value]:
         return conditions_of(self.guards.get(value))
@@ -481,7 +478,7 @@ class _Work:
             if value in self.made:
                 found.append((value, None))
             elif value.op == "read" and value.operands[0] in self.made:
-                found.append((value.operands[0], value))
+                found += [] if self._passes_by_copy(value) else [(value.operands[0], value)]
                 stack.extend((o, None) for o in value.operands[1:])
             else:
                 stack.extend((o, None) for o in value.operands)
