@@ -200,7 +200,7 @@ class _Body:
         for value, axes in self.plan.stored.items():
             if axes and value not in given:
                 sizes = [self._length(value, axis) for axis in axes]
-                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes)}"
+                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes, value.kind)}"
         for name, returned in self.plan.results.items():
             if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
                 yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
@@ -215,7 +215,9 @@ class _Body:
             self._zero |= {v for v, zero in given.items() if zero and v is not None}
         return self._zero
 
-    def _allocation(self, axes: tuple[Axis, ...], zero: bool, sizes: list[str] | None = None) -> str:
+    def _allocation(
+        self, axes: tuple[Axis, ...], zero: bool, sizes: list[str] | None = None, kind: str = "real"
+    ) -> str:
         sizes = sizes or [self.names.size(a.size) for a in axes]
         if self.dialect.target == "python":
             text = f"[0.0] * {_factor(sizes[-1])}"
@@ -223,8 +225,9 @@ class _Body:
                 text = f"[{text} for {self.names.axis(axis)} in range({size})]"
             return text
         shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-        kind = f", np.{self.dtype}" if self.dtype != "float64" else ""
-        return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + kind)
+        dtype = "int64" if kind == "int" else self.dtype  # indices that are read at other indices
+        typed = f", np.{dtype}" if dtype != "float64" else ""
+        return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + typed)
 
     def _returned(self, returned: Returned) -> str:
         return returning(returned, self._result)

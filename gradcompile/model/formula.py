@@ -143,6 +143,13 @@ class Formulas:
         word = next((letter for known, letter in reversed(scope) if known == symbol), symbol.name)
         return _leaf(word)
 
+    def _real_part(self, expr: Any, scope: Scope) -> _Plan:
+        """Write what it is the part of: every number of a model is real."""
+        return _Plan([(expr.args[0], scope)], lambda texts: texts[0])
+
+    def _imaginary_part(self, _expr: Any, _scope: Scope) -> _Plan:
+        return _leaf("0")
+
     def _number(self, number: Any, scope: Scope) -> _Plan:
         return _Plan((), lambda _: number_text(number))
 
@@ -315,6 +322,8 @@ RULES: tuple[tuple[Any, Rule], ...] = (
     (tuple(JOINED), Formulas._joined),
     (sympy.Not, Formulas._negated),
     ((type(sympy.true), type(sympy.false)), Formulas._truth),
+    ((sympy.re, sympy.conjugate), Formulas._real_part),
+    (sympy.im, Formulas._imaginary_part),
 )
 # These come after the functions that are written out in them.
 ARITHMETIC: tuple[tuple[Any, Rule], ...] = (
@@ -361,8 +370,13 @@ def _whole(number: int) -> Text:
 
 
 def all_real(expr: Any) -> Any:
-    """Return an expression without real and imaginary parts: SymPy takes them where it does not know what is real."""
-    if not isinstance(expr, sympy.Basic) or not expr.has(sympy.re, sympy.im, sympy.conjugate):
+    """Return an expression without real and imaginary parts: SymPy takes them where it does not know what is real.
+
+    One with branches stays as it is, and its parts are written one by one: SymPy, which would make it anew, moves a
+    branch out of a sum.
+    """
+    parts = sympy.re, sympy.im, sympy.conjugate
+    if not isinstance(expr, sympy.Basic) or not expr.has(*parts) or expr.has(sympy.Piecewise):
         return expr
     same = expr.replace(sympy.re, lambda x: x).replace(sympy.conjugate, lambda x: x)
     return same.replace(sympy.im, lambda _: sympy.S.Zero)

@@ -275,7 +275,7 @@ class _Work:
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
-        if is_renaming(value) or (value.kind == "int" and value not in self.returned):
+        if is_renaming(value) or (value.kind == "int" and not (value in self.returned or self._is_whole_array(value))):
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
