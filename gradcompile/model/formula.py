@@ -375,11 +375,23 @@ def all_real(expr: Any) -> Any:
     One with branches stays as it is, and its parts are written one by one: SymPy, which would make it anew, moves a
     branch out of a sum.
     """
-    parts = sympy.re, sympy.im, sympy.conjugate
-    if not isinstance(expr, sympy.Basic) or not expr.has(*parts) or expr.has(sympy.Piecewise):
+    kinds = _kinds(expr)
+    if sympy.Piecewise in kinds or kinds.isdisjoint((sympy.re, sympy.im, sympy.conjugate)):
         return expr
     same = expr.replace(sympy.re, lambda x: x).replace(sympy.conjugate, lambda x: x)
     return same.replace(sympy.im, lambda _: sympy.S.Zero)
+
+
+def _kinds(expr: Any) -> set[type]:
+    """Return the classes of an expression's parts, each part visited once: `has` of SymPy recurses, and repeats."""
+    seen: dict[int, Any] = {}
+    stack = [expr]
+    while stack:
+        part = stack.pop()
+        if id(part) not in seen:
+            seen[id(part)] = part
+            stack += getattr(part, "args", ())
+    return {type(part) for part in seen.values()}
 
 
 def _leaf(word: str) -> _Plan:
