@@ -64,7 +64,7 @@ class Chunks:
         chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
         whole = BLOCK if samples >= 8 * BLOCK else ROUND  # few samples are rather divided finely
-        length = -(-samples // (count * whole)) * whole if count > 1 else samples
+        length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0
 
 
