@@ -17,13 +17,14 @@ from gradcompile.errors import (
     UnsupportedError,
 )
 from gradcompile.ir import Axis, Input, Size, Value
+from gradcompile.model.parts import SYMBOLS, walk
 
 from .affine import Affine
 from .indices import index_value, inferred_length
 from .places import shown
 from .shapes import used_shapes
 from .state import Ask, Place, Scope, State, Steps
-from .survey import SYMBOLS, name_of, walk
+from .survey import name_of
 
 
 @dataclass(frozen=True)

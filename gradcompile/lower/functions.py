@@ -14,10 +14,10 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 
 from gradcompile.errors import UnsupportedError
 from gradcompile.ir import Value, union
+from gradcompile.model.parts import walk
 
 from .places import shown, text_of
 from .state import Ask, Scope, State, Steps
-from .survey import walk
 
 NOT_REAL = (
     type(sympy.oo),

@@ -10,11 +10,11 @@ import sympy
 
 from gradcompile.errors import IndexRangeError, UnsupportedError
 from gradcompile.ir import Axis, Size, Value
+from gradcompile.model.parts import SYMBOLS
 
 from .affine import Affine, Binding, never_negative
 from .places import shown, text_of
 from .state import Ask, Scope, State
-from .survey import SYMBOLS
 
 
 @dataclass(frozen=True)

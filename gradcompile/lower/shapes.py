@@ -10,10 +10,10 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.errors import IndexRangeError
 from gradcompile.ir import Size
+from gradcompile.model.parts import children
 
 from .affine import Affine, Binding, never_negative
 from .places import shown
-from .survey import children
 
 if TYPE_CHECKING:
     from gradcompile.ir import Value

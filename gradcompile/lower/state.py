@@ -17,11 +17,12 @@ import sympy
 from gradcompile.errors import GradcompileError, ModelError, UnsupportedError
 from gradcompile.ir import Axis, Builder, Requirement, Size, Value
 from gradcompile.model import Model
+from gradcompile.model.parts import SYMBOLS
 from gradcompile.primitives import PRIMITIVES
 
 from .affine import Affine, Binding, affine
 from .places import shown
-from .survey import SYMBOLS, Survey
+from .survey import Survey
 
 Place = tuple[Value, Value]  # row and column of an element of a matrix
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,34 +13,12 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from gradcompile.errors import DuplicateNameError, ModelError
 from gradcompile.model import Model
+from gradcompile.model.parts import CONSTANT_MATRICES, SYMBOLS, children, walk
 
 from .places import shown
 
-SYMBOLS = (sympy.Symbol, sympy.Idx)
 ARRAYS = (sympy.IndexedBase, sympy.MatrixSymbol)
 NOTHING: frozenset[Any] = frozenset()
-CONSTANT_MATRICES = (sympy.OneMatrix, sympy.ZeroMatrix, sympy.Identity)
-
-
-def children(expr: Any) -> Sequence[Any]:
-    """Return the parts of an expression that have a value: not labels, and not the sizes of matrices."""
-    kind = type(expr)
-    if kind not in PARTS:
-        PARTS[kind] = _parts_of(kind)
-    return PARTS[kind](expr)
-
-
-PARTS: dict[type, Callable[[Any], Sequence[Any]]] = {}  # how to take an object of a class apart, found once
-
-
-def _parts_of(kind: type) -> Callable[[Any], Sequence[Any]]:
-    if issubclass(kind, sympy.Indexed):
-        return lambda expr: expr.args[1:]
-    if issubclass(kind, (sympy.MatrixSymbol, *CONSTANT_MATRICES, sympy.IndexedBase, *SYMBOLS, type)):
-        return lambda expr: ()  # a type is the function of applyfunc
-    if issubclass(kind, sympy.MatrixBase):
-        return lambda expr: expr.flat()
-    return lambda expr: getattr(expr, "args", ())
 
 
 def bound_by(expr: Any) -> Sequence[Any]:
@@ -48,17 +26,6 @@ def bound_by(expr: Any) -> Sequence[Any]:
     if not isinstance(expr, (ExprWithLimits, sympy.Lambda)):
         return ()
     return expr.variables if isinstance(expr, sympy.Lambda) else [limit[0] for limit in expr.limits]
-
-
-def walk(roots: Iterable[Any]) -> Iterator[Any]:
-    """Yield every part of some expressions, each object once, in the order in which they are read."""
-    stack, seen = list(roots)[::-1], set[int]()
-    while stack:
-        expr = stack.pop()
-        if id(expr) not in seen:
-            seen.add(id(expr))
-            yield expr
-            stack.extend(reversed(children(expr)))
 
 
 class FreeSymbols:

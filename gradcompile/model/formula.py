@@ -18,6 +18,7 @@ from gradcompile.errors import ModelError, UnsupportedError
 from gradcompile.primitives import HEADS, PRIMITIVES
 
 from .functions import found_in
+from .parts import walk
 from .reductions import MaxOver, MinOver
 
 Text = tuple[str, int]  # the text, and how strongly it holds together
@@ -76,7 +77,7 @@ class Formulas:
         UnsupportedError
             The language has no words for a part of it.
         """
-        expr = all_real(expr)
+        expr = _all_real(expr)
         stack: list[Part] = [(expr, scope)]
         while stack:
             key = id(stack[-1][0]), stack[-1][1]
@@ -369,29 +370,17 @@ def _whole(number: int) -> Text:
     return f"{_held(_whole(more * DIGITS), SUM)} + {rest}", SUM
 
 
-def all_real(expr: Any) -> Any:
+def _all_real(expr: Any) -> Any:
     """Return an expression without real and imaginary parts: SymPy takes them where it does not know what is real.
 
     One with branches stays as it is, and its parts are written one by one: SymPy, which would make it anew, moves a
     branch out of a sum.
     """
-    kinds = _kinds(expr)
+    kinds = {type(part) for part in walk([expr])}
     if sympy.Piecewise in kinds or kinds.isdisjoint((sympy.re, sympy.im, sympy.conjugate)):
         return expr
     same = expr.replace(sympy.re, lambda x: x).replace(sympy.conjugate, lambda x: x)
     return same.replace(sympy.im, lambda _: sympy.S.Zero)
-
-
-def _kinds(expr: Any) -> set[type]:
-    """Return the classes of an expression's parts, each part visited once: `has` of SymPy recurses, and repeats."""
-    seen: dict[int, Any] = {}
-    stack = [expr]
-    while stack:
-        part = stack.pop()
-        if id(part) not in seen:
-            seen[id(part)] = part
-            stack += getattr(part, "args", ())
-    return {type(part) for part in seen.values()}
 
 
 def _leaf(word: str) -> _Plan:
