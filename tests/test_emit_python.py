@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sympy import Max, Piecewise, Symbol, cos, exp, log, sin, sqrt, symbols
+from sympy import Eq, Max, Piecewise, Symbol, cos, exp, log, sin, sqrt, symbols
 
 import gradcompile as gc
 from gradcompile.ir import Builder, Graph, Input
@@ -79,6 +79,14 @@ def test_conditions_are_taken_apart() -> None:
     assert cases(both, True) == {frozenset({(p, True), (q, False)})}
     assert cases(both, False) == {frozenset({(p, False)}), frozenset({(q, True)})}
     assert cases(builder.apply("or", p, r), False) == {frozenset({(p, False), (r, False)})}
+
+
+def test_the_opposite_of_a_guard_is_written_as_one() -> None:
+    """Of equality alone: nothing is neither equal nor unequal, but nan is neither below nor above."""
+    unequal = gc.emit(Piecewise((x, Eq(x, 0)), (sqrt(x) + cos(sqrt(x)), True)), wrt=[x], target="python")
+    assert "if x != 0:" in unequal
+    below = gc.emit(Piecewise((x, x < 2), (sqrt(x) + cos(sqrt(x)), True)), wrt=[x], target="python")
+    assert "if not x < 2:" in below
 
 
 def test_a_guard_is_what_all_uses_have_in_common() -> None:

@@ -70,6 +70,24 @@ def test_data_that_meet_other_samples_are_copied_for_the_samples_of_a_block() ->
     np.testing.assert_allclose(slope, -(squares * np.exp(-0.3 * squares)).sum(), rtol=1e-13)
 
 
+def test_data_are_copied_where_what_is_made_of_each_number_is_used_often() -> None:
+    """A difference from the targets meets every column of B: its samples lie side by side, and so must the data's."""
+    model = gc.compile(
+        gc.parse(
+            "t: data[N, E]\nc: parameter[E]\nB: parameter[K, E]\n"
+            "m[n, e] = t[n, e] - c[e]\nloss = Sum(exp(-Sum((m[n, e] - B[k, e])**2, e)), n, k)"
+        )
+    )
+    assert "m[e, n] = t_t - c[e]" in str(model.source)
+    t, c, B = (np.random.default_rng(0).normal(size=size) for size in ((70, 3), 3, (4, 3)))
+    distances = t[:, None] - c - B
+    kernel = np.exp(-(distances**2).sum(axis=2))
+    value, (dc, dB) = model.wait().value_and_grad(t=t, c=c, B=B)
+    np.testing.assert_allclose(value, kernel.sum(), rtol=1e-13)
+    np.testing.assert_allclose(dc, (2 * kernel[..., None] * distances).sum(axis=(0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(dB, (2 * kernel[..., None] * distances).sum(axis=0), rtol=1e-12)
+
+
 def test_what_does_not_depend_on_samples_leaves_their_sum() -> None:
     assert planned("root of a sum").passes == 1  # d sqrt(S) = dS/(2 sqrt(S)): the factor is applied after the loop
 

@@ -53,6 +53,13 @@ def come_back(seeds, deepest):
     return found
 
 
+def test_an_index_that_is_hidden_twice_keeps_three_names():
+    """SymPy lets a sum take the letter of one around it; a text that spells both apart would come back as another."""
+    model = gc.parse("b: parameter[C]\nt: data[N]\nloss = Sum(Sum(t[k]*Sum(2*b[k], k), k)*b[k], k, 1, 2)")
+    assert {str(bound) for bound in sympy.preorder_traversal(model.objective) if bound.is_Symbol} >= {"k", "k_2", "k_3"}
+    assert again(model) == model
+
+
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("chunk", range(8))
 def test_generated_model_comes_back(chunk):

@@ -9,6 +9,7 @@ from gradcompile.ir import Value
 from gradcompile.schedule.conditions import ALWAYS
 from gradcompile.schedule.nodes import Case, Guard, Literal
 
+OPPOSITES = {"eq": "ne", "ne": "eq"}  # those of < and <= are not, where a number is nan
 DEEPEST = 6  # conditions that one statement is guarded by at most
 Render = Callable[
     [Value, bool, int], str
@@ -53,5 +54,9 @@ class Guarding:
 
     def _literal(self, condition: Value, holds: bool, need: int) -> str:
         """Return one condition of a guard; its opposite is written out, for the line that names it may come later."""
-        part = condition if holds else condition.builder.apply("not", condition)
-        return self.render(part, not holds, need)
+        name = self.render(condition, False, need)
+        if holds:
+            return name
+        if condition.op in OPPOSITES and name == self.render(condition, True, need):  # it has no line of its own
+            return self.render(condition.builder.apply(OPPOSITES[condition.op], *condition.operands), True, need)
+        return self.render(condition.builder.apply("not", condition), True, need)

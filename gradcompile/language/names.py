@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import sympy
@@ -41,6 +41,7 @@ class Index:
     symbol : the integer symbol that stands for it
     axis : what it runs over, where it has no bounds
     bounds : lowest and highest value as arguments of the call, both included
+    hidden : the index around it that has the same name
     """
 
     word: str
@@ -48,10 +49,20 @@ class Index:
     symbol: sympy.Symbol
     axis: Axis = field(default_factory=Axis)
     bounds: tuple[Node, Node] | None = None
+    hidden: Index | None = None
 
 
 Scope = Mapping[str, Index]
 Scoped = list[tuple[Node, Scope]]
+
+
+def _around(scope: Scope) -> Iterator[Index]:
+    """Yield all indices whose sums are around, those that others hide as well."""
+    for visible in scope.values():
+        index: Index | None = visible
+        while index is not None:
+            yield index
+            index = index.hidden
 
 
 class Names:
@@ -106,9 +117,9 @@ class Names:
             )
         if word in ("and", "or", "not"):
             raise self.source.error(place, f"{quoted(word)} is a word of the language, not an index")
-        taken = {index.symbol.name for index in scope.values()}.union(self.entries)
+        taken = {index.symbol.name for index in _around(scope)}.union(self.entries)
         name = next(n for n in (word, *(f"{word}_{k}" for k in range(2, len(taken) + 3))) if n not in taken)
-        index = Index(word, place, sympy.Symbol(name, integer=True), axis or Axis())
+        index = Index(word, place, sympy.Symbol(name, integer=True), axis or Axis(), hidden=scope.get(word))
         self.indices.append(index)
         return index
 

@@ -195,12 +195,13 @@ class _Work:
         uses other data as they lie, its loops run along the rows.
         """
         used: list[tuple[list[Value], int]] = []
+        reach = self._reach()
         for value in self.made:
             for statement in self._statements(value) if self.samples.streamed(value) or self._spans(value) else ():
                 if isinstance(statement, Product):
                     continue  # BLAS takes the data as they lie
-                axes = loop_axes(statement.term if isinstance(statement, Update) else value)
-                used.append((list(self._rows(statement)), len(axes)))
+                passes_on = reach[value] if isinstance(statement, Define) else 0
+                used.append((list(self._rows(statement)), max(_loops(statement), passes_on)))
             if value in self.sums and (base := self.sums[value][0]) is not None:
                 used.append((list(self._rows(Define(value, base))), len(value.axes)))
         used += [(list(self._rows(copy)), len(copy.value.axes)) for copy in self.copies]
@@ -211,6 +212,18 @@ class _Work:
         self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
         self._copy_factors()
         self.made = self.packed | self.made
+
+    def _reach(self) -> Counter[Value]:
+        """Return the most loops in which each value is used, itself or in what holds one number for each of its own."""
+        reach: Counter[Value] = Counter()
+        for value in reversed(self.made):
+            for statement in self._statements(value):
+                if isinstance(statement, Product):
+                    continue
+                loops = max(_loops(statement), reach[value] if isinstance(statement, Define) else 0)
+                for used in {used for used, _ in self._dependencies(right_side(statement))}:
+                    reach[used] = max(reach[used], loops)
+        return reach
 
     def _rows(self, statement: Statement) -> Iterator[Value]:
         """Yield the rows of data that a statement uses: arrays, or what is read of them, along samples and features."""
@@ -645,6 +658,11 @@ class _Work:
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
         return tuple(a for a in self._kept_axes(value) if a in kept)
+
+
+def _loops(statement: Define | Update) -> int:
+    """Return how many loops a statement stands in."""
+    return len(loop_axes(statement.term if isinstance(statement, Update) else statement.target))
 
 
 def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:
