@@ -397,6 +397,7 @@ def test_a_message_reads_like_this():
         "ridge.model:2:26: there is no 'lam'\n"
         "    loss = Sum(W[j]**2, j) + lam*Wj\n"
         "                             ^\n"
+        "  expected: one of D, W\n"
         "  to do:    declare it, lam: constant, or bind it as an index: Sum(f, lam)"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy
@@ -12,6 +12,9 @@ from .grammar import Node
 from .ranges import Axis, TwoSizesError, join
 from .source import Source, quoted, suggestion
 from .statements import ROLES
+
+
+MOST_LISTED = 8  # names that a message tells
 
 
 @dataclass(eq=False)
@@ -288,7 +291,13 @@ class Names:
             hint = f"a declaration has a colon, as in x: {node.word}[N]"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
-        return self.source.error(node.place, f"there is no {quoted(node.word)}", hint=hint)
+        here = self.source.line_of(node.place)
+        known = [
+            e.word for e in self.entries.values() if e.role != "definition" or self.source.line_of(e.place) != here
+        ]
+        return self.source.error(
+            node.place, f"there is no {quoted(node.word)}", expected=_listed([*scope, *known]), hint=hint
+        )
 
     def _unknown_function(self, node: Node) -> Exception:
         written = WRITTEN_INSTEAD.get(node.word, "")
@@ -297,6 +306,12 @@ class Names:
             hint = f"write {node.word}*(...) for a product"
         hint = hint or "the functions are " + " ".join(FUNCTIONS)
         return self.source.error(node.place, f"there is no function {quoted(node.word)}", hint=hint)
+
+
+def _listed(words: Sequence[str]) -> str | None:
+    """Return the first of the names that could have stood at a place."""
+    shown = [*words[:MOST_LISTED], *(["..."] if len(words) > MOST_LISTED else [])]
+    return f"one of {', '.join(shown)}" if len(words) > 1 else "".join(shown) or None
 
 
 def _described(found: Entry | Index) -> str:
