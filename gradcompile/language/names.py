@@ -13,7 +13,6 @@ from .ranges import Axis, TwoSizesError, join
 from .source import Source, quoted, suggestion
 from .statements import ROLES
 
-
 MOST_LISTED = 8  # names that a message tells
 
 
@@ -291,13 +290,10 @@ class Names:
             hint = f"a declaration has a colon, as in x: {node.word}[N]"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
-        here = self.source.line_of(node.place)
-        known = [
-            e.word for e in self.entries.values() if e.role != "definition" or self.source.line_of(e.place) != here
-        ]
-        return self.source.error(
-            node.place, f"there is no {quoted(node.word)}", expected=_listed([*scope, *known]), hint=hint
-        )
+        line, _ = self.source.position(node.place)
+        own = {e.word for e in self.entries.values() if self.source.position(e.place)[0] == line}
+        known = [*scope, *(word for word in self.entries if word not in own)]
+        return self.source.error(node.place, f"there is no {quoted(node.word)}", expected=_listed(known), hint=hint)
 
     def _unknown_function(self, node: Node) -> Exception:
         written = WRITTEN_INSTEAD.get(node.word, "")
@@ -308,10 +304,10 @@ class Names:
         return self.source.error(node.place, f"there is no function {quoted(node.word)}", hint=hint)
 
 
-def _listed(words: Sequence[str]) -> str | None:
+def _listed(words: Sequence[str]) -> str:
     """Return the first of the names that could have stood at a place."""
     shown = [*words[:MOST_LISTED], *(["..."] if len(words) > MOST_LISTED else [])]
-    return f"one of {', '.join(shown)}" if len(words) > 1 else "".join(shown) or None
+    return f"one of {', '.join(shown)}" if len(words) > 1 else "".join(shown)
 
 
 def _described(found: Entry | Index) -> str:
