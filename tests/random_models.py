@@ -124,6 +124,11 @@ def _gamma(x: float) -> float:
     return float(sympy.gamma(x))
 
 
+def log_cosh(x: Any) -> Any:
+    """Return log(cosh(x)), or a like of it: of a long x, SymPy looks for the imaginary part without end."""
+    return sympy.log(sympy.cosh(x)) if sympy.count_ops(x) <= 12 else sympy.sqrt(1 + x**2) - 1
+
+
 DOMAINS: tuple[Domain, ...] = (
     Domain(lambda x: x**2, -5, 5, square),
     Domain(sympy.exp, -4, 3, rising(np.exp)),
@@ -162,7 +167,7 @@ DOMAINS: tuple[Domain, ...] = (
     Domain(sympy.floor, -LIMIT, LIMIT, lambda low, high: (low - 1, high)),
     Domain(sympy.ceiling, -LIMIT, LIMIT, lambda low, high: (low, high + 1)),
     Domain(lambda x: sympy.Mod(x, 3, evaluate=False), -LIMIT, LIMIT, within(0, 3)),
-    Domain(lambda x: sympy.log(sympy.cosh(x)), -LIMIT, LIMIT, lambda low, high: (0.0, max(abs(low), abs(high)))),
+    Domain(log_cosh, -LIMIT, LIMIT, lambda low, high: (0.0, max(abs(low), abs(high)))),
     Domain(lambda x: sympy.Piecewise((x**2 / 2, sympy.Abs(x) < 1), (sympy.Abs(x) - HALF, True)), -LIMIT, LIMIT,
            lambda low, high: (0.0, max(abs(low), abs(high)))),
 )  # fmt: skip
@@ -414,8 +419,8 @@ def draft(source: random.Random) -> Problem | None:
     inputs = {name: value for name, value in maker.inputs.items() if name in used}
     data = [Symbol(name) for name in "pq" if name in inputs]
     movable = [n for n, v in inputs.items() if n not in "pq" and np.asarray(v).dtype.kind == "f"]
-    if not movable or objective.has(sympy.nan, sympy.zoo, sympy.oo):
-        return None
+    if not movable or objective.has(sympy.nan, sympy.zoo, sympy.oo, sympy.arg):
+        return None  # nothing moves; or SymPy made a number that is none, or one that is complex
     wrt = [maker.bases.get(name, Symbol(name)) for name in movable if source.randrange(4)] or [movable[0]]
     wrt = [maker.bases.get(w, Symbol(w)) if isinstance(w, str) else w for w in wrt]
     return Problem(objective, wrt, inputs, data, maker.define)
