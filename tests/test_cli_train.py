@@ -80,6 +80,17 @@ def test_training_finds_the_plane_and_prediction_uses_it(line, capsys):
     assert [float(line) for line in lines[1:]] == pytest.approx([2.5, -0.5], abs=1e-6)
 
 
+def test_prediction_takes_the_map_of_the_training(line, capsys):
+    """It names the targets, too, which no prediction reads; a name that the model does not have is still a mistake."""
+    columns = ["--map", "x=x*,t=t"]
+    assert main([*TRAIN, *columns]) == 0
+    words = ["predict", "line.model", "--params", "line.npz", "--data", "points.csv", "--output", "y"]
+    assert main([*words, *columns]) == 0
+    capsys.readouterr()
+    assert main([*words, "--map", "x=x*,u=t"]) == 2
+    assert "--map names 'u'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("suffix", ["npz", "npy"])
 def test_arrays_give_what_the_table_gives(line, suffix):
     assert main(TRAIN) == 0
@@ -300,6 +311,15 @@ def test_latex_has_an_equation_for_every_line_of_the_listing(capsys):
     text = capsys.readouterr().out.split("Forward:")[1]
     steps = list(equations(listing))
     assert text.count("&=") + text.count(r"&\leftarrow") == len(steps)
+
+
+def test_names_look_alike_in_the_objective_and_in_the_equations(capsys):
+    assert main(["latex", "softmax"]) == 0
+    objective, forward = capsys.readouterr().out.split("Forward:")
+    for name in (r"\lambda", r"\mathrm{gt}"):
+        assert name in objective
+        assert name in forward
+    assert "lam " not in objective
 
 
 def test_latex_of_the_lecture():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,9 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--skip-bad-rows", action="store_true", help=skipping)
 
 
-def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], dtype: str = "float64") -> Data:
+def read(
+    chosen: argparse.Namespace, inputs: Mapping[str, Input], dtype: str = "float64", unused: Collection[str] = ()
+) -> Data:
     """Return the data of `--data` for inputs of a model.
 
     Parameters
@@ -71,6 +73,8 @@ def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], dtype: str = "
         Which inputs to look for.
     dtype : str
         Of real arrays.
+    unused : collection of str
+        Other inputs of the model: `--map` may name them, as it does where the same columns serve to train it.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def read(chosen: argparse.Namespace, inputs: Mapping[str, Input], dtype: str = "
         The file is not what it should be, or lacks an input.
     """
     needs = [Need(name, len(i.shape), i.kind == "int") for name, i in inputs.items()]
-    given = columns.mapping(chosen.map)
+    given = {name: found for name, found in columns.mapping(chosen.map).items() if name in inputs or name not in unused}
     path = Path(chosen.data)
     suffix = ".csv" if chosen.data == "-" else path.suffix.lower()
     if suffix in comma_separated.DELIMITERS:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy
 
-from gradcompile.cli.typeset import escaped
+from gradcompile.cli.typeset import escaped, symbol
 from gradcompile.errors import GradcompileError
 from gradcompile.model.formula import Formulas
 
@@ -27,8 +27,11 @@ def drawn(formula: Any) -> str:
 
 
 def typeset(formula: Any) -> str:
-    """Return a formula in LaTeX, or as a text in it if it is nested too deeply."""
-    return rf"\texttt{{{escaped(written(formula))}}}" if _is_deep(formula) else str(sympy.latex(formula))
+    """Return a formula in LaTeX, or as a text in it if it is nested too deeply; names look as in the equations."""
+    if _is_deep(formula):
+        return rf"\texttt{{{escaped(written(formula))}}}"
+    names = {each: symbol(each.name) for each in formula.atoms(sympy.Symbol)}
+    return str(sympy.latex(formula, symbol_names=names))
 
 
 def written(formula: Any) -> str:

@@ -63,9 +63,7 @@ def _body(model: Any, listing: str) -> Iterator[str]:
 
 def _formulas(model: Any) -> list[str]:
     """Return definitions and objective as equations."""
-    import sympy
-
-    pairs = [(sympy.latex(key), body) for key, body in model.definitions.items()]
+    pairs = [(drawing.typeset(key), body) for key, body in model.definitions.items()]
     if model.objective not in model.definitions:
         pairs.append((r"\text{mean of }" if model.data else r"\text{objective}", model.objective))
     return [f"{left} &= {drawing.typeset(right)}" for left, right in pairs]

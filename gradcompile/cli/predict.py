@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     if wanted:
         if chosen.data is None:
             raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
-        read = data.read(chosen, wanted, compiled.dtype)
+        read = data.read(chosen, wanted, compiled.dtype, unused=compiled.arguments)
         inputs |= read.inputs
         terminal.note(read.told(chosen.data), quiet=chosen.quiet or chosen.json)
     result = np.asarray(compiled.predict(name, **inputs))
