@@ -13,6 +13,7 @@ import gradcompile as gc
 from gradcompile.check.arithmetic import ROWS
 from gradcompile.check.emitted import Emitted
 from gradcompile.check.exact import Exact
+from gradcompile.errors import ArgumentError
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.testing import assert_function_gradient, assert_gradient
 from tests.zoo import BY_NAME, arguments
@@ -156,6 +157,19 @@ def test_a_model_that_is_too_large_is_compared_with_differences():
 def test_float32_is_checked_at_the_point_that_it_sees():
     model = gc.compile(Sum(log(1 + exp(w[j])), (j, 0, D - 1)), wrt=w, dtype="float32")
     assert gc.check_grad(model, w=np.linspace(-3, 3, 7)).digits >= 6
+
+
+@pytest.mark.parametrize(
+    "mistaken", [x**2, "x**2", gc.parse("x: parameter\nloss = x**2")], ids=["SymPy", "text", "Model"]
+)
+def test_only_what_is_compiled_is_checked(mistaken):
+    with pytest.raises(ArgumentError, match="check_grad takes a compiled model"):
+        gc.check_grad(mistaken, x=1.0)
+
+
+def test_what_is_compiled_is_not_compiled_again():
+    with pytest.raises(ArgumentError, match=r"its \.model"):
+        gc.emit(gc.compile(x**2, wrt=x))
 
 
 def test_report_reads_well():

@@ -27,7 +27,7 @@ from gradcompile.check.exact import Exact, Slope, numbers
 from gradcompile.check.report import Component, GradientReport, Verdict
 from gradcompile.compiler import CompiledModel
 from gradcompile.compiler.flat import FlatFunction
-from gradcompile.errors import DataError, GradientCheckError
+from gradcompile.errors import ArgumentError, DataError, GradientCheckError
 
 Flat = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     Parameters
     ----------
     model : CompiledModel
-        The model.
+        The model, from `gradcompile.compile`.
     **inputs : number or array-like
         All arguments by name: the point at which to check.
 
@@ -69,6 +69,8 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
         A component is wrong; the message names the worst.
     DataError
         The objective is not finite at this point.
+    ArgumentError
+        The model is not compiled.
 
     Examples
     --------
@@ -81,6 +83,10 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     >>> report.verdict
     'right'
     """
+    if not isinstance(model, CompiledModel):
+        what, found = "check_grad takes a compiled model", f"an object of type {type(model).__name__}"
+        hint = "check_grad(gradcompile.compile(...), x=0.5)"
+        raise ArgumentError(what, expected="what gradcompile.compile returns", found=found, hint=hint)
     report = examine(model, inputs)
     if not report.right:
         raise refusal(report)

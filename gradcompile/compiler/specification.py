@@ -91,7 +91,9 @@ def _expression(expr: Any) -> Any:
         return _components(expr)
     if not isinstance(expr, (sympy.Basic, sympy.MatrixBase)):
         found = f"an object of type {type(expr).__name__}"
-        raise ArgumentError("the objective is not mathematics", expected="a SymPy expression", found=found)
+        hint = "give what it was compiled from: its .model" if isinstance(getattr(expr, "model", None), Model) else ""
+        what = "the objective is not mathematics"
+        raise ArgumentError(what, expected="a SymPy expression or a Model", found=found, hint=hint)
     return expr
 
 
