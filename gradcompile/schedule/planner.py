@@ -93,7 +93,8 @@ class _Work:
         found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
-        self.arrays: dict[Value, None] = {}
+        self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
+        self.across: set[Value] = set()  # what some use reads at other samples
         terms = [term for _, found in self.sums.values() for term, _ in found] + self.order
         self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
         self.factors = {factor for found in self.products.values() for factor in (found.left, found.right)}
@@ -178,6 +179,9 @@ class _Work:
         bases = [base for base, _ in self.sums.values() if base is not None]
         self.uses = Counter(o for v in self._consumers(new) for o in v.operands) + Counter(bases)
         self.order = new
+        arrays = [v for v in self._consumers(new) if v.op in ("read", *MATRIX_FUNCTIONS)]
+        self.arrays = {v.operands[0] for v in arrays}
+        self.across = {v.operands[0] for v in arrays if v.op == "read" and not self.samples.reads_own(v)}
         narrower = self._hoisted(new)
         size: dict[Value, int] = {}
         for value in new:
@@ -288,11 +292,11 @@ class _Work:
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
-        if is_renaming(value) or (value.kind == "int" and not (value in self.returned or self._is_whole_array(value))):
+        if is_renaming(value) or (value.kind == "int" and not (value in self.returned or value in self.arrays)):
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
-        if self._is_whole_array(value) or value in self.factors:
+        if value in self.arrays or value in self.factors:
             return True
         if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
@@ -300,13 +304,6 @@ class _Work:
 
     def _is_copied(self, value: Value) -> bool:
         return bool(value.axes) and any(copy.value is value for copy in self.copies)
-
-    def _is_whole_array(self, value: Value) -> bool:
-        """Return whether some use reads the value at other indices than its own, or as a matrix."""
-        if not self.arrays:
-            whole = ("read", *MATRIX_FUNCTIONS)
-            self.arrays = {v.operands[0]: None for v in self._consumers(self.order) if v.op in whole}
-        return value in self.arrays
 
     # Placing statements
 
@@ -364,10 +361,7 @@ class _Work:
         return value.op == "read" and value.operands[0] in self.packed and not self.samples.reads_own(value)
 
     def _read_across(self, value: Value) -> bool:
-        return value not in self.packed and any(
-            v.op == "read" and v.operands[0] is value and not self.samples.reads_own(v)
-            for v in self._consumers(self.order)
-        )
+        return value in self.across and value not in self.packed
 
     def _needed(self, goals: Iterable[Value]) -> set[Value]:
         """Return the streamed values that the goals are made of."""
