@@ -6,6 +6,7 @@ then backward.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -157,6 +158,25 @@ def test_time_grows_linearly(build: Callable[[int], Tape]) -> None:
     small = min(emitted(build(1_000))[1] for _ in range(2))
     _, large = emitted(build(10_000))
     assert large <= 10 * LINEAR * small
+
+
+def planning(length: int) -> float:
+    """Return the processor time of a plan for a chain of branches of so many definitions."""
+    x, y = sympy.symbols("x y")
+    names = [x, *sympy.symbols(f"u:{length}")]
+    define = {
+        b: sympy.Piecewise((sympy.sqrt(a) + y, a > 1), (sympy.cos(a * y), True)) for a, b in itertools.pairwise(names)
+    }
+    model = gc.compile(names[-1], wrt=[x, y], define=define)
+    start = time.process_time()
+    str(model.plan)
+    return time.process_time() - start
+
+
+def test_the_time_of_a_plan_grows_linearly() -> None:
+    planning(10)  # imports and tables
+    small = min(planning(50) for _ in range(3))
+    assert planning(500) <= 10 * LINEAR * small
 
 
 @pytest.mark.slow
