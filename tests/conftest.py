@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
-OWNER = "GRADCOMPILE_TEST_CACHE_OWNER"  # the process that made the cache, shared with its xdist workers
+from tests import kept
+
+OWNER = kept.PLACE  # holds the process that made the cache, shared with its xdist workers
 
 
 # How long an example takes says how busy the machine is.
