@@ -9,12 +9,12 @@ there the loss of a sample is multiplied by the number of samples.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numba
@@ -857,13 +857,15 @@ def call(f: Callable[..., Any], problem: Problem, /, **changed: Any) -> Any:
 
 
 def load(text: str, path: Path) -> Any:
-    """Write an emitted module to a file and import that file."""
+    """Write an emitted module to a file and run it as a module.
+
+    It is not imported: Python would take the bytecode of another text for this one's if a file of the same name had the
+    same length a moment ago.
+    """
     path.write_text(text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    exec(compile(text, path, "exec"), vars(module))  # what gradcompile emitted
     return module
 
 

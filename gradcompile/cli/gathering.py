@@ -70,12 +70,13 @@ class Growing:
         self.rows = needed
 
     def array(self) -> Array:
-        """Return the table, axes (row, column); from a file, it can only be read."""
+        """Return the table, axes (row, column), once it is whole; from a file, it can only be read."""
         if self._file is None:
             self._numbers.resize((self.rows, self.columns), refcheck=False)
             return self._numbers
-        self._file.flush()
-        return np.asarray(np.memmap(self._file, self.dtype, "r", shape=(self.rows, self.columns)))
+        with self._file as file:  # the map keeps what it shows
+            file.flush()
+            return np.asarray(np.memmap(file, self.dtype, "r", shape=(self.rows, self.columns)))
 
     def _grow(self, rows: int) -> None:
         """Make room in memory, or go on in a file."""
