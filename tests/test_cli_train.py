@@ -87,8 +87,9 @@ def test_prediction_takes_the_map_of_the_training(line, capsys):
     words = ["predict", "line.model", "--params", "line.npz", "--data", "points.csv", "--output", "y"]
     assert main([*words, *columns]) == 0
     capsys.readouterr()
-    assert main([*words, "--map", "x=x*,u=t"]) == 2
-    assert "--map names 'u'" in capsys.readouterr().err
+    for name in ("u", "w"):  # what the model does not have, and what is no data
+        assert main([*words, "--map", f"x=x*,{name}=t"]) == 2
+        assert f"--map names '{name}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy"])
