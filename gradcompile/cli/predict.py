@@ -64,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
     if wanted:
         if chosen.data is None:
             raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
-        unused = [n for n, i in compiled.lowered.inputs.items() if i.role in ("data", "labels")]
+        unused = [n for n, i in compiled.lowered.inputs.items() if i.role in data.ROWS]
         read = data.read(chosen, wanted, compiled.dtype, unused)
         inputs |= read.inputs
         terminal.note(read.told(chosen.data), quiet=chosen.quiet or chosen.json)

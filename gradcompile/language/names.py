@@ -290,9 +290,8 @@ class Names:
             hint = f"a declaration has a colon, as in x: {node.word}[N]"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
-        line, _ = self.source.position(node.place)
-        own = {e.word for e in self.entries.values() if self.source.position(e.place)[0] == line}
-        known = [*scope, *(word for word in self.entries if word not in own)]
+        line = self.source.text.rfind("\n", 0, node.place)  # what is introduced in it does not explain it
+        known = [*scope, *(entry.word for entry in self.entries.values() if not line < entry.place < node.place)]
         return self.source.error(node.place, f"there is no {quoted(node.word)}", expected=_listed(known), hint=hint)
 
     def _unknown_function(self, node: Node) -> Exception:
