@@ -316,6 +316,7 @@ MISTAKES = [
     ("h[i] = i**2\nloss = v", 2, ("'i' has no range", "x[i]")),
     ("loss = Sum(v, i)", 14, ("'i' has no range",)),
     ("loss = lamm*v", 7, ("there is no 'lamm'", "did you mean 'lam'?")),
+    ("loss = Sum(zz[0, j]*W[j, 0], j)", 11, ("there is no 'zz'", "declare it, as in zz: data[N, D]")),
     ("loss = Smu(W[j, i], i, j)", 7, ("no function 'Smu'", "did you mean 'Sum'?")),
     ("loss = sinn(v)", 7, ("no function 'sinn'", "did you mean 'sin'?")),
     ("loss = ln(v)", 7, ("no function 'ln'", "log(x)")),

@@ -290,6 +290,8 @@ class Names:
             hint = f"a declaration has a colon, as in x: {node.word}[N]"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
+        elif not hint:
+            hint = f"declare it, as in {node.word}: data[{', '.join('NDKCTM'[: len(node.parts)])}], or define it"
         line = self.source.text.rfind("\n", 0, node.place)  # what is introduced in it does not explain it
         known = [*scope, *(entry.word for entry in self.entries.values() if not line < entry.place < node.place)]
         return self.source.error(node.place, f"there is no {quoted(node.word)}", expected=_listed(known), hint=hint)
