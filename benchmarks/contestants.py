@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 
 from benchmarks.row import LIMIT, OURS, Row
 
@@ -68,3 +69,9 @@ def environment(threads: int) -> dict[str, str]:
     if threads == 1:
         made["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     return made
+
+
+def on_one_thread() -> None:
+    """Start this process again with one thread for every library, which they read when they are imported."""
+    if any(os.environ.get(name) != "1" for name in COUNTS):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment(1))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 
+from benchmarks.contestants import on_one_thread
 from benchmarks.row import OURS, Arrays, Row, Work
 from benchmarks.rows import ROWS
+from benchmarks.worker import seconds
 from gradcompile import passes
 from gradcompile.passes.stabilise import stabilise
 
@@ -28,26 +29,18 @@ def prepared(row: Row, arrays: Arrays, *, stable: bool) -> Work:
         passes.BEFORE = tuple(each for each in before if each is not stabilise)
     try:
         work = row.contestants[OURS](arrays)
-        for _ in range(2):  # what the first call leaves to the background is waited for
-            work.run()
-            work.settle()
+        work.run()
+        work.settle()
     finally:
         passes.BEFORE = before
     return work
-
-
-def seconds(work: Work) -> float:
-    """Return how long one run takes."""
-    start = time.perf_counter()
-    work.run()
-    return time.perf_counter() - start
 
 
 def measured(row: Row, scale: float) -> tuple[float, float, float]:
     """Return the median seconds with and without stable forms, and the median of their ratios."""
     arrays = row.data(scale)
     works = [prepared(row, arrays, stable=stable) for stable in (True, False)]
-    pairs = [[seconds(work) for work in works] for _ in range(ROUNDS)]
+    pairs = [[seconds(work.run) for work in works] for _ in range(ROUNDS)]
     safe, plain = (statistics.median(each) for each in zip(*pairs, strict=True))
     return safe, plain, statistics.median(safe / plain for safe, plain in pairs)
 
@@ -58,6 +51,7 @@ def main() -> int:
     parser.add_argument("rows", nargs="*", default=KERNELS, metavar="ROW", help="names of rows; without, the kernels'")
     parser.add_argument("--scale", type=float, default=0.2, help="of the data; 1 is a row's full size")
     given = parser.parse_args()
+    on_one_thread()
     rows = {row.name: row for row in ROWS}
     ratios = []
     print(f"{'row':<16}{'stable':>13}{'as written':>13}{'ratio':>8}")

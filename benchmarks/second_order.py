@@ -5,14 +5,14 @@ Both are called in turn on one thread, and the best of their times counts: the r
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 import gradcompile as gc
+from benchmarks.contestants import on_one_thread
+from benchmarks.worker import seconds
 
 ROUNDS = 30
 MOST = 4.0  # gradients that a product may cost
@@ -46,13 +46,6 @@ def mixture(random: np.random.Generator, samples: int) -> Inputs:
 CASES = {"network": network, "gaussian_mixture": mixture}
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return how long one call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def measured(name: str, samples: int) -> tuple[float, float]:
     """Return the seconds of a gradient and of a product with the Hessian."""
     random = np.random.default_rng(0)
@@ -69,6 +62,7 @@ def measured(name: str, samples: int) -> tuple[float, float]:
 
 def main() -> int:
     """Print a table, and return 1 if a product costs more than it may."""
+    on_one_thread()
     worst = 0.0
     print(f"{'model':<20}{'samples':>9}{'gradient':>12}{'hvp':>12}{'ratio':>8}")
     for name in CASES:
