@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import NoReturn
 
 from gradcompile.errors import NonDifferentiableError, UnsupportedError
 from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis, substitute
@@ -169,31 +170,53 @@ def contributions(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
 
 def elementwise(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Yield, for each operand, the cotangent times the local derivative of the table."""
-    partials = PRIMITIVES[value.op].partials if value.op in PRIMITIVES else None
-    if partials is None:
-        return  # an input, or a comparison
-    for operand, partial in zip(value.operands, partials, strict=True):
-        if operand.op == "const":
-            continue
-        local = partial(*value.operands, value)
-        if local is NO_DERIVATIVE:
-            yield operand, _refused(value)
-        elif not (isinstance(local, int) and local == 0):
-            yield operand, (times(total[0], local), total[1])
-
-
-def _quotient(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    """Send the cotangent of ``y = a/x**n`` to x at once, as ``-n*y/x``: through the power it is inf*0 at 0."""
-    below = value.operands[1]
-    for operand, part in elementwise(value, total):
-        if operand is below and below.op == "pow" and below.operands[1].op == "const":
-            base, exponent = below.operands
-            yield base, (times(total[0], -(exponent * value / base)), total[1])
-        else:
+    for place, operand in enumerate(value.operands):
+        if (part := _share(value, total, place)) is not None:
             yield operand, part
 
 
-def _refused(value: Value) -> Masked:
+def _share(value: Value, total: Masked, place: int) -> Masked | None:
+    """Return what one operand receives; None for numbers, and where there is no derivative to take."""
+    partials = PRIMITIVES[value.op].partials if value.op in PRIMITIVES else None
+    if partials is None or value.operands[place].op == "const":
+        return None  # an input, or a comparison
+    local = partials[place](*value.operands, value)
+    if local is NO_DERIVATIVE:
+        _refused(value)
+    return None if isinstance(local, int) and local == 0 else (times(total[0], local), total[1])
+
+
+RAISED = {"div": 1, "pow": 0, "sqrt": 0}  # the operand that is taken to a power: -1, c, 1/2
+
+
+def looked_through(value: Value) -> tuple[Value, Value] | None:
+    """Return (u, slope) for ``y = a/f(u)``, ``f(u)**c`` or a root: dy/du as ``c*y*f'(u)/f(u)``.
+
+    Through f itself it would be 0*inf where f(u) is 0, or overflows.
+    """
+    inside = value.operands[RAISED[value.op]]
+    if value.op == "div" and inside.op == "pow" and inside.operands[1].op == "const":
+        base, exponent = inside.operands
+        return base, -(exponent * value / base)
+    relative = PRIMITIVES[inside.op].relative if inside.op in PRIMITIVES else None
+    if relative is None:
+        return None
+    (u,) = inside.operands
+    slope = value * relative(u, inside)
+    return u, -slope if value.op == "div" else slope / 2 if value.op == "sqrt" else value.operands[1] * slope
+
+
+def _power_like(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Send the cotangent of a quotient, a power or a root through the function that it is taken of."""
+    through = looked_through(value)
+    for place, operand in enumerate(value.operands):
+        if through is not None and place == RAISED[value.op]:
+            yield through[0], (times(total[0], through[1]), total[1])
+        elif (part := _share(value, total, place)) is not None:
+            yield operand, part
+
+
+def _refused(value: Value) -> NoReturn:
     origin = "" if value.origin is None else str(value.origin)
     raise NonDifferentiableError(
         f"'{value.op}' has no derivative in one of its arguments",
@@ -307,7 +330,9 @@ def _logdet(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
 
 
 RULES: dict[str, Rule] = {
-    "div": _quotient,
+    "div": _power_like,
+    "pow": _power_like,
+    "sqrt": _power_like,
     "select": _select,
     "maximum": _extremum,
     "minimum": _extremum,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradcompile.errors import ArgumentError, LabelError, ShapeError
-from gradcompile.ir import Axis, Graph, Input, Value, reachable, union
+from gradcompile.ir import Axis, Graph, Input, Value, nearest_float, reachable, union
 from gradcompile.primitives import PRIMITIVES
 
 Array = NDArray[Any]
@@ -150,7 +150,9 @@ class _Machine:
         return PRIMITIVES[value.op].reference(*(self.aligned(o, value.axes) for o in value.operands))
 
     def const(self, value: Value) -> Any:
-        return NUMBERS[value.attr] if isinstance(value.attr, str) else DTYPES[value.kind](value.attr)
+        if value.kind == "real":
+            return NUMBERS[value.attr] if isinstance(value.attr, str) else np.float64(nearest_float(value.attr))
+        return DTYPES[value.kind](value.attr)
 
     def input(self, value: Value) -> Any:
         return self.arrays[value.attr]

@@ -22,6 +22,7 @@ Equal values are one value: `Builder.make` looks every value up before it makes 
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from typing import Any
 from gradcompile.primitives import PRIMITIVES
 
 Number = int | float | Fraction | bool
+LARGE = 2**53  # beyond, a whole number is the float that it becomes
 
 LEAVES = ("const", "input", "size", "iota")  # what has no operands
 REDUCTIONS = ("sum", "max", "min", "prod")
@@ -164,6 +166,21 @@ class Value:
         return self.builder.apply("neg", self)
 
 
+def kind_of_number(number: Number | str) -> str:
+    """Return the kind of a constant."""
+    if isinstance(number, bool):
+        return "bool"
+    return "int" if isinstance(number, int) and abs(number) <= LARGE else "real"
+
+
+def nearest_float(number: Number) -> float:
+    """Return an exact number as the nearest float, infinite where it is beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
 def _show_attr(attr: object) -> str:
     if isinstance(attr, tuple):
         return "(" + ", ".join(map(str, attr)) + ")"
@@ -218,8 +235,7 @@ class Builder:
         """Return a number: int, float, Fraction, bool, or "pi", "e"."""
         if isinstance(number, Fraction) and number.denominator == 1:
             number = int(number)
-        kind = "bool" if isinstance(number, bool) else "int" if isinstance(number, int) else "real"
-        return self.make("const", (), (), kind, number)
+        return self.make("const", (), (), kind_of_number(number), number)
 
     def input(self, name: str, axes: tuple[Axis, ...], kind: str = "real") -> Value:
         """Return an array that a call provides; `axes` are its dimensions, each another axis."""

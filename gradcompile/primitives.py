@@ -72,6 +72,9 @@ class Primitive:
         What it returns; "same" is an integer for integer operands.
     commutative : bool
         Whether two operands may be exchanged.
+    relative : callable or None
+        The derivative of a function of one operand over its value, of (operand, output), where both of these may be
+        infinite, or 0, while this is not: what a quotient by the function, or a power of it, is differentiated with.
     textbook : tuple of callables or None
         The partials as a lecture writes them, where they differ from `partials`.
     source : str
@@ -90,6 +93,7 @@ class Primitive:
     extremes: tuple[tuple[tuple[float, ...], float], ...] = ()
     kind: str = "real"
     commutative: bool = False
+    relative: Partial | None = None
     textbook: tuple[Partial, ...] | None = None
     source: str = ""
 
@@ -177,17 +181,18 @@ TABLE: tuple[Primitive, ...] = (
     # exponentials and logarithms
     Primitive("exp", sympy.exp, np.exp, (lambda x, y: y,), **_math("exp"), heads=(sympy.exp,), extremes=(((-INF,), 0.0), ((INF,), INF)), textbook=(lambda x, y: op.exp(x),)),
     Primitive("log", sympy.log, np.log, (lambda x, y: 1 / x,), **_math("log"), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((0.0,), -INF), ((INF,), INF))),
-    Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
+    Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), relative=lambda x, y: -1 / op.expm1(-x), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
     Primitive("log1mexp", lambda x: sympy.log(1 - sympy.exp(x)), _log_1m_exp, (lambda x, y: op.exp(x) / op.expm1(x),), **_support("log1mexp"), domain=((-3.0, -0.05),), extremes=(((-1e4,), 0.0), ((0.0,), -INF), ((-1e-300,), -690.7755278982137)), source="M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012"),
     Primitive("logtotal", sympy.log, np.log, (lambda x, y: op.select(op.ne(x, 0), 1 / x, 0),), **_support("logtotal") | {"numpy": "np.log({0})"}, domain=(POSITIVES,), extremes=(((0.0,), -INF),), source="log of a sum of exponentials: of none, all exponents -inf, the gradient is 0"),
     Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
     Primitive("norm", sympy.sqrt, np.sqrt, (lambda x, y: op.select(op.eq(y, 0), 0, 1 / (2 * y)),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="the root of a sum of squares: gradient 0 at the origin"),
     Primitive("cbrt", lambda x: sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3), np.cbrt, (lambda x, y: 1 / (3 * y**2),), **_math("cbrt") | {"numba": "np.cbrt({0})"}, domain=(POSITIVES,), extremes=(((-8.0,), -2.0),), source="the real cube root"),
-    Primitive("sigmoid", lambda x: 1 / (1 + sympy.exp(-x)), special.expit, (lambda x, y: y * (1 - y),), **_support("sigmoid"), extremes=(((-1e3,), 0.0), ((1e3,), 1.0))),
+    Primitive("sigmoid", lambda x: 1 / (1 + sympy.exp(-x)), special.expit, (lambda x, y: y * (1 - y),), **_support("sigmoid"), relative=lambda x, y: 1 - y, extremes=(((-1e3,), 0.0), ((1e3,), 1.0))),
     Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
     Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
     Primitive("xlogx", lambda x: x * sympy.log(x), lambda x: special.xlogy(x, x), (lambda x, y: op.log(x) + 1,), python="xlogy({0}, {0})", numpy="xlogy({0}, {0})", numba="xlogy({0}, {0})", domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="0 log 0 = 0"),
+    Primitive("relent", lambda x, y: x * sympy.log(x / y), lambda x, y: special.xlogy(x, x / y), (lambda a, b, y: op.log(a / b) + 1, lambda a, b, y: -(a / b)), python="xlogy({0}, {0}/{1})", numpy="xlogy({0}, {0}/{1})", numba="xlogy({0}, {0}/{1})", domain=(POSITIVES, POSITIVES), extremes=(((0.0, 2.0), 0.0),), source="0 log 0 = 0; a term of the relative entropy"),
     Primitive("hypot", lambda a, b: sympy.sqrt(a**2 + b**2), np.hypot, (lambda a, b, y: op.select(op.eq(y, 0), 0, a / y), lambda a, b, y: op.select(op.eq(y, 0), 0, b / y)), python="math.hypot({0}, {1})", numpy="np.hypot({0}, {1})", numba="math.hypot({0}, {1})", domain=TWO, extremes=(((0.0, 0.0), 0.0), ((INF, NAN), INF)), commutative=True, source="a norm has gradient 0 at the origin"),
     # trigonometry
     Primitive("sin", sympy.sin, np.sin, (lambda x, y: op.cos(x),), **_math("sin"), heads=(sympy.sin,)),
@@ -197,13 +202,13 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("acos", sympy.acos, np.arccos, (lambda x, y: -1 / op.sqrt((1 - x) * (1 + x)),), **_math("acos", "arccos"), heads=(sympy.acos,), domain=(UNIT,), extremes=(((1.0,), 0.0),)),
     Primitive("atan", sympy.atan, np.arctan, (lambda x, y: 1 / (1 + x**2),), **_math("atan", "arctan"), heads=(sympy.atan,), extremes=(((INF,), np.pi / 2),)),
     Primitive("atan2", sympy.atan2, np.arctan2, (lambda a, b, y: b / (a**2 + b**2), lambda a, b, y: -(a / (a**2 + b**2))), python="math.atan2({0}, {1})", numpy="np.arctan2({0}, {1})", numba="math.atan2({0}, {1})", heads=(sympy.atan2,), domain=TWO, extremes=(((0.0, -1.0), np.pi), ((-0.0, -1.0), -np.pi))),
-    Primitive("sinh", sympy.sinh, np.sinh, (lambda x, y: op.cosh(x),), **_math("sinh"), heads=(sympy.sinh,)),
-    Primitive("cosh", sympy.cosh, np.cosh, (lambda x, y: op.sinh(x),), **_math("cosh"), heads=(sympy.cosh,)),
-    Primitive("sech", sympy.sech, lambda x: 2 / (np.exp(np.abs(x)) + np.exp(-np.abs(x))), (lambda x, y: -(y * op.tanh(x)),), **_support("sech"), heads=(sympy.sech,), extremes=(((0.0,), 1.0), ((1e4,), 0.0)), source="1/cosh, which overflows where this is 0"),
+    Primitive("sinh", sympy.sinh, np.sinh, (lambda x, y: op.cosh(x),), **_math("sinh"), relative=lambda x, y: 1 / op.tanh(x), heads=(sympy.sinh,)),
+    Primitive("cosh", sympy.cosh, np.cosh, (lambda x, y: op.sinh(x),), **_math("cosh"), relative=lambda x, y: op.tanh(x), heads=(sympy.cosh,)),
+    Primitive("sech", sympy.sech, lambda x: 2 / (np.exp(np.abs(x)) + np.exp(-np.abs(x))), (lambda x, y: -(y * op.tanh(x)),), **_support("sech"), relative=lambda x, y: -op.tanh(x), heads=(sympy.sech,), extremes=(((0.0,), 1.0), ((1e4,), 0.0)), source="1/cosh, which overflows where this is 0"),
     Primitive("logcosh", lambda x: sympy.log(sympy.cosh(x)), _log_cosh, (lambda x, y: op.tanh(x),), **_support("logcosh"), extremes=(((0.0,), 0.0), ((-1e4,), 9999.30685281944))),
     Primitive("tanh", sympy.tanh, np.tanh, (lambda x, y: 1 - y**2,), **_math("tanh"), heads=(sympy.tanh,), extremes=(((-INF,), -1.0), ((INF,), 1.0))),
-    Primitive("asinh", sympy.asinh, np.arcsinh, (lambda x, y: 1 / op.sqrt(1 + x**2),), **_math("asinh", "arcsinh"), heads=(sympy.asinh,)),
-    Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / op.sqrt((x - 1) * (x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
+    Primitive("asinh", sympy.asinh, np.arcsinh, (lambda x, y: 1 / op.hypot(1, x),), **_math("asinh", "arcsinh"), heads=(sympy.asinh,)),
+    Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / (op.sqrt(x - 1) * op.sqrt(x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
     Primitive("atanh", sympy.atanh, np.arctanh, (lambda x, y: 1 / ((1 - x) * (1 + x)),), **_math("atanh", "arctanh"), heads=(sympy.atanh,), domain=(UNIT,), extremes=(((1.0,), INF),)),
     # special functions
     Primitive("erf", sympy.erf, special.erf, (lambda x, y: TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erf") | {"numpy": "erf({0})"}, heads=(sympy.erf,), extremes=(((INF,), 1.0),)),
@@ -213,11 +218,11 @@ TABLE: tuple[Primitive, ...] = (
         (lambda x, y: op.select(op.lt(x, 0), -TWO_OVER_ROOT_PI * op.exp(-(x**2)) / op.erfc(x), -TWO_OVER_ROOT_PI / op.erfcx(x)),),
         **_support("logtail"), extremes=(((-INF,), 0.0), ((0.0,), -0.6931471805599453), ((100.0,), -10005.870732303225)), source="log of the tail of the normal distribution",
     ),
-    Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),
-    Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
+    Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), relative=lambda x, y: 2 * x - TWO_OVER_ROOT_PI / y, domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),
+    Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, relative=lambda x, y: op.digamma(x), heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
     Primitive("lgamma", sympy.loggamma, lambda x: np.where(np.isneginf(x), np.inf, special.gammaln(x)), (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((-INF,), INF)), source="infinite at minus infinity, as in C"),
     Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
-    Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(n + 1, x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
+    Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(_after(n), x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
     # comparisons and choices
     Primitive("lt", sympy.Lt, np.less, None, **_infix("<"), domain=TWO, kind="bool", heads=(sympy.StrictLessThan,)),
     Primitive("le", sympy.Le, np.less_equal, None, **_infix("<="), domain=TWO, kind="bool", heads=(sympy.LessThan,)),
@@ -247,3 +252,8 @@ def _power_base(a: Operand, b: Operand) -> Operand:
     if getattr(b, "is_number", False) or getattr(b, "op", "") == "const":
         return b * a ** (b - 1)
     return op.select(op.eq(b, 0), 0, b * a ** (b - 1))
+
+
+def _after(n: Operand) -> Operand:
+    """Return n + 1, a number where n is one: what is no number might be a parameter."""
+    return n.builder.const(n.attr + 1) if getattr(n, "op", "") == "const" else n + 1

@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from gradcompile.adjoint import RAISED, applied, elementwise, looked_through
 from gradcompile.adjoint import RULES as REVERSE
-from gradcompile.adjoint import applied, elementwise
 from gradcompile.errors import NonDifferentiableError
 from gradcompile.ir import Axis, Graph, Input, Value, fresh_axis
 from gradcompile.primitives import PRIMITIVES
 
 Tangent = Value | None  # None: the value does not depend on what moves
 Rule = Callable[..., Tangent]
-WEIGHING = ("maximum", "minimum", "custom")  # rules of reverse mode that weigh each operand's share, point by point
+# rules of reverse mode that weigh what each receiver gets, point by point
+WEIGHING = ("maximum", "minimum", "custom", *RAISED)
 
 
 def tangent(graph: Graph, seeds: Mapping[str, str], along: Axis | None = None) -> Graph:
@@ -78,28 +79,29 @@ def tangents(graph: Graph, seeds: Mapping[str, Value]) -> dict[Value, Tangent]:
         if value.op == "input" and value.attr in seeds:
             known[value] = seeds[value.attr]
         elif value.kind == "real" and any(known[o] is not None for o in value.operands):
-            known[value] = _moved(value, [known[o] for o in value.operands])
+            known[value] = _moved(value, known)
         else:
             known[value] = None
     return known
 
 
-def _moved(value: Value, tangents: list[Tangent]) -> Tangent:
+def _moved(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
     rule = RULES.get(value.op)
     if rule is not None:
-        return rule(value, *tangents)
+        return rule(value, *(known[operand] for operand in value.operands))
     if value.op in PRIMITIVES or value.op == "custom":
-        return _pointwise(value, tangents)
+        return _pointwise(value, known)
     raise NonDifferentiableError(f"'{value.op}' has no derivative", text=str(value.origin or ""))
 
 
-def _pointwise(value: Value, tangents: list[Tangent]) -> Tangent:
-    """Multiply each operand's tangent by its local derivative, as reverse mode multiplies the cotangent."""
+def _pointwise(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
+    """Multiply what each receiver moves by its local derivative, as reverse mode multiplies the cotangent."""
     rule, total = REVERSE[value.op] if value.op in WEIGHING else elementwise, None
-    for operand, moving in dict(zip(value.operands, tangents, strict=True)).items():
-        if moving is not None:
+    through = looked_through(value) if value.op in RAISED else None
+    for moves in dict.fromkeys([*value.operands, *(() if through is None else through[:1])]):
+        if (moving := known[moves]) is not None:
             for receiver, part in rule(value, (moving, None)):
-                if receiver is operand:
+                if receiver is moves:
                     total = applied(part) if total is None else total + applied(part)
     return total
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradcompile.errors import GradcompileError
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, union
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, kind_of_number, union
 from gradcompile.primitives import PRIMITIVES
 
 VARIADIC = ("maximum", "minimum")  # two operands or more
@@ -122,7 +122,7 @@ def _matrix_function(value: Value) -> None:
 
 def _const(value: Value, graph: Graph) -> None:
     _require(not value.axes and not value.operands, "a number has no axes", value)
-    kind = "bool" if isinstance(value.attr, bool) else "int" if isinstance(value.attr, int) else "real"
+    kind = kind_of_number(value.attr)
     _require(value.kind == kind, f"the number is {kind}", value)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sympy import Eq, Max, Piecewise, Symbol, cos, exp, log, sin, sqrt, symbols
+from sympy import And, Eq, Max, Or, Piecewise, Symbol, cos, exp, gamma, log, sin, sqrt, symbols
 
 import gradcompile as gc
 from gradcompile.ir import Builder, Graph, Input
@@ -62,6 +62,34 @@ def test_a_condition_that_is_guarded_itself_comes_last(tmp_path: Path) -> None:
     value, (slope,) = module.value_and_grad(16.0)
     assert value == pytest.approx(math.log(3) + 4)
     assert slope == pytest.approx((1 / 3 + 1) / 8)
+
+
+def test_many_conditions_at_once_guard_what_they_allow(tmp_path: Path) -> None:
+    """gamma(300) is an error in Python; here it is asked for in none of the branches that are taken."""
+    inside = And(x > 0, y > 0, w > 0, Or(x < 170, y < 160, w < 170))
+    first = Piecewise((gamma(x) + gamma(y) * gamma(w), inside), (1 / x + y * w, True))
+    second = Piecewise((gamma(x), And(x > 0, y > 0, w < 0)), (3, True))
+    module = emitted(first * second, [x, y, w], tmp_path)
+    value, slopes = module.value_and_grad(300.0, -1.0, 400.0)
+    assert value == pytest.approx(3 * (1 / 300 - 400))
+    assert slopes == pytest.approx((-3 / 9e4, 1200.0, -3.0))
+    value, slopes = module.value_and_grad(3.0, 4.0, 2.0)
+    psi = [1 - 0.5772156649015329, 1.5 - 0.5772156649015329, 11 / 6 - 0.5772156649015329]  # digamma at 2, 3, 4
+    assert value == pytest.approx(24.0)
+    assert slopes == pytest.approx((6 * psi[1], 18 * psi[2], 18 * psi[0]))
+
+
+def test_blocks_that_hold_one_block_have_one_head() -> None:
+    a, b = sqrt(x), log(y)
+    text = gc.emit(Piecewise((a * b + a + b, And(x > 0, y > 0)), (x, True)), wrt=[x, y], target="python")
+    assert "if x > 0 and y > 0:" in text
+    either = gc.emit(Piecewise((a * b + a + b, And(Or(x > 0, w > 0), y > 0)), (x, True)), wrt=[x, y], target="python")
+    assert re.search(r"^    if y > 0 and \((x > 0 or w > 0|w > 0 or x > 0)\):", either, re.MULTILINE)
+
+
+def test_two_choices_by_one_condition_are_one() -> None:
+    text = gc.emit(Piecewise((3 * x, y > 0), (x**2, True)), wrt=[x, y], target="python")
+    assert "dx = 3 if y > 0 else 2*x" in text
 
 
 def test_what_two_branches_share_is_guarded_by_what_they_share() -> None:

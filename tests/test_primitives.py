@@ -56,6 +56,17 @@ def test_partials_are_the_derivatives_of_the_sympy_form(row: Primitive) -> None:
             assert mpmath.almosteq(ours, theirs, rel_eps=mpmath.mpf("1e-14")), (symbol, point, ours, theirs)
 
 
+@pytest.mark.parametrize("row", [r for r in SMOOTH if r.values[0].relative])
+def test_relative_slopes_are_the_derivatives_over_the_value(row: Primitive) -> None:
+    (symbol,) = operands(row)
+    form = row.sympy(symbol)
+    ours, exact = row.relative(symbol, form), sympy.diff(form, symbol) / form
+    for (point,) in samples(row):
+        at = {symbol: sympy.Float(point, 50)}
+        # 1e-14: the row for erfcx holds 2/sqrt(pi) in double precision
+        assert mpmath.almosteq(number(ours, at), number(exact, at), rel_eps=mpmath.mpf("1e-14")), point
+
+
 @pytest.mark.parametrize("row", SMOOTH)
 def test_textbook_partials_equal_the_others(row: Primitive) -> None:
     if row.textbook is None:

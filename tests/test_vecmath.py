@@ -56,6 +56,7 @@ EXACT = {
     "tan": mp.tan,
     "atan": mp.atan,
     "pow": mp.power,
+    "hypot": mp.hypot,
 }
 CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
 
@@ -168,20 +169,40 @@ def powers(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x[keep], y[keep].astype(dtype)
 
 
+def sides(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two numbers of about one size each, which is any; and numbers that have nothing to do with each other."""
+    x = spread(dtype, count, seed)
+    draw = np.random.default_rng(seed + 1)
+    with np.errstate(over="ignore"):
+        near = (x * draw.uniform(-2, 2, x.size)).astype(dtype)
+    keep = np.isfinite(near)
+    return np.concatenate([x[keep], x]), np.concatenate([near[keep], draw.permutation(x)])
+
+
+def operands_of(row: str, dtype: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Operands at which a row is real and finite."""
+    if row in PAIRS:
+        return PAIRS[row](dtype, count, seed)
+    return (valid(row, spread(dtype, count, seed)),)
+
+
+PAIRS = {"pow": powers, "hypot": sides}
+
+
 class TestAccuracy:
     """At most 2 ULP from the exact value, at numbers of every size."""
 
     @pytest.mark.one_in(3)
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_is_within_its_limit(self, row, dtype):
-        operands = powers(dtype, 150, 1) if row == "pow" else (valid(row, spread(dtype, 120, 1)),)
+        operands = operands_of(row, dtype, 130, 1)
         error, where = worst(row, *operands)
         assert error <= LIMITS.get((row, dtype), 2.0), where
 
     @pytest.mark.slow
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_is_within_its_limit_at_many_numbers(self, row, dtype):
-        operands = powers(dtype, 8000, 2) if row == "pow" else (valid(row, spread(dtype, 6000, 2)),)
+        operands = operands_of(row, dtype, 7000, 2)
         error, where = worst(row, *operands)
         assert error <= LIMITS.get((row, dtype), 2.0), where
 
@@ -204,7 +225,7 @@ class TestAccuracy:
         assert error <= 2, where
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row != "pow"])
+    @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row not in PAIRS])
     def test_every_4001st_float32(self, row):
         x = np.arange(0, 2**32, 4001, dtype=np.uint64).astype(np.uint32).view(np.float32)
         x = valid(row, x[np.isfinite(x)])
@@ -272,7 +293,7 @@ class TestEdges:
     """Zeros with their signs, infinities, nan, subnormal numbers, the ends of the range."""
 
     @pytest.mark.one_in(5)
-    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] != "pow"])
+    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] not in PAIRS])
     def test_special_operands(self, row, dtype):
         pairs = [(x, y) for x, y in EDGES[row] if dtype is np.float64 or abs(x) not in (1e300, 5e-324)]
         found = run(row, np.array([x for x, _ in pairs], dtype))
@@ -281,7 +302,7 @@ class TestEdges:
         np.testing.assert_array_equal(np.signbit(found[expected == 0]), np.signbit(expected[expected == 0]))
 
     @pytest.mark.one_in(5)
-    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] != "pow"])
+    @pytest.mark.parametrize(("row", "dtype"), [c for c in CASES if c[0] not in PAIRS])
     def test_nan_stays_nan(self, row, dtype):
         whole = np.array([np.nan, -np.nan], dtype)
         payload = (whole.view(np.int64 if dtype is np.float64 else np.int32) | 0x12345).view(dtype)
@@ -316,6 +337,17 @@ class TestEdges:
         wrong = ~(close & (np.isnan(expected) | (np.signbit(found) == np.signbit(expected))))
         assert not wrong.any(), list(zip(x[wrong], y[wrong], found[wrong], expected[wrong], strict=True))
 
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_hypot_of_special_operands_is_that_of_the_standard(self, dtype):
+        limits = np.finfo(dtype)
+        some = [0.0, 3.0, float(limits.max) / 2, float(limits.smallest_subnormal), float(limits.tiny), INF]
+        each = np.array([*some, *(-v for v in some), NAN], dtype)
+        x, y = (np.ascontiguousarray(a.ravel()) for a in np.meshgrid(each, each))
+        with np.errstate(all="ignore"):
+            expected = np.hypot(x.astype(np.longdouble), y.astype(np.longdouble)).astype(dtype)
+        np.testing.assert_array_max_ulp(run("hypot", x, y), expected, 1)
+        assert not np.signbit(run("hypot", x, y)[~np.isnan(expected)]).any()
+
     @pytest.mark.one_in(3)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", vecmath.NEAR)
@@ -334,7 +366,7 @@ class TestCode:
     @pytest.mark.one_in(5)
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_same_bits_whatever_the_flags_of_the_caller(self, row, dtype):
-        operands = powers(dtype, 500, 5) if row == "pow" else (spread(dtype, 500, 5),)
+        operands = PAIRS[row](dtype, 500, 5) if row in PAIRS else (spread(dtype, 500, 5),)
         fast, plain = (run(row, *operands, loop=loop) for loop in ("fast", "plain"))
         np.testing.assert_array_equal(fast.view(np.uint8), plain.view(np.uint8))
 
@@ -348,18 +380,18 @@ class TestCode:
         assert body, "no vector loop"
         assert re.search(rf"fmul contract <\d+ x {'double' if dtype is np.float64 else 'float'}>", body[0])
         calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
-        assert all(re.match(r"llvm\.(fabs|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls
+        assert all(re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls
 
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_one_element_is_as_many(self, row, dtype):
-        operands = powers(dtype, 15, 6) if row == "pow" else (spread(dtype, 15, 6),)
+        operands = PAIRS[row](dtype, 15, 6) if row in PAIRS else (spread(dtype, 15, 6),)
         single = [run(row, *(o[k : k + 1] for o in operands))[0] for k in range(operands[0].size)]
         np.testing.assert_array_equal(np.array(single, dtype), run(row, *operands))
 
     @pytest.mark.one_in(5)
     @pytest.mark.parametrize("row", vecmath.VECTOR)
     def test_operands_of_other_types_are_rounded_first(self, row):
-        operands = powers(np.float32, 15, 7) if row == "pow" else (spread(np.float32, 15, 7),)
+        operands = PAIRS[row](np.float32, 15, 7) if row in PAIRS else (spread(np.float32, 15, 7),)
         wide = [o.astype(np.float64) for o in operands]
         found = np.empty(operands[0].size, np.float32)
         module(spelled(row, np.float32), len(operands)).fast(*wide, found)

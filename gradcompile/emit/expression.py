@@ -16,7 +16,7 @@ from functools import cache
 
 from gradcompile.emit.names import Names
 from gradcompile.errors import EmissionError
-from gradcompile.ir import Value
+from gradcompile.ir import LARGE, Value, nearest_float
 from gradcompile.primitives import PRIMITIVES
 
 NameOf = Callable[[Value], str | None]
@@ -29,7 +29,6 @@ NODES: dict[type[ast.AST], int] = {
     ast.Add: ADD, ast.Sub: ADD, ast.Mod: MOD, ast.Mult: MUL, ast.Div: MUL, ast.USub: UNARY, ast.Invert: UNARY,
     ast.Pow: POW,
 }  # fmt: skip
-LARGE = 2**53  # beyond, a whole number is printed as the float that it becomes
 
 
 @dataclass(frozen=True)
@@ -232,15 +231,7 @@ def number(attr: object, module: str) -> Text:
         return f"{attr.numerator}/{attr.denominator}", MUL
     if isinstance(attr, int) and abs(attr) <= LARGE:
         return str(attr), ATOM if attr >= 0 else UNARY
-    real = _float(attr)
+    assert isinstance(attr, int | float | Fraction)
+    real = nearest_float(attr)
     text = repr(abs(real)) if math.isfinite(real) else f"{module}.{'nan' if math.isnan(real) else 'inf'}"
     return (f"-{text}", UNARY) if math.copysign(1, real) < 0 and not math.isnan(real) else (text, ATOM)
-
-
-def _float(attr: object) -> float:
-    """Return an exact number as the nearest float, infinite where it is beyond all of them."""
-    assert isinstance(attr, int | float | Fraction)
-    try:
-        return float(attr)
-    except OverflowError:
-        return math.inf if attr > 0 else -math.inf

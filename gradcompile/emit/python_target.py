@@ -6,7 +6,9 @@ is an error in Python, not a nan. A value is guarded by the conditions that hold
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
@@ -93,7 +95,7 @@ class StraightLine:
         return self.printer.render(value, self._name, whole=whole, need=need)
 
     def _statements(self, values: Iterable[Value]) -> Iterator[str]:
-        block: list[tuple[str, str]] = []
+        block: list[Line] = []
         open_: list[Guard] = []
         for value in values:
             if value in self.own:
@@ -103,14 +105,53 @@ class StraightLine:
                     shared += 1
                 del open_[shared:]
                 for guard in wanted[shared:]:
-                    block.append((f"{INDENT * len(open_)}if {self.guarding.text(guard)}:", ""))
+                    block.append(Line(len(open_), self.guarding.text(guard), "", is_condition=True))
                     open_.append(guard)
-                text = self.printer.render(value, self._name, whole=True)
-                line = f"{INDENT * len(open_)}{self.names.value(value)} = {text}"
-                block.append((line, self._comment(value)))
-        yield from commented(block)
+                text = f"{self.names.value(value)} = {self.printer.render(value, self._name, whole=True)}"
+                block.append(Line(len(open_), text, self._comment(value)))
+        yield from commented([line.spelled() for line in _joined(block)])
 
     def _comment(self, value: Value) -> str:
         """Return the mathematics of a line; in a long program only what it is the derivative of."""
         silent = self.names.many and self.names.primal(value) is None
         return "" if silent else describe(value, self.graph, self.names)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a body: a statement, or the conditions of what stands deeper."""
+
+    depth: int
+    text: str
+    comment: str
+    is_condition: bool = False
+
+    def spelled(self) -> tuple[str, str]:
+        """Return the line and its comment."""
+        return INDENT * self.depth + (f"if {self.text}:" if self.is_condition else self.text), self.comment
+
+    def and_then(self, inner: Line) -> Line:
+        """Return one head for two blocks of which the inner is all that the outer holds."""
+        return replace(self, text=" and ".join(map(_as_operand, (self.text, inner.text))))
+
+
+def _as_operand(condition: str) -> str:
+    """Return a condition as it stands in a conjunction."""
+    tree = ast.parse(condition, mode="eval").body
+    return f"({condition})" if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.Or) else condition
+
+
+def _joined(block: list[Line]) -> list[Line]:
+    """Return the lines with one head where a block holds another one and nothing else."""
+    lines: list[Line | None] = list(block)
+    for k in range(len(block) - 2, -1, -1):
+        head, inner = block[k], lines[k + 1]
+        if inner is None or not head.is_condition or not inner.is_condition or inner.depth != head.depth + 1:
+            continue
+        end = next((n for n in range(k + 1, len(block)) if block[n].depth <= head.depth), len(block))
+        held = [(n, line) for n in range(k + 2, end) if (line := lines[n]) is not None]
+        if all(line.depth > inner.depth for _, line in held):
+            lines[k], lines[k + 1] = head.and_then(inner), None
+            for n, line in held:
+                lines[n] = replace(line, depth=line.depth - 1)
+    return [line for line in lines if line is not None]

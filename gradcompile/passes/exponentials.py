@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.fold import factored
+from gradcompile.passes.fold import exact, factored
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
@@ -24,6 +24,8 @@ def form_of(value: Value, forms: Forms) -> Form | None:
         return None, value.operands[0]
     if value.op == "sigmoid":
         return None, -apply("softplus", -value.operands[0])
+    if value.op == "pow" and (base := exact(value.operands[0])) is not None and base > 0:
+        return None, value.operands[1] * apply("log", value.operands[0])
     if not any(known):
         return None
     rule = FORMS.get(value.op)
@@ -238,7 +240,7 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
         return share if a.is_const(1) else a * share
     if a.op == "exp" and (share_of := _share(a.operands[0], b)) is not None:
         return apply("sigmoid", share_of)
-    if b.op not in ("sum", "add") or b not in forms or a not in forms:
+    if not _is_total(b) or b not in forms or a not in forms:
         return None
     (w1, u1), (w2, u2) = forms[a], forms[b]
     top = apply("exp", u1 - u2)
@@ -246,6 +248,11 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
     result = top if w2 is None else top / w2
     forms[result] = (w1 if w2 is None else (w1 if w1 is not None else a.builder.const(1)) / w2), u1 - u2
     return result
+
+
+def _is_total(x: Value) -> bool:
+    """Return whether a value is a sum, or a power of one."""
+    return x.op in ("sum", "add") or (x.op in ("pow", "sqrt") and _is_total(x.operands[0]))
 
 
 def _share(u: Value, b: Value) -> Value | None:

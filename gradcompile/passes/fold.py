@@ -99,12 +99,27 @@ def _add(a: Value, b: Value) -> Value | None:
         return a.builder.const(left + right)
     if left == 0 or right == 0:
         return b if left == 0 else a
+    if (choice := _one_choice(a, b)) is not None:
+        return choice
     if a is b:
         return _mul(a.builder.const(2), a) or 2 * a
     if b.op == "neg":
         return _sub(a, b.operands[0]) or a - b.operands[0]
     if a.op == "neg":
         return _sub(b, a.operands[0]) or b - a.operands[0]
+    return None
+
+
+def _one_choice(a: Value, b: Value) -> Value | None:
+    """Return ``(p if c else 0) + (0 if c else q)`` as ``p if c else q``."""
+    if a.op != "select" or b.op != "select" or a.operands[0] is not b.operands[0]:
+        return None
+    condition, yes, no = a.operands
+    _, other_yes, other_no = b.operands
+    if exact(no) == 0 and exact(other_yes) == 0:
+        return a.builder.apply("select", condition, yes, other_no)
+    if exact(yes) == 0 and exact(other_no) == 0:
+        return a.builder.apply("select", condition, other_yes, no)
     return None
 
 

@@ -44,9 +44,20 @@ def of_product(x: Value, log: Log) -> Value | None:
     """
     if x.op == "prod":
         return _over_axes(x, log)
-    powers = list(_powers(x, 1, DEEPEST)) if x.op in ("mul", "div", "pow", "sqrt") else []
-    known = [(n, b) for n, b in powers if not_negative(b)]
-    rest = [(n, b) for n, b in powers if not not_negative(b)]
+    powers = list(_powers(x, 1, DEEPEST)) if x.op in ("mul", "div", "pow", "sqrt", "gamma") else []
+    arguments = [b.operands[0] for _, b in powers if b.op == "gamma" and not not_negative(b)]
+    total = _of_factors(powers, log)
+    if total is None or not arguments:
+        return total
+    apply = x.builder.apply  # gamma(u) may be negative where u is
+    least = arguments[0] if len(arguments) == 1 else apply("minimum", *arguments)
+    return apply("select", apply("gt", least, 0), total, apply("log", x))
+
+
+def _of_factors(powers: list[Power], log: Log) -> Value | None:
+    """Return the logarithm of a product of powers, those of gamma functions being of positive numbers."""
+    known = [(n, b) for n, b in powers if b.op == "gamma" or not_negative(b)]
+    rest = [(n, b) for n, b in powers if not (b.op == "gamma" or not_negative(b))]
     alone = len(rest) == 1 and not known and rest[0][0] != 1  # an odd power of one number
     if not alone and not any(base.op != "const" for _, base in known):
         return None
@@ -113,14 +124,19 @@ def _product(powers: list[Power]) -> Value | None:
     return total
 
 
+def _log_of_factor(x: Value, log: Log) -> Value:
+    return x.builder.apply("lgamma", x.operands[0]) if x.op == "gamma" else log(x)
+
+
 def _plus(total: Value | None, exponent: Value | int | Fraction, base: Value, log: Log) -> Value:
     """Add exponent*log(base); 0*log(0) is 0, as the logarithm of 0**0 is."""
     if isinstance(exponent, Value):
-        safe = base.op in ("exp", "sigmoid")  # never 0
-        power = exponent * log(base) if safe else base.builder.apply("xlogy", exponent, base)
+        safe = base.op in ("exp", "sigmoid", "gamma")  # never 0
+        power = exponent * _log_of_factor(base, log) if safe else base.builder.apply("xlogy", exponent, base)
         return power if total is None else total + power
     size = exponent if exponent > 0 else -exponent
-    term = log(base) if size == 1 else size * log(base)
+    logarithm = _log_of_factor(base, log)
+    term = logarithm if size == 1 else size * logarithm
     if total is None:
         return term if exponent > 0 else -term
     return total + term if exponent > 0 else total - term
@@ -138,6 +154,8 @@ def not_negative(x: Value, depth: int = DEEPEST) -> bool:
         return _power_not_negative(x, depth)
     if x.op == "mul" and x.operands[0] is x.operands[1]:
         return True
+    if x.op == "gamma":
+        return not_negative(x.operands[0], depth - 1)
     if x.op == "maximum":
         return any(not_negative(o, depth - 1) for o in x.operands)
     if x.op == "select":

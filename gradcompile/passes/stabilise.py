@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from math import isqrt
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, logarithms
+from gradcompile.passes import exponentials, logarithms, quotients
+from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
-from gradcompile.passes.fold import exact, factored
+from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.quotients import without_choice
 
 Interval = tuple[float, float]
 LOGITS: Interval = (-1e4, 1e4)
@@ -140,6 +144,68 @@ def _log_difference(x: Value) -> Value | None:
     return None
 
 
+def _log_small(x: Value, forms: Forms) -> Value | None:
+    """Return log(1 - exp(-z)), z being w*exp(u), also where z underflows: there it is log(z) - z/2."""
+    if x.op != "neg" or x.operands[0].op != "expm1" or (negative := x.operands[0].operands[0]) not in forms:
+        return None
+    apply, z, (w, u) = x.builder.apply, negated(negative), forms[negative]
+    log = u if w is None or z.op == "exp" else u + _log(negated(w))
+    return apply("select", apply("lt", z, TINY), log - z / 2, apply("log1mexp", negative))
+
+
+def _log_small_softplus(x: Value) -> Value | None:
+    """Return log(log(1 + exp(u))), which is u - exp(u)/2 where exp(u) may underflow."""
+    if x.op != "softplus":
+        return None
+    apply, u = x.builder.apply, x.operands[0]
+    return apply("select", apply("lt", u, -70), u - apply("exp", u) / 2, apply("log", x))
+
+
+GAPS = ("sigmoid", "tanh", "erf", "erfc")
+
+
+def _log_gap(x: Value) -> Value | None:
+    """Return the logarithm of what lies between two values of a distribution: log(sigmoid(u) - sigmoid(v)), ...."""
+    if x.op != "sub":
+        return None
+    (scale, a), (other, b) = map(factored, x.operands)
+    if a is None or b is None or a.op != b.op or a.op not in GAPS or scale != other or scale <= 0:
+        return None
+    (u,), (v,) = a.operands, b.operands
+    if a.op == "tanh":
+        scale, u, v = 2 * scale, 2 * u, 2 * v
+    if a.op in ("sigmoid", "tanh"):
+        softplus = partial(x.builder.apply, "softplus")
+        total = x.builder.apply("log1mexp", gap(v, u)) - softplus(negated(u)) - softplus(v)
+    else:
+        total = _log_normal_gap(*((v, u) if a.op == "erf" else (u, v)))
+    return total if scale == 1 else total + x.builder.apply("log", x.builder.const(scale))
+
+
+def _log_normal_gap(u: Value, v: Value) -> Value:
+    """Return log(erfc(u) - erfc(v)): from the tail where both are on one side of 0, beyond 1/2."""
+    apply = u.builder.apply
+    right = apply("gt", u + v, 0)
+    near, far = apply("select", right, u, -v), apply("select", right, v, -u)  # the tail of both has these ends
+    tail, end = apply("logtail", near), apply("logtail", far)
+    inside = apply("log", apply("erf", far) - apply("erf", near))
+    outside = tail + apply("log1mexp", end - tail) + apply("log", 2)
+    return apply("select", apply("gt", near, Fraction(1, 2)), outside, inside)
+
+
+def _log_choice(x: Value, forms: Forms) -> Value | None:
+    """Return the logarithm of a choice as a choice of logarithms, where one of them is rewritten."""
+    if x.op != "select":
+        return None
+    if (quotient := without_choice(x)) is not x:
+        return _log(quotient)
+    apply = x.builder.apply
+    logs = [_stable(apply("log", branch), forms) for branch in x.operands[1:]]
+    if all(row is None for row, _ in logs):
+        return None
+    return apply("select", x.operands[0], *(log for _, log in logs))
+
+
 def _log_hyperbolic(x: Value) -> Value | None:
     apply = x.builder.apply
     if x.op == "sinh":
@@ -244,7 +310,7 @@ def _log_constant_factor(x: Value) -> Value | None:
             value = value if x.op == "mul" else 1 / Fraction(value)
             if value < 1:
                 below = x.builder.apply("log", x.builder.const(1 / Fraction(value)))
-                return _taken_away(inner, below) or inner - below
+                return taken_away(inner, below) or inner - below
             return inner + x.builder.apply("log", x.builder.const(value))
     return None
 
@@ -261,10 +327,20 @@ def _square_root(x: Value) -> Value | None:
     if (base := _squared(x)) is not None:
         return apply("abs", base)
     if x.op == "add":
-        a, b = _squared(x.operands[0]), _squared(x.operands[1])
+        a, b = (_root_of_square(o) for o in x.operands)
         if a is not None and b is not None:
             return apply("hypot", a, b)
     return apply("norm", x) if _sum_of_squares(x) else None
+
+
+def _root_of_square(x: Value) -> Value | None:
+    """Return the root of a square, of which a number may be a factor that is one, too; but for its sign."""
+    factor, rest = factored(x)
+    base, scale = None if rest is None else _squared(rest), Fraction(factor)
+    if base is None or scale <= 0:
+        return None
+    top, bottom = isqrt(scale.numerator), isqrt(scale.denominator)
+    return scaled(base, Fraction(top, bottom), x) if Fraction(top, bottom) ** 2 == scale else None
 
 
 def _squared(x: Value) -> Value | None:
@@ -281,153 +357,56 @@ def _sum_of_squares(x: Value) -> bool:
     return _squared(x) is not None or (x.op == "sum" and _sum_of_squares(x.operands[0]))
 
 
-def _half_power(a: Value, b: Value) -> Value | None:
-    """``(x**2)**(1/2)`` is |x| for reals."""
-    return _square_root(a) if b.op == "const" and b.attr in (Fraction(1, 2), 0.5) else None
-
-
-def _square_of_tanh(x: Value) -> Value | None:
-    base = _squared(x)
-    return base.operands[0] if base is not None and base.op == "tanh" else None
-
-
-# Differences
-
-
-def _difference(a: Value, b: Value) -> Value | None:
-    """Return a - b for what cancels where one of them is the number 1."""
-    apply = a.builder.apply
-    if b.is_const(1):
-        if a.op in MINUS_ONE:
-            return MINUS_ONE[a.op](a)
-        doubled = a.operands[1] if a.op == "mul" and a.operands[0].is_const(2) else None
-        return apply("tanh", doubled.operands[0] / 2) if doubled is not None and doubled.op == "sigmoid" else None
-    if a.is_const(1):
-        if b.op in ONE_MINUS:
-            return ONE_MINUS[b.op](b)
-        return None if (u := _square_of_tanh(b)) is None else apply("sech", u) ** 2
-    return _scaled_sum(a, b, -1)
-
-
-def _scaled_sum(a: Value, b: Value, sign: int) -> Value | None:
-    """Return c + c*f, or c - c*f, as c*(1 + f): SymPy multiplies (1 + erf(x))/2 out."""
-    number = exact(a)
-    factor, rest = factored(b)
-    if not number or number == 1 or rest is None or rest.op not in ("erf", "tanh") or abs(factor) != abs(number):
+def _power_of_power(a: Value, b: Value) -> Value | None:
+    """Return ``(x**2)**c`` as ``|x|**(2*c)``, for reals and any even power."""
+    if a.op != "pow" or (inner := exact(a.operands[1])) is None or inner % 2 or (outer := exact(b)) is None:
         return None
-    one = a.builder.const(1)
-    share = _sum(one, rest) if sign * factor / number > 0 else _difference(one, rest)
-    return None if share is None else a * share
-
-
-MINUS_ONE: dict[str, Callable[[Value], Value | None]] = {
-    "exp": lambda a: a.builder.apply("expm1", a.operands[0]),
-    "tanh": lambda a: -2 * a.builder.apply("sigmoid", -2 * a.operands[0]),
-    "sigmoid": lambda a: -a.builder.apply("sigmoid", negated(a.operands[0])),
-    "cos": lambda a: -2 * a.builder.apply("sin", a.operands[0] / 2) ** 2,
-    "sqrt": lambda a: _root_minus_one(a, a.operands[0]),
-    "hypot": lambda a: _root_minus_one(a, None),
-}
-ONE_MINUS: dict[str, Callable[[Value], Value | None]] = {
-    "exp": lambda b: -b.builder.apply("expm1", b.operands[0]),
-    "erf": lambda b: b.builder.apply("erfc", b.operands[0]),
-    "erfc": lambda b: b.builder.apply("erf", b.operands[0]),
-    "tanh": lambda b: 2 * b.builder.apply("sigmoid", -2 * b.operands[0]),
-    "sigmoid": lambda b: b.builder.apply("sigmoid", negated(b.operands[0])),
-    "cos": lambda b: 2 * b.builder.apply("sin", b.operands[0] / 2) ** 2,
-}
-
-
-def _root_minus_one(root: Value, square: Value | None) -> Value | None:
-    """Return sqrt(1 + z) - 1 as z/(1 + sqrt(1 + z)); of a hypot with 1, without z, which may overflow."""
-    if square is None:
-        other = [o for o in root.operands if not o.is_const(1)]
-        return other[0] * (other[0] / (1 + root)) if len(other) == 1 else None
-    if square.op == "add":
-        for one, rest in (square.operands, square.operands[::-1]):
-            if one.is_const(1):
-                return rest / (1 + root)
-    return None
-
-
-def _sum(a: Value, b: Value) -> Value | None:
-    """Return a + b for what cancels where one of them is 1 or -1."""
-    for one, other in ((a, b), (b, a)):
-        if one.is_const(-1):
-            return _difference(other, one.builder.const(1))
-        if one.is_const(1):
-            if other.op == "neg":
-                return _difference(one, other.operands[0])
-            if other.op == "tanh":
-                return 2 * one.builder.apply("sigmoid", 2 * other.operands[0])
-            if other.op == "erf":
-                return one.builder.apply("erfc", negated(other.operands[0]))
-    return _scaled_sum(a, b, 1) or _scaled_sum(b, a, 1)
-
-
-def _taken_away(a: Value, b: Value) -> Value | None:
-    if a.op == "add" and b in a.operands:
-        return a.operands[0] if b is a.operands[1] else a.operands[1]
-    return None
-
-
-def _added_back(a: Value, b: Value) -> Value | None:
-    for one, other in ((a, b), (b, a)):
-        if other.op == "sub" and other.operands[1] is one:
-            return other.operands[0]
-    return None
+    power, base = inner * outer, a.operands[0]
+    base = base if power % 2 == 0 else a.builder.apply("abs", base)
+    return base if power == 1 else a.builder.apply("sqrt", base) if 2 * power == 1 else base**power
 
 
 # Products and quotients
 
 
 def _x_log_x(a: Value, b: Value) -> Value | None:
+    """Return x*log(x) and x*log(x/y), which are 0 where x is; and those in x*(log(x) - y)."""
     for x, other in ((a, b), (b, a)):
-        if other.op == "log" and other.operands[0] is x:
-            return a.builder.apply("xlogx", x)
+        if other.op == "log":
+            return _x_log_ratio(x, other.operands[0])
+        if other.op in ("add", "sub"):
+            for log, rest in (other.operands, other.operands[::-1]):
+                if log.op == "log" and log.operands[0] is x:
+                    first, second = x.builder.apply("xlogx", x), x * rest
+                    if other.op == "add":
+                        return first + second
+                    return first - second if log is other.operands[0] else second - first
     return None
 
 
-def _exponents_cancel(a: Value, b: Value) -> Value | None:
-    """Return exp(u)*exp(v) as exp(u + v) where that is simpler: else two exponentials may be cheaper than one."""
-    if a.op != "exp" or b.op != "exp":
-        return None
-    u, v = a.operands[0], b.operands[0]
-    if opposite(u, v):
-        return a.builder.const(1)
-    for one, other in ((u, v), (v, u)):
-        if (total := _added_back(one, other)) is not None:
-            return a.builder.apply("exp", total)
-        if other.op == "add" and (rest := [o for o in other.operands if not opposite(o, one)]) and len(rest) == 1:
-            return a.builder.apply("exp", rest[0])
+def _x_log_ratio(x: Value, argument: Value) -> Value | None:
+    """Return x*log(x/y)."""
+    apply = x.builder.apply
+    if argument is x:
+        return apply("xlogx", x)
+    if argument.op == "div" and argument.operands[0] is x:
+        return apply("relent", x, argument.operands[1])
+    factor, rest = factored(argument)
+    return apply("relent", x, 1 / Fraction(factor)) if rest is x and factor > 0 else None
+
+
+def _acosh(x: Value) -> Value | None:
+    """Return acosh(1 + z) as 2*asinh(sqrt(z/2))."""
+    for one, rest in (x.operands, x.operands[::-1]) if x.op == "add" else ():
+        if one.is_const(1):
+            return 2 * x.builder.apply("asinh", _square_root(rest / 2) or x.builder.apply("sqrt", rest / 2))
     return None
-
-
-def _tanh(a: Value, b: Value) -> Value | None:
-    """Return the tanh that a quotient of exponentials is."""
-    apply = a.builder.apply
-    if (below := one_plus_exp(b)) is not None:
-        top = a.operands[0] if a.op == "neg" else a
-        if top.op == "expm1" and top.operands[0] is below:
-            return apply("tanh", below / 2) if a is top else apply("tanh", -below / 2)
-    above, pair = two_exps(a, "sub"), two_exps(b, "add")
-    if above is not None and pair is not None and set(above) == set(pair) and opposite(*above):
-        return apply("tanh", above[0])
-    return None
-
-
-def _over_cosh(a: Value, b: Value) -> Value | None:
-    base, power = (b.operands[0], b.operands[1]) if b.op == "pow" else (b, None)
-    if base.op != "cosh" or (power is not None and power.op != "const"):
-        return None
-    share = a.builder.apply("sech", base.operands[0])
-    share = share if power is None else share**power
-    return share if a.is_const(1) else a * share
 
 
 OVERFLOWS = "the exponential overflows, and so do its derivatives"
 CANCELS = "the difference of what is nearly equal is mostly rounding"
 UNDERFLOWS = "the product underflows to 0, whose logarithm is -inf"
+TINY = 1e-30
 SMALL, POSITIVE, UNIT = (-1.0, 1.0), (1e-3, 1e3), (-0.9, 0.9)
 
 ROWS: tuple[Row, ...] = (
@@ -435,7 +414,12 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(exp(x))", "x", _log_exp, OVERFLOWS),
     Row("log", "log(sigmoid(x))", "-softplus(-x)", _log_sigmoid, UNDERFLOWS),
     Row("log", "log(exp(x) + exp(-x))", "logcosh(x) + log(2)", _log_cosh, OVERFLOWS),
+    Row("log", "log(1 - exp(-exp(x)))", "where(exp(x) < 1e-30, x - exp(x)/2, log1mexp(-exp(x)))", _log_small,
+        UNDERFLOWS, (-1e4, 5.0), forms=True),
     Row("log", "log(1 - exp(-x))", "log1mexp(-x)", _log_difference, CANCELS, POSITIVE),
+    Row("log", "log(log(1 + exp(x)))", "where(x < -70, x - exp(x)/2, log(softplus(x)))", _log_small_softplus,
+        UNDERFLOWS),
+    Row("log", "log(sigmoid(x + y) - sigmoid(x))", "log1mexp(-y) - softplus(-x - y) - softplus(x)", _log_gap, CANCELS),
     Row("log", "log(sinh(x))", "x - log(2) + log1mexp(-2*x)", _log_hyperbolic, OVERFLOWS, POSITIVE),
     Row("log", "log(erfc(x))", "logtail(x) + log(2)", _log_tail, UNDERFLOWS, (-5.0, 100.0)),
     Row("log", "log(x + sqrt(x**2 + 1))", "asinh(x)", _log_inverse, CANCELS),
@@ -444,19 +428,25 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",
         _log_scaled, OVERFLOWS, forms=True, measured="log(exp(x) + exp(y))"),
+    Row("log", "log(where(x > 0, exp(x), exp(-x)))", "where(x > 0, x, -x)", _log_choice, OVERFLOWS, forms=True),
     Row("log", "log(x**2*y**4)", "2*log(abs(x)) + 4*log(abs(y))", _log_product, UNDERFLOWS, (1e-200, 1e200)),
     Row("log1p", "log1p(exp(x))", "softplus(x)", _log1p_exp, OVERFLOWS),
     Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", _square_root,
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
-    Row("pow", "(x**2)**(1/2)", "abs(x)", _half_power, "as sqrt", (-1e200, 1e200)),
-    Row("sub", "exp(x) - 1", "expm1(x)", _difference, CANCELS, SMALL),
-    Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", _sum, CANCELS, (-100.0, 100.0)),
-    Row("sub", "(x + y) - y", "x", _taken_away, "what is added and taken away again is never computed"),
-    Row("add", "y + (x - y)", "x", _added_back, "what is added and taken away again is never computed"),
+    Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
+    Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
+    Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
+    Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
+    Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
+    Row("add", "y + (x - y)", "x", added_back, "what is added and taken away again is never computed"),
     Row("mul", "x*log(x)", "xlogx(x)", _x_log_x, "0*log(0) is 0", (1e-3, 1e3)),
-    Row("mul", "exp(x)*exp(y - x)", "exp(y)", _exponents_cancel, OVERFLOWS),
-    Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", _tanh, OVERFLOWS),
-    Row("div", "1/cosh(x)", "sech(x)", _over_cosh, OVERFLOWS),
+    Row("mul", "exp(x)*exp(y - x)", "exp(y)", quotients.exponents_cancel, OVERFLOWS),
+    Row("mul", "exp(x**2)*erfc(x)", "erfcx(x)", quotients.tail_times, OVERFLOWS, (-5.0, 100.0)),
+    Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", quotients.as_tanh, OVERFLOWS),
+    Row("div", "1/cosh(x)", "sech(x)", quotients.over_power, OVERFLOWS),
+    Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
+    Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
+        (1e-3, 1e3)),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
         exponentials.ratio, OVERFLOWS, forms=True, measured="exp(x)/(exp(x) + exp(y) + exp(-x))"),
 )  # fmt: skip

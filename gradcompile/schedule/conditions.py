@@ -72,13 +72,19 @@ def within(guard: Guard, axes: tuple[Axis, ...]) -> Guard:
 
 
 def cases(condition: Value, holds: bool, depth: int = DEEPEST) -> Guard:
-    """Return the cases in which a condition holds (or does not): ``not``, ``and``, ``or`` are taken apart."""
+    """Return the cases in which a condition holds (or does not): ``not``, ``and``, ``or`` are taken apart.
+
+    One of too many cases stays whole.
+    """
     if condition.op == "not":
         return cases(condition.operands[0], not holds, depth)
+    whole = frozenset((frozenset(((condition, holds),)),))
     if condition.op not in ("and", "or") or not depth:
-        return frozenset((frozenset(((condition, holds),)),))
+        return whole
     a, b = (cases(operand, holds, depth - 1) for operand in condition.operands)
-    return both(a, b) if holds == (condition.op == "and") else either(a, b)
+    if holds == (condition.op == "and"):
+        return both(a, b) if len(a) * len(b) <= MOST else whole
+    return either(a, b) if len(a) + len(b) <= MOST else whole
 
 
 def both(a: Guard, b: Guard) -> Guard:

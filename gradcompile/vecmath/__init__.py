@@ -21,7 +21,18 @@ from __future__ import annotations
 
 from types import MappingProxyType, ModuleType
 
-from gradcompile.vecmath import arcs, bits, exponentials, hyperbolic, logarithms, normal, powers, trigonometry, turns
+from gradcompile.vecmath import (
+    arcs,
+    bits,
+    exponentials,
+    hyperbolic,
+    logarithms,
+    normal,
+    powers,
+    roots,
+    trigonometry,
+    turns,
+)
 
 MODULES: tuple[ModuleType, ...] = (
     bits,
@@ -30,13 +41,14 @@ MODULES: tuple[ModuleType, ...] = (
     hyperbolic,
     normal,
     powers,
+    roots,
     turns,
     trigonometry,
     arcs,
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
-ARITY = MappingProxyType({"pow": 2})  # of the rows below; all others have one operand
-ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow sin cos tan atan".split()
+ARITY = MappingProxyType({"pow": 2, "hypot": 2})  # of the rows below; all others have one operand
+ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan".split()
 
 # Row of the table of primitives -> its function for float64, for float32.
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})

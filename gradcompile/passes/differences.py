@@ -1,0 +1,205 @@
+"""Differences of what is nearly equal, by formulas that do not subtract.
+
+``f(u) - 1`` is mostly rounding where f(u) is near 1, and so is ``c*f(u) - c``, which SymPy makes of ``c*(f(u) - 1)``.
+A row of `LIMITS` says what a function minus a number that it comes near to is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from gradcompile.ir import Value
+from gradcompile.passes.exponentials import negated
+from gradcompile.passes.fold import Exact, exact, factored, scaled
+from gradcompile.passes.logarithms import not_negative
+
+Real = int | Fraction | float
+DEEPEST = 4  # sums inside one another that are looked through
+
+
+def difference(a: Value, b: Value) -> Value | None:
+    """Return a - b without cancellation, or None where nothing is known of it."""
+    if (number := _number(b)) is not None:
+        return _with_limit(a, -number)
+    if (number := _number(a)) is not None:
+        made = _with_limit(b, -number)
+        return None if made is None else _times(-1, made)
+    return _of_roots(a, b)
+
+
+def total(a: Value, b: Value) -> Value | None:
+    """Return a + b without cancellation, or None where nothing is known of it."""
+    for one, other in ((a, b), (b, a)):
+        if (number := _number(one)) is not None:
+            return _with_limit(other, number)
+    return None
+
+
+def taken_away(a: Value, b: Value) -> Value | None:
+    """Return a - b where a is a sum that has b as a term."""
+    if a.op == "add" and b in a.operands:
+        return a.operands[0] if b is a.operands[1] else a.operands[1]
+    return None
+
+
+def added_back(a: Value, b: Value) -> Value | None:
+    """Return a + b where one of them is a difference that takes the other away."""
+    for one, other in ((a, b), (b, a)):
+        if other.op == "sub" and other.operands[1] is one:
+            return other.operands[0]
+    return None
+
+
+def gap(a: Value, b: Value) -> Value:
+    """Return a - b without the terms that both have: ``(p - x) - (q - x)`` is ``p - q``."""
+    left = Counter(_terms(a, 1, DEEPEST))
+    for sign, term in _terms(b, -1, DEEPEST):
+        if left[-sign, term]:
+            left[-sign, term] -= 1
+        else:
+            left[sign, term] += 1
+    result = a.builder.const(0)
+    for sign, term in sorted(left.elements(), key=lambda part: -part[0]):  # what is added comes first
+        if result.is_const(0):
+            result = term if sign > 0 else negated(term)
+        else:
+            result = result + term if sign > 0 else result - term
+    return result
+
+
+def _terms(x: Value, sign: int, depth: int) -> Iterator[tuple[int, Value]]:
+    """Yield the terms of a sum, with their signs."""
+    if depth and x.op in ("add", "sub"):
+        yield from _terms(x.operands[0], sign, depth - 1)
+        yield from _terms(x.operands[1], sign if x.op == "add" else -sign, depth - 1)
+    elif depth and x.op == "neg":
+        yield from _terms(x.operands[0], -sign, depth - 1)
+    elif x.op != "const" or x.attr != 0:
+        yield sign, x
+
+
+# --- a function and a number
+
+
+def _with_limit(x: Value, number: Real) -> Value | None:
+    """Return x + number for ``x = c*f(u)`` where f comes near to -number/c."""
+    factor, function = _coefficient(x)
+    if function is None or not factor:
+        return None
+    rule = LIMITS.get((function.op, -Fraction(number) / Fraction(factor)))
+    made = None if rule is None else rule(function)
+    return None if made is None else _times(factor, made)
+
+
+def _number(x: Value) -> Real | None:
+    """Return the number that a value is, if it is finite and not 0; names of numbers, as pi, are none."""
+    number = x.attr if x.op == "const" and not isinstance(x.attr, bool | str) else None
+    return number if number and abs(number) < float("inf") else None
+
+
+def _coefficient(x: Value) -> tuple[Real, Value | None]:
+    """Return (c, rest) with x = c*rest, c a number of any kind."""
+    if x.op == "mul" and isinstance(number := _number(x.operands[0]), float):
+        return number, x.operands[1]
+    return factored(x)
+
+
+def _times(factor: Real, x: Value) -> Value:
+    if isinstance(factor, float):
+        return x.builder.const(factor) * x
+    inner, rest = factored(x)
+    return scaled(rest, factor * inner, x)
+
+
+Limit = Callable[[Value], Value | None]
+
+
+def _of(name: str, scale: Real = 1, argument: Real = 1) -> Limit:
+    """Return the rule that a difference is ``scale*name(argument*u)``."""
+
+    def rule(f: Value) -> Value:
+        return _times(scale, f.builder.apply(name, _times(argument, f.operands[0])))
+
+    return rule
+
+
+def _of_square(name: str, scale: int) -> Limit:
+    """Return the rule that a difference is ``scale*name(u/2)**2``."""
+    return lambda f: scale * f.builder.apply(name, f.operands[0] / 2) ** 2
+
+
+def _root_minus_one(root: Value) -> Value | None:
+    """Return sqrt(1 + z) - 1 as z/(1 + sqrt(1 + z))."""
+    square = root.operands[0]
+    for one, rest in (square.operands, square.operands[::-1]) if square.op == "add" else ():
+        if one.is_const(1):
+            return rest / (1 + root)
+    return None
+
+
+def _hypot_minus_one(root: Value) -> Value | None:
+    """Return hypot(1, z) - 1 without z**2, which may overflow."""
+    other = [o for o in root.operands if not o.is_const(1)]
+    return other[0] * (other[0] / (1 + root)) if len(other) == 1 else None
+
+
+# cos**2 - 1 is -sin**2, and so on.
+PYTHAGOREAN = {"tanh": (-1, "sech"), "sech": (-1, "tanh"), "cos": (-1, "sin"), "sin": (-1, "cos"), "cosh": (1, "sinh")}
+
+
+def _power_minus_one(power: Value) -> Value | None:
+    """Return f(u)**2 - 1 for a function with a Pythagorean identity, and (1 + z)**c - 1 by its logarithm."""
+    base, exponent = power.operands
+    if exponent.is_const(2) and base.op in PYTHAGOREAN:
+        scale, name = PYTHAGOREAN[base.op]
+        return _times(scale, base.builder.apply(name, base.operands[0]) ** 2)
+    whole = isinstance(exponent.attr, int) if exponent.op == "const" else True
+    for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
+        if one.is_const(1) and (not whole or not_negative(rest)):  # a negative base has whole powers
+            return base.builder.apply("expm1", exponent * base.builder.apply("log1p", rest))
+    return None
+
+
+HALF = Fraction(1, 2)
+LIMITS: dict[tuple[str, Real], Limit] = {  # (f, number): f(u) - number
+    ("exp", 1): _of("expm1"),
+    ("tanh", 1): _of("sigmoid", -2, -2),
+    ("tanh", -1): _of("sigmoid", 2, 2),
+    ("sigmoid", 1): _of("sigmoid", -1, -1),
+    ("sigmoid", HALF): _of("tanh", HALF, HALF),
+    ("erf", 1): _of("erfc", -1),
+    ("erf", -1): _of("erfc", 1, -1),
+    ("erfc", 1): _of("erf", -1),
+    ("erfc", 2): _of("erfc", -1, -1),
+    ("cos", 1): _of_square("sin", -2),
+    ("cos", -1): _of_square("cos", 2),
+    ("cosh", 1): _of_square("sinh", 2),
+    ("sech", 1): lambda f: -f.builder.apply("tanh", f.operands[0]) * f.builder.apply("tanh", f.operands[0] / 2),
+    ("sqrt", 1): _root_minus_one,
+    ("hypot", 1): _hypot_minus_one,
+    ("pow", 1): _power_minus_one,
+}
+
+
+# --- roots
+
+
+def _of_roots(a: Value, b: Value) -> Value | None:
+    """Return sqrt(x + c) - sqrt(x) as c/(sqrt(x + c) + sqrt(x)), where the numbers alone differ."""
+    if a.op != "sqrt" or b.op != "sqrt":
+        return None
+    (number, x), (other, y) = (_offset(root.operands[0]) for root in (a, b))
+    return a.builder.const(number - other) / (a + b) if x is y and number != other else None
+
+
+def _offset(x: Value) -> tuple[Exact, Value]:
+    """Return (n, rest) with x = n + rest."""
+    if x.op == "add":
+        for one, other in (x.operands, x.operands[::-1]):
+            if (number := exact(one)) is not None:
+                return number, other
+    if x.op == "sub" and (number := exact(x.operands[1])) is not None:
+        return -number, x.operands[0]
+    return 0, x

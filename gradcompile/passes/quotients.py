@@ -1,0 +1,187 @@
+"""Products and quotients of which one factor overflows while the whole does not."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import reduce
+
+from gradcompile.ir import Value
+from gradcompile.passes.differences import added_back
+from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
+from gradcompile.passes.fold import exact
+
+DEEPEST = 4  # products inside one another that are looked through
+LARGEST = 170  # beyond it, gamma(x) is infinite
+
+
+def exponents_cancel(a: Value, b: Value) -> Value | None:
+    """Return exp(u)*exp(v) as exp(u + v) where that is simpler: else two exponentials may be cheaper than one."""
+    if a.op != "exp" or b.op != "exp":
+        return None
+    u, v = a.operands[0], b.operands[0]
+    if opposite(u, v):
+        return a.builder.const(1)
+    for one, other in ((u, v), (v, u)):
+        if (total := added_back(one, other)) is not None:
+            return a.builder.apply("exp", total)
+        if other.op == "add" and (rest := [o for o in other.operands if not opposite(o, one)]) and len(rest) == 1:
+            return a.builder.apply("exp", rest[0])
+    return None
+
+
+def as_tanh(a: Value, b: Value) -> Value | None:
+    """Return the tanh that a quotient of exponentials is."""
+    apply = a.builder.apply
+    if (below := one_plus_exp(b)) is not None:
+        top = a.operands[0] if a.op == "neg" else a
+        if top.op == "expm1" and top.operands[0] is below:
+            return apply("tanh", below / 2) if a is top else apply("tanh", -below / 2)
+    above, pair = two_exps(a, "sub"), two_exps(b, "add")
+    if above is not None and pair is not None and set(above) == set(pair) and opposite(*above):
+        return apply("tanh", above[0])
+    return None
+
+
+def over_power(a: Value, b: Value) -> Value | None:
+    """Return a quotient over a power of cosh(u), or of 1 + exp(u), as a product with what does not overflow."""
+    base, power = _power(b)
+    if base.op == "cosh":
+        share, other = a.builder.apply("sech", base.operands[0]), a.builder.apply("tanh", base.operands[0])
+        inside = a.op == "sinh" and a.operands == base.operands
+    elif power is not None and (exponent := one_plus_exp(base)) is not None:  # ratio has those without a power
+        share, other = (a.builder.apply("sigmoid", u) for u in (negated(exponent), exponent))
+        inside = a.op == "exp" and a.operands[0] is exponent
+        if _holds_exponential(a) and not inside:
+            return None  # its exponent and those below are taken together
+    else:
+        return None
+    number = 1 if power is None else power
+    if inside:  # a is other/share
+        return other if number == 1 else other * _raised(share, number - 1)
+    return _raised(share, number) if a.is_const(1) else a * _raised(share, number)
+
+
+def _power(x: Value) -> tuple[Value, int | Fraction | float | None]:
+    """Return the base and the number of a power, or of a root; None for what is neither."""
+    if x.op == "sqrt":
+        return x.operands[0], Fraction(1, 2)
+    if x.op == "pow" and x.operands[1].op == "const" and not isinstance(x.operands[1].attr, str):
+        return x.operands[0], x.operands[1].attr
+    return x, None
+
+
+def _raised(x: Value, number: int | Fraction | float) -> Value:
+    return x if number == 1 else x.builder.apply("sqrt", x) if number == Fraction(1, 2) else x**number
+
+
+def _holds_exponential(x: Value) -> bool:
+    return any(factor.op == "exp" for factor in _factors(x, DEEPEST))
+
+
+# --- tails of the normal distribution
+
+
+def tail_times(a: Value, b: Value) -> Value | None:
+    """Return exp(v**2)*erfc(v) as erfcx(v)."""
+    for density, tail in ((a, b), (b, a)):
+        if density.op == "exp" and tail.op == "erfc" and _is_square(density.operands[0], tail.operands[0], 1):
+            return a.builder.apply("erfcx", tail.operands[0])
+    return None
+
+
+def hazard(a: Value, b: Value) -> Value | None:
+    """Return exp(-v**2)/erfc(v), where both underflow, as 1/erfcx(v); other factors stay."""
+    for tail in _factors(b, DEEPEST):
+        if tail.op != "erfc":
+            continue
+        for density in _factors(a, DEEPEST):
+            if density.op == "exp" and _is_square(density.operands[0], tail.operands[0], -1):
+                scaled = a.builder.apply("erfcx", tail.operands[0])
+                return _replaced(a, density, a.builder.const(1)) / _replaced(b, tail, scaled)
+    return None
+
+
+def _factors(x: Value, depth: int) -> Iterator[Value]:
+    if depth and x.op == "mul":
+        for operand in x.operands:
+            yield from _factors(operand, depth - 1)
+    else:
+        yield x
+
+
+def _replaced(x: Value, old: Value, new: Value, depth: int = DEEPEST) -> Value:
+    """Return a product with another factor in the place of one."""
+    if x is old:
+        return new
+    if not depth or x.op != "mul":
+        return x
+    a, b = (_replaced(o, old, new, depth - 1) for o in x.operands)
+    return b if a.is_const(1) else a if b.is_const(1) else a * b
+
+
+def _is_square(u: Value, v: Value, sign: int) -> bool:
+    """Return whether u is sign*v**2, for products of powers and numbers and their roots."""
+    (of_u, parts), (of_v, roots) = (_monomial(x, 2 * DEEPEST) for x in (u, v))
+    return of_u == sign * of_v**2 and parts == {base: 2 * power for base, power in roots.items()}
+
+
+def _monomial(x: Value, depth: int) -> tuple[Fraction, dict[Value, int]]:
+    """Return (s*c**2, powers) of a product ``s*c*x**n*...``, s being its sign: so that c may be a root."""
+    if (number := exact(x)) is not None:
+        size = Fraction(number)
+        return size * abs(size), {}
+    if x.op == "sqrt" and (number := exact(x.operands[0])) is not None and number > 0:
+        return Fraction(number), {}
+    if depth and x.op == "neg":
+        coefficient, powers = _monomial(x.operands[0], depth - 1)
+        return -coefficient, powers
+    if depth and x.op == "pow" and x.operands[1].is_const(2):
+        coefficient, powers = _monomial(x.operands[0], depth - 1)
+        return coefficient**2, {base: 2 * power for base, power in powers.items()}
+    if depth and x.op in ("mul", "div"):
+        (left, above), (right, below) = (_monomial(o, depth - 1) for o in x.operands)
+        sign = 1 if x.op == "mul" else -1
+        if right or sign > 0:
+            total = {base: above.get(base, 0) + sign * below.get(base, 0) for base in {**above, **below}}
+            coefficient = left * right if sign > 0 else left / right
+            return coefficient, {base: power for base, power in total.items() if power}
+    return Fraction(1), {x: 1}
+
+
+# --- gamma functions
+
+
+def over_gammas(a: Value, b: Value) -> Value | None:
+    """Return a quotient of gamma functions by their logarithms where one would be infinite: beta(x, y), binomial(n, k).
+
+    Where none is, the quotient itself is more exact.
+    """
+    above, below = (gammas(x) for x in (a, b))
+    if not above or not below:
+        return None
+    apply, one = a.builder.apply, a.builder.const(1)
+    u = [function.operands[0] for function in (*above, *below)]
+    logs = [apply("lgamma", each) for each in u]
+    exponent = reduce(operator.add, logs[: len(above)])
+    whole = apply("exp", reduce(operator.sub, logs[len(above) :], exponent))
+    rest, under = (reduce(lambda x, f: _replaced(x, f, one), fs, x) for x, fs in ((a, above), (b, below)))
+    beyond = apply("maximum", *u) - LARGEST
+    taken = apply("gt", apply("minimum", *u, beyond), 0)
+    whole = whole if rest.is_const(1) else rest * whole
+    return apply("select", taken, whole if under.is_const(1) else whole / under, a / b)
+
+
+def gammas(x: Value) -> list[Value]:
+    """Return the gamma functions that are factors of a product."""
+    return [factor for factor in _factors(x, DEEPEST) if factor.op == "gamma"]
+
+
+def without_choice(x: Value) -> Value:
+    """Return the quotient of which `over_gammas` has made a choice."""
+    if x.op == "select" and (quotient := x.operands[2]).op == "div":
+        a, b = quotient.operands
+        if gammas(a) and gammas(b):
+            return quotient
+    return x
