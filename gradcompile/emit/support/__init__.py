@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -28,19 +29,12 @@ FILES: dict[str, tuple[ModuleType, ...]] = {
     "numpy": (arrays,),
     "numba": (kernels, *vecmath.MODULES, scalars),  # the first that has a function counts
 }
-# What --check runs, by what a module defines.
-CHECKS: dict[str, dict[str, tuple[ModuleType, ...]]] = {
-    "lists": {
-        "value_and_grad": (check_lists,),
-        "hvp": (products_lists,),
-        "vjp": (check_lists, products_lists, maps_lists),
-    },
-    "arrays": {
-        "value_and_grad": (check_arrays,),
-        "hvp": (products_arrays,),
-        "vjp": (check_arrays, maps_arrays),
-    },
+# What --check runs, and what of it by what a module defines.
+CHECKS: dict[str, tuple[ModuleType, ...]] = {
+    "lists": (check_lists, products_lists, maps_lists),
+    "arrays": (check_arrays, products_arrays, maps_arrays),
 }
+CHECK_OF = {"value_and_grad": "check", "hvp": "check_products", "vjp": "check_map"}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
 # What a module declares beside functions, where one of these calls it: a symbol that Numba itself brings.
@@ -58,12 +52,15 @@ def checks(target: str, defined: Iterable[str] | None = None) -> dict[str, str]:
 
     Without `defined`, those of all modules.
     """
-    rows = CHECKS["lists" if target == "python" else "arrays"]
-    modules = [m for name, row in rows.items() if defined is None or name in defined for m in row]
     texts: dict[str, str] = {}
-    for module in dict.fromkeys(modules):
+    for module in CHECKS["lists" if target == "python" else "arrays"]:
         texts |= _texts(module)
-    return texts
+    needed = {check for name, check in CHECK_OF.items() if defined is None or name in defined}
+    found: set[str] = set()
+    while needed:
+        found.add(name := needed.pop())
+        needed |= (set(re.findall(r"\w+", texts[name])) & texts.keys()) - found
+    return {name: text for name, text in texts.items() if name in found}
 
 
 @cache

@@ -2,7 +2,28 @@
 
 import numpy as np
 
-from gradcompile.emit.support.check_arrays import draw
+from gradcompile.emit.support.check_arrays import conclude, draw, judge, settings
+
+
+def joined(parts):
+    """Return an array, or several, as one row of numbers."""
+    parts = parts if isinstance(parts, tuple) else (parts,)
+    return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+
+
+def along(function, point, direction, dtype):
+    """Return central differences along a direction for a step and half of it, and rounding."""
+    (step, _, rounding), slopes = settings(dtype), []
+    count = len(direction)
+    for reach in (step, step / 2):
+        ends = []
+        for sign in (1, -1):
+            pairs = zip(point[:count], direction, strict=True)
+            moved = [each + sign * reach * way for each, way in pairs]
+            moved = [each.astype(dtype) if np.ndim(each) else float(each) for each in moved]
+            ends.append(joined(function(*moved, *point[count:])))
+        slopes.append((ends[0] - ends[1]) / (2 * reach))
+    return slopes, rounding * np.maximum(np.abs(ends[0]), np.abs(ends[1])) / step
 
 
 def check_products(value_and_grad, hvp, problem, count, dtype):
@@ -11,30 +32,13 @@ def check_products(value_and_grad, hvp, problem, count, dtype):
         drawn = draw([*problem, *problem[:count]], low, high, dtype)
         point, direction = drawn[: len(problem)], drawn[len(problem) :]
         with np.errstate(all="ignore"):
-            products = hvp(*drawn)
-        products = products if isinstance(products, tuple) else (products,)
-        found = np.concatenate([np.ravel(part) for part in products]).astype(np.float64)
+            found = joined(hvp(*drawn))
         if np.isfinite(found).all():
             break
     else:
         print("no point was found at which the second derivatives are finite")
         return 1
-    slopes, double = [], np.dtype(dtype).itemsize == 8
-    step = 1e-5 if double else 2e-2
-    for reach in (step, step / 2):
-        ends = []
-        for sign in (1, -1):
-            pairs = zip(point[:count], direction, strict=True)
-            moved = [each + sign * reach * way for each, way in pairs]
-            moved = [each.astype(dtype) if np.ndim(each) else float(each) for each in moved]
-            gradients = value_and_grad(*moved, *point[count:])[1]
-            gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-            ends.append(np.concatenate([np.ravel(part) for part in gradients]).astype(np.float64))
-        slopes.append((ends[0] - ends[1]) / (2 * reach))
-    difference = (4 * slopes[1] - slopes[0]) / 3  # cancels their errors of order step**2
-    size = np.abs(found) + np.abs(difference)
-    worst = float(np.max(np.abs(found - difference) / (size + 1e-3 * np.max(size) + 1e-12)))
-    agrees = worst <= (1e-6 if double else 5e-2)
-    print(f"{'Hessian times a direction':<32}{found.size:>12}{worst:>16.1e}")
-    print("the products agree with central differences" if agrees else "THE PRODUCTS DISAGREE")
-    return 0 if agrees else 1
+    slopes, noise = along(lambda *at: value_and_grad(*at)[1], point, direction, dtype)
+    limit = settings(dtype)[1]
+    judged = [judge("Hessian times a direction", found, slopes, noise, limit)]
+    return conclude("products", judged, limit)
