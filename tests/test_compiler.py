@@ -85,6 +85,15 @@ def test_lecture(lecture):
     assert lecture.grad(x=0.5, w1=2, w0=-1) == (2.0, 0.5, 1.0)
 
 
+def test_a_gradient_that_is_zero_everywhere_is_a_float() -> None:
+    a, c, x = Symbol("a"), Symbol("c"), IndexedBase("x", shape=(N,))
+    model = gc.compile(Sum(a * x[s], (s, 0, N - 1)), wrt=[a, c])
+    for _ in range(2):  # the early answer, and the compiled one
+        gradients = model.grad(a=1.0, c=2.0, x=np.ones(3))
+        assert [(type(each), each) for each in gradients] == [(float, 3.0), (float, 0.0)]
+        model.wait()
+
+
 def test_softmax_classifier(softmax):
     given = data()
     value, (dW, db) = softmax.value_and_grad(**given)

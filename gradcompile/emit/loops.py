@@ -15,7 +15,7 @@ from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import Returned, returning
+from gradcompile.emit.statements import Returned, as_number, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
@@ -236,8 +236,7 @@ class _Body:
         value = self.plan.results[name]
         if value is None:
             return self._output(name)
-        text = self._array(value) if value in self.plan.stored else self._expression(value)
-        return text
+        return self._array(value) if value in self.plan.stored else as_number(value, self._expression(value))
 
     # Loops and statements
 

@@ -11,7 +11,7 @@ from gradcompile.emit.indexing import Axes, affine
 from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import Returned, halves, own_lines, returning
+from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
@@ -227,8 +227,7 @@ class WholeArrays:
         return self.names.output(name)
 
     def _returned(self, value: Value) -> str:
-        text = self.array(value, ())
-        return f"{text}.0" if value.op == "const" and text.lstrip("-").isdigit() else text
+        return as_number(value, self.array(value, ()))
 
     def _beginning(self, lines: list[str], values: Iterable[Value]) -> list[str]:
         """Return the lines that come first: inputs as arrays of the model's type, and the sizes."""

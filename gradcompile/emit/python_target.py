@@ -15,7 +15,7 @@ from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.layout import INDENT, commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import Returned, halves, own_lines, returning
+from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.ir import Graph, Value
 from gradcompile.schedule.conditions import guards
 from gradcompile.schedule.nodes import Guard
@@ -85,8 +85,7 @@ class StraightLine:
         return [*lines, f"return {self._returned(self.graph.outputs['value'])}, {grads}"]
 
     def _returned(self, value: Value) -> str:
-        text = self.printer.render(value, self._name)
-        return f"{text}.0" if value.op == "const" and text.lstrip("-").isdigit() else text
+        return as_number(value, self.printer.render(value, self._name))
 
     def _name(self, value: Value) -> str | None:
         return self.names.value(value) if value.op == "input" or value in self.own else None

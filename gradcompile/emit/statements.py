@@ -39,6 +39,11 @@ def as_returned(outputs: Iterable[str], single: bool) -> Returned:
     return rest
 
 
+def as_number(value: Value, text: str) -> str:
+    """Return the text of a value as a result has it: whole numbers are floats."""
+    return f"{text}.0" if value.op == "const" and text.lstrip("-").isdigit() else text
+
+
 def returning(returned: Returned, text: Callable[[str], str]) -> str:
     """Return the statement that returns outputs, each spelled by `text`."""
     if isinstance(returned, str) or len(returned) == 1:
