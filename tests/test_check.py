@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy
 from mpmath import mp, mpf
-from sympy import Abs, IndexedBase, Max, Piecewise, Sum, cos, exp, log, sin, sqrt, symbols
+from sympy import Abs, IndexedBase, Max, Piecewise, Rational, Sum, cos, erf, erfc, exp, log, sin, sqrt, symbols, tanh
 
 import gradcompile as gc
 from gradcompile.check.arithmetic import ROWS
@@ -22,6 +22,7 @@ x, y = symbols("x y")
 D = symbols("D", integer=True, positive=True)
 j = symbols("j", integer=True)
 w = IndexedBase("w", shape=(D,))
+HUBER = Piecewise((x**2 / 2, Abs(x) < 1), (Abs(x) - Rational(1, 2), True))
 
 
 class Tampered(gc.CompiledModel):
@@ -129,6 +130,34 @@ def test_at_a_kink_the_convention_is_not_wrong(expression, point, gradient):
 def test_a_gradient_outside_of_the_slopes_at_a_kink_is_wrong():
     with pytest.raises(gc.GradientCheckError):
         gc.check_grad(tampered(lambda gradients: [g + 1.5 for g in gradients], Max(x, 0), [x]), x=0.0)
+
+
+@pytest.mark.parametrize(
+    ("expression", "place"),
+    [
+        ((1 + erf(x / sqrt(2))) / 2, -30.0),  # 1 - erf of 21 is 1e-198
+        (log(erfc(-x / sqrt(2)) / 2), -40.0),
+        (log(tanh(x + 1) - tanh(x)), 400.0),
+        (-x * log(x) - (1 - x) * log(1 - x), 1e-300),
+        (log(x / (1 - x)), 1 - 2.0**-53),
+    ],
+)
+def test_the_exact_derivative_has_the_digits_that_it_needs(expression, place):
+    """As written, each of these cancels to nothing at a hundred digits; the stable form that is compiled is right."""
+    assert gc.check_grad(gc.compile(expression, wrt=x), x=place).verdict == "right"
+
+
+@pytest.mark.parametrize(("expression", "place"), [(x / (1 + Abs(x)), 0.0), (HUBER, 1.0), (HUBER, -1.0)])
+def test_a_kink_of_the_slope_is_none_of_the_objective(expression, place):
+    assert gc.check_grad(gc.compile(expression, wrt=x), x=place).verdict == "right"
+
+
+@pytest.mark.parametrize(("expression", "wrong"), [(x ** Rational(3, 2), 1.0), (Abs(x), 1.5), (Abs(x), math.inf)])
+def test_at_a_kink_a_slope_beyond_both_sides_is_wrong(expression, wrong):
+    """Of x**(3/2) there is one side at 0, and its slope is 0."""
+    gc.check_grad(gc.compile(expression, wrt=x), x=0.0)
+    with pytest.raises(gc.GradientCheckError):
+        gc.check_grad(tampered(lambda gradients: [g + wrong for g in gradients], expression, [x]), x=0.0)
 
 
 @pytest.mark.parametrize("expression", [x**2, x**3, x**4, 1 - cos(x), x * sin(x), exp(x**3)])

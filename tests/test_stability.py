@@ -178,6 +178,8 @@ HARD |= {
     "hypot of multiples": (sqrt(x**2 / 4 + 9 * x**2 * tanh(x) ** 2), [-1e200, 1, 1e200]),
     "distance in the hyperbolic plane": (acosh(1 + x), [1e-12, 1]),
     "acosh, asinh": (acosh(x) + asinh(x), [1.5, 1e200]),
+    "log of an odd power": (log(1 / x**3), [1e-100, 1e100]),
+    "atan2 of large and small": (sympy.atan2(x, 10**200) + sympy.atan2(sympy.Rational(1, 10**200), x), [1e-170, 1e200]),
     "1/gamma": (1 / gamma(x), [0.5, 3, 300]),
 }
 POINTS = [pytest.param(e, place, id=f"{name} at {place:g}") for name, (e, places_) in HARD.items() for place in places_]

@@ -28,8 +28,11 @@ Axes = tuple[Axis, ...]
 Point = Mapping[str, Any]
 
 DIGITS = 50
-WORKING = 110  # decimal digits: a difference with step 1e-30 keeps 80 of them, and is off by about 1e-60
-STEP, FINER = 30, 8  # decimal places of the step, and how many more where that leaves a doubt
+# Decimal digits that a point may need: where the first are too few, as for 1 - tanh(300), more show it. A difference
+# with step 1e-40 keeps 70 of them, and is off by 1e-80, or by 1e-40 where the slope itself has a kink.
+WORKING = (110, 880, 4400)
+STEP, FINER = 40, 8  # decimal places of the step, and how many more where that leaves a doubt
+LOST = 20  # digits that the objective may lose at a precision that is enough
 KINK = 12  # digits in which the slopes on both sides of a point agree where there is no kink
 
 
@@ -37,17 +40,21 @@ KINK = 12  # digits in which the slopes on both sides of a point agree where the
 class Slope:
     """The derivative of the objective along a direction: from below, from above, and whether they are one.
 
-    Where the objective is not a real number on one side, that side is nan.
+    Where the objective is not a real number on one side, that side is nan. At a kink, `moved` is by how much a smaller
+    step has changed the sides: where that made one of them larger, as that of x*log(x) at 0, it has no bound.
     """
 
     below: Any
     above: Any
     smooth: bool
+    moved: Any = 0
+    bounded: bool = True
 
     @property
     def mean(self) -> Any:
-        """The derivative."""
-        return (self.below + self.above) / 2
+        """The derivative; with a side that is nan, that from the other."""
+        sides = [side for side in (self.below, self.above) if side == side]
+        return sum(sides) / len(sides) if sides else mp.nan
 
 
 class Exact:
@@ -74,8 +81,19 @@ class Exact:
         self.point = {name: numbers(point[name], graph.inputs[name].kind) for name in graph.inputs}
         self.sizes = find_sizes(graph, {name: np.asarray(value) for name, value in point.items()})
         self.order = graph.order([graph.outputs["value"]])
-        with mp.workdps(WORKING):
+        self.digits = self._enough()
+        with mp.workdps(self.digits):
             self.centre = self.value()
+
+    def _enough(self) -> int:
+        """Return the digits at which the objective has those that differences need."""
+        values = []
+        for digits in WORKING:
+            with mp.workdps(digits):
+                values.append(self.value())
+                if len(values) > 1 and abs(values[-1] - values[-2]) <= abs(values[-1]) * mpf(10) ** (LOST - WORKING[0]):
+                    return WORKING[len(values) - 2]
+        return WORKING[-1]
 
     @property
     def work(self) -> int:
@@ -99,7 +117,7 @@ class Exact:
 
         Without a kink, what the two sides differ by shrinks with the step, and so does a derivative that is 0.
         """
-        with mp.workdps(WORKING):
+        with mp.workdps(self.digits):
             below, above = self._sides(direction, STEP)
             apart, size = abs(below - above), abs(below) + abs(above)
             if apart <= size * mpf(10) ** -KINK and (size > mpf(10) ** -STEP or not size):
@@ -107,7 +125,11 @@ class Exact:
             finer = self._sides(direction, STEP + FINER)
             if abs(sum(finer)) < size * mpf(10) ** (1 - FINER):  # of x**3 at 0: it is 0
                 finer = (mpf(0), mpf(0))
-            return Slope(*finer, smooth=bool(abs(finer[0] - finer[1]) <= apart * mpf(10) ** (1 - FINER)) or apart == 0)
+            if abs(finer[0] - finer[1]) <= apart * mpf(10) ** (1 - FINER) or apart == 0:
+                return Slope(*finer, smooth=True)
+            pairs = [(old, new) for old, new in zip((below, above), finer, strict=True) if new == new]
+            bounded = all(abs(new) <= abs(old) * (1 + mpf(10) ** -6) for old, new in pairs)
+            return Slope(*finer, False, max((abs(old - new) for old, new in pairs), default=mpf(0)), bounded)
 
     def _scale(self, direction: Mapping[str, Array]) -> Any:
         """Return the smallest ratio of a number to how far it moves: a step is small beside each of them."""

@@ -219,10 +219,12 @@ def _relative(found: Any, exact: Any) -> float:
 
 
 def _between(slope: float, exact: Slope) -> bool:
-    """Return whether a number is among the slopes at a kink; where they are infinite or nan, any number is."""
-    sides = sorted((exact.below, exact.above), key=lambda side: (side != side, side))
-    steep = any(side != side or abs(side) > mpf(10) ** 20 for side in sides)
-    return not math.isnan(slope) and (steep or bool(sides[0] * (1 - 1e-9) <= slope <= sides[1] * (1 + 1e-9)))
+    """Return whether a number is among the slopes at a kink; where these have no bound, any number is."""
+    sides = [side for side in (exact.below, exact.above) if side == side]
+    if math.isnan(slope) or not sides or not exact.bounded:
+        return not math.isnan(slope)
+    margin = exact.moved + mpf(10) ** -9 * max(map(abs, sides))
+    return bool(min(sides) - margin <= slope <= max(sides) + margin)
 
 
 def _along(gradients: Sequence[Any], way: Any) -> Any:

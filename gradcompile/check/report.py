@@ -52,8 +52,8 @@ class Component:
         """How far the compiled and the exact component are apart, relative to the larger one."""
         if self.gradient == self.exact:
             return 0.0
-        apart = abs(self.gradient - self.exact) / max(abs(self.gradient), abs(self.exact))
-        return apart if math.isfinite(apart) else math.inf
+        apart, size = abs(self.gradient - self.exact), max(abs(self.gradient), abs(self.exact))
+        return apart / size if math.isfinite(apart) and size else math.inf
 
     @property
     def digits(self) -> float:

@@ -44,7 +44,8 @@ def of_product(x: Value, log: Log) -> Value | None:
     """
     if x.op == "prod":
         return _over_axes(x, log)
-    powers = list(_powers(x, 1, DEEPEST)) if x.op in ("mul", "div", "pow", "sqrt", "gamma") else []
+    factors = _powers(x, 1, DEEPEST) if x.op in ("mul", "div", "pow", "sqrt", "gamma") else ()
+    powers = [(n, b) for n, b in factors if not b.is_const(1)]
     arguments = [b.operands[0] for _, b in powers if b.op == "gamma" and not not_negative(b)]
     total = _of_factors(powers, log)
     if total is None or not arguments:
@@ -63,8 +64,6 @@ def _of_factors(powers: list[Power], log: Log) -> Value | None:
         return None
     total = _rest(rest, log)
     for exponent, base in known:
-        if base.is_const(1):
-            continue
         total = _plus(total, exponent, base, log)
     return total
 

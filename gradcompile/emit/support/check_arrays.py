@@ -19,7 +19,7 @@ def settings(dtype):
     return (1e-5, 1e-6, 2.0**-52) if double else (2e-2, 5e-2, 2.0**-23)
 
 
-def judge(name, exact, slopes, noise, limit):
+def judge(name, exact, slopes, rounded, limit):
     """Compare derivatives with central differences of a step and half of it.
 
     Where these are further off than is allowed, and no further than their doubt, they show nothing.
@@ -29,7 +29,7 @@ def judge(name, exact, slopes, noise, limit):
     with np.errstate(all="ignore"):
         miss, size = np.abs(exact - difference), np.abs(exact) + np.abs(difference)
         error = np.where(miss == 0, 0, miss / size)
-        unknown = (miss > limit * size) & (miss <= 3 * np.abs(near - far) + 64 * noise)
+        unknown = (miss > limit * size) & (miss <= 3 * np.abs(near - far) + 64 * rounded)
     worst = float(np.max(error[~unknown], initial=0))
     print(f"{name:<32}{error.size:>12}{int(unknown.sum()):>12}{worst:>16.1e}")
     return worst, error.size - int(unknown.sum()), error.size
@@ -71,7 +71,7 @@ def check(arguments, value, value_and_grad, problem, count, dtype):
         exact, centre = np.asarray(gradients[number], np.float64).ravel(), point[number]
         start = np.asarray(centre)
         steps = unit * np.maximum(1.0, np.abs(start.ravel().astype(np.float64)))
-        slopes, noise = np.empty((2, exact.size)), np.empty(exact.size)
+        slopes, rounded = np.empty((2, exact.size)), np.empty(exact.size)
         for k in range(exact.size):
             for row, reach in enumerate((steps[k], steps[k] / 2)):
                 ends = []
@@ -81,7 +81,7 @@ def check(arguments, value, value_and_grad, problem, count, dtype):
                     point[number] = moved if start.ndim else float(moved)
                     ends.append(float(value(*point)))
                 slopes[row, k] = (ends[0] - ends[1]) / (2 * reach)
-            noise[k] = rounding * max(abs(ends[0]), abs(ends[1])) / steps[k]
+            rounded[k] = rounding * max(abs(ends[0]), abs(ends[1])) / steps[k]
         point[number] = centre
-        judged.append(judge(problem[number][0], exact, slopes, noise, limit))
+        judged.append(judge(problem[number][0], exact, slopes, rounded, limit))
     return conclude("derivatives", judged, limit)

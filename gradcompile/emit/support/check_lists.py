@@ -36,10 +36,10 @@ def judge(name, rows):
     A row is (derivative, difference, difference for half the step, rounding of these).
     """
     worst, unknown = 0.0, 0
-    for exact, far, near, noise in rows:
+    for exact, far, near, rounded in rows:
         difference = (4 * near - far) / 3  # cancels their errors of order step**2
         miss, size = abs(exact - difference), abs(exact) + abs(difference)
-        if 1e-6 * size < miss <= 3 * abs(near - far) + 64 * noise:
+        if 1e-6 * size < miss <= 3 * abs(near - far) + 64 * rounded:
             unknown += 1
         elif miss != 0:
             error = miss / size

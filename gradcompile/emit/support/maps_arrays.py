@@ -21,9 +21,9 @@ def check_map(arguments, value, jvp, vjp, problem, count, dtype):
     else:
         print("no point was found at which the derivatives are finite")
         return 1
-    slopes, noise = along(value, point, direction, dtype)
+    slopes, rounded = along(value, point, direction, dtype)
     limit = settings(dtype)[1]
-    judged = [judge("Jacobian times a direction", joined(found), slopes, noise, limit)]
+    judged = [judge("Jacobian times a direction", joined(found), slopes, rounded, limit)]
     back = vjp(*point, found)
     back = back if isinstance(back, tuple) else (back,)
     forth = float(np.sum(found * found))

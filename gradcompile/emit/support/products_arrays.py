@@ -38,7 +38,7 @@ def check_products(value_and_grad, hvp, problem, count, dtype):
     else:
         print("no point was found at which the second derivatives are finite")
         return 1
-    slopes, noise = along(lambda *at: value_and_grad(*at)[1], point, direction, dtype)
+    slopes, rounded = along(lambda *at: value_and_grad(*at)[1], point, direction, dtype)
     limit = settings(dtype)[1]
-    judged = [judge("Hessian times a direction", found, slopes, noise, limit)]
+    judged = [judge("Hessian times a direction", found, slopes, rounded, limit)]
     return conclude("products", judged, limit)

@@ -31,8 +31,8 @@ def along(function, point, direction):
             near = [moved(each, way, shift) for each, way in ways]
             ends.append(list(flat(function(*near, *point[count:]))))
         slopes.append([(up - down) / (2 * step) for up, down in zip(*ends, strict=True)])
-    noise = [2.0**-52 * max(abs(up), abs(down)) / 1e-5 for up, down in zip(*ends, strict=True)]
-    return list(zip(*slopes, noise, strict=True))
+    rounded = [2.0**-52 * max(abs(up), abs(down)) / 1e-5 for up, down in zip(*ends, strict=True)]
+    return list(zip(*slopes, rounded, strict=True))
 
 
 def check_products(value_and_grad, hvp, problem, count):
