@@ -7,7 +7,25 @@ import numpy as np
 import pytest
 import sympy
 from mpmath import mp, mpf
-from sympy import Abs, IndexedBase, Max, Piecewise, Rational, Sum, cos, erf, erfc, exp, log, sin, sqrt, symbols, tanh
+from sympy import (
+    Abs,
+    IndexedBase,
+    Lambda,
+    MatrixSymbol,
+    Max,
+    Piecewise,
+    Rational,
+    Sum,
+    cos,
+    erf,
+    erfc,
+    exp,
+    log,
+    sin,
+    sqrt,
+    symbols,
+    tanh,
+)
 
 import gradcompile as gc
 from gradcompile.check.arithmetic import ROWS
@@ -158,6 +176,37 @@ def test_at_a_kink_a_slope_beyond_both_sides_is_wrong(expression, wrong):
     gc.check_grad(gc.compile(expression, wrt=x), x=0.0)
     with pytest.raises(gc.GradientCheckError):
         gc.check_grad(tampered(lambda gradients: [g + wrong for g in gradients], expression, [x]), x=0.0)
+
+
+k = symbols("k", integer=True)
+SQUARE = MatrixSymbol("A", 2, 2)
+POINTS_OF_W = {"w": np.array([0.1, 0.2, 0.3])}
+ARRAYS = {
+    "list": ([x * y, sin(x)], [x, y], {"x": 0.3, "y": 2.0}),
+    "vector": (Lambda(j, w[j] ** 2 * x), [w, x], {**POINTS_OF_W, "x": 0.5}),
+    "table": (Lambda((j, k), exp(w[j] * w[k])), [w], POINTS_OF_W),
+    "inverse": (SQUARE.I, [SQUARE], {"A": np.array([[2.0, 1.0], [0.5, 3.0]])}),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_are_checked_at_50_digits(name):
+    expression, wrt, point = ARRAYS[name]
+    report = gc.check_grad(gc.compile(expression, wrt=wrt), **point)
+    assert report.verdict == "right"
+    assert "50 digits" in str(report)
+    assert max(c.formula for c in report.components) < 1e-35
+
+
+def test_a_wrong_component_of_an_array_is_named(monkeypatch):
+    expression, wrt, point = ARRAYS["vector"]
+    model = gc.compile(expression, wrt=wrt)
+    right = type(model).vjp
+    monkeypatch.setattr(
+        type(model), "vjp", lambda self, *given, **named: (right(self, *given, **named)[0] * 1.001, 0.0)
+    )
+    with pytest.raises(gc.GradientCheckError, match=r"4 of 4 components"):
+        gc.check_grad(model, **point)
 
 
 @pytest.mark.parametrize("expression", [x**2, x**3, x**4, 1 - cos(x), x * sin(x), exp(x**3)])

@@ -21,7 +21,7 @@ from gradcompile.jit import load
 from gradcompile.vecmath import NEAR, VECTOR
 
 Array = NDArray[Any]
-PUBLIC = ("value", "value_and_grad")
+PUBLIC = ("value", "value_and_grad", "vjp")
 MATH = {  # spelling in `math` or NumPy -> row of the table, where they differ
     "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2",
     "arctanh": "atanh", "logical_not": "not", "mod": "mod",
@@ -83,11 +83,22 @@ class Emitted:
 
     def value_and_grad(self, arguments: Sequence[Any], *, bits: int) -> tuple[Any, tuple[Any, ...]]:
         """Return value and gradients for exact arguments in call order, computed with so many binary digits."""
+        value, gradients = self._called("value_and_grad", arguments, bits)
+        return value, _parts(gradients)
+
+    def vjp(self, arguments: Sequence[Any], *, bits: int) -> tuple[Any, ...]:
+        """Return weights, which are the last argument, times the Jacobian."""
+        return _parts(self._called("vjp", arguments, bits))
+
+    def _called(self, name: str, arguments: Sequence[Any], bits: int) -> Any:
         given = [a.tolist() if self.lists and isinstance(a, np.ndarray) else _own(a) for a in arguments]
         with mp.workprec(bits):
-            value, gradients = self.module.value_and_grad(*given)
-        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-        return value, tuple(np.asarray(g, object) if np.ndim(g) else g for g in gradients)
+            return getattr(self.module, name)(*given)
+
+
+def _parts(gradients: Any) -> tuple[Any, ...]:
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    return tuple(np.asarray(g, object) if np.ndim(g) else g for g in gradients)
 
 
 def _own(argument: Any) -> Any:

@@ -66,6 +66,8 @@ class Exact:
         Lowered, and not differentiated.
     point : mapping of str to array
         Every input; floats count as the binary numbers that they are.
+    weights : array, optional
+        Of an objective that is an array: the sum of its numbers with these weights takes its place.
 
     Examples
     --------
@@ -76,8 +78,8 @@ class Exact:
     6.0
     """
 
-    def __init__(self, graph: Graph, point: Point) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, point: Point, weights: Any = 1.0) -> None:
+        self.graph, self.weights = graph, numbers(weights, "real")
         self.point = {name: numbers(point[name], graph.inputs[name].kind) for name in graph.inputs}
         self.sizes = find_sizes(graph, {name: np.asarray(value) for name, value in point.items()})
         self.order = graph.order([graph.outputs["value"]])
@@ -104,7 +106,10 @@ class Exact:
 
     def value(self, changed: Mapping[str, Array] | None = None) -> Any:
         """Return the objective at the precision that is set, with some inputs changed."""
-        return np.asarray(_Machine(self.point | dict(changed or {}), self.sizes).run(self.order), object).item()
+        machine = _Machine(self.point | dict(changed or {}), self.sizes)
+        machine.run(self.order)
+        found = machine.full(self.graph.outputs["value"], self.graph.output_axes("value"))
+        return np.sum(found * self.weights) if self.weights.ndim else found.item()
 
     def slope(self, parameter: str, place: tuple[int, ...]) -> Slope:
         """Return the derivative by one element of a parameter."""

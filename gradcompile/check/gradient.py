@@ -11,7 +11,7 @@ arguments moved in their last digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from gradcompile.check.differences import by_differences, ways
 from gradcompile.check.emitted import Emitted
 from gradcompile.check.exact import Exact, Slope, numbers
 from gradcompile.check.report import Component, GradientReport, Verdict
-from gradcompile.compiler import CompiledModel
+from gradcompile.compiler import CompiledModel, emit
 from gradcompile.compiler.flat import FlatFunction
 from gradcompile.errors import ArgumentError, DataError, GradientCheckError
 
@@ -47,8 +47,8 @@ def check_grad(model: CompiledModel, /, **inputs: Any) -> GradientReport:
     """Compare the gradient of a model with its exact derivative at 50 digits.
 
     Of an objective that is an array, the gradient of the sum of its numbers with random weights is checked: every
-    derivative counts in it. That one, and that of a model which is too large for 50 digits, is compared with
-    differences in floating point.
+    derivative counts in it. That of a model which is too large for 50 digits is compared with differences in floating
+    point.
 
     Parameters
     ----------
@@ -97,22 +97,24 @@ def examine(model: CompiledModel, inputs: Mapping[str, Any]) -> GradientReport:
     """Return what `check_grad` finds, without raising where the gradient is wrong."""
     rest = dict(inputs)
     start = {name: rest.pop(name) for name in model.graph.wrt if name in rest}
-    fun, flat = _flat_function(model, start, rest)
+    weights = _weights(model, inputs) if model.is_array else None
+    fun, flat = _flat_function(model, start, rest, weights)
     value, gradient = fun(flat)
     if not math.isfinite(value):
         what = f"the objective is {value} at this point: there is no gradient to check"
         raise DataError(what, expected="a finite value", hint="check at another point")
     point = dict(zip(model.arguments, model.checked.bind(inputs)[0], strict=True))
     names = _names(model, point)
-    exact = None if model.is_array else Exact(model.lowered, {name: point[name] for name in model.lowered.inputs})
-    if exact is None or exact.work > LARGEST:
+    given = {name: point[name] for name in model.lowered.inputs}
+    exact = Exact(model.lowered, given, 1.0 if weights is None else weights)
+    if exact.work > LARGEST:
         if model.dtype != "float64":  # differences of the same formula, with the digits that they need
-            fun, flat = _flat_function(CompiledModel(model.model, "float64", model.strict), start, rest)
+            fun, flat = _flat_function(CompiledModel(model.model, "float64", model.strict), start, rest, weights)
         compared = by_differences(fun, flat, gradient, names, MOST, OF_DIFFERENCES[model.dtype])
-        why = "the model is too large for 50 digits" if exact else "the objective is an array"
-        return GradientReport(value, tuple(compared), flat.size, f"with differences in floating point: {why}")
+        why = "with differences in floating point: the model is too large for 50 digits"
+        return GradientReport(value, tuple(compared), flat.size, why)
     most = int(min(MOST, max(8, WORK // (2 * exact.work))))
-    case = _Case(model.dtype, exact, _runs(model, point))
+    case = _Case(model.dtype, exact, _runs(model, point, weights))
     found = (
         case.component(name, slope, _split(model, point, way))
         for name, slope, way, _ in ways(gradient, flat, names, most)
@@ -120,14 +122,21 @@ def examine(model: CompiledModel, inputs: Mapping[str, Any]) -> GradientReport:
     return GradientReport(value, tuple(found), flat.size, "with exact derivatives at 50 digits")
 
 
-def _flat_function(model: CompiledModel, start: dict[str, Any], inputs: dict[str, Any]) -> tuple[FlatFunction, Flat]:
-    """Return value and gradient as a function of one flat array; an array becomes a sum with random weights."""
-    if not model.is_array:
-        return model.ravel(start, **inputs)
-    arguments, sizes = model.checked.bind({**inputs, **start})
+def _weights(model: CompiledModel, inputs: Mapping[str, Any]) -> Flat:
+    """Return random weights for the numbers of an objective that is an array."""
+    sizes = model.checked.bind(inputs)[1]
     shape = tuple(axis.size.evaluate(sizes) for axis in model.lowered.output_axes("value"))
     chance = np.random.default_rng(0)
-    weights = chance.uniform(0.5, 1.5, shape) * chance.choice([-1.0, 1.0], shape)
+    return np.asarray(chance.uniform(0.5, 1.5, shape) * chance.choice([-1.0, 1.0], shape))
+
+
+def _flat_function(
+    model: CompiledModel, start: dict[str, Any], inputs: dict[str, Any], weights: Flat | None
+) -> tuple[FlatFunction, Flat]:
+    """Return value and gradient as a function of one flat array; of an array, of its sum with weights."""
+    if weights is None:
+        return model.ravel(start, **inputs)
+    arguments, _ = model.checked.bind({**inputs, **start})
 
     def call(given: Sequence[Argument]) -> tuple[float, tuple[Any, ...]]:
         named = dict(zip(model.arguments, given, strict=True))
@@ -147,16 +156,22 @@ class _Runs:
     moved: tuple[Any, ...]
 
 
-def _runs(model: CompiledModel, point: Mapping[str, Any]) -> _Runs:
-    emitted = Emitted(model.source)
+def _runs(model: CompiledModel, point: Mapping[str, Any], weights: Flat | None) -> _Runs:
     exact = [_number(numbers(point[name], i.kind)) for name, i in model.graph.inputs.items()]
     chance = np.random.default_rng(0)
     moved = [_moved(a, i.kind, chance) for a, i in zip(exact, model.graph.inputs.values(), strict=True)]
-    return _Runs(
-        emitted.value_and_grad(exact, bits=FINE)[1],
-        emitted.value_and_grad(exact, bits=BITS[model.dtype])[1],
-        emitted.value_and_grad(moved, bits=FINE)[1],
-    )
+    gradient = _gradient(model, weights)
+    return _Runs(gradient(exact, FINE), gradient(exact, BITS[model.dtype]), gradient(moved, FINE))
+
+
+def _gradient(model: CompiledModel, weights: Flat | None) -> Callable[[list[Any], int], tuple[Any, ...]]:
+    """Return the emitted gradient as a function of exact arguments and of a precision."""
+    if weights is None:
+        emitted = Emitted(model.source)
+        return lambda arguments, bits: emitted.value_and_grad(arguments, bits=bits)[1]
+    factor = _number(numbers(weights, "real"))
+    of_array = Emitted(emit(model.model, dtype=model.dtype, strict=model.strict, target="numba"))
+    return lambda arguments, bits: of_array.vjp([*arguments, factor], bits=bits)
 
 
 def _number(array: Any) -> Any:
