@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable
 from fractions import Fraction
 
-from gradcompile.ir import Axis, Graph, Value
+from gradcompile.ir import LARGE, Axis, Graph, Value
 from gradcompile.passes.share import composed
 
 Rule = Callable[..., Value | None]
@@ -43,9 +43,11 @@ def settle(graph: Graph) -> Graph:
 
 
 def exact(value: Value) -> Exact | None:
-    """Return the number that a value is, if it is a whole number or a fraction."""
+    """Return the number that a value is, if it is a whole number or a fraction of a size that floats are used to."""
     number = value.attr if value.op == "const" else None
-    return number if isinstance(number, int | Fraction) and not isinstance(number, bool) else None
+    if not isinstance(number, int | Fraction) or isinstance(number, bool):
+        return None
+    return number if not number or 1 <= abs(number) * LARGE <= LARGE**2 else None
 
 
 def factored(value: Value) -> tuple[Exact, Value | None]:
