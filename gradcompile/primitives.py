@@ -208,7 +208,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("logcosh", lambda x: sympy.log(sympy.cosh(x)), _log_cosh, (lambda x, y: op.tanh(x),), **_support("logcosh"), extremes=(((0.0,), 0.0), ((-1e4,), 9999.30685281944))),
     Primitive("tanh", sympy.tanh, np.tanh, (lambda x, y: 1 - y**2,), **_math("tanh"), heads=(sympy.tanh,), extremes=(((-INF,), -1.0), ((INF,), 1.0))),
     Primitive("asinh", sympy.asinh, np.arcsinh, (lambda x, y: 1 / op.hypot(1, x),), **_math("asinh", "arcsinh"), heads=(sympy.asinh,)),
-    Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / (op.sqrt(x - 1) * op.sqrt(x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
+    Primitive("acosh", sympy.acosh, np.arccosh, (lambda x, y: 1 / op.sqrt((x - 1) * (x + 1)),), **_math("acosh", "arccosh"), heads=(sympy.acosh,), domain=((1.1, 4.0),), extremes=(((1.0,), 0.0),)),
     Primitive("atanh", sympy.atanh, np.arctanh, (lambda x, y: 1 / ((1 - x) * (1 + x)),), **_math("atanh", "arctanh"), heads=(sympy.atanh,), domain=(UNIT,), extremes=(((1.0,), INF),)),
     # special functions
     Primitive("erf", sympy.erf, special.erf, (lambda x, y: TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erf") | {"numpy": "erf({0})"}, heads=(sympy.erf,), extremes=(((INF,), 1.0),)),

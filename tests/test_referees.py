@@ -182,7 +182,6 @@ CONVENTIONS: dict[tuple[str, str, str], tuple[float, str]] = {
     ("abs", "slope", "nan"): (math.nan, "nan stays nan; PyTorch's sign of nan is 0"),
     ("sign", "value", "nan"): (math.nan, "nan stays nan; PyTorch's sign of nan is 0"),
     ("nn.functional.relu", "slope", "nan"): (0.0, "not above 0; PyTorch asks whether it is not below 0"),
-    ("acosh", "slope", "-inf"): (math.nan, "outside of the domain, as is the value; PyTorch's formula goes on below 1"),
     ("digamma", "slope", "-inf"): (math.inf, "poles without end: there is no limit; PyTorch says nan"),
 }
 

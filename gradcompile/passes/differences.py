@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from gradcompile.ir import Value
-from gradcompile.passes.exponentials import negated
+from gradcompile.passes.exponentials import negated, opposite
 from gradcompile.passes.fold import Exact, exact, factored, scaled
 from gradcompile.passes.logarithms import not_negative
 
@@ -26,6 +26,8 @@ def difference(a: Value, b: Value) -> Value | None:
     if (number := _number(a)) is not None:
         made = _with_limit(b, -number)
         return None if made is None else _times(-1, made)
+    if a.op == b.op == "softplus" and opposite(a.operands[0], b.operands[0]):
+        return a.operands[0]
     return _of_roots(a, b)
 
 
@@ -150,11 +152,13 @@ PYTHAGOREAN = {"tanh": (-1, "sech"), "sech": (-1, "tanh"), "cos": (-1, "sin"), "
 
 
 def _power_minus_one(power: Value) -> Value | None:
-    """Return f(u)**2 - 1 for a function with a Pythagorean identity, and (1 + z)**c - 1 by its logarithm."""
+    """Return f(u)**2 - 1 by an identity or as (f - 1)*(f + 1), and (1 + z)**c - 1 by its logarithm."""
     base, exponent = power.operands
     if exponent.is_const(2) and base.op in PYTHAGOREAN:
         scale, name = PYTHAGOREAN[base.op]
         return _times(scale, base.builder.apply(name, base.operands[0]) ** 2)
+    if exponent.is_const(2) and (less := _with_limit(base, -1)) is not None:
+        return less * (1 + base)
     whole = isinstance(exponent.attr, int) if exponent.op == "const" else True
     for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
         if one.is_const(1) and (not whole or not_negative(rest)):  # a negative base has whole powers

@@ -17,6 +17,22 @@ Forms = dict[Value, Form]
 Log = Callable[[Value], Value]
 
 
+def learn(value: Value, forms: Forms, learned: set[Value]) -> None:
+    """Add the forms of a value, and of all that it is made of, operands first."""
+    stack = [value]
+    while stack:
+        each = stack[-1]
+        waiting = [o for o in each.operands if o not in learned]
+        if waiting and each not in learned:
+            stack.extend(waiting)
+            continue
+        stack.pop()
+        if each not in learned:
+            learned.add(each)
+            if each not in forms and (form := form_of(each, forms)) is not None:
+                forms[each] = form
+
+
 def form_of(value: Value, forms: Forms) -> Form | None:
     """Return (w, u) if the value is w*exp(u) for a reason that can be seen."""
     apply, known = value.builder.apply, [forms.get(o) for o in value.operands]
@@ -240,7 +256,7 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
         return share if a.is_const(1) else a * share
     if a.op == "exp" and (share_of := _share(a.operands[0], b)) is not None:
         return apply("sigmoid", share_of)
-    if not _is_total(b) or b not in forms or a not in forms:
+    if not _is_total(b) or b not in forms or a not in forms or not (grows(a) or grows(b)):
         return None
     (w1, u1), (w2, u2) = forms[a], forms[b]
     top = apply("exp", u1 - u2)
@@ -248,6 +264,21 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
     result = top if w2 is None else top / w2
     forms[result] = (w1 if w2 is None else (w1 if w1 is not None else a.builder.const(1)) / w2), u1 - u2
     return result
+
+
+NEARBY = 64  # operations that a search for an exponential looks at
+
+
+def grows(x: Value) -> bool:
+    """Return whether a term holds an exponential nearby, so that its form serves it better than what it is itself."""
+    stack, seen = [x], 0
+    while stack and seen < NEARBY:
+        value, seen = stack.pop(), seen + 1
+        if value.op == "exp":
+            return True
+        if value.op in ("mul", "div", "add", "sum", "pow", "sqrt"):
+            stack.extend(value.operands)
+    return False
 
 
 def _is_total(x: Value) -> bool:

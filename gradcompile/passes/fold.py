@@ -47,7 +47,8 @@ def exact(value: Value) -> Exact | None:
     number = value.attr if value.op == "const" else None
     if not isinstance(number, int | Fraction) or isinstance(number, bool):
         return None
-    return number if not number or 1 <= abs(number) * LARGE <= LARGE**2 else None
+    size = abs(Fraction(number))
+    return number if not size or 1 <= size * LARGE <= LARGE**2 else None
 
 
 def factored(value: Value) -> tuple[Exact, Value | None]:

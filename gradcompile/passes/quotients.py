@@ -77,7 +77,7 @@ def _raised(x: Value, number: int | Fraction | float) -> Value:
 
 
 def _holds_exponential(x: Value) -> bool:
-    return any(factor.op == "exp" for factor in _factors(x, DEEPEST))
+    return any(factor.op == "exp" for factor in factors(x))
 
 
 # --- tails of the normal distribution
@@ -93,31 +93,32 @@ def tail_times(a: Value, b: Value) -> Value | None:
 
 def hazard(a: Value, b: Value) -> Value | None:
     """Return exp(-v**2)/erfc(v), where both underflow, as 1/erfcx(v); other factors stay."""
-    for tail in _factors(b, DEEPEST):
+    for tail in factors(b):
         if tail.op != "erfc":
             continue
-        for density in _factors(a, DEEPEST):
+        for density in factors(a):
             if density.op == "exp" and _is_square(density.operands[0], tail.operands[0], -1):
                 scaled = a.builder.apply("erfcx", tail.operands[0])
-                return _replaced(a, density, a.builder.const(1)) / _replaced(b, tail, scaled)
+                return replaced(a, density, a.builder.const(1)) / replaced(b, tail, scaled)
     return None
 
 
-def _factors(x: Value, depth: int) -> Iterator[Value]:
+def factors(x: Value, depth: int = DEEPEST) -> Iterator[Value]:
+    """Yield the factors of a product."""
     if depth and x.op == "mul":
         for operand in x.operands:
-            yield from _factors(operand, depth - 1)
+            yield from factors(operand, depth - 1)
     else:
         yield x
 
 
-def _replaced(x: Value, old: Value, new: Value, depth: int = DEEPEST) -> Value:
+def replaced(x: Value, old: Value, new: Value, depth: int = DEEPEST) -> Value:
     """Return a product with another factor in the place of one."""
     if x is old:
         return new
     if not depth or x.op != "mul":
         return x
-    a, b = (_replaced(o, old, new, depth - 1) for o in x.operands)
+    a, b = (replaced(o, old, new, depth - 1) for o in x.operands)
     return b if a.is_const(1) else a if b.is_const(1) else a * b
 
 
@@ -166,7 +167,7 @@ def over_gammas(a: Value, b: Value) -> Value | None:
     logs = [apply("lgamma", each) for each in u]
     exponent = reduce(operator.add, logs[: len(above)])
     whole = apply("exp", reduce(operator.sub, logs[len(above) :], exponent))
-    rest, under = (reduce(lambda x, f: _replaced(x, f, one), fs, x) for x, fs in ((a, above), (b, below)))
+    rest, under = (reduce(lambda x, f: replaced(x, f, one), fs, x) for x, fs in ((a, above), (b, below)))
     beyond = apply("maximum", *u) - LARGEST
     taken = apply("gt", apply("minimum", *u, beyond), 0)
     whole = whole if rest.is_const(1) else rest * whole
@@ -175,7 +176,7 @@ def over_gammas(a: Value, b: Value) -> Value | None:
 
 def gammas(x: Value) -> list[Value]:
     """Return the gamma functions that are factors of a product."""
-    return [factor for factor in _factors(x, DEEPEST) if factor.op == "gamma"]
+    return [factor for factor in factors(x) if factor.op == "gamma"]
 
 
 def without_choice(x: Value) -> Value:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from math import isqrt
+from math import ceil, isqrt, log
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, quotients
@@ -77,25 +77,33 @@ def stabilise(graph: Graph, found: list[Rewritten] | None = None) -> Graph:
     found : list, optional
         Each rewrite is added to it.
     """
+    for rows in (BY_OPERATION, LATER):
+        if any(value.op in rows for value in graph.order()):
+            graph = _rewritten(graph, rows, [] if found is None else found)
+    return graph
+
+
+Table = dict[str, tuple[Row, ...]]
+
+
+def _rewritten(graph: Graph, rows: Table, found: list[Rewritten]) -> Graph:
     forms: Forms = {}
+    learned: set[Value] = set()
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         old = value.builder.rebuild(value, operands)
-        made = len(value.builder.values)
-        row, result = _stable(old, forms)
-        if row is not None and found is not None:
+        row, result = _stable(old, forms, rows)
+        if row is not None:
             found.append(Rewritten(value, result, row))
-        for each in [*value.builder.values[made:], result]:  # what a row has made may be w*exp(u), too
-            if each not in forms and (form := exponentials.form_of(each, forms)) is not None:
-                forms[each] = form
+        exponentials.learn(result, forms, learned)
         return result
 
     return graph.rewrite(rule)
 
 
-def _stable(value: Value, forms: Forms) -> tuple[Row | None, Value]:
+def _stable(value: Value, forms: Forms, rows: Table | None = None) -> tuple[Row | None, Value]:
     """Return the first row that matches, and what takes the place of the value."""
-    for row in BY_OPERATION.get(value.op, ()):
+    for row in (BY_OPERATION if rows is None else rows).get(value.op, ()):
         result = row.rewrite(*value.operands, forms) if row.forms else row.rewrite(*value.operands)
         if result is not None and result is not value:
             return row, result
@@ -149,8 +157,10 @@ def _log_small(x: Value, forms: Forms) -> Value | None:
     if x.op != "neg" or x.operands[0].op != "expm1" or (negative := x.operands[0].operands[0]) not in forms:
         return None
     apply, z, (w, u) = x.builder.apply, negated(negative), forms[negative]
-    log = u if w is None or z.op == "exp" else u + _log(negated(w))
-    return apply("select", apply("lt", z, TINY), log - z / 2, apply("log1mexp", negative))
+    if z.op == "exp":
+        z = apply("exp", apply("minimum", u, FAR))  # as _saturated has it
+    size = u if w is None or z.op == "exp" else u + _log(negated(w))
+    return apply("select", apply("lt", z, TINY), size - z / 2, apply("log1mexp", -z))
 
 
 def _log_small_softplus(x: Value) -> Value | None:
@@ -256,7 +266,7 @@ def _log_1p(x: Value) -> Value | None:
     if x.op == "add":
         for one, other in (x.operands, x.operands[::-1]):
             if one.is_const(1) and other.op not in ("exp", "sum"):
-                return None if _grows(other) else apply("log1p", other)
+                return None if exponentials.grows(other) else apply("log1p", other)
     if x.op == "sub" and x.operands[0].is_const(1) and x.operands[1].op != "sigmoid":
         return apply("log1p", -x.operands[1])
     return None
@@ -271,21 +281,6 @@ def _log_softplus(x: Value) -> Value | None:
         if one.is_const(1) and factor > 0 and rest is not None and rest.op == "exp":
             return x.builder.apply("softplus", rest.operands[0] + x.builder.apply("log", x.builder.const(factor)))
     return None
-
-
-NEARBY = 64  # operations that a search for an exponential looks at
-
-
-def _grows(x: Value) -> bool:
-    """Return whether a term holds an exponential nearby, so that the scaled-exponential form serves it better."""
-    stack, seen = [x], 0
-    while stack and seen < NEARBY:
-        value, seen = stack.pop(), seen + 1
-        if value.op == "exp":
-            return True
-        if value.op in ("mul", "div", "add", "sum"):
-            stack.extend(value.operands)
-    return False
 
 
 def _log_scaled(x: Value, forms: Forms) -> Value | None:
@@ -369,6 +364,41 @@ def _power_of_power(a: Value, b: Value) -> Value | None:
 # Products and quotients
 
 
+DIVISORS = ("add", "sum", "pow", "sqrt", "exp", "cosh")
+
+
+def _over_product(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Rewrite the quotient by one factor of what is divided by: 1/(3*(1 + exp(x)))."""
+    for factor in quotients.factors(b) if b.op == "mul" else ():
+        if factor.op in DIVISORS:
+            row, inner = _stable(a.builder.apply("div", a, factor), forms)
+            if row is not None:
+                return inner / quotients.replaced(b, factor, a.builder.const(1))
+    return None
+
+
+FAR = 7  # exp(7) is 1097, and exp(-1097) is 0
+
+
+def _saturated(name: str, signs: tuple[int, ...]) -> Callable[[Value], Value | None]:
+    """Return the rule for a function of c*exp(u), c being a number of such a sign, that has its limit beyond u = 7."""
+
+    def rule(x: Value) -> Value | None:
+        factor, rest = factored(x)
+        if (
+            rest is None
+            or rest.op != "exp"
+            or rest.operands[0].op == "minimum"
+            or (factor > 0) - (factor < 0) not in signs
+        ):
+            return None
+        bound = FAR + max(0, ceil(-log(abs(Fraction(factor)))))
+        inner = x.builder.apply("exp", x.builder.apply("minimum", rest.operands[0], bound))
+        return x.builder.apply(name, scaled(inner, factor, x))
+
+    return rule
+
+
 def _x_log_x(a: Value, b: Value) -> Value | None:
     """Return x*log(x) and x*log(x/y), which are 0 where x is; and those in x*(log(x) - y)."""
     for x, other in ((a, b), (b, a)):
@@ -447,7 +477,24 @@ ROWS: tuple[Row, ...] = (
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
     Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
         (1e-3, 1e3)),
+    Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
         exponentials.ratio, OVERFLOWS, forms=True, measured="exp(x)/(exp(x) + exp(y) + exp(-x))"),
 )  # fmt: skip
-BY_OPERATION: dict[str, tuple[Row, ...]] = {op: tuple(r for r in ROWS if r.op == op) for op in {r.op for r in ROWS}}
+BY_OPERATION: Table = {op: tuple(r for r in ROWS if r.op == op) for op in {r.op for r in ROWS}}
+
+# What is left is done later: the rows above look for what these hide.
+STEEP = "the derivative is 0 times an exponential that overflows"
+SATURATED = {
+    "exp": ("exp(-exp(x))", "exp(-exp(minimum(x, 7)))", (-1,)),
+    "log1mexp": ("log(1 - exp(-3*exp(x)))", "log1mexp(-3*exp(minimum(x, 7)))", (-1,)),
+    "tanh": ("tanh(exp(x))", "tanh(exp(minimum(x, 7)))", (-1, 1)),
+    "sigmoid": ("sigmoid(exp(x))", "sigmoid(exp(minimum(x, 7)))", (-1, 1)),
+    "erf": ("erf(exp(x))", "erf(exp(minimum(x, 7)))", (-1, 1)),
+    "erfc": ("erfc(exp(x))", "erfc(exp(minimum(x, 7)))", (-1, 1)),
+    "sech": ("1/cosh(exp(x))", "sech(exp(minimum(x, 7)))", (-1, 1)),
+}
+LATER: Table = {
+    op: (Row(op, before, after, _saturated(op, signs), STEEP, (-1e4, 20.0)),)
+    for op, (before, after, signs) in SATURATED.items()
+}
