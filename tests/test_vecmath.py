@@ -57,6 +57,7 @@ EXACT = {
     "atan": mp.atan,
     "pow": mp.power,
     "hypot": mp.hypot,
+    "atan2": mp.atan2,
 }
 CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
 
@@ -186,7 +187,7 @@ def operands_of(row: str, dtype: type, count: int, seed: int) -> tuple[np.ndarra
     return (valid(row, spread(dtype, count, seed)),)
 
 
-PAIRS = {"pow": powers, "hypot": sides}
+PAIRS = {"pow": powers, "hypot": sides, "atan2": sides}
 
 
 class TestAccuracy:
@@ -338,15 +339,19 @@ class TestEdges:
         assert not wrong.any(), list(zip(x[wrong], y[wrong], found[wrong], expected[wrong], strict=True))
 
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_hypot_of_special_operands_is_that_of_the_standard(self, dtype):
+    @pytest.mark.parametrize("row", ["hypot", "atan2"])
+    def test_pairs_of_special_operands_are_those_of_the_standard(self, row, dtype):
         limits = np.finfo(dtype)
         some = [0.0, 3.0, float(limits.max) / 2, float(limits.smallest_subnormal), float(limits.tiny), INF]
         each = np.array([*some, *(-v for v in some), NAN], dtype)
         x, y = (np.ascontiguousarray(a.ravel()) for a in np.meshgrid(each, each))
         with np.errstate(all="ignore"):
-            expected = np.hypot(x.astype(np.longdouble), y.astype(np.longdouble)).astype(dtype)
-        np.testing.assert_array_max_ulp(run("hypot", x, y), expected, 1)
-        assert not np.signbit(run("hypot", x, y)[~np.isnan(expected)]).any()
+            function = {"hypot": np.hypot, "atan2": np.arctan2}[row]
+            expected = function(x.astype(np.longdouble), y.astype(np.longdouble)).astype(dtype)
+        found = run(row, x, y)
+        np.testing.assert_array_max_ulp(found, expected, 1)
+        there = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(found[there]), np.signbit(expected[there]))
 
     @pytest.mark.one_in(3)
     @pytest.mark.parametrize("dtype", DTYPES)

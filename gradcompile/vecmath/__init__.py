@@ -47,8 +47,8 @@ MODULES: tuple[ModuleType, ...] = (
     arcs,
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
-ARITY = MappingProxyType({"pow": 2, "hypot": 2})  # of the rows below; all others have one operand
-ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan".split()
+ARITY = MappingProxyType({"pow": 2, "hypot": 2, "atan2": 2})  # of the rows below; all others have one operand
+ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan atan2".split()
 
 # Row of the table of primitives -> its function for float64, for float32.
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})

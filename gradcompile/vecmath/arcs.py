@@ -1,11 +1,11 @@
-"""atan: |x| = tan(t + u) with t one of 0, atan(1/2), pi/4, atan(3/2), pi/2, and a polynomial for the small rest u.
+"""atan, atan2: |x| = tan(t + u), t one of 0, atan(1/2), pi/4, atan(3/2), pi/2, and a polynomial for the small rest u.
 
 Source: s_atan.c of fdlibm (Sun Microsystems 1993), whose intervals these are, with coefficients of our own.
 """
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vsigned, vsigned32
+from gradcompile.vecmath.bits import vbits, vbits32, vsigned, vsigned32
 
 
 def vatan(x):
@@ -22,13 +22,42 @@ def vatan(x):
     d = 1.0 if small else (a if large else d)
     t = 0.0 if small else (1.5707963267948966 if large else t)
     e = 0.0 if small else (6.123233995736766e-17 if large else e)
-    r = n / d
+    return vsigned(t + vatansmall(n / d, e), x)
+
+
+def vatansmall(r, e):
+    """Return atan(r) + e for |r| up to 0.4375."""
     z = r * r
     q = -0.04976758547530364 + z * (0.03652890964631176 + z * -0.016283250389121304)
     q = 0.07691875711815167 + z * (-0.06661068322554187 + z * (0.05833539764326015 + z * q))
     q = -0.14285714272469585 + z * (0.11111110404094487 + z * (-0.09090887100724479 + z * q))
     q = -0.3333333333333293 + z * (0.19999999999876045 + z * q)
-    return vsigned(t + (r + (r * z * q + e)), x)
+    return r + (r * z * q + e)
+
+
+def vatan2(y, x):
+    """Return the angle of (x, y): vatan of |y|/|x| without that quotient."""
+    a, b = abs(y), abs(x)
+    both = a == np.inf and b == np.inf
+    a, b = 1.0 if both else a, 1.0 if both else b
+    m = a if a > b else b
+    p = 0.125 if m > 1e300 else (1.152921504606847e18 if m < 1e-290 else 1.0)
+    a, b = a * p, b * p
+    low, middle = a < 0.6875 * b, a < 1.1875 * b
+    n = 2.0 * a - b if low else (a - b if middle else a - 1.5 * b)
+    d = 2.0 * b + a if low else (a + b if middle else b + 1.5 * a)
+    t = 0.4636476090008061 if low else (0.7853981633974483 if middle else 0.982793723247329)
+    e = 3.061616997868383e-17 if middle else 1.3903311031230998e-17  # what t was rounded by
+    e = 2.2698777452961687e-17 if low else e
+    small, large = a < 0.4375 * b or a == 0.0, a >= 2.4375 * b
+    n = a if small else (-b if large else n)
+    d = b if small else (a if large else d)
+    d = 1.0 if d == 0.0 else d
+    t = 0.0 if small else (1.5707963267948966 if large else t)
+    e = 0.0 if small else (6.123233995736766e-17 if large else e)
+    s = vatansmall(n / d, e)
+    s = 3.141592653589793 - t - (s - 1.2246467991473532e-16) if vbits(x) < 0 else t + s
+    return vsigned(s, y)
 
 
 def vatan32(x):
@@ -48,8 +77,41 @@ def vatan32(x):
     d = one if small else (a if large else d)
     t = zero if small else (np.float32(1.5707964) if large else t)
     e = zero if small else (np.float32(-4.371139e-08) if large else e)
-    r = n / d
+    return vsigned32(t + vatansmall32(n / d, e), x)
+
+
+def vatansmall32(r, e):
+    """Return atan(r) + e for |r| up to 0.4375."""
     z = r * r
     q = np.float32(-0.14230026) + z * (np.float32(0.10493563) + z * np.float32(-0.058249857))
     q = np.float32(-0.33333305) + z * (np.float32(0.19997767) + z * q)
-    return vsigned32(t + (r + (r * z * q + e)), x)
+    return r + (r * z * q + e)
+
+
+def vatan232(y, x):
+    """Return the angle of (x, y), as vatan2."""
+    y, x = np.float32(y), np.float32(x)
+    one, two, half, zero = np.float32(1.0), np.float32(2.0), np.float32(1.5), np.float32(0.0)
+    a, b, inf = abs(y), abs(x), np.float32(np.inf)
+    both = a == inf and b == inf
+    a, b = one if both else a, one if both else b
+    m = a if a > b else b
+    p = np.float32(1073741824.0) if m < np.float32(1e-29) else one
+    p = np.float32(0.125) if m > np.float32(1e37) else p
+    a, b = a * p, b * p
+    low, middle = a < np.float32(0.6875) * b, a < np.float32(1.1875) * b
+    n = two * a - b if low else (a - b if middle else a - half * b)
+    d = two * b + a if low else (a + b if middle else b + half * a)
+    t = np.float32(0.7853982) if middle else np.float32(0.98279375)
+    t = np.float32(0.4636476) if low else t
+    e = np.float32(-2.1855694e-08) if middle else np.float32(-2.5131424e-08)
+    e = np.float32(5.0121587e-09) if low else e
+    small, large = a < np.float32(0.4375) * b or a == zero, a >= np.float32(2.4375) * b
+    n = a if small else (-b if large else n)
+    d = b if small else (a if large else d)
+    d = one if d == zero else d
+    t = zero if small else (np.float32(1.5707964) if large else t)
+    e = zero if small else (np.float32(-4.371139e-08) if large else e)
+    s = vatansmall32(n / d, e)
+    far = np.float32(3.1415927) - t - (s + np.float32(8.742278e-08))
+    return vsigned32(far if vbits32(x) < 0 else t + s, y)
