@@ -32,6 +32,8 @@ LIMITS = {
     ("erf", np.float32): 4.0,
     ("logcosh", np.float32): 4.0,
     ("logcosh", np.float64): 4.0,
+    ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
+    ("acosh", np.float32): 3.0,
 }  # ULP; 2 for all others
 NEARBY = 1e8  # where the functions of `vecmath.NEAR` end
 
@@ -58,6 +60,12 @@ EXACT = {
     "pow": mp.power,
     "hypot": mp.hypot,
     "atan2": mp.atan2,
+    "asinh": mp.asinh,
+    "acosh": mp.acosh,
+    "atanh": mp.atanh,
+    "log1mexp": lambda x: mp.nan if x >= 0 else mp.log(-mp.expm1(x)) if x > -1 else mp.log1p(-mp.exp(x)),
+    "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
+    "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
 }
 CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
 
@@ -152,7 +160,13 @@ def spread(dtype: type, count: int, seed: int) -> np.ndarray:
 
 def valid(row: str, x: np.ndarray) -> np.ndarray:
     """Those numbers at which the function is real and finite."""
-    return {"log": np.abs(x), "log1p": x[x > -1]}.get(row, x)
+    with np.errstate(all="ignore"):
+        within = {
+            "log": np.abs(x), "log1p": x[x > -1], "xlogx": np.abs(x), "log1mexp": -np.abs(x),
+            "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1],
+        }  # fmt: skip
+    found = within.get(row, x)
+    return found[np.isfinite(found)]
 
 
 def powers(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -187,7 +201,13 @@ def operands_of(row: str, dtype: type, count: int, seed: int) -> tuple[np.ndarra
     return (valid(row, spread(dtype, count, seed)),)
 
 
-PAIRS = {"pow": powers, "hypot": sides, "atan2": sides}
+def factors(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A number of ordinary size, and a positive one of any."""
+    y = np.abs(spread(dtype, count, seed))
+    return np.random.default_rng(seed + 1).uniform(-5, 5, y.size).astype(dtype), y
+
+
+PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors}
 
 
 class TestAccuracy:
@@ -284,8 +304,15 @@ EDGES = {
     "tan": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
     "atan": [(0.0, 0.0), (-0.0, -0.0), (INF, math.pi / 2), (-INF, -math.pi / 2), (1e300, math.pi / 2)],
 }
+EDGES |= {
+    "asinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF)],
+    "acosh": [(1.0, 0.0), (0.5, NAN), (-INF, NAN), (INF, INF)],
+    "atanh": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN)],
+    "log1mexp": [(0.0, -INF), (-0.0, -INF), (1.0, NAN), (INF, NAN), (-1e300, -0.0)],
+    "xlogx": [(0.0, 0.0), (1.0, 0.0), (INF, INF), (-1.0, NAN)],
+}
 GROWING = ("exp", "expm1", "sinh", "cosh", "sigmoid")
-ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan")  # f(x) = x where x is tiny
+ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan", "asinh", "atanh")  # f(x) = x where x is tiny
 BASES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 1e30, 1e-40, INF]
 EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 2.0**53, 1e30, INF]
 
@@ -352,6 +379,20 @@ class TestEdges:
         np.testing.assert_array_max_ulp(found, expected, 1)
         there = ~np.isnan(expected)
         np.testing.assert_array_equal(np.signbit(found[there]), np.signbit(expected[there]))
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_nothing_times_a_logarithm(self, dtype):
+        cases = [
+            (0.0, 0.0, 0.0),
+            (0.0, INF, 0.0),
+            (0.0, -1.0, 0.0),
+            (2.0, 0.0, -INF),
+            (-2.0, 0.0, INF),
+            (1.0, -1.0, NAN),
+        ]
+        cases += [(0.0, NAN, NAN), (NAN, 1.0, NAN), (0.0, 5.0, 0.0)]
+        x, y, expected = np.array(cases, dtype).T
+        np.testing.assert_array_equal(run("xlogy", np.ascontiguousarray(x), np.ascontiguousarray(y)), expected)
 
     @pytest.mark.one_in(3)
     @pytest.mark.parametrize("dtype", DTYPES)

@@ -12,9 +12,9 @@ flags of the caller, and "reassoc" would cancel the sums.
 
 Those for float32 round their operand to it first: an operand of another type would undo the rounding that they rely on.
 
-At most 2 ULP from the exact value, 1 for float32 `pow`, 4 for log cosh, which takes two steps; nan, infinities, zeros,
-subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without exceptions. Coefficients:
-tests/minimax.py.
+At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh, 3 for float32 `acosh` and float64 log(1 - exp),
+which take two steps; nan, infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have
+them, without exceptions. Coefficients: tests/minimax.py.
 """
 
 from __future__ import annotations
@@ -47,8 +47,13 @@ MODULES: tuple[ModuleType, ...] = (
     arcs,
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
-ARITY = MappingProxyType({"pow": 2, "hypot": 2, "atan2": 2})  # of the rows below; all others have one operand
-ROWS = "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan atan2".split()
+ARITY = MappingProxyType(
+    {"pow": 2, "hypot": 2, "atan2": 2, "xlogy": 2}
+)  # of the rows below; all others have one operand
+ROWS = (
+    "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan atan2 "
+    "asinh acosh atanh log1mexp xlogx xlogy"
+).split()
 
 # Row of the table of primitives -> its function for float64, for float32.
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})

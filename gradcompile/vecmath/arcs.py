@@ -6,6 +6,7 @@ Source: s_atan.c of fdlibm (Sun Microsystems 1993), whose intervals these are, w
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vbits32, vsigned, vsigned32
+from gradcompile.vecmath.logarithms import vlog1p, vlog1p32
 
 
 def vatan(x):
@@ -115,3 +116,56 @@ def vatan232(y, x):
     s = vatansmall32(n / d, e)
     far = np.float32(3.1415927) - t - (s + np.float32(8.742278e-08))
     return vsigned32(far if vbits32(x) < 0 else t + s, y)
+
+
+def vasinh(x):
+    """Return asinh(x) as log(a + sqrt(1 + a*a)), a = |x|, by what is added to 1."""
+    a = abs(x)
+    big = a > 268435456.0  # 2**28: the root is a, and the logarithm log(a) + log(2)
+    b = 1.0 if big else a
+    y = vlog1p(a - 1.0 if big else b + b * b / (1.0 + np.sqrt(1.0 + b * b)))
+    return vsigned(y + 0.6931471805599453 if big else y, x)
+
+
+def vacosh(x):
+    """Return acosh(x) as log(x + sqrt(x*x - 1)), by what is added to 1."""
+    big = x > 268435456.0
+    t = 1.0 if big else x - 1.0
+    y = vlog1p(x - 1.0 if big else t + np.sqrt(t * (t + 2.0)))
+    return y + 0.6931471805599453 if big else y
+
+
+def vatanh(x):
+    """Return atanh(x) as log((1 + a)/(1 - a))/2, a = |x|, by what is added to 1."""
+    a = abs(x)
+    t = a + a
+    z = t + t * a / (1.0 - a) if a < 0.5 else t / (1.0 - a)
+    return vsigned(0.5 * vlog1p(z), x)
+
+
+def vasinh32(x):
+    """Return asinh(x), as vasinh."""
+    x, one = np.float32(x), np.float32(1.0)
+    a = abs(x)
+    big = a > np.float32(16384.0)
+    b = one if big else a
+    y = vlog1p32(a - one if big else b + b * b / (one + np.sqrt(one + b * b)))
+    return vsigned32(y + np.float32(0.6931472) if big else y, x)
+
+
+def vacosh32(x):
+    """Return acosh(x), as vacosh."""
+    x, one = np.float32(x), np.float32(1.0)
+    big = x > np.float32(16384.0)
+    t = one if big else x - one
+    y = vlog1p32(x - one if big else t + np.sqrt(t * (t + np.float32(2.0))))
+    return y + np.float32(0.6931472) if big else y
+
+
+def vatanh32(x):
+    """Return atanh(x), as vatanh."""
+    x, one, half = np.float32(x), np.float32(1.0), np.float32(0.5)
+    a = abs(x)
+    t = a + a
+    z = t + t * a / (one - a) if a < half else t / (one - a)
+    return vsigned32(half * vlog1p32(z), x)

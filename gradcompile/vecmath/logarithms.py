@@ -1,4 +1,6 @@
-"""log, log1p, softplus, log cosh: x = 2**n (1 + f), 1 + f from sqrt(1/2) to sqrt(2), log(1 + f) = 2 atanh(f/(2 + f)).
+"""log, log1p, and what is made of them: x = 2**n (1 + f), 1 + f from sqrt(1/2) to sqrt(2).
+
+log(1 + f) = 2 atanh(f/(2 + f)).
 
 Source: e_log.c of fdlibm (Sun Microsystems 1993), whose sum this is, with coefficients of our own.
 """
@@ -60,6 +62,25 @@ def vlogcosh(x):
     return y if near else a + (y - 0.6931471805599453)
 
 
+def vlog1mexp(x):
+    """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
+    near = vlog(-vexpm1(x))
+    far = vlog1p(-vexp(x))
+    return near if x > -0.6931471805599453 else far
+
+
+def vxlogy(x, y):
+    """Return x*log(y), which is 0 at x = 0."""
+    z = 0.0 * x
+    return z if x == 0.0 and y == y else x * vlog(y)
+
+
+def vxlogx(x):
+    """Return x*log(x), which is 0 at x = 0."""
+    z = 0.0 * x
+    return z if x == 0.0 else x * vlog(x)
+
+
 def vlogsum32(n, f):
     """Return n log 2 + log(1 + f), as vlogsum."""
     s = f / (np.float32(2.0) + f)
@@ -115,3 +136,25 @@ def vlogcosh32(x):
     near = a < one
     y = vlog1p32(m * m / (e + e) if near else e * e)
     return y if near else a + (y - np.float32(0.69314718))
+
+
+def vlog1mexp32(x):
+    """Return log(1 - exp(x)) for x <= 0, as vlog1mexp."""
+    x = np.float32(x)
+    near = vlog32(-vexpm132(x))
+    far = vlog1p32(-vexp32(x))
+    return near if x > np.float32(-0.6931472) else far
+
+
+def vxlogy32(x, y):
+    """Return x*log(y), as vxlogy."""
+    x, y, zero = np.float32(x), np.float32(y), np.float32(0.0)
+    z = zero * x
+    return z if x == zero and y == y else x * vlog32(y)
+
+
+def vxlogx32(x):
+    """Return x*log(x), as vxlogx."""
+    x, zero = np.float32(x), np.float32(0.0)
+    z = zero * x
+    return z if x == zero else x * vlog32(x)
