@@ -14,6 +14,7 @@ from gradcompile import vecmath
 from gradcompile.emit.support import (
     arrays,
     check_arrays,
+    check_both,
     check_lists,
     kernels,
     maps_arrays,
@@ -31,8 +32,8 @@ FILES: dict[str, tuple[ModuleType, ...]] = {
 }
 # What --check runs, and what of it by what a module defines.
 CHECKS: dict[str, tuple[ModuleType, ...]] = {
-    "lists": (check_lists, products_lists, maps_lists),
-    "arrays": (check_arrays, products_arrays, maps_arrays),
+    "lists": (check_both, check_lists, products_lists, maps_lists),
+    "arrays": (check_both, check_arrays, products_arrays, maps_arrays),
 }
 CHECK_OF = {"value_and_grad": "check", "hvp": "check_products", "vjp": "check_map"}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from gradcompile.emit.support.check_both import conclude
+
 
 def draw(problem, low, high, dtype):
     """Return a random argument for each (name, shape, labels)."""
@@ -33,21 +35,6 @@ def judge(name, exact, slopes, rounded, limit):
     worst = float(np.max(error[~unknown], initial=0))
     print(f"{name:<32}{error.size:>12}{int(unknown.sum()):>12}{worst:>16.1e}")
     return worst, error.size - int(unknown.sum()), error.size
-
-
-def conclude(what, judged, limit):
-    """Print whether derivatives agree with differences; return the exit status."""
-    agree = all(worst <= limit for worst, _, _ in judged)
-    shown, total = (sum(row[k] for row in judged) for k in (1, 2))
-    if not agree:
-        print(f"THE {what.upper()} DISAGREE WITH CENTRAL DIFFERENCES")
-        return 1
-    if total and not shown:
-        print("CENTRAL DIFFERENCES CANNOT TELL AT THIS POINT")
-        return 1
-    rest = f" where these can tell: {shown} of {total}" if shown < total else ""
-    print(f"the {what} agree with central differences{rest}")
-    return 0
 
 
 def check(arguments, value, value_and_grad, problem, count, dtype):

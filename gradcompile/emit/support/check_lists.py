@@ -2,6 +2,8 @@
 
 import math
 
+from gradcompile.emit.support.check_both import conclude
+
 
 def draw(problem, low, high):
     """Return a random argument for each (name, shape, labels)."""
@@ -48,21 +50,6 @@ def judge(name, rows):
     return worst, len(rows) - unknown, len(rows)
 
 
-def conclude(what, judged):
-    """Print whether derivatives agree with differences; return the exit status."""
-    agree = all(worst <= 1e-6 for worst, _, _ in judged)
-    shown, total = (sum(row[k] for row in judged) for k in (1, 2))
-    if not agree:
-        print(f"THE {what.upper()} DISAGREE WITH CENTRAL DIFFERENCES")
-        return 1
-    if total and not shown:
-        print("CENTRAL DIFFERENCES CANNOT TELL AT THIS POINT")
-        return 1
-    rest = f" where these can tell: {shown} of {total}" if shown < total else ""
-    print(f"the {what} agree with central differences{rest}")
-    return 0
-
-
 def check(arguments, value, value_and_grad, problem, count):
     """Compare the gradient with central differences at a random point; return the exit status."""
     if arguments != ["--check"]:
@@ -97,4 +84,4 @@ def check(arguments, value, value_and_grad, problem, count):
             place[k] = centre
             rows.append((g, *slopes, 2.0**-52 * max(abs(above), abs(below)) / step))
         judged.append(judge(problem[number][0], rows))
-    return conclude("derivatives", judged)
+    return conclude("derivatives", judged, 1e-6)

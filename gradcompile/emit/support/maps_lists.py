@@ -2,7 +2,8 @@
 
 import math
 
-from gradcompile.emit.support.check_lists import conclude, draw, judge
+from gradcompile.emit.support.check_both import conclude
+from gradcompile.emit.support.check_lists import draw, judge
 from gradcompile.emit.support.products_lists import along, flat
 
 
@@ -34,4 +35,4 @@ def check_map(arguments, value, jvp, vjp, problem, count):
     if not apart <= 1e-10:
         print("FORWARD AND REVERSE MODE DISAGREE")
         return 1
-    return conclude("derivatives", judged)
+    return conclude("derivatives", judged, 1e-6)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gradcompile.emit.support.check_arrays import conclude, draw, judge, settings
+from gradcompile.emit.support.check_arrays import draw, judge, settings
+from gradcompile.emit.support.check_both import conclude
 
 
 def joined(parts):

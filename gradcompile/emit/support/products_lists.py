@@ -2,7 +2,8 @@
 
 import math
 
-from gradcompile.emit.support.check_lists import conclude, draw, judge
+from gradcompile.emit.support.check_both import conclude
+from gradcompile.emit.support.check_lists import draw, judge
 
 
 def flat(part):
@@ -51,4 +52,4 @@ def check_products(value_and_grad, hvp, problem, count):
         return 1
     differences = along(lambda *at: value_and_grad(*at)[1], point, direction)
     rows = [(exact, *rest) for exact, rest in zip(found, differences, strict=True)]
-    return conclude("products", [judge("Hessian times a direction", rows)])
+    return conclude("products", [judge("Hessian times a direction", rows)], 1e-6)
