@@ -220,9 +220,9 @@ def test_every_name_passes_the_gate_or_is_refused(names, target):
 def test_the_gate_is_quick():
     lines = [f"    v{k} = v{k - 1} + 2*math.sin(v{k - 2})*x\n" for k in range(2, 20_000)]
     text = GOOD.replace("    return a\n", "    v0 = x\n    v1 = x\n" + "".join(lines) + "    return a\n")
-    start = time.process_time()
+    start = time.thread_time()
     allowlist.check(text, "python", {"x", "a", *(f"v{k}" for k in range(20_000))})
-    assert time.process_time() - start < 3  # some 300,000 nodes
+    assert time.thread_time() - start < 3  # some 300,000 nodes
 
 
 # --- layout -----------------------------------------------------------------------------------------------------

@@ -162,9 +162,9 @@ def test_emission_time_is_linear() -> None:
     def seconds(length: int) -> float:
         names = symbols(f"v0:{length}")
         define = {names[k]: sin(names[k - 1]) * w + names[k // 2] if k else x * w for k in range(length)}
-        start = time.process_time()
+        start = time.thread_time()
         gc.emit(names[-1], wrt=[x, w], define=define, target="python")
-        return time.process_time() - start
+        return time.thread_time() - start
 
     seconds(100)
     assert seconds(4000) < 25 * max(seconds(400), 0.02)
