@@ -187,23 +187,29 @@ def _share(value: Value, total: Masked, place: int) -> Masked | None:
 
 
 RAISED = {"div": 1, "pow": 0, "sqrt": 0}  # the operand that is taken to a power: -1, c, 1/2
+VANISHING = ("expm1", "sinh")  # their relative slope is infinite where they are 0, and so are quotients by them
 
 
 def looked_through(value: Value) -> tuple[Value, Value] | None:
-    """Return (u, slope) for ``y = a/f(u)``, ``f(u)**c`` or a root: dy/du as ``c*y*f'(u)/f(u)``.
+    """Return (u, slope) for ``y = a/f(u)``, ``a/f(u)**n``, ``f(u)**c`` or a root: dy/du as ``c*y*f'(u)/f(u)``.
 
     Through f itself it would be 0*inf where f(u) is 0, or overflows.
     """
     inside = value.operands[RAISED[value.op]]
     if value.op == "div" and inside.op == "pow" and inside.operands[1].op == "const":
         base, exponent = inside.operands
-        return base, -(exponent * value / base)
-    relative = PRIMITIVES[inside.op].relative if inside.op in PRIMITIVES else None
-    if relative is None:
+        within = _relative(base)
+        return (base, -(exponent * value / base)) if within is None else (within[0], -(exponent * (value * within[1])))
+    if (found := _relative(inside)) is None or (value.op != "div" and inside.op in VANISHING):
         return None
-    (u,) = inside.operands
-    slope = value * relative(u, inside)
+    u, slope = found[0], value * found[1]
     return u, -slope if value.op == "div" else slope / 2 if value.op == "sqrt" else value.operands[1] * slope
+
+
+def _relative(function: Value) -> tuple[Value, Value] | None:
+    """Return (u, f'(u)/f(u)) for a function f(u) that has a relative slope in the table."""
+    slope = PRIMITIVES[function.op].relative if function.op in PRIMITIVES else None
+    return None if slope is None else (function.operands[0], slope(function.operands[0], function))
 
 
 def _power_like(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

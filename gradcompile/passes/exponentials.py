@@ -283,7 +283,9 @@ def grows(x: Value) -> bool:
 
 def _is_total(x: Value) -> bool:
     """Return whether a value is a sum, or a power of one."""
-    return x.op in ("sum", "add") or (x.op in ("pow", "sqrt") and _is_total(x.operands[0]))
+    while x.op in ("pow", "sqrt"):
+        x = x.operands[0]
+    return x.op in ("sum", "add")
 
 
 def _share(u: Value, b: Value) -> Value | None:
