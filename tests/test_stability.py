@@ -255,6 +255,20 @@ def test_terms_of_the_relative_entropy_are_0_where_the_probability_is(q: float) 
     assert (value, dx, dy) == pytest.approx((0.5 * math.log(0.5 / q), math.log(0.5 / q) + 1, -0.5 / q), rel=1e-15)
 
 
+def test_a_choice_of_the_user_is_none_that_a_quotient_of_gamma_functions_was_made() -> None:
+    """The hazard leaves such a quotient as it is, in a branch of the user's own."""
+    quotient = exp(-(x**2)) * gamma(y) / (erfc(x) * gamma(y + 1))
+    model = gc.compile(log(Piecewise((y, x > 1), (quotient, True))), wrt=x)
+    assert model.value(x=2.0, y=3.0) == pytest.approx(math.log(3.0), rel=1e-15)
+    assert model.value(x=0.0, y=3.0) == pytest.approx(math.log(1 / 3), rel=1e-15)
+
+
+def test_a_power_that_is_defined_as_a_half_is_a_root() -> None:
+    c = Symbol("c")
+    model = gc.compile((x**2 + y**2) ** c, wrt=[x, y], define={c: Rational(1, 2)})
+    assert model.value_and_grad(x=0.0, y=0.0) == (0.0, (0.0, 0.0))
+
+
 def test_polygamma_has_second_derivatives() -> None:
     model = gc.compile(sympy.polygamma(2, x), wrt=x)
     assert model.hvp(1.0, x=3.0) == pytest.approx(float(mpmath.psi(4, 3)), rel=1e-13)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,16 @@ class Exact:
         self.point = {name: numbers(point[name], graph.inputs[name].kind) for name in graph.inputs}
         self.sizes = find_sizes(graph, {name: np.asarray(value) for name, value in point.items()})
         self.order = graph.order([graph.outputs["value"]])
-        self.digits = self._enough()
-        with mp.workdps(self.digits):
-            self.centre = self.value()
 
-    def _enough(self) -> int:
-        """Return the digits at which the objective has those that differences need."""
+    @cached_property
+    def centre(self) -> Any:
+        """The objective at the point."""
+        with mp.workdps(self.digits):
+            return self.value()
+
+    @cached_property
+    def digits(self) -> int:
+        """The digits at which the objective has those that differences need."""
         values = []
         for digits in WORKING:
             with mp.workdps(digits):

@@ -181,8 +181,6 @@ def gammas(x: Value) -> list[Value]:
 
 def without_choice(x: Value) -> Value:
     """Return the quotient of which `over_gammas` has made a choice."""
-    if x.op == "select" and (quotient := x.operands[2]).op == "div":
-        a, b = quotient.operands
-        if gammas(a) and gammas(b):
-            return quotient
+    if x.op == "select" and (quotient := x.operands[2]).op == "div" and over_gammas(*quotient.operands) is x:
+        return quotient
     return x

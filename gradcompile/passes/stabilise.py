@@ -353,7 +353,9 @@ def _sum_of_squares(x: Value) -> bool:
 
 
 def _power_of_power(a: Value, b: Value) -> Value | None:
-    """Return ``(x**2)**c`` as ``|x|**(2*c)``, for reals and any even power."""
+    """Return ``(x**2)**c`` as ``|x|**(2*c)``, for reals and any even power; a power of 1/2 is a root."""
+    if b.op == "const" and b.attr in (Fraction(1, 2), 0.5) and (root := _square_root(a)) is not None:
+        return root
     if a.op != "pow" or (inner := exact(a.operands[1])) is None or inner % 2 or (outer := exact(b)) is None:
         return None
     power, base = inner * outer, a.operands[0]
