@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,6 +302,18 @@ def test_program_that_cannot_be_cut_says_why(reason):
     assert not isinstance(in_parts(model.graph, stream_axis(model.graph)), Parts)
     told = next(line for line in str(model.plan).splitlines() if line.startswith("one thread"))
     assert reason in told
+
+
+def test_sums_of_a_part_are_laid_out_as_the_gradient():
+    """A part then fills them in the loops of the whole program; in another order it takes a third longer."""
+    model = gc.compile(gc.load(Path(gc.__file__).parent / "models" / "gaussian_mixture.model"))
+    cut = in_parts(model.graph, stream_axis(model.graph))
+    part = cut.passes[0].graph
+    shapes = {tuple(str(axis.size) for axis in part.output_axes(name)) for name in part.outputs}
+    assert ("K", "D", "D") in shapes
+    assert ("D", "D", "K") not in shapes
+    assert ("K", "D") in shapes
+    assert ("D", "K") not in shapes
 
 
 def test_cut_program_reads_as_two_functions():

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gradcompile.ir import Axis, Graph, Input, Size, Value, free_axes, free_name
+from gradcompile.passes.share import is_renaming
+from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.samples import Samples
 
 COMBINED = {"sum": "add", "accumulate": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}  # NumPy's names
@@ -99,6 +101,7 @@ class _Cut:
         objective = graph.outputs.get("value")
         self.forward = set() if objective is None else set(graph.order([objective]))
         self.totals = self._totals()
+        self.laid = self._laid()
 
     def _counts(self, size: Size) -> bool:
         """Return whether a size depends on the number of samples."""
@@ -163,6 +166,29 @@ class _Cut:
             taken.add(names[value])
         return names
 
+    def _laid(self) -> dict[Value, tuple[Axis, ...]]:
+        """Return the axes of every sum over samples, in the order of the first output whose elements it is part of.
+
+        A part then makes its sums in the loops in which the whole program would make the output.
+        """
+        laid: dict[Value, tuple[Axis, ...]] = {}
+        stack = [(value, self.graph.output_axes(name)) for name, value in reversed(self.graph.outputs.items())]
+        seen = set(stack)
+        while stack:
+            value, axes = stack.pop()
+            if value in self.totals:
+                if set(value.axes) <= set(axes):
+                    laid.setdefault(value, tuple(a for a in axes if a in value.axes))
+                continue
+            operands = value.operands if value.op in PRIMITIVES else ()
+            if is_renaming(value):
+                own = {place.attr: a for a, place in zip(value.operands[0].axes, value.operands[1:], strict=True)}
+                operands, axes = value.operands[:1], tuple(own[a] for a in axes if a in own)
+            further = [(o, axes) for o in reversed(operands) if (o, axes) not in seen]
+            seen.update(further)
+            stack += further
+        return {value: laid.get(value, value.axes) for value in self.totals}
+
     def _part(self, number: int) -> Part:
         """Return the pass over the samples before which `number` passes have been made."""
         phase, graph = self.samples.phase, self.graph
@@ -178,12 +204,13 @@ class _Cut:
     def _program(self, outputs: dict[str, Value], known: Iterable[Value], wrt: tuple[str, ...]) -> Graph:
         """Return the program of some outputs, with the totals that are known as inputs."""
         graph, builder = self.graph, self.graph.builder
-        inputs = {v: builder.input(self.totals[v], _declared(v).axes, v.kind) for v in known}
+        known = {v: Input(self.totals[v], tuple(a.size for a in self.laid[v]), v.kind) for v in known}
+        inputs = {v: builder.input(declared.name, declared.axes, v.kind) for v, declared in known.items()}
         count = builder.input(self.count, (), "int")
 
         def rule(old: Value, _: tuple[Value, ...]) -> Value | None:
             if old in inputs:
-                return _under_own_axes(inputs[old], old.axes)
+                return _under_own_axes(inputs[old], self.laid[old])
             if old.op == "size" and self._counts(old.attr):
                 return self._size(old.attr, count)
             return None
@@ -191,8 +218,9 @@ class _Cut:
         names = {v: n for v, n in graph.names.items() if v not in inputs}
         names |= {v: n for n, v in outputs.items() if v in self.totals and v not in inputs}
         backward = {c: v for c, v in graph.cotangents.items() if c not in self.forward}
-        program = replace(graph, outputs=outputs, wrt=wrt, names=names, cotangents=backward).rewrite(rule)
-        declared = {self.totals[v]: replace(_declared(v), name=self.totals[v]) for v in known}
+        axes = graph.axes | {n: self.laid[v] for n, v in outputs.items() if v in self.totals and v not in inputs}
+        program = replace(graph, outputs=outputs, axes=axes, wrt=wrt, names=names, cotangents=backward).rewrite(rule)
+        declared = {total.name: total for total in known.values()}
         declared[self.count] = Input(self.count, (), "int")
         return replace(program, inputs=_needed(program, {**graph.inputs, **declared}))
 
@@ -202,11 +230,6 @@ class _Cut:
         factor = sum(c for term, c in size.terms if self._counts(Size.of(term)))
         number = count if factor == 1 else factor * count
         return number if rest == Size() else number + count.builder.size(rest)
-
-
-def _declared(value: Value) -> Input:
-    """Return a sum as an input."""
-    return Input("", tuple(axis.size for axis in value.axes), value.kind)
 
 
 def _under_own_axes(array: Value, axes: tuple[Axis, ...]) -> Value:
