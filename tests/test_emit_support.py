@@ -32,7 +32,8 @@ def function(target: str, name: str):
     """A support function as a module of the target has it."""
     if target != "numba":
         return support.functions(target)[name]
-    namespace: dict = {"math": math, "np": np, "njit": numba.njit}
+    namespace: dict = {"math": math, "np": np, "njit": numba.njit, "types": numba.types}
+    exec(support.DECLARATIONS.get(name, ""), namespace)
     exec("\n".join(support.source(target, each) for each in support.closure(target, [name])), namespace)
     return namespace[name]
 
@@ -165,3 +166,50 @@ def test_what_a_function_calls_comes_before_it(target):
 def test_lines_are_as_short_as_those_of_emitted_code(target):
     texts = [support.source(target, name) for name in support.functions(target)]
     assert max(len(line) for text in texts for line in text.splitlines()) <= 100
+
+
+# Products of matrices -------------------------------------------------------------------------------------------------
+
+SIZES = [
+    (1, 1, 1),
+    (5, 0, 3),
+    (0, 4, 2),
+    (7, 3, 2),
+    (300, 40, 9),
+    (9, 700, 400),
+    (129, 784, 10),
+    (50, 60, 70),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_gemm_is_the_product_whatever_lies_contiguous(sizes, dtype):
+    """Narrow results are made in tiles: none may be left out, and none added twice."""
+    m, k, n = sizes
+    random = np.random.default_rng(0)
+    exact = [random.integers(-4, 5, size=shape) for shape in ((m, k), (k, n), (m, n))]  # every sum is exact
+    for by_columns in np.ndindex(2, 2, 2):
+        a, b, c = (np.array(x, dtype, order="CF"[o]) for x, o in zip(exact, by_columns, strict=True))
+        function("numba", "gemm")(-2.0, a, b, 1.0, c)
+        np.testing.assert_array_equal(c, -2 * (exact[0] @ exact[1]) + exact[2])
+
+
+def test_gemm_takes_parts_of_larger_arrays_and_overwrites_what_is_no_number():
+    random = np.random.default_rng(1)
+    a, b, c = random.normal(size=(90, 300)), random.normal(size=(70, 100)), np.full((12, 300), np.nan)
+    function("numba", "gemm")(1.0, a[:64, :257].T, b[:64, 3:15], 0.0, c[:, :257].T)
+    np.testing.assert_allclose(c[:, :257].T, a[:64, :257].T @ b[:64, 3:15], rtol=1e-12, atol=1e-12)
+    assert np.isnan(c[:, 257:]).all()
+
+
+@pytest.mark.parametrize("dots", [True, False])
+def test_tiles_of_narrow_products_are_those_that_blas_does_not_copy(dots):
+    tile = support.functions("numba")["tile"]
+    rows, columns = tile(128, 784, 10, dots)
+    assert columns == 10
+    assert 16 <= rows < 128
+    assert rows * columns * 784 <= 10**6
+    assert tile(10, 784, 128, dots) == (columns, rows)
+    for whole in ((128, 784, 256), (20, 5, 5), (128, 10**5, 10), (0, 3, 4)):
+        assert tile(*whole, dots) == (max(whole[0], 1), whole[2])
