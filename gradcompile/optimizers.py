@@ -113,13 +113,13 @@ class Rule:
         return all(sympy.expand(formula.subs(g, 0) - target) == 0 for target, formula in self.steps)
 
     @property
-    def linear(self) -> bool:
-        """Whether a step adds a multiple of the gradient that depends on nothing but the step number."""
+    def factor(self) -> sympy.Expr | None:
+        """What a step multiplies the gradient by, if it adds a multiple that depends on the step number alone."""
         if [target for target, _ in self.steps] != [p]:
-            return False
+            return None
         step = self.steps[0][1]
         factor = step.diff(g)
-        return sympy.expand(step - p - factor * g) == 0 and not factor.has(p, g)
+        return factor if sympy.expand(step - p - factor * g) == 0 and not factor.has(p, g) else None
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -272,7 +272,7 @@ def formulas(optimizer: Optimizer) -> Formulas:
         tuple(symbol.name for symbol in rule.state),
         tuple((target.name, _graph(formula)) for target, formula in rule.steps),
         rule.lazy,
-        rule.linear,
+        None if rule.factor is None else _graph(rule.factor.subs(optimizer.settings)),
     )
 
 

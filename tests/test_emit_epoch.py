@@ -6,7 +6,12 @@ import pytest
 import sympy
 
 import gradcompile as gc
+from gradcompile.emit.in_place import in_place
+from gradcompile.minibatch import minibatch
 from gradcompile.optimizers import RULES, SGD, Adam
+from gradcompile.pipeline import differentiate
+from gradcompile.schedule import Loop, Product, plan
+from gradcompile.step import in_halves
 from gradcompile.train.steps import kernel
 
 LINE = """
@@ -122,7 +127,7 @@ def test_what_is_the_same_for_all_elements_is_computed_before_the_loop_in_double
 
 
 @pytest.mark.one_in(3)
-@pytest.mark.parametrize("how", ["one", "few", "many", "all"])
+@pytest.mark.parametrize("how", ["one", "block", "few", "many", "all"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{len(rule.state)}-{len(rule.defaults)}")
 def test_every_rule_passes_the_gate(rule, dtype, how):
@@ -186,3 +191,24 @@ def test_rows_are_asked_for_once_in_a_block():
     """
     loop = function("gradient", source(twice, SGD(0.1), how="many"))
     assert loop.count("rows_n = ") > loop.count("fetch(x, ") == 1
+
+
+def test_a_parameter_that_is_read_later_is_not_moved_before():
+    """W is needed for the gradient of the layer below: a product that moved it too early would change that."""
+    text = """
+        x: data[N, D]
+        V: parameter[D, H]
+        W: parameter[H, C]
+        loss = Sum(Sum(tanh(Sum(x[s, j]*V[j, k], j))*W[k, i], k)**2, s, i)
+    """
+    task = minibatch(gc.compile(gc.parse(text)).lowered)
+    step = in_halves(differentiate(task.graph))
+    schedule = plan(step.graph)
+    found = in_place(step, schedule)
+    assert {moved.move.parameter for moved in found.values()} == {"V", "W"}
+    (body,) = (node.body for node in schedule.body if isinstance(node, Loop) and node.axis == schedule.blocks)
+    of_w = next(schedule.results[head] for head, moved in found.items() if moved.move.parameter == "W")
+    early = next(node for node in body if isinstance(node, Product) and node.target is of_w)
+    body.remove(early)
+    body.insert(0, early)
+    assert {moved.move.parameter for moved in in_place(step, schedule).values()} == {"V"}

@@ -156,4 +156,4 @@ def test_the_halves_of_one_sample_hold_no_sums():
 def test_which_optimizers_leave_alone_what_has_no_gradient():
     """By hand, from the formulas: only plain SGD and AdaGrad keep both the element and its state."""
     assert [(rule.name, len(rule.state)) for rule in RULES if rule.lazy] == [("SGD", 0), ("AdaGrad", 1)]
-    assert [(rule.name, len(rule.state)) for rule in RULES if rule.linear] == [("SGD", 0)]
+    assert [(rule.name, len(rule.state)) for rule in RULES if rule.factor is not None] == [("SGD", 0)]

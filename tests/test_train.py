@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from gradcompile.errors import (
     ShapeError,
     UnknownNameError,
 )
+from gradcompile.language import parse
 from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
 from gradcompile.train import descent, steps
 
@@ -233,6 +235,56 @@ def test_softmax_against_numpy():
     options = {"init": {"W": np.zeros((FEATURES, 4))}, "optimizer": SGD(0.2), "seed": 3, "progress": False}
     result = softmax().fit(x=inputs, gt=labels, epochs=2, batch_size=6, **options)
     np.testing.assert_allclose(result.params["W"], W, rtol=1e-12, atol=1e-14)
+
+
+LAYERS = """
+    x: data[N, D]
+    t: data[N, C]
+    V: parameter[D, H]
+    W: parameter[H, C]
+    h[s, k] = tanh(Sum(x[s, j]*V[j, k], j))
+"""
+TIED = """
+    x: data[N, D]
+    W: parameter[D, H]
+    h[s, k] = tanh(Sum(x[s, j]*W[j, k], j))
+    loss = Sum((x[s, i] - Sum(h[s, k]*W[i, k], k))**2, s, i)/N
+"""
+ERROR = "(t[s, i] - Sum(h[s, k]*W[k, i], k))**2"
+# Models, and which parameters a product of matrices moves itself.
+MATRICES = {
+    "layers": (f"{LAYERS}loss = Sum({ERROR}, s, i)/N", "VW"),
+    "one of two with a penalty": (f"{LAYERS}loss = Sum({ERROR}, s, i)/N + Sum(V[j, k]**2, j, k)/8", "W"),
+    "a penalty that multiplies": (f"{LAYERS}loss = Sum({ERROR}, s, i)/N*(1 + Sum(V[j, k]**2, j, k)/8)", ""),
+    "used twice": (TIED, ""),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("rate", [0.05, 0.05 / (1 + Symbol("t"))], ids=str)
+def test_matrices_that_products_move_themselves(name, rate):
+    """Against gradients of the batches, each taken at the parameters that the step before has left."""
+    text, moved = MATRICES[name]
+    model = compile(parse(text))
+    random = np.random.default_rng(5)
+    sizes = {"x": (300, 5), "t": (300, 3), "V": (5, 9), "W": (9, 3) if "V" in model.lowered.wrt else (5, 9)}
+    point = {key: random.normal(size=shape) for key, shape in sizes.items() if key in model.lowered.inputs}
+    start = {key: point.pop(key) for key in model.lowered.wrt}
+    now = {key: value.copy() for key, value in start.items()}
+    order = shuffle.order(0, 1, np.arange(300))
+    for t, first in enumerate(range(0, 300, 128), 1):
+        gradients = model.minibatch_grad(rows=order[first : first + 128], **point, **now)
+        for key, gradient in zip(now, gradients, strict=True):
+            now[key] = now[key] - float(sympy.sympify(rate).subs("t", t)) * gradient
+    options = {"init": start, "optimizer": SGD(rate), "epochs": 1, "batch_size": 128, "progress": False}
+    result = model.fit(**point, **options)
+    for key, value in now.items():
+        np.testing.assert_allclose(result.params[key], value, rtol=1e-11, atol=1e-13)
+    source = steps.kernel(model.lowered, SGD(rate), "float64", "block").source
+    assert "".join(key for key in start if re.search(rf"gemm\(-?factor.*, 1.0, {key}\)", source)) == moved
+    for how in ("few", "many", "all"):  # of several blocks, each of which needs the parameters as they were
+        assert not re.search(r"\bfactor\b", steps.kernel(model.lowered, SGD(rate), "float64", how).source)
+    assert not re.search(r"\bfactor\b", steps.kernel(model.lowered, Adam(0.1), "float64", "block").source)
 
 
 @pytest.mark.one_in(2)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.ahead import FETCH, Ahead
 from gradcompile.emit.elements import LoopPrinter
+from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
-from gradcompile.ir import Axis, Graph
+from gradcompile.ir import Axis, Graph, Value
 from gradcompile.schedule import plan
 from gradcompile.step import Step, terms
 
@@ -45,6 +46,8 @@ class Epoch:
         The optimizer.
     dtype : {"float64", "float32"}
         Of the parameters.
+    short : bool
+        Whether no batch has more than `loops.SAMPLES` samples.
     """
 
     graph: Graph
@@ -52,6 +55,7 @@ class Epoch:
     rows: str
     formulas: Formulas
     dtype: str
+    short: bool = False
 
 
 def render(task: Epoch) -> str:
@@ -86,11 +90,14 @@ class _Epoch:
         self.real = "real" if task.dtype == "float32" else ""
         self.printer = LoopPrinter("numba", self.names, self.real)
         self.plan = plan(self.graph)
+        alone = task.short and task.formulas.factor is not None
+        self.moved = in_place(self.step, self.plan) if alone else {}
         self.state = {
             name: {each: self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.formulas.state}
             for name in task.graph.wrt
         }
         self.t = self.names.fresh("t")
+        self.factor = self.names.fresh("factor") if self.moved else ""
         self.sizes: set[str] = set()  # the named sizes that the loop over batches mentions
         self.one = bool(task.rows) and not self.graph.inputs[task.rows].shape
 
@@ -114,17 +121,20 @@ class _Epoch:
     def _gradient(self) -> list[str]:
         """Return the function that computes the objective and the heads."""
         heads = self.step.heads
-        given = {name: name in self.step.kept for value, name in heads.items() if value.axes}
+        given = {name: name in self.step.kept for value, name in heads.items() if self._is_array(value, name)}
         dtype = self.task.dtype
-        numbers = [name for name in heads.values() if name not in given]
+        numbers = [name for value, name in heads.items() if not value.axes]
         returned: Returned = ("value", *numbers) if numbers else "value"
         arrays = {name: loops.output_array(self.plan, self.names, name) for name in given}
-        caller = loops.Caller(given, self._in_batch(arrays))
+        inputs = self.names.inputs
+        moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
+        caller = loops.Caller(given, moved, self._in_batch(arrays))
         body = loops.function(
             self.plan, self.names, self.printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller
         )
-        self.arrays = {name: arrays[name] if value.axes else self._number(name) for value, name in heads.items()}
+        self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
+        arguments += [self.factor] if self.moved else []
         return _function("gradient", arguments, body)
 
     def _ahead(self, arrays: Mapping[str, str], order: str, place: str, last: str) -> list[str]:
@@ -143,6 +153,10 @@ class _Epoch:
         rows, last = self.names.inputs[self.task.rows], f"{self.names.size(batch.size)} - 1"
         return lambda place: self._ahead(arrays, rows, place, last)
 
+    def _is_array(self, head: Value, name: str) -> bool:
+        """Return whether a head is an array that the first half fills."""
+        return bool(head.axes) and name not in self.moved
+
     def _number(self, head: str) -> str:
         """Return the identifier of a head that is a number."""
         value = self.plan.results[head]
@@ -151,7 +165,10 @@ class _Epoch:
     def _update(self) -> list[str]:
         """Return the function that moves the parameters; it takes what it mentions."""
         step, formulas = self.step, self.task.formulas
-        body = Update(step, formulas, self.names, self.printer, self.arrays, self.state, self.t, self.real).body()
+        done = [moved.move for moved in self.moved.values()]
+        moves = [move for move in step.moves if move not in done]
+        names, printer = self.names, self.printer
+        body = Update(step, formulas, names, printer, self.arrays, self.state, self.t, self.real, moves).body()
         mentioned = {word for line in body for word in WORD.findall(line)}
         known = [*self.names.inputs.values(), *self._states(), *self.arrays.values(), self.t]
         return _function("update", [name for name in dict.fromkeys(known) if name in mentioned], body)
@@ -161,10 +178,13 @@ class _Epoch:
 
     def _rate(self) -> list[str]:
         """Return the function that gives the learning rate of step t."""
-        graph = self.task.formulas.settings["rate"]
-        t = {v: self.t for v in graph.order() if v.op == "input"}
-        text = expression(graph.outputs["value"], t, self.printer.support)
+        text = self._of_step(self.task.formulas.settings["rate"])
         return _function("learning_rate", [self.t], [f"return {text}"])
+
+    def _of_step(self, formula: Graph) -> str:
+        """Return a formula of the optimizer that depends on the step number alone."""
+        t = {v: self.t for v in formula.order() if v.op == "input"}
+        return expression(formula.outputs["value"], t, self.printer.support)
 
     def _epoch(self, update: list[str]) -> list[str]:
         """Return the loop over batches."""
@@ -183,9 +203,10 @@ class _Epoch:
         if self.one:
             inner += self._ahead(self.arrays, order, start, f"{last} - 1")
         inner += [
-            f"{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
             f"{self.t} += 1",
-            _call(update),
+            *self._factor(),
+            f"{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
+            *([_call(update)] if len(self.moved) < len(self.step.moves) else []),
             f"{total} += {value}" + (f"*{rows}.size" if rows and not self.one else ""),
         ]
         body = [
@@ -197,9 +218,14 @@ class _Epoch:
         ]
         return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
 
+    def _factor(self) -> Iterator[str]:
+        """Yield the line that computes what the first half multiplies its products by."""
+        if self.moved and self.task.formulas.factor is not None:
+            yield f"{self.factor} = {self._of_step(self.task.formulas.factor)}"
+
     def _buffers(self, batch: str) -> Iterator[str]:
         """Yield the lines that make the arrays of the heads, once for all batches of at most `batch` samples."""
-        made = [(v, n) for v, n in self.step.heads.items() if v.axes and n not in self.step.kept]
+        made = [(v, n) for v, n in self.step.heads.items() if self._is_array(v, n) and n not in self.step.kept]
         self.sizes |= {n for v, _ in made for a in v.axes if a != self.graph.sample for n, _ in a.size.terms}
         for head, name in made:
             kind = f", np.{self.task.dtype}" if self.real else ""
@@ -213,7 +239,8 @@ class _Epoch:
         """Return what ``gradient`` is called with: of a scalar parameter its one element."""
         scalars = {name for name in self.task.graph.wrt if not self.graph.inputs[name].shape}
         inputs = [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
-        return [*inputs, *(self.arrays[name] for head, name in self.step.heads.items() if head.axes)]
+        arrays = [self.arrays[name] for head, name in self.step.heads.items() if self._is_array(head, name)]
+        return [*inputs, *arrays, *([self.factor] if self.moved else [])]
 
 
 def _function(name: str, arguments: Iterable[str], body: Iterable[str]) -> list[str]:

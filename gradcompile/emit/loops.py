@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from gradcompile.emit.expression import Printer
+from gradcompile.emit.expression import ATOM, Printer
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
@@ -24,6 +24,7 @@ from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Resul
 INDENT = "    "
 WIDTH = 100
 NOT_GIVEN: Mapping[str, bool] = MappingProxyType({})
+SAMPLES = 128  # of a block with products of matrices, at least
 EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
 
@@ -49,12 +50,16 @@ class Caller:
     given : mapping of str to bool
         The outputs that are arrays of the caller, filled in place and not returned; True for those that hold zeros
         when the function is called, so that a sum need not start at them.
+    moved : mapping of str to (str, str, Value)
+        The outputs that are products of matrices, and are not kept but added to an array of the caller: that array, the
+        factor, and another one that the function computes.
     ahead : callable, optional
         Returns, for the place of a sample among all, the lines that ask for the rows of later ones: what a loop over
         samples does first that looks data up, the first such loop of each block.
     """
 
     given: Mapping[str, bool]
+    moved: Mapping[str, tuple[str, str, Value]] = field(default_factory=dict)
     ahead: Callable[[str], Sequence[str]] | None = None
 
 
@@ -121,7 +126,9 @@ class _Body:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.typed = dtype, caller is not None
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
-        self.given, self.ahead = (NOT_GIVEN, None) if caller is None else (caller.given, caller.ahead)
+        caller = caller or Caller(NOT_GIVEN)
+        self.given, self.ahead = caller.given, caller.ahead
+        self.moved = {value: at for name, at in caller.moved.items() if (value := plan.results[name]) is not None}
         self.asked = False  # whether the rows of later samples were asked for in this block
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(
@@ -188,7 +195,7 @@ class _Body:
         products = any(
             isinstance(node, Product) for loop in self.plan.body if isinstance(loop, Loop) for node in loop.body
         )
-        yield f"{self.names.word('T')} = {f'max(128, {length})' if products else length}"
+        yield f"{self.names.word('T')} = {f'max({SAMPLES}, {length})' if products else length}"
 
     def _length(self, value: Value, axis: Axis) -> str:
         """Return the length of an array along an axis."""
@@ -196,7 +203,7 @@ class _Body:
         return self.names.word("T") if block else self.names.size(axis.size)
 
     def _buffers(self) -> Iterator[str]:
-        given = {self.plan.results[name] for name in self.given}
+        given = {self.plan.results[name] for name in self.given} | self.moved.keys()
         for value, axes in self.plan.stored.items():
             if axes and value not in given:
                 sizes = [self._length(value, axis) for axis in axes]
@@ -320,6 +327,8 @@ class _Body:
         held = self._holdable(loop)
         locals_ = {u.target: self._local(u.target) for u in held}
         for value in loop.starts:
+            if value in self.moved:
+                continue
             if value in locals_:
                 yield f"{indent}{locals_[value]} = {self._typed_start(value, self._filling(value))}"
             else:
@@ -473,7 +482,18 @@ class _Body:
         f = node.factors
         left, right = self._whole(f.left, f.rows, f.inner), self._whole(f.right, f.inner, f.columns)
         alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
+        if node.target in self.moved:
+            alpha, beta = self._multiple(node), "1.0"
         return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns)})"
+
+    def _multiple(self, node: Product) -> str:
+        """Return what a product is multiplied by that is added to an array of the caller."""
+        _, factor, scale = self.moved[node.target]
+        sign = "-" if node.sign < 0 else ""
+        if scale.is_const(1) or scale.is_const(-1):
+            return factor if scale.is_const(node.sign) else f"-{factor}"
+        text, binds = self.printer.text(scale, self._leaf)
+        return f"{sign}{factor}*{text if binds == ATOM else f'({text})'}"
 
     def _whole(self, value: Value, rows: Axis, columns: Axis) -> str:
         """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
@@ -525,6 +545,8 @@ class _Body:
         )
 
     def _array(self, value: Value) -> str:
+        if value in self.moved:
+            return self.moved[value][0]
         if value.op == "input" and value in self.plan.stored:
             return self.names.local(value, f"{self.names.value(value)}_t")
         return self.names.value(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -33,8 +33,8 @@ class Formulas:
         The assignments to `p` and to the state, in order.
     lazy : bool
         Whether an element and its state stay as they are where the gradient is 0.
-    linear : bool
-        Whether a step is the parameter plus a multiple of the gradient that depends on the step number alone.
+    factor : Graph or None
+        What a step adds of the gradient, if that is a multiple that depends on the step number alone.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Formulas:
     state: tuple[str, ...]
     steps: tuple[tuple[str, Graph], ...]
     lazy: bool = False
-    linear: bool = False
+    factor: Graph | None = None
 
 
 def expression(value: Value, text: Mapping[Value, str], support: set[str]) -> str:
@@ -82,6 +82,8 @@ class Update:
         The identifier of the step number.
     real : str
         What numbers are made of; "" for Python's own.
+    moves : sequence of Move
+        Those that are still to be made.
     """
 
     def __init__(
@@ -94,10 +96,12 @@ class Update:
         state: Mapping[str, Mapping[str, str]],
         t: str,
         real: str,
+        moves: Sequence[Move],
     ) -> None:
+        self.moves = moves
         self.step, self.formulas, self.names, self.printer, self.state = step, formulas, names, printer, state
         self.real, self.t = real, t
-        self.heads = {value: arrays[name] for value, name in step.heads.items()}
+        self.heads = {value: arrays[name] for value, name in step.heads.items() if name in arrays}
         self.settings = {name: names.fresh(name) for name in formulas.settings}
         self.gradients: dict[str, str] = {}  # parameter -> the local variable that holds the gradient of one element
         self.fixed: dict[str, str] = {}  # what is the same for all elements -> its name, computed before all loops
@@ -136,7 +140,7 @@ class Update:
     def _moves(self) -> Iterator[str]:
         """Yield the loops of all moves; those that visit the samples one after the other do it in one loop."""
         sample = self.step.graph.sample
-        for shared, group in groupby(self.step.moves, key=lambda move: sample in move.axes):
+        for shared, group in groupby(self.moves, key=lambda move: sample in move.axes):
             moves = list(group)
             self.unsigned = only_indices(reachable([v for move in moves for v in (*move.place, move.gradient)]))
             if shared and sample is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
+from gradcompile.emit.loops import SAMPLES
 from gradcompile.ir import Graph
 from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
@@ -21,7 +22,7 @@ from gradcompile.pipeline import differentiate
 from gradcompile.step import Step, in_halves
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Taken = Literal["all", "many", "few", "one"]
+Taken = Literal["all", "many", "few", "block", "one"]
 FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
 
 
@@ -70,7 +71,9 @@ def taken(batch: int, samples: int) -> Taken:
     """Return how a step takes `batch` of some samples: by their numbers if they are not all in one step."""
     if batch >= samples:
         return "all"
-    return "one" if batch == 1 else "few" if batch <= FEW else "many"
+    if batch == 1:
+        return "one"
+    return "many" if batch > FEW else "few" if batch > SAMPLES else "block"
 
 
 def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kernel:
@@ -84,15 +87,18 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
         The rule and its numbers.
     dtype : {"float64", "float32"}
         Of the parameters.
-    how : {"all", "many", "few", "one"}
-        Which samples a step takes: all of them, or some by their numbers; see `taken`.
+    how : {"all", "many", "few", "block", "one"}
+        Which samples a step takes: all of them, or some by their numbers, at most so many as kernels take in one
+        block; see `taken`.
     """
     by_rows = how != "all"
     task = minibatch(lowered, one=how == "one") if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = differentiate(task.graph)
     rule = formulas(optimizer)
-    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=rule.linear and how in ("few", "one"))
-    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype))
+    halves = in_halves(
+        graph, lazy=rule.lazy and by_rows, linear=rule.factor is not None and how in ("few", "block", "one")
+    )
+    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block"))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
     return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source)
 

@@ -48,8 +48,8 @@ def leading(rows, columns, down, right, item):
 def tile(m, k, n, dots):
     """Return the rows and columns of a narrow product that BLAS is to compute at once.
 
-    OpenBLAS copies no matrix to sum 10**6 products at most, and where these are dots of rows, to 1200 sums: two to
-    three times as fast.
+    OpenBLAS copies no matrix to sum 10**6 products at most, and for dots of rows, to 1200 sums: it
+    is two to three times as fast then.
     """
     narrow, most = min(m, n), 10**6 // max(k, 1)
     if dots:
@@ -60,7 +60,7 @@ def tile(m, k, n, dots):
 
 
 def multiply(item, m, k, n, factors, a, a0, a1, b, b0, b1, c, c0, c1):
-    """Call BLAS for matrices at addresses, with the strides of their rows and columns, tile by tile."""
+    """Call BLAS for matrices at addresses, with the strides of rows and columns, in tiles."""
     kind = 100 if item == 8 else 115  # "d", "s"
     of_a, lda = leading(m, k, a0, a1, item)
     of_b, ldb = leading(k, n, b0, b1, item)
@@ -82,7 +82,7 @@ def gemm(alpha, a, b, beta, c):
     m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
     factors = np.empty((1, 2), c.dtype)
     factors[0, 0], factors[0, 1] = alpha, beta
-    narrow = c.strides[1] != item and n < 32  # BLAS is twice as fast where such a result has rows contiguous
+    narrow = c.strides[1] != item and n < 32  # BLAS is twice as fast on a result by rows
     z, down, right = c.ctypes.data, c.strides[0], c.strides[1]
     copy = np.empty((m if narrow else 0, n), c.dtype)
     if narrow:
@@ -90,8 +90,9 @@ def gemm(alpha, a, b, beta, c):
             for j in range(n):
                 copy[i, j] = c[i, j]  # a slice would take seconds to compile
         z, down, right = copy.ctypes.data, n * item, item
-    x, y, p = a.ctypes.data, b.ctypes.data, factors.ctypes.data
-    multiply(item, m, k, n, p, x, a.strides[0], a.strides[1], y, b.strides[0], b.strides[1], z, down, right)
+    x, x0, x1 = a.ctypes.data, a.strides[0], a.strides[1]
+    y, y0, y1 = b.ctypes.data, b.strides[0], b.strides[1]
+    multiply(item, m, k, n, factors.ctypes.data, x, x0, x1, y, y0, y1, z, down, right)
     if narrow:
         for i in range(m):
             for j in range(n):
