@@ -33,8 +33,8 @@ def function(target: str, name: str):
     if target != "numba":
         return support.functions(target)[name]
     namespace: dict = {"math": math, "np": np, "njit": numba.njit, "types": numba.types}
-    exec(support.DECLARATIONS.get(name, ""), namespace)
-    exec("\n".join(support.source(target, each) for each in support.closure(target, [name])), namespace)
+    called = support.closure(target, [name])
+    exec("\n".join(support.DECLARATIONS.get(each, "") + support.source(target, each) for each in called), namespace)
     return namespace[name]
 
 

@@ -45,7 +45,7 @@ xxgemm = types.ExternalFunction(
     types.intc(*[types.char] * 3, *[types.intp] * 11),
 )
 """
-DECLARATIONS = {"gemm": GEMM}
+DECLARATIONS = {"multiply": GEMM}
 
 
 def checks(target: str, defined: Iterable[str] | None = None) -> dict[str, str]:
