@@ -131,6 +131,13 @@ def cos_tail(z: mpf) -> mpf:
     return (mp.cos(r) - 1 + z / 2) / z**2 if z > SMALL else mpf(1) / 24 - z / 720
 
 
+def logcosh_tail(z: mpf) -> mpf:
+    """Return (log(cosh(r)) - r**2/2)/r**4 of z = r*r."""
+    if z < mpf("1e-12"):
+        return -mpf(1) / 12 + z / 45
+    return (mp.log1p(2 * mp.sinh(mp.sqrt(z) / 2) ** 2) - z / 2) / z**2
+
+
 def pow_tail(z: mpf) -> mpf:
     """Return (3*atanh(s)/s - 3 - z)/z**2 of z = s*s."""
     s = mp.sqrt(z)
@@ -175,6 +182,7 @@ ROWS: dict[str, Row] = {
     "erf_large": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(5), 17),
     "erf32": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 5),
     "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(3), 6),
+    "logcosh32": Row(logcosh_tail, lambda z: z + SMALL, ZERO, ONE, 5),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
     "log32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),

@@ -30,7 +30,6 @@ DTYPES = (np.float64, np.float32)
 LIMITS = {
     ("pow", np.float32): 4.0,
     ("erf", np.float32): 4.0,
-    ("logcosh", np.float32): 4.0,
     ("logcosh", np.float64): 4.0,
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,

@@ -17,7 +17,7 @@ from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, rese
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
-from gradcompile.ir import Axis, Graph, Value
+from gradcompile.ir import Axis, Graph, Value, only_indices, reachable
 from gradcompile.schedule import plan
 from gradcompile.step import Step, terms
 
@@ -199,7 +199,7 @@ class _Epoch:
         buffers, inner = list(self._buffers(batch)), []
         if rows:
             part = f"{start}" if self.one else f"{start}:min({start} + {batch}, {last})"
-            inner.append(f"{rows} = {order}[{part}]")
+            inner.append(f"{rows} = np.uint64({order}[{part}])" if self._only_finds() else f"{rows} = {order}[{part}]")
         if self.one:
             inner += self._ahead(self.arrays, order, start, f"{last} - 1")
         inner += [
@@ -217,6 +217,12 @@ class _Epoch:
             f"return {total}",
         ]
         return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
+
+    def _only_finds(self) -> bool:
+        """Return whether a step takes one row, whose number is used as an index and as nothing else."""
+        moved = [value for move in self.step.moves for value in (*move.place, move.gradient)]
+        values = reachable([*self.graph.outputs.values(), *moved])
+        return self.one and any(v.op == "input" and v.attr == self.task.rows for v in only_indices(values))
 
     def _factor(self) -> Iterator[str]:
         """Yield the line that computes what the first half multiplies its products by."""

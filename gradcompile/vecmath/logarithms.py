@@ -127,15 +127,16 @@ def vsoftplus32(x):
 
 
 def vlogcosh32(x):
-    """Return log(cosh(x)), as vlogcosh."""
+    """Return log(cosh(x)): up to 1 from a polynomial, beyond from |x| - log(2)."""
     x = np.float32(x)
-    one = np.float32(1.0)
     a = abs(x)
-    m = vexpm132(-a)
-    e = one + m
-    near = a < one
-    y = vlog1p32(m * m / (e + e) if near else e * e)
-    return y if near else a + (y - np.float32(0.69314718))
+    z = x * x
+    q = np.float32(-0.00056152855) + z * np.float32(8.825015e-05)
+    q = np.float32(-0.0067140944) + z * (np.float32(0.0020837388) + z * q)
+    q = np.float32(-0.083333105) + z * (np.float32(0.022217574) + z * q)
+    e = vexp32(-a)
+    far = a + (vlog1p32(e * e) - np.float32(0.69314718))
+    return z * (np.float32(0.5) + z * q) if a < np.float32(1.0) else far
 
 
 def vlog1mexp32(x):
