@@ -26,7 +26,7 @@ from gradcompile.ir import Graph
 from gradcompile.jit import Task, UntranslatableError, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
-from gradcompile.threads import Divided
+from gradcompile.threads import Divided, Products, on_one_thread
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
@@ -155,6 +155,12 @@ class Program:
         """The functions that threads can share."""
         return Divided(self.graph, self.arguments, self.function, EMISSION)
 
+    @cached_property
+    def products(self) -> Products:
+        """The products of matrices, which BLAS computes."""
+        with EMISSION:
+            return Products(self.graph)
+
     @property
     def idle(self) -> bool:
         """Whether nothing has been asked for that has to be compiled."""
@@ -223,6 +229,9 @@ class Program:
         """Call a function with checked arguments: the compiled one, or until there is one an early one."""
         function = self._shared(name, arguments) or self._functions.get(name) or self._for_now(name, arguments)
         try:
+            if function is self._functions.get(name) and self._multiplies_little(arguments):
+                with on_one_thread():
+                    return function(*arguments)
             return function(*arguments)
         except np.linalg.LinAlgError:
             raise DataError(
@@ -234,6 +243,10 @@ class Program:
             raise TooLargeError(
                 "what is computed for these sizes does not fit into memory", found=sizes, hint=hint
             ) from None
+
+    def _multiplies_little(self, arguments: Sequence[Argument]) -> bool:
+        """Return whether a compiled call has products of matrices, too small for several threads of BLAS."""
+        return self.target == "numba" and bool(self.products) and self.products.small(self.arguments.sizes(arguments))
 
     def _shared(self, name: str, arguments: Sequence[Argument]) -> Function | None:
         """Return what answers a call that is large enough for several threads; None for any other."""

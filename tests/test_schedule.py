@@ -1,5 +1,7 @@
 """Schedules: what is stored, what is streamed, how often the samples are passed."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -163,4 +165,34 @@ def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_t
     model = numbered(812)
     assert model is not None
     text = gc.emit(model.problem.objective, wrt=model.problem.wrt, target="numba")
-    assert "s[k, i] += X[j, k]*X_t[j, i]" in text
+    assert "u[k, 0]*t_t[0, i]*X[j, k]*X_t[j, i]" in text
+    assert "gemm(1.0, X_t[:, :size].T, X, 0.0, s[:, :size].T)" in text
+
+
+def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:
+    """What has been computed of all samples is a matrix under another name of their axis; so are data as they lie."""
+    text = """
+        x: data[N, D]
+        y: data[N, D]
+        W: parameter[D, K]
+        a[s, k] = Sum(x[s, j]*W[j, k], j)
+        b[s, k] = Sum(y[s, j]*W[j, k], j)
+        z[s, r] = Sum(a[s, k]*b[r, k], k) + Sum(x[s, j]*y[r, j], j)
+        loss    = Sum(log(Sum(exp(z[s, r]), r)), s)
+    """
+    emitted = gc.emit(gc.parse(text), target="numba")
+    value = emitted[emitted.index("def value(") : emitted.index("def value_and_grad(")]
+    assert value.count("gemm(") == 4
+    for loop in ("a[", "b[", "x_", "y_"):
+        assert not re.search(rf"\+= .*{re.escape(loop)}.*\*", value)
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(3)
+    point = {"x": random.normal(size=(300, 9)), "y": random.normal(size=(300, 9)), "W": random.normal(size=(9, 8)) / 9}
+    model.value_and_grad(**point)
+    model.wait()
+    a, b = point["x"] @ point["W"], point["y"] @ point["W"]
+    z = a @ b.T + point["x"] @ point["y"].T
+    np.testing.assert_allclose(model.value(**point), np.logaddexp.reduce(z, axis=1).sum(), rtol=1e-13)
+    p = np.exp(z - np.logaddexp.reduce(z, axis=1)[:, None])
+    expected = point["x"].T @ (p @ b) + point["y"].T @ (p.T @ a)
+    np.testing.assert_allclose(model.value_and_grad(**point)[1][0], expected, rtol=1e-11)

@@ -387,6 +387,25 @@ def test_blas_has_one_thread_while_anybody_needs_that(monkeypatch):
     assert state == [4]
 
 
+@pytest.mark.parametrize(("width", "alone"), [(20, True), (1000, False)])
+def test_small_products_have_one_thread_of_blas(monkeypatch, width, alone):
+    """Two threads that wait for each other by turning take a hundred times as long where others use the processors."""
+    A, B = IndexedBase("A", shape=(D, C)), IndexedBase("B", shape=(C, M))
+    h = Sum(X[s, j] * A[j, r], (j, 0, D - 1))
+    model = gc.compile(Sum(Sum(h**2 * B[r, i], (r, 0, C - 1)) ** 2, (i, 0, M - 1), (s, 0, N - 1)), wrt=[A, B])
+    point = {"X": np.ones((32, width)), "A": np.ones((width, width)), "B": np.ones((width, 3))}
+    model.value(**point)
+    model.wait()
+    numbers = []
+    monkeypatch.setattr(blas, "_functions", lambda: (lambda: 4, numbers.append))
+    model.value(**point)
+    assert numbers == ([1, 4] if alone else [])
+    numbers.clear()
+    options = {"epochs": 1, "optimizer": gc.SGD(1e-30), "progress": False}
+    model.fit(X=point["X"], init={"A": point["A"], "B": point["B"]}, **options)
+    assert bool(numbers) == alone
+
+
 def test_threads_of_the_blas_that_is_there_can_be_set():
     functions = blas._functions()
     if functions is None:

@@ -497,7 +497,12 @@ class _Body:
 
     def _whole(self, value: Value, rows: Axis, columns: Axis) -> str:
         """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
-        axes, name = self._axes_of(value, given=False), self._array(value)
+        if value.op == "read" and value not in self.plan.stored:  # an array under other axes
+            array = value.operands[0]
+            own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
+            axes, name = tuple(own[a] for a in self._axes_of(array, array.op == "input")), self.names.value(array)
+        else:
+            array, axes, name = value, self._axes_of(value, given=False), self._array(value)
         if self.plan.sample in axes:
             dimension = axes.index(self.plan.sample)
             if value in self.plan.blocked:

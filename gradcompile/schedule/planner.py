@@ -247,7 +247,7 @@ class _Work:
     def _copy_factors(self) -> None:
         """Copy the rows of a block that a product of matrices needs together: those that labels pick."""
         for value in sorted(self.factors, key=lambda v: v.number):
-            if value.op == "read" and value not in self.packed:
+            if value.op == "read" and value not in self.packed and not is_renaming(value):
                 self.laid_by_rows.add(value)
                 self.by_rows.discard(value)
                 self.packed[value] = None

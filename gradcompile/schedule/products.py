@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gradcompile.ir import Axis, Value
+from gradcompile.passes.share import is_renaming
 
 SMALL = 8  # the size, where it is a number, below which a matrix is too narrow to be worth a call
 
@@ -75,8 +76,9 @@ def _factors(term: Value, uses: Mapping[Value, int], sample: Axis) -> Factors | 
 
 
 def _is_matrix(value: Value) -> bool:
-    """Return whether a value can be an array in memory of the model's type: given, or computed."""
+    """Return whether a value can be an array of the model's type: given, or computed, or one of these renamed."""
     if value.op == "read":
         array, *indices = value.operands
-        return value.kind == "real" and array.op == "input" and any(i.op in ("input", "read") for i in indices)
+        picked = array.op == "input" and any(i.op in ("input", "read") for i in indices)
+        return value.kind == "real" and (picked or is_renaming(value))
     return value.kind == "real" and value.op not in ("const", "size", "iota", "real")

@@ -100,6 +100,8 @@ class Sums:
 
     def _together(self, terms: list[Signed], rest: list[Signed]) -> bool:
         """Return whether one loop over the samples can do all terms, with the rest known before it."""
+        if not any(self.samples.crosses(t) for t, _ in terms):
+            return True  # what takes of each sample only what belongs to it can wait for the rest
         phases = {
             self.samples.phase[t] - self.samples.crosses(t)
             for t, _ in terms

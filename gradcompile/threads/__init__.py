@@ -4,7 +4,9 @@ How samples are divided depends on the sizes of a call and never on the number o
 are added in the order of the chunks: the result has the same bits whatever that number is.
 """
 
+from gradcompile.threads.blas import on_one_thread
 from gradcompile.threads.divided import Divided
 from gradcompile.threads.number import get_threads, set_threads
+from gradcompile.threads.products import Products
 
-__all__ = ["Divided", "get_threads", "set_threads"]
+__all__ = ["Divided", "Products", "get_threads", "on_one_thread", "set_threads"]

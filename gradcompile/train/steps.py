@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -20,6 +21,7 @@ from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
 from gradcompile.step import Step, in_halves
+from gradcompile.threads import Products, on_one_thread
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
@@ -61,6 +63,11 @@ class Kernel:
         """The function that gives the learning rate of a step."""
         function: Callable[[int], float] = self._module.learning_rate
         return function
+
+    @cached_property
+    def products(self) -> Products:
+        """The products of matrices of a step."""
+        return Products(self.task.graph)
 
     @property
     def _module(self) -> ModuleType:
@@ -119,6 +126,8 @@ class Steps:
         The checked arguments of the model; parameters are copied, data are not.
     count : int
         Number of samples in an epoch.
+    sizes : mapping of str to int
+        The named sizes of the model.
 
     Attributes
     ----------
@@ -126,8 +135,8 @@ class Steps:
         A scalar parameter has one element.
     """
 
-    def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int) -> None:
-        self.kernel, self.taken = kernel, 0
+    def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int, sizes: Mapping[str, int]) -> None:
+        self.kernel, self.taken, self.sizes = kernel, 0, sizes
         graph, rule = kernel.task.graph, kernel.optimizer.rule
         self.start = {name: arguments[name] for name in graph.wrt}
         self.parameters: dict[str, Array] = {
@@ -152,9 +161,15 @@ class Steps:
         """
         rows = [order] if self.kernel.task.rows else []
         arrays = *self.before, *rows, *self.after, *self.state, *self.kept
-        total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total))
+        with on_one_thread() if self.kernel.products.small(self._sizes(batch)) else nullcontext():
+            total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total))
         self.taken += -(-(last - first) // batch)
         return total
+
+    def _sizes(self, batch: int) -> dict[str, int]:
+        """Return the named sizes of a step, with that of its rows."""
+        rows = [self.kernel.task.graph.inputs[name] for name in [self.kernel.task.rows] if name]
+        return {**self.sizes, **{name: batch for each in rows for size in each.shape for name, _ in size.terms}}
 
     @property
     def rate(self) -> float:

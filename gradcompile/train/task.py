@@ -78,7 +78,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
     check = partial(checked.check_finite, arguments)
-    steps = Steps(_kernel(model, settings.optimizer, how), own, len(rows))
+    steps = Steps(_kernel(model, settings.optimizer, how), own, len(rows), sizes)
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
