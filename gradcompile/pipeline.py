@@ -204,7 +204,7 @@ class Program:
         elif self.target == "python":
             function = self._in_python(name)
         else:
-            function = getattr(load(source, compiled=True, inner=support.functions("numba")), name)
+            function = getattr(load(source, compiled=True, short=support.functions("numba")), name)
             inputs = self.divided.inputs(name).values()
             specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
         self._functions[name] = function

@@ -405,3 +405,38 @@ def test_code_that_does_not_compile_is_our_own_error(cache):
         jit.specialise(module.f, [("float64", 0)])
     shown = "".join(traceback.format_exception(caught.value))
     assert "numba" not in shown.lower()
+
+
+def test_what_only_compiled_code_calls_is_compiled_for_that_alone(cache):
+    """Numba would optimise it twice, wrap it twice for Python and C, and keep it twice."""
+    text = """
+import numpy as np
+from numba import njit
+
+
+@njit
+def short(x):
+    return 2*x
+
+
+@njit
+def long(x):
+    return short(x) + 1
+
+
+@njit
+def value(x):
+    return long(x)
+"""
+    optimised = []
+    from numba.core.codegen import CPUCodeLibrary
+
+    with pytest.MonkeyPatch.context() as patch:
+        whole = CPUCodeLibrary._optimize_final_module
+        patch.setattr(CPUCodeLibrary, "_optimize_final_module", lambda it: (optimised.append(it.name), whole(it)))
+        module = jit.load(text, compiled=True, inner=("long",), short=("short",))
+        assert module.value(3.0) == 7.0
+    assert [name for name in optimised if name in ("short", "long", "value")] == ["long", "value"]
+    assert len(list(cache.glob("*.o"))) == 1
+    for each in (module.short, module.long):
+        assert each.targetoptions["no_cpython_wrapper"]

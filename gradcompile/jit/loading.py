@@ -21,15 +21,13 @@ from gradcompile.errors import EmissionError
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 
-# Numba makes two more forms of each function, for Python and for C to call, and that takes a third of its time.
-WITHOUT_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 FORMAT = 1  # of the cache; a new number leaves all old entries alone
 
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
-def load(source: str, *, compiled: bool, inner: Collection[str] = ()) -> ModuleType:
+def load(source: str, *, compiled: bool, inner: Collection[str] = (), short: Collection[str] = ()) -> ModuleType:
     r"""Return the module that a text is, imported now if this process has not done so yet.
 
     Parameters
@@ -40,6 +38,8 @@ def load(source: str, *, compiled: bool, inner: Collection[str] = ()) -> ModuleT
         Whether the module has functions that Numba compiles, so that their machine code is kept.
     inner : collection of str
         The functions that only compiled code calls: Python must not, for they get no form that it could call.
+    short : collection of str
+        Further ones, which are not worth optimising by themselves.
 
     Examples
     --------
@@ -49,11 +49,11 @@ def load(source: str, *, compiled: bool, inner: Collection[str] = ()) -> ModuleT
     name = digest(source, _circumstances(compiled))
     with _lock:
         if name not in _modules:
-            _modules[name] = _import(source, name, compiled, inner)
+            _modules[name] = _import(source, name, compiled, inner, short)
         return _modules[name]
 
 
-def _import(source: str, own: str, compiled: bool, inner: Collection[str]) -> ModuleType:
+def _import(source: str, own: str, compiled: bool, inner: Collection[str], short: Collection[str]) -> ModuleType:
     directory = cache_directory()
     kept = directory is not None and _store(directory, f"{own}.py", source)
     filename = str(directory.path / f"{own}.py") if directory and kept else f"gradcompile-{own}.py"
@@ -67,10 +67,14 @@ def _import(source: str, own: str, compiled: bool, inner: Collection[str]) -> Mo
     except BaseException:
         del sys.modules[name]
         raise
-    for each in inner:
-        getattr(getattr(module, each, None), "targetoptions", {}).update(WITHOUT_WRAPPERS)
+    found = [each for each in (*inner, *short) if hasattr(module, each)] if compiled else []
+    if found:
+        from gradcompile.jit.inner import only_called  # Numba takes its time to import, and not every model needs it
+
+        for each in found:
+            only_called(getattr(module, each), short=each in short)
     if directory and kept and compiled:
-        _keep_machine_code(module, directory, own)
+        _keep_machine_code(module, directory, own, found)
     return module
 
 
@@ -105,12 +109,12 @@ def _store(directory: PrivateDirectory, name: str, source: str) -> bool:
     return written
 
 
-def _keep_machine_code(module: ModuleType, directory: PrivateDirectory, digest: str) -> None:
-    """Keep the machine code of the public functions: that of the others is inside it."""
+def _keep_machine_code(module: ModuleType, directory: PrivateDirectory, digest: str, inner: Collection[str]) -> None:
+    """Keep the machine code of the functions that are called from outside: that of the others is in it."""
     from gradcompile.jit.machine_code import keep  # Numba takes its time to import, and not every model needs it
 
     for name, thing in vars(module).items():
-        if not name.startswith("_"):
+        if not name.startswith("_") and name not in inner:
             keep(thing, directory, digest)
 
 

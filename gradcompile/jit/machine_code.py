@@ -45,11 +45,11 @@ class MachineCode(_Cache):
 
     def load_overload(self, sig: object, target_context: Any) -> Any:
         """Return the function compiled for a signature; None if it has to be compiled."""
-        target_context.refresh()
         name = self._file(sig)
         content = self.directory.read(name)
         if content is None:
             return None
+        target_context.refresh()
         if content[:DIGEST] == _digest(name, content[DIGEST:]):
             try:
                 return CompileResult._rebuild(target_context, *serialize.loads(content[DIGEST:]))

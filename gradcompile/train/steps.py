@@ -71,7 +71,7 @@ class Kernel:
 
     @property
     def _module(self) -> ModuleType:
-        return load(self.source, compiled=True, inner=("gradient", "update", *support.functions("numba")))
+        return load(self.source, compiled=True, inner=("gradient", "update"), short=support.functions("numba"))
 
 
 def taken(batch: int, samples: int) -> Taken:
