@@ -21,7 +21,7 @@ class _PlainLibrary(LoweringPass):
     _name = "gradcompile_plain_library"
 
     def __init__(self) -> None:
-        LoweringPass.__init__(self)  # type: ignore[no-untyped-call]
+        LoweringPass.__init__(self)  # type: ignore[no-untyped-call]  # Numba has few hints
 
     def run_pass(self, state: Any) -> bool:
         """Make the library into which a function is lowered."""
@@ -42,7 +42,8 @@ class Inner(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         """Return Numba's pipeline, with a library of our own before its last step."""
-        pipeline: Any = DefaultPassBuilder.define_nopython_pipeline(self.state)  # type: ignore[no-untyped-call]
+        builder: Any = DefaultPassBuilder
+        pipeline = builder.define_nopython_pipeline(self.state)
         before = [each for each, _ in pipeline.passes]
         pipeline.add_pass_after(_PlainLibrary, before[before.index(NativeLowering) - 1])
         pipeline.finalize()
