@@ -26,7 +26,7 @@ from gradcompile.ir import Graph
 from gradcompile.jit import Task, UntranslatableError, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
-from gradcompile.threads import Divided, Products, on_one_thread
+from gradcompile.threads import Divided, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
@@ -148,7 +148,10 @@ class Program:
         """The text of the module whose functions threads share; "" if there are none."""
         cuts = self.divided.parts
         with EMISSION:
-            return parts.render(self.graph, cuts, dtype=self.dtype, strict=self.strict) if cuts else ""
+            if not cuts:
+                return ""
+            tiles = bool(self.products) and likes_tiles()  # these functions run on one thread of BLAS each
+            return parts.render(self.graph, cuts, dtype=self.dtype, strict=self.strict, tiles=tiles)
 
     @cached_property
     def divided(self) -> Divided:

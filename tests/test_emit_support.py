@@ -183,15 +183,16 @@ SIZES = [
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_gemm_is_the_product_whatever_lies_contiguous(sizes, dtype):
+@pytest.mark.parametrize("sizes", [*SIZES, (130, 300, 70), (200, 70, 150)], ids=str)
+@pytest.mark.parametrize("tiles", [False, True])
+def test_gemm_is_the_product_whatever_lies_contiguous(sizes, dtype, tiles):
     """Narrow results are made in tiles: none may be left out, and none added twice."""
     m, k, n = sizes
     random = np.random.default_rng(0)
     exact = [random.integers(-4, 5, size=shape) for shape in ((m, k), (k, n), (m, n))]  # every sum is exact
     for by_columns in np.ndindex(2, 2, 2):
         a, b, c = (np.array(x, dtype, order="CF"[o]) for x, o in zip(exact, by_columns, strict=True))
-        function("numba", "gemm")(-2.0, a, b, 1.0, c)
+        function("numba", "gemm")(-2.0, a, b, 1.0, c, tiles)
         np.testing.assert_array_equal(c, -2 * (exact[0] @ exact[1]) + exact[2])
 
 
@@ -206,10 +207,13 @@ def test_gemm_takes_parts_of_larger_arrays_and_overwrites_what_is_no_number():
 @pytest.mark.parametrize("dots", [True, False])
 def test_tiles_of_narrow_products_are_those_that_blas_does_not_copy(dots):
     tile = support.functions("numba")["tile"]
-    rows, columns = tile(128, 784, 10, dots)
+    rows, columns = tile(128, 784, 10, dots, False)
     assert columns == 10
     assert 16 <= rows < 128
     assert rows * columns * 784 <= 10**6
-    assert tile(10, 784, 128, dots) == (columns, rows)
+    assert tile(10, 784, 128, dots, False) == (columns, rows)
     for whole in ((128, 784, 256), (20, 5, 5), (128, 10**5, 10), (0, 3, 4)):
-        assert tile(*whole, dots) == (max(whole[0], 1), whole[2])
+        assert tile(*whole, dots, False) == (max(whole[0], 1), whole[2])
+    for sizes in ((128, 784, 256), (784, 128, 256), (1024, 1024, 1024), (100, 64, 500)):
+        rows, columns = tile(*sizes, dots, True)
+        assert (rows, columns) == (sizes[0], sizes[2]) if dots else rows * columns * sizes[1] <= 1.05e6

@@ -406,6 +406,18 @@ def test_small_products_have_one_thread_of_blas(monkeypatch, width, alone):
     assert bool(numbers) == alone
 
 
+@pytest.mark.parametrize("likes", [True, False])
+def test_large_products_are_given_in_tiles_to_a_blas_that_likes_them(monkeypatch, likes):
+    """On one thread of it, which the parts of a divided program have: what threads of BLAS share is given whole."""
+    monkeypatch.setattr("gradcompile.pipeline.likes_tiles", lambda: likes)
+    A = IndexedBase("A", shape=(D, C))
+    model = gc.compile(Sum(Sum(X[s, j] * A[j, r], (j, 0, D - 1)) ** 2, (r, 0, C - 1), (s, 0, N - 1)), wrt=A)
+    for text, given in ((model.source_in_parts, likes), (model.source, False)):
+        calls = [line for line in text.splitlines() if line.lstrip().startswith("gemm(")]
+        assert calls
+        assert all((", True)" in call) == given for call in calls)
+
+
 def test_threads_of_the_blas_that_is_there_can_be_set():
     functions = blas._functions()
     if functions is None:

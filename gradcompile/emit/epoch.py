@@ -48,6 +48,8 @@ class Epoch:
         Of the parameters.
     short : bool
         Whether no batch has more than `loops.SAMPLES` samples.
+    tiles : bool
+        Whether BLAS is to be given large products of matrices in tiles.
     """
 
     graph: Graph
@@ -56,6 +58,7 @@ class Epoch:
     formulas: Formulas
     dtype: str
     short: bool = False
+    tiles: bool = False
 
 
 def render(task: Epoch) -> str:
@@ -129,8 +132,9 @@ class _Epoch:
         inputs = self.names.inputs
         moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
         caller = loops.Caller(given, moved, self._in_batch(arrays))
+        names, printer, tiles = self.names, self.printer, self.task.tiles
         body = loops.function(
-            self.plan, self.names, self.printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller
+            self.plan, names, printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller, tiles=tiles
         )
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]

@@ -76,6 +76,7 @@ def function(
     returned: Returned,
     dtype: str,
     caller: Caller | None = None,
+    tiles: bool = False,
 ) -> list[str]:
     """Return the body of a function that computes the outputs of a plan, line by line, without its first line.
 
@@ -93,8 +94,10 @@ def function(
         "float64" or "float32".
     caller : Caller, optional
         What emitted code that calls the function provides; without one anything may call it.
+    tiles : bool
+        Whether BLAS is to be given large products of matrices in tiles.
     """
-    return list(_Body(plan, names, printer, dialect, dtype, caller).lines(returned))
+    return list(_Body(plan, names, printer, dialect, dtype, caller, tiles=tiles).lines(returned))
 
 
 def output_array(plan: Plan, names: Names, output: str) -> str:
@@ -122,7 +125,10 @@ class _Body:
         dialect: Dialect,
         dtype: str,
         caller: Caller | None = None,
+        *,
+        tiles: bool = False,
     ) -> None:
+        self.tiles = ", True" if tiles else ""
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.typed = dtype, caller is not None
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
@@ -484,7 +490,7 @@ class _Body:
         alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
         if node.target in self.moved:
             alpha, beta = self._multiple(node), "1.0"
-        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns)})"
+        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns)}{self.tiles})"
 
     def _multiple(self, node: Product) -> str:
         """Return what a product is multiplied by that is added to an array of the caller."""

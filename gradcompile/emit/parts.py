@@ -20,7 +20,7 @@ from gradcompile.schedule import Parts, plan
 TITLE = "In parts, for samples that threads share:"
 
 
-def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool) -> str:
+def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool, tiles: bool = False) -> str:
     """Return the text of a module for Numba, whose functions let other threads run meanwhile.
 
     Parameters
@@ -33,6 +33,8 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
         Of real arrays and of the arithmetic.
     strict : bool
         Whether floating-point operations stay in the order in which they are written.
+    tiles : bool
+        Whether one thread of BLAS is best given large products of matrices in tiles.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
     programs = {name: program for whole, cut in parts.items() for name, program in cut.functions(whole).items()}
     whole = _request(replace(graph, wrt=()), graph, dtype, strict)  # no gradient of its own: no self-check
     requests = {name: _request(program, graph, dtype, strict) for name, program in programs.items()}
-    functions = [_function(name, request) for name, request in requests.items()]
+    functions = [_function(name, request, tiles) for name, request in requests.items()]
     used = {name for request in requests.values() for name in request.printer.support}
     called = support.closure("numba", used & support.functions("numba").keys())
     text = assembled(whole, functions, called, TITLE)
@@ -61,10 +63,10 @@ def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
     return Request(program, "numba", dtype, strict, returned, names, printer)
 
 
-def _function(name: str, request: Request) -> list[str]:
+def _function(name: str, request: Request, tiles: bool) -> list[str]:
     """Return one function as lines."""
-    schedule, returned, dtype = plan(request.graph), request.returned, request.dtype
-    body = loops.function(schedule, request.names, request.printer, loops.NUMBA, returned=returned, dtype=dtype)
+    schedule, printer, returned, dtype = plan(request.graph), request.printer, request.returned, request.dtype
+    body = loops.function(schedule, request.names, printer, loops.NUMBA, returned=returned, dtype=dtype, tiles=tiles)
     indented = [piece for line in body for piece in wrapped(INDENT + line)]
     decorator = f"@njit(nogil=True, {STRICT if request.strict else FLAGS})"
     return [decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{_says(name)}"""', *indented]

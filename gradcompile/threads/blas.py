@@ -1,4 +1,7 @@
-"""Keeping BLAS to one thread while kernels run on several: its own threads would fight with them for the processors."""
+"""What BLAS it is that Numba calls: its threads, and what it is fast at.
+
+It is kept to one thread while kernels run on several: its own threads would fight with them for the processors.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from typing import Any
 PREFIXES = ("scipy_openblas_", "openblas_", "MKL_")
 SUFFIXES = ("", "64_", "_64")
 NAMES = ("{}_num_threads", "{}_Num_Threads", "{}_Max_Threads")
+# The processors for which OpenBLAS has code that multiplies small matrices without copying them: those with AVX-512.
+SMALL_MATRICES = ("SkylakeX", "Cooperlake", "Sapphirerapids")
 
 _lock = threading.Lock()
 _users = 0
@@ -37,6 +42,25 @@ def on_one_thread() -> Iterator[None]:
                 _exchange(_before)
 
 
+def threads() -> int:
+    """Return how many threads BLAS uses; 1 where it does not say."""
+    functions = _functions()
+    return 1 if functions is None else int(functions[0]())
+
+
+@cache
+def likes_tiles() -> bool:
+    """Return whether, on one thread, large products of matrices are faster in tiles: a fifth, with AVX-512."""
+    library = _library()
+    names = [f"{prefix}get_corename{suffix}" for prefix in PREFIXES for suffix in SUFFIXES]
+    name = next((name for name in names if hasattr(library, name)), None)
+    if name is None:
+        return False
+    ask = getattr(library, name)
+    ask.restype = ctypes.c_char_p
+    return (ask() or b"").decode() in SMALL_MATRICES
+
+
 def _exchange(number: int) -> int:
     """Set the number of BLAS threads and return what it was; 1, and nothing done, where it cannot be set."""
     functions = _functions()
@@ -51,12 +75,7 @@ def _exchange(number: int) -> int:
 @cache
 def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
     """Return how the number of threads is read and set in the BLAS that Numba calls: SciPy's."""
-    try:
-        from scipy.linalg import cython_blas
-
-        library = ctypes.CDLL(cython_blas.__file__)  # finds the names of the libraries that it needs, too
-    except (ImportError, OSError):
-        return None
+    library = _library()
     for prefix in PREFIXES:
         for suffix in SUFFIXES:
             get = next((n for n in _spelled("get", prefix, suffix) if hasattr(library, n)), None)
@@ -64,6 +83,17 @@ def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
             if get and put:
                 return getattr(library, get), getattr(library, put)
     return None
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """Return the BLAS that Numba calls: SciPy's."""
+    try:
+        from scipy.linalg import cython_blas
+
+        return ctypes.CDLL(cython_blas.__file__)  # finds the names of the libraries that it needs, too
+    except (ImportError, OSError):
+        return None
 
 
 def _spelled(verb: str, prefix: str, suffix: str) -> Iterator[str]:

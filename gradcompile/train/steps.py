@@ -21,7 +21,7 @@ from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
 from gradcompile.step import Step, in_halves
-from gradcompile.threads import Products, on_one_thread
+from gradcompile.threads import Products, likes_tiles, on_one_thread, threads
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
@@ -105,7 +105,8 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     halves = in_halves(
         graph, lazy=rule.lazy and by_rows, linear=rule.factor is not None and how in ("few", "block", "one")
     )
-    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block"))
+    tiles = bool(Products(graph)) and threads() == 1 and likes_tiles()
+    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", tiles=tiles))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
     return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source)
 
