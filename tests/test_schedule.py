@@ -196,3 +196,33 @@ def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:
     p = np.exp(z - np.logaddexp.reduce(z, axis=1)[:, None])
     expected = point["x"].T @ (p @ b) + point["y"].T @ (p.T @ a)
     np.testing.assert_allclose(model.value_and_grad(**point)[1][0], expected, rtol=1e-11)
+
+
+RASCH = """
+    right: data[N]
+    student: labels[N]
+    task: labels[N]
+    ability: parameter[A]
+    ease: parameter[B]
+    z[n] = ability[student[n]] - ease[task[n]]
+    loss = Sum({}, n)
+"""
+
+
+def test_looking_up_and_adding_at_places_leave_the_loop_that_computes() -> None:
+    """A loop that stores and looks up, or adds at places that data pick, does not become vectors: exp is slow in it."""
+    text = gc.emit(gc.parse(RASCH.format("log(1 + exp(z[n])) - right[n]*z[n]")), target="numba")
+    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    loops = re.split(r"\n +for n in range\(size\):\n", gradient)
+    computing = [loop for loop in loops if "vsigmoid(" in loop]
+    assert len(computing) == 1
+    assert "student" not in computing[0]
+    assert "task" not in computing[0]
+    assert sum("[student_b[n]]" in loop for loop in loops) == 2
+    assert sum("[task_b[n]]" in loop for loop in loops) == 2
+
+
+def test_what_is_cheap_is_added_where_it_is_computed() -> None:
+    """Blocks would only copy."""
+    text = gc.emit(gc.parse(RASCH.format("(right[n] - z[n])**2")), target="numba")
+    assert "samples_in_block" not in text

@@ -30,7 +30,7 @@ from gradcompile.schedule.nodes import (
     right_side,
 )
 from gradcompile.schedule.products import products
-from gradcompile.schedule.samples import Samples, in_blocks, stream_axis
+from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
 from gradcompile.schedule.sums import Sums
 
 
@@ -215,6 +215,8 @@ class _Work:
             self.by_rows |= mixed
         self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
         self._copy_factors()
+        if self.sample is not None and scatters(self.order, self.sample):
+            self.packed |= dict.fromkeys(value for value in self.order if self._picks(value))
         self.made = self.packed | self.made
 
     def _reach(self) -> Counter[Value]:
@@ -251,6 +253,14 @@ class _Work:
                 self.laid_by_rows.add(value)
                 self.by_rows.discard(value)
                 self.packed[value] = None
+
+    def _picks(self, value: Value) -> bool:
+        """Return whether a value is one number for each sample, at a place of an array that data pick.
+
+        Where numbers are looked up and others are stored, a loop does not become vectors.
+        """
+        picked = value.op == "read" and value.operands[0].op == "input" and value.kind == "real"
+        return picked and value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
 
     def _is_row(self, value: Value) -> bool:
         return value.kind == "real" and self.sample in value.axes and len(value.axes) > 1
@@ -428,7 +438,7 @@ class _Work:
         while remaining:
             limits = bounds.get(remaining[0], (None, None))
             updated = (value, statement.term) if isinstance(statement, Update | Product) else None
-            alone = remaining == [self.sample] and self._scatters(statement)
+            alone = remaining == [self.sample] and (self._scatters(statement) or self._looks_up(statement))
             loop = None if alone else self._joinable(body, path, (remaining[0], limits, rows), reads, updated)
             if loop is None:
                 loop = Loop(remaining[0], len(body), limits, rows=rows and remaining[0] == self.sample)
@@ -457,6 +467,10 @@ class _Work:
             self._note(value, path)
         for read, _ in reads:
             self._note(read, path)
+
+    def _looks_up(self, statement: Statement) -> bool:
+        """Return whether a statement copies what data pick for the samples of a block."""
+        return isinstance(statement, Define) and statement.target in self.packed and self._picks(statement.target)
 
     def _scatters(self, statement: Statement) -> bool:
         """Return whether a statement adds at places that are data: a loop with it does not become vectors."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
 
 
@@ -75,7 +76,19 @@ def stream_axis(graph: Graph) -> Axis | None:
 
 
 def in_blocks(order: list[Value], sample: Axis) -> bool:
-    """Return whether it pays to take samples in blocks: there are loops for each sample, which then run over many."""
+    """Return whether it pays to take samples in blocks.
+
+    It does where there are loops for each sample, which then run over many; and where functions such as exp are
+    computed of what is added at places that data pick: their loop becomes vectors if the adding leaves it.
+    """
+    if any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order):
+        return False
     loops = (loop_axes(value) for value in order if value.op not in LEAVES)
-    matrices = any(v.op in MATRIX_FUNCTIONS and sample in v.operands[0].axes for v in order)
-    return not matrices and any(sample in axes and len(axes) > 1 for axes in loops)
+    if any(sample in axes and len(axes) > 1 for axes in loops):
+        return True
+    return scatters(order, sample) and any(sample in v.axes and cost(v) >= ELEMENTARY for v in order)
+
+
+def scatters(order: list[Value], sample: Axis) -> bool:
+    """Return whether something is added, for each sample, at a place that data pick."""
+    return any(v.op == "accumulate" and sample in loop_axes(v) and not aligned(v, sample) for v in order)

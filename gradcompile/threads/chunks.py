@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from gradcompile.ir import LEAVES, Axis, Graph, Value
+from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import Parts, loop_axes
+from gradcompile.schedule.costs import cost
 
-ELEMENTARY = 20  # operations that exp and its like count as
-COSTS = {"div": 4, "sqrt": 4, "accumulate": 2}
-PLAIN = "add sub mul neg abs sign select maximum minimum real floor not and or eq ne lt le gt ge read sum max min prod"
 CHUNK = 2_500_000  # operations, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
@@ -76,10 +74,3 @@ def work(graph: Graph, sample: Axis, sizes: Mapping[str, int]) -> tuple[int, int
         operations = cost(value) * prod(a.size.evaluate(sizes) for a in axes if a != sample)
         each, shared = (each + operations, shared) if sample in axes else (each, shared + operations)
     return each, shared
-
-
-def cost(value: Value) -> int:
-    """Return the operations that one element of a value counts as, in units of an addition."""
-    if value.op in LEAVES:
-        return 0
-    return COSTS.get(value.op) or (1 if value.op in PLAIN.split() else ELEMENTARY)
