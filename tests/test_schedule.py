@@ -198,6 +198,31 @@ def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:
     np.testing.assert_allclose(model.value_and_grad(**point)[1][0], expected, rtol=1e-11)
 
 
+def test_products_read_arrays_of_a_block_under_other_axes() -> None:
+    """h is kept for the samples of a block alone, and multiplied under two names of its features."""
+    text = """
+        x: data[N, D]
+        A: parameter[D, D]
+        h[n, r] = tanh(Sum(x[n, j]*A[j, r], j))
+        z[n, k] = tanh(Sum(h[n, s]*A[s, k], s))
+        q[n, s] = Sum(h[n, k]*A[s, k], k)
+        loss = Sum((z[n, r] - h[n, r])**2, n, r) + Sum(z[n, s]*q[n, s], n, s)
+    """
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(0)
+    point = {"x": random.normal(size=(300, 9)), "A": random.normal(size=(9, 9)) / 3}
+    model.value_and_grad(**point)
+    model.wait()
+    h = np.tanh(point["x"] @ point["A"])
+    z, q = np.tanh(h @ point["A"]), h @ point["A"].T
+    np.testing.assert_allclose(model.value(**point), np.sum((z - h) ** 2) + np.sum(z * q), rtol=1e-12)
+    dz, dh = 2 * (z - h) + q, 2 * (h - z) + z @ point["A"]
+    above = dz * (1 - z**2)
+    dh += above @ point["A"].T
+    expected = point["x"].T @ (dh * (1 - h**2)) + h.T @ above + z.T @ h
+    np.testing.assert_allclose(model.value_and_grad(**point)[1][0], expected, rtol=1e-11, atol=1e-11)
+
+
 RASCH = """
     right: data[N]
     student: labels[N]

@@ -503,18 +503,28 @@ class _Body:
 
     def _whole(self, value: Value, rows: Axis, columns: Axis) -> str:
         """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
-        if value.op == "read" and value not in self.plan.stored:  # an array under other axes
-            array = value.operands[0]
-            own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
-            axes, name = tuple(own[a] for a in self._axes_of(array, array.op == "input")), self.names.value(array)
-        else:
-            array, axes, name = value, self._axes_of(value, given=False), self._array(value)
+        if value.op == "read" and value not in self.plan.stored:
+            return self._renamed(value, rows, columns)
+        axes, name = self._axes_of(value, given=False), self._array(value)
+        return self._laid(value, name, axes, rows, columns)
+
+    def _renamed(self, value: Value, rows: Axis, columns: Axis) -> str:
+        """Return an array under other axes as a matrix: an argument as it lies, of which any sample may be needed."""
+        array, given = value.operands[0], value.operands[0].op == "input"
+        own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
+        axes = tuple(own[a] for a in self._axes_of(array, given))
+        return self._laid(array, self.names.value(array), axes, rows, columns, given=given)
+
+    def _laid(
+        self, array: Value, name: str, axes: tuple[Axis, ...], rows: Axis, columns: Axis, *, given: bool = False
+    ) -> str:
+        """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
         if self.plan.sample in axes:
             dimension = axes.index(self.plan.sample)
-            if value in self.plan.blocked:
+            if array in self.plan.blocked and not given:
                 name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
             else:
-                name = self._view(value, name, dimension)
+                name = self._view(array, name, dimension)
         return name if axes == (rows, columns) else f"{name}.T"
 
     def _term(self, value: Value) -> str:
