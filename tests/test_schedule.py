@@ -251,3 +251,25 @@ def test_what_is_cheap_is_added_where_it_is_computed() -> None:
     """Blocks would only copy."""
     text = gc.emit(gc.parse(RASCH.format("(right[n] - z[n])**2")), target="numba")
     assert "samples_in_block" not in text
+
+
+def test_what_is_looked_up_and_read_at_other_samples_is_kept_for_all() -> None:
+    """q is looked up, and again at places that data pick."""
+    text = """
+        g: labels[N]
+        v: parameter[N]
+        w: data[N]
+        q[n] = v[g[n]]
+        loss = Sum(exp(q[n])*w[n], n) + Sum(q[g[n]]*w[n], n)
+    """
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(2)
+    g, v, w = random.integers(0, 500, 500), random.normal(size=500), random.normal(size=500)
+    model.value_and_grad(g=g, v=v, w=w)
+    model.wait()
+    value, (dv,) = model.value_and_grad(g=g, v=v, w=w)
+    np.testing.assert_allclose(value, np.sum(np.exp(v[g]) * w) + np.sum(v[g][g] * w), rtol=1e-12)
+    expected = np.zeros(500)
+    np.add.at(expected, g, np.exp(v[g]) * w)
+    np.add.at(expected, g[g], w)
+    np.testing.assert_allclose(dv, expected, rtol=1e-12, atol=1e-12)

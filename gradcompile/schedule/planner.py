@@ -259,8 +259,11 @@ class _Work:
 
         Where numbers are looked up and others are stored, a loop does not become vectors.
         """
-        picked = value.op == "read" and value.operands[0].op == "input" and value.kind == "real"
-        return picked and value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
+        if value.op != "read" or value.operands[0].op != "input" or value.kind != "real":
+            return False
+        if value in self.arrays or value in self.returned:
+            return False  # kept for all samples
+        return value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
 
     def _is_row(self, value: Value) -> bool:
         return value.kind == "real" and self.sample in value.axes and len(value.axes) > 1
