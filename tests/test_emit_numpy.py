@@ -275,3 +275,23 @@ def test_gradient_added_to_a_whole_array_needs_no_subscript(tmp_path):
     np.testing.assert_allclose(value, np.arctan2(W, below).sum(), rtol=1e-14)
     np.testing.assert_allclose(dW, below / (W**2 + below**2), rtol=1e-13)
     np.testing.assert_allclose(dv, (-W / (W**2 + below**2)).sum(axis=1)[::-1] * 2 * v, rtol=1e-13)
+
+
+def test_a_gradient_that_is_the_transpose_of_another_is_not_overwritten():
+    """x @ A + x @ B.T: the gradient of B is made of what the gradient of A is made of."""
+    text = """
+        x: data[N, D]
+        A: parameter[D, D]
+        B: parameter[D, D]
+        g[n, s] = Sum(x[n, b]*A[b, s], b) + Sum(x[n, a]*B[s, a], a)
+        loss = Sum((g[n, s] - x[n, s])**2, n, s)/N + Sum(g[n, r]**2, n, r)/N
+    """
+    random = np.random.default_rng(0)
+    x, a, b = random.normal(size=(7, 4)), random.normal(size=(4, 4)), random.normal(size=(4, 4))
+    g = x @ a + x @ b.T
+    dg = (2 * (g - x) + 2 * g) / 7
+    namespace: dict = {"__name__": "emitted"}
+    exec(gc.emit(gc.parse(text), target="numpy"), namespace)
+    _, (da, db) = namespace["value_and_grad"](a, b, x)
+    np.testing.assert_allclose(da, x.T @ dg, rtol=1e-12)
+    np.testing.assert_allclose(db, dg.T @ x, rtol=1e-12)

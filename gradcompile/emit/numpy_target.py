@@ -191,7 +191,13 @@ class WholeArrays:
             if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:
-                yield f"{self.names.output(name)} = {self._whole(name, value)}", ""
+                yield f"{self._identifier(name)} = {self._whole(name, value)}", ""
+
+    def _identifier(self, name: str) -> str:
+        """Return what an output is called: not as another value, of which further outputs may be made."""
+        value, text = self.graph.outputs[name], self.names.output(name)
+        borne = any(other is not value and self._name(other) == text for other in self.own)
+        return self.names.local(value, text) if borne else text
 
     def _whole(self, name: str, value: Value) -> str:
         """Return an output repeated along the axes that it lacks."""
@@ -224,7 +230,7 @@ class WholeArrays:
     def _result(self, name: str) -> str:
         if name == "value" and not self.graph.output_axes(name):
             return self._returned(self.graph.outputs[name])
-        return self.names.output(name)
+        return self._identifier(name)
 
     def _returned(self, value: Value) -> str:
         return as_number(value, self.array(value, ()))
