@@ -250,6 +250,14 @@ TIED = """
     h[s, k] = tanh(Sum(x[s, j]*W[j, k], j))
     loss = Sum((x[s, i] - Sum(h[s, k]*W[i, k], k))**2, s, i)/N
 """
+TWO = """
+    x: data[N, D]
+    t: data[N, C]
+    V: parameter[D, C]
+    W: parameter[D, C]
+    y[s, i] = Sum(x[s, j]*V[j, i], j) + 2*Sum(x[s, j]*W[j, i], j)
+    loss = Sum((y[s, i] - t[s, i])**2, s, i)/N
+"""
 ERROR = "(t[s, i] - Sum(h[s, k]*W[k, i], k))**2"
 # Models, and which parameters a product of matrices moves itself.
 MATRICES = {
@@ -257,6 +265,7 @@ MATRICES = {
     "one of two with a penalty": (f"{LAYERS}loss = Sum({ERROR}, s, i)/N + Sum(V[j, k]**2, j, k)/8", "W"),
     "a penalty that multiplies": (f"{LAYERS}loss = Sum({ERROR}, s, i)/N*(1 + Sum(V[j, k]**2, j, k)/8)", ""),
     "used twice": (TIED, ""),
+    "one gradient for two": (TWO, ""),
 }
 
 
@@ -268,6 +277,7 @@ def test_matrices_that_products_move_themselves(name, rate):
     model = compile(parse(text))
     random = np.random.default_rng(5)
     sizes = {"x": (300, 5), "t": (300, 3), "V": (5, 9), "W": (9, 3) if "V" in model.lowered.wrt else (5, 9)}
+    sizes |= {"V": (5, 3), "W": (5, 3)} if text is TWO else {}
     point = {key: random.normal(size=shape) for key, shape in sizes.items() if key in model.lowered.inputs}
     start = {key: point.pop(key) for key in model.lowered.wrt}
     now = {key: value.copy() for key, value in start.items()}

@@ -54,7 +54,7 @@ def in_place(step: Step, schedule: Plan) -> dict[str, Moved]:
         own = [place for place, statement in enumerate(statements) if _target(statement) is target]
         others = [statement for statement in statements if _target(statement) is not target]
         only = len(own) == 1 and isinstance(statements[own[0]], Product)
-        used = any(target in _used(statement, schedule) for statement in others)
+        used = any(target in _used(statement, schedule) for statement in others) or array in _of_others(move, step)
         if only and not used and move.parameter not in _read_after(statements[own[0] :], schedule, move, step):
             found[head] = Moved(move, scale)
     return found
@@ -125,7 +125,10 @@ def _read_after(statements: list[Statement], schedule: Plan, move: Move, step: S
     """Return the inputs that are read by some statements, by what is returned after them, and by the other moves."""
     values = set().union(*(_used(statement, schedule) for statement in statements))
     values |= _leaves([value for value in schedule.results.values() if value is not None], schedule)
-    for other in step.moves:
-        if other is not move:
-            values.update(reachable([*other.place, other.gradient]))
+    values |= _of_others(move, step)
     return {value.attr for value in values if value.op == "input"}
+
+
+def _of_others(move: Move, step: Step) -> set[Value]:
+    """Return what the other moves are made of."""
+    return set(reachable([v for other in step.moves if other is not move for v in (*other.place, other.gradient)]))
