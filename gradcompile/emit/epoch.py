@@ -47,7 +47,7 @@ class Epoch:
     dtype : {"float64", "float32"}
         Of the parameters.
     short : bool
-        Whether no batch has more than `loops.SAMPLES` samples.
+        Whether no batch has more than `schedule.products.SAMPLES` samples.
     tiles : bool
         Whether BLAS is to be given large products of matrices in tiles.
     """

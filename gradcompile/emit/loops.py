@@ -20,11 +20,11 @@ from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indi
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
+from gradcompile.schedule.products import SAMPLES
 
 INDENT = "    "
 WIDTH = 100
 NOT_GIVEN: Mapping[str, bool] = MappingProxyType({})
-SAMPLES = 128  # of a block with products of matrices, at least
 EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
 

@@ -9,6 +9,7 @@ from gradcompile.ir import Axis, Value
 from gradcompile.passes.share import is_renaming
 
 SMALL = 8  # the size, where it is a number, below which a matrix is too narrow to be worth a call
+SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from math import prod
 
 from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import stream_axis
-from gradcompile.schedule.products import products
+from gradcompile.schedule.products import SAMPLES, products
 from gradcompile.schedule.samples import in_blocks
 
 LARGE = 20_000_000  # multiplications, 0.4 to 0.8 ms: some fifty times what it takes to hand a part to a thread
-BLOCK = 128  # samples that a product has, or somewhat more
 
 
 class Products:
@@ -63,4 +62,4 @@ class Products:
 
     def _length(self, axis: Axis, sizes: Mapping[str, int]) -> int:
         length = axis.size.evaluate(sizes)
-        return min(length, BLOCK) if axis == self.sample else length
+        return min(length, SAMPLES) if axis == self.sample else length

@@ -14,12 +14,12 @@ import numpy as np
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
-from gradcompile.emit.loops import SAMPLES
 from gradcompile.ir import Graph
 from gradcompile.jit import load
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.pipeline import differentiate
+from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
 from gradcompile.threads import Products, likes_tiles, on_one_thread, threads
 
