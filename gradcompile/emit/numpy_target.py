@@ -38,7 +38,6 @@ class WholeArrays:
         self.forward, self.backward = halves(graph)
         order = [*self.forward, *self.backward]
         self.computed = set(self.forward)
-        self.delivered: dict[str, str] = {}  # the outputs that have another identifier than their own
         self.uses = Counter(o for value in order for o in value.operands)
         self.arrays = {v.operands[0] for v in order if v.op == "read"}
         self.inner = never_arrays(order)
@@ -182,7 +181,6 @@ class WholeArrays:
     def _delivered(self, names: Iterable[str]) -> Iterator[Line]:
         """Yield a line for every output that is not yet an array of the shape it is to have, and of nobody else."""
         taken: set[Value] = set()
-        bearers = {self._name(value): value for value in self.own}
         for name in names:
             value, axes = self.graph.outputs[name], self.graph.output_axes(name)
             if name == "value" and not axes:
@@ -193,10 +191,13 @@ class WholeArrays:
             if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:
-                text = self.names.output(name)
-                if bearers.get(text, value) is not value:  # another value, of which further outputs may be made
-                    text = self.delivered[name] = self.names.local(value, text)
-                yield f"{text} = {self._whole(name, value)}", ""
+                yield f"{self._identifier(name)} = {self._whole(name, value)}", ""
+
+    def _identifier(self, name: str) -> str:
+        """Return what an output is called: not as another value, of which further outputs may be made."""
+        value, text = self.graph.outputs[name], self.names.output(name)
+        borne = any(other is not value and self._name(other) == text for other in self.own)
+        return self.names.local(value, text) if borne else text
 
     def _whole(self, name: str, value: Value) -> str:
         """Return an output repeated along the axes that it lacks."""
@@ -229,7 +230,7 @@ class WholeArrays:
     def _result(self, name: str) -> str:
         if name == "value" and not self.graph.output_axes(name):
             return self._returned(self.graph.outputs[name])
-        return self.delivered.get(name) or self.names.output(name)
+        return self._identifier(name)
 
     def _returned(self, value: Value) -> str:
         return as_number(value, self.array(value, ()))
