@@ -247,6 +247,22 @@ def test_looking_up_and_adding_at_places_leave_the_loop_that_computes() -> None:
     assert sum("[task_b[n]]" in loop for loop in loops) == 2
 
 
+def test_looking_up_leaves_the_loop_where_places_are_added_to_what_is_known_before() -> None:
+    """The gradient begins with that of the penalty, and what data pick is added to it."""
+    text = """
+        y: data[N]
+        group: labels[N]
+        u: parameter[G]
+        z[n] = u[group[n]]
+        loss = Sum(exp(z[n]) - y[n]*z[n], n) + Sum(u[g]**2, g)
+    """
+    text = gc.emit(gc.parse(text), target="numba")
+    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    computing = [loop for loop in re.split(r"\n +for n in range\(size\):\n", gradient) if "vexp(" in loop]
+    assert len(computing) == 1
+    assert "group" not in computing[0]
+
+
 def test_what_is_cheap_is_added_where_it_is_computed() -> None:
     """Blocks would only copy."""
     text = gc.emit(gc.parse(RASCH.format("(right[n] - z[n])**2")), target="numba")

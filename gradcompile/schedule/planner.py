@@ -82,6 +82,7 @@ class _Work:
         self.graph, self.sample, self.again = graph, sample, again
         self.blocks = blocks
         self.order = graph.order()
+        self.scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
         self.results: dict[str, Value | None] = {}
         self.copies: list[Result] = []
@@ -215,7 +216,7 @@ class _Work:
             self.by_rows |= mixed
         self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
         self._copy_factors()
-        if self.sample is not None and scatters(self.order, self.sample):
+        if self.scattered:
             self.packed |= dict.fromkeys(value for value in self.order if self._picks(value))
         self.made = self.packed | self.made
 
