@@ -15,6 +15,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from gradcompile.garbage import uncollected
+
 if TYPE_CHECKING:
     from gradcompile import errors
     from gradcompile.check import GradientReport, check_grad
@@ -74,7 +76,8 @@ def __getattr__(name: str) -> object:
         return import_module("gradcompile.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'gradcompile' has no attribute {name!r}")
-    found: object = getattr(import_module(f"gradcompile.{_HOME[name]}"), name)
+    with uncollected():
+        found: object = getattr(import_module(f"gradcompile.{_HOME[name]}"), name)
     globals()[name] = found
     return found
 

@@ -21,10 +21,8 @@ Equal values are one value: `Builder.make` looks every value up before it makes 
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -185,18 +183,6 @@ def _show_attr(attr: object) -> str:
     if isinstance(attr, tuple):
         return "(" + ", ".join(map(str, attr)) + ")"
     return str(attr)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Hold the cyclic garbage collector back: each of its passes over a large graph in the making costs its size."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def union(axes: Iterable[tuple[Axis, ...]]) -> tuple[Axis, ...]:

@@ -23,7 +23,7 @@ from gradcompile.early import Early, has_arrays
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
-from gradcompile.jit import Task, UntranslatableError, load, specialise
+from gradcompile.jit import Task, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
 from gradcompile.threads import Divided, Products, likes_tiles, on_one_thread
@@ -219,6 +219,7 @@ class Program:
     def _machine_code(self, name: str, source: str) -> Function:
         """Return a long function of numbers, compiled; where that cannot be, Python goes on with it."""
         from gradcompile.jit.native import native  # few programs need LLVM without Numba
+        from gradcompile.jit.translation import UntranslatableError
 
         try:
             return native(source, name, len(self.graph.wrt) if name != "value" else 0, strict=self.strict)

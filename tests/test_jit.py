@@ -136,6 +136,24 @@ def test_second_process_compiles_nothing(tmp_path):
     assert answer(run(cache)) == (0, 0)
 
 
+IMPORTED = """
+import sys
+import gradcompile as gc
+model = gc.compile(gc.parse("x: data[N]\\nw: parameter\\nloss = Sum(exp(w*x[n]), n)"))
+model.wait()
+value, _ = model.value_and_grad(x=[0.5, 1.0], w=2.0)
+assert abs(value - 10.107337927389695) < 1e-12  # e + e**2
+print("numba.np.arraymath" in sys.modules)
+"""
+
+
+def test_second_process_imports_no_more_of_numba_than_it_runs(tmp_path):
+    environment = {**os.environ, "GRADCOMPILE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", IMPORTED]
+    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [each.stdout.strip() for each in said] == ["True", "False"]
+
+
 def test_eight_processes_at_once_are_all_right(tmp_path):
     cache = tmp_path / "cache"
     processes = [run(str(cache)) for _ in range(8)]

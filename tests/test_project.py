@@ -15,6 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # The pipeline from left to right. A module may import what stands above it, never what stands below.
 ORDER = (
+    "garbage",
     "errors",
     "digits",
     "primitives",

@@ -21,7 +21,8 @@ from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.compiler.stability import Stabilised, stability
 from gradcompile.emit import listing
 from gradcompile.errors import UnknownNameError
-from gradcompile.ir import Graph, uncollected
+from gradcompile.garbage import uncollected
+from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model

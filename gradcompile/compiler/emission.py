@@ -9,7 +9,7 @@ from gradcompile.compiler.compiled import CompiledModel, compile
 from gradcompile.emit import module
 from gradcompile.emit.module import Function
 from gradcompile.errors import ArgumentError, UnsupportedError
-from gradcompile.ir import uncollected
+from gradcompile.garbage import uncollected
 
 TARGETS = ("listing", "python", "numpy", "numba")
 ORDERS = (1, 2)

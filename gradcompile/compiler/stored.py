@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcompile.compiler.compiled import CompiledModel
-from gradcompile.ir import uncollected
+from gradcompile.garbage import uncollected
 from gradcompile.saving import check_same, facts, parameters, read
 
 if TYPE_CHECKING:

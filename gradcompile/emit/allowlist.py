@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from gradcompile.emit import support
 from gradcompile.errors import EmissionError
-from gradcompile.ir import uncollected
+from gradcompile.garbage import uncollected
 
 NUMBA = ("from numba import njit", "from numba import njit, types")
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", *NUMBA))

@@ -8,6 +8,5 @@ the same name and compiles nothing.
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
 from gradcompile.jit.loading import load, specialise
-from gradcompile.jit.translation import UntranslatableError
 
-__all__ = ["CacheWarning", "Task", "UntranslatableError", "cache_directory", "load", "specialise"]
+__all__ = ["CacheWarning", "Task", "cache_directory", "load", "specialise"]

@@ -150,7 +150,8 @@ def _in_child() -> None:
         task._begun = False
 
 
-os.register_at_fork(before=lambda: WORKER.pause(), after_in_parent=lambda: WORKER.go_on(), after_in_child=_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=lambda: WORKER.pause(), after_in_parent=lambda: WORKER.go_on(), after_in_child=_in_child)
 
 
 def ending() -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy
 
 from gradcompile.errors import EmissionError
+from gradcompile.garbage import uncollected
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 
@@ -27,6 +28,7 @@ _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
+@uncollected()
 def load(source: str, *, compiled: bool, inner: Collection[str] = (), short: Collection[str] = ()) -> ModuleType:
     r"""Return the module that a text is, imported now if this process has not done so yet.
 
@@ -75,6 +77,8 @@ def _import(source: str, own: str, compiled: bool, inner: Collection[str], short
             only_called(getattr(module, each), short=each in short)
     if directory and kept and compiled:
         _keep_machine_code(module, directory, own, found)
+    if compiled and any(library in source for library in ("numba_xxgemm", "np.linalg")):
+        import scipy.linalg.cython_blas  # noqa: F401  (compiled code would import it at its first call)
     return module
 
 

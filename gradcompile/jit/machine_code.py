@@ -13,10 +13,13 @@ from typing import Any
 from numba.core import compiler, serialize
 from numba.core.caching import _Cache
 from numba.core.dispatcher import Dispatcher
+from numba.core.runtime.nrt import rtsys
 
+from gradcompile.garbage import uncollected
 from gradcompile.jit.directory import PrivateDirectory
 
 CompileResult: Any = compiler.CompileResult  # Numba's type hints are partial
+runtime: Any = rtsys
 pack: Any = serialize.dumps
 
 DIGEST = hashlib.sha256().digest_size
@@ -43,13 +46,15 @@ class MachineCode(_Cache):
         """Return the directory."""
         return str(self.directory.path)
 
+    @uncollected()  # modules of Numba are imported
     def load_overload(self, sig: object, target_context: Any) -> Any:
         """Return the function compiled for a signature; None if it has to be compiled."""
         name = self._file(sig)
         content = self.directory.read(name)
         if content is None:
+            target_context.refresh()  # as the compilation that follows does
             return None
-        target_context.refresh()
+        runtime.initialize(target_context)  # without its refresh(), which imports what only compilations need
         if content[:DIGEST] == _digest(name, content[DIGEST:]):
             try:
                 return CompileResult._rebuild(target_context, *serialize.loads(content[DIGEST:]))
@@ -62,7 +67,7 @@ class MachineCode(_Cache):
         """Keep a function that was compiled for a signature."""
         if data.lifted or data.library.has_dynamic_globals:  # depends on this process
             return
-        content, name = pack(data._reduce()), self._file(sig)
+        content, name = pack(_reduced(data)), self._file(sig)
         self.directory.write(name, _digest(name, content) + content)
 
     def enable(self) -> None:
@@ -76,6 +81,16 @@ class MachineCode(_Cache):
 
     def _file(self, sig: object) -> str:
         return f"{self.digest}.{hashlib.sha256(f'{self.function} {sig}'.encode()).hexdigest()[:32]}.o"
+
+
+def _reduced(data: Any) -> tuple[Any, ...]:
+    """Return what a compiled function is made of again.
+
+    Of the functions that it calls Numba keeps the environments, and imports their modules with them: half of NumPy's
+    functions and SciPy's linear algebra. Machine code reads constants of them; where there are none, it reads nothing.
+    """
+    *rest, environments = data._reduce()
+    return (*rest, tuple(each for each in environments if each.consts))
 
 
 def _digest(name: str, content: bytes) -> bytes:

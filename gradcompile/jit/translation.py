@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from typing import Any, NamedTuple
 
-from gradcompile.ir import uncollected
+from gradcompile.garbage import uncollected
 
 PART = 500  # statements of a function that LLVM sees at once
 NUMBER, BIT = "double", "i1"
