@@ -11,8 +11,8 @@ from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32
 def vexp(x):
     """Return exp(x)."""
     y = -746.0 if x < -746.0 else x  # beyond, 0 and inf come out by themselves; nan passes
-    y = 710.0 if y > 710.0 else y
     t = y * 1.4426950408889634 + 6755399441057790.0  # 1.5*2**52 + 2046: its low bits are n + 2046
+    t = 6755399441058815.0 if t > 6755399441058815.0 else t  # on y, it would cost two steps more
     n = t - 6755399441057790.0
     r = (y - n * 0.6931471805598903) - n * 5.497923018708371e-14  # log 2 in 42 bits (exact) + 53
     z = r * r  # two coefficients at a time: half as many steps that wait for one another
@@ -62,8 +62,8 @@ def vexp32(x):
     """Return exp(x), as vexp."""
     x = np.float32(x)
     y = np.float32(-104.0) if x < np.float32(-104.0) else x
-    y = np.float32(89.0) if y > np.float32(89.0) else y
     t = y * np.float32(1.4426950408889634) + np.float32(12583166.0)  # 1.5*2**23 + 254
+    t = np.float32(12583295.0) if t > np.float32(12583295.0) else t
     n = t - np.float32(12583166.0)
     r = y - n * np.float32(0.693145751953125)  # 15 bits: exact
     r = r - n * np.float32(1.4286068203094172e-06)
