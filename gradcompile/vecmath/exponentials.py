@@ -21,10 +21,10 @@ def vexp(x):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    p = 1.0 + (r + z * q)
     b = vbits(t)
     h = b >> 1  # 2**n is two factors, for n from -1075 to 1024: only the last product may round
-    return p * vfloat(h << 52) * vfloat((b - h) << 52)
+    p = vfloat(h << 52)
+    return (p + p * (r + z * q)) * vfloat((b - h) << 52)
 
 
 def vexpm1(x):
@@ -69,10 +69,10 @@ def vexp32(x):
     r = r - n * np.float32(1.4286068203094172e-06)
     q = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     q = np.float32(0.5) + r * (np.float32(0.16666518) + r * q)
-    p = np.float32(1.0) + (r + r * r * q)
     b = vbits32(t)
     h = b >> 1
-    return p * vfloat32(h << 23) * vfloat32((b - h) << 23)
+    p = vfloat32(h << 23)
+    return (p + p * (r + r * r * q)) * vfloat32((b - h) << 23)
 
 
 def vexpm132(x):

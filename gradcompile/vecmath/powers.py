@@ -63,10 +63,10 @@ def vpow(x, y):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    q = 1.0 + (r + (e + z * q))
     b = vbits(t)
     k = b >> 1
-    return vpowedges(x, y, q * vfloat(k << 52) * vfloat((b - k) << 52))
+    p = vfloat(k << 52)
+    return vpowedges(x, y, (p + p * (r + (e + z * q))) * vfloat((b - k) << 52))
 
 
 def vpowedges(x, y, q):
