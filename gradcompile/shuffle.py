@@ -27,7 +27,7 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=purpose)))
 
 
-def order(seed: int, epoch: int, rows: Rows) -> Rows:
+def order(seed: int, epoch: int, rows: Rows | int) -> Rows:
     """Return `rows` in the order in which an epoch takes them: a pure function of (seed, epoch).
 
     Parameters
@@ -36,30 +36,31 @@ def order(seed: int, epoch: int, rows: Rows) -> Rows:
         Not negative.
     epoch : int
         Counted from 1.
-    rows : int64 array (B,)
-        Sample numbers; left as they are.
+    rows : int64 array (B,), or int
+        Sample numbers; left as they are. A count stands for the numbers below it.
 
     Examples
     --------
-    >>> order(0, 1, np.arange(5)).tolist() == order(0, 1, np.arange(5)).tolist()
+    >>> order(0, 1, np.arange(5)).tolist() == order(0, 1, 5).tolist()
     True
     """
     random = generator(seed, EPOCH, epoch)
-    if len(rows) < MANY:
+    count = rows if isinstance(rows, int) else len(rows)
+    if count < MANY:
         return random.permutation(rows)
-    shuffled: Rows = _scatter()(rows, random.integers(2**63))
-    return shuffled
+    places = _scatter()(count, random.integers(2**63))
+    return places if isinstance(rows, int) else rows[places]
 
 
 @cache
-def _scatter() -> Callable[[Rows, np.int64], Rows]:
-    """Return the compiled shuffling of many rows, whose machine code is kept like that of a model."""
+def _scatter() -> Callable[[int, np.int64], Rows]:
+    """Return the compiled shuffling of many numbers, whose machine code is kept like that of a model."""
     from gradcompile.jit import load
 
     text = pkgutil.get_data("gradcompile.jit", "scatter.py")
     if text is None:
         raise RuntimeError("the package is not whole: jit/scatter.py is missing")
-    function: Callable[[Rows, np.int64], Rows] = load(text.decode(), compiled=True).scatter
+    function: Callable[[int, np.int64], Rows] = load(text.decode(), compiled=True).scatter
     return function
 
 

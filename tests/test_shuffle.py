@@ -43,6 +43,12 @@ def test_many_rows_are_taken_once_in_an_order_of_the_seed():
     assert (shuffle.order(3, 2, rows) == first).mean() < 1e-4
 
 
+@pytest.mark.parametrize("count", [0, 1, 1000, shuffle.MANY, 3 * shuffle.MANY + 1])
+def test_a_count_stands_for_the_numbers_below_it(count):
+    np.testing.assert_array_equal(shuffle.order(3, 1, count), shuffle.order(3, 1, np.arange(count)))
+    assert shuffle.order(3, 1, count).dtype == np.int64
+
+
 @pytest.mark.parametrize("part", [1, 3, 8192])
 def test_positions_of_many_rows_are_uniform(part, monkeypatch):
     """The same chi-square, where a number's part and its place in the part are drawn apart."""
@@ -50,7 +56,7 @@ def test_positions_of_many_rows_are_uniform(part, monkeypatch):
     counts, drawn = np.zeros((5, 5)), np.random.default_rng(0).integers(2**63, size=2000)
     with np.errstate(over="ignore"):  # SplitMix64 counts modulo 2**64
         for seed in drawn:
-            counts[np.arange(5), scatter.scatter.py_func(np.arange(5), seed)] += 1
+            counts[np.arange(5), scatter.scatter.py_func(5, seed)] += 1
     assert ((counts - 400) ** 2 / 400).sum() < 75
 
 

@@ -27,38 +27,40 @@ def drawn(seed: int, k: int, bound: int) -> np.int64:
 
 
 @njit(error_model="numpy")
-def scatter(numbers: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return numbers in a random order, which depends on the seed alone.
+def scatter(count: int, seed: int) -> NDArray[np.int64]:
+    """Return the numbers from 0 to count - 1 in a random order, which depends on the seed alone.
 
     Parameters
     ----------
-    numbers : int64 array (N,)
-        Left as they are.
+    count : int
+        At most 2**43.
     seed : int
         From 0 to 2**63 - 1.
     """
-    count = numbers.size
     parts = count // PART + 1
-    ends = np.empty(parts, np.int64)
-    for part in range(parts):
-        ends[part] = 0
+    chosen = np.empty(count, np.uint32)
+    for k in range(count):  # drawn by themselves, since such a loop becomes vectors
+        chosen[k] = drawn(seed, k, parts)
+    ends = np.zeros(parts, np.int64)
     for k in range(count):
-        ends[drawn(seed, k, parts)] += 1
-    end = count
+        ends[chosen[k]] += 1
+    end, most = count, 0
     for part in range(parts - 1, -1, -1):
+        most = max(most, ends[part])
         ends[part], end = end, end - ends[part]
     order = np.empty(count, np.int64)
     for k in range(count - 1, -1, -1):  # each part from its end: `ends` are its first places then
-        chosen = drawn(seed, k, parts)
-        ends[chosen] -= 1
-        order[ends[chosen]] = numbers[k]
+        ends[chosen[k]] -= 1
+        order[ends[chosen[k]]] = k
+    others = np.empty(most, np.int64)
     end = count
     for part in range(parts - 1, -1, -1):
         first = ends[part]
-        for last in range(end - 1, first, -1):
-            other = first + drawn(seed, count + last, last - first + 1)
-            held = order[last]
-            order[last] = order[other]
-            order[other] = held
+        for k in range(end - first):
+            others[k] = drawn(seed, count + first + k, k + 1)
+        for k in range(end - first - 1, 0, -1):
+            held = order[first + k]
+            order[first + k] = order[first + others[k]]
+            order[first + others[k]] = held
         end = first
     return order

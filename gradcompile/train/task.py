@@ -29,7 +29,7 @@ class Task:
     """What is trained on: compiled steps, the rows that an epoch takes, and the data to validate on."""
 
     steps: Steps
-    rows: shuffle.Rows | None  # None: all samples in every step, and no shuffling
+    rows: shuffle.Rows | int | None  # a count: as many; None: all samples in every step, and no shuffling
     batch: int
     validation: Validation | None
     check: Callable[[], None]  # raises a DataError if the data are not finite
@@ -37,7 +37,7 @@ class Task:
     @property
     def count(self) -> int:
         """Samples in an epoch; a step over all of them counts as one."""
-        return 1 if self.rows is None else len(self.rows)
+        return 1 if self.rows is None else _count(self.rows)
 
     def compile(self) -> None:
         """Compile everything that training calls."""
@@ -70,22 +70,26 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     checked = Arguments(graph, model.dtype)
     arguments, sizes = checked.bind(given)
     samples = _samples(graph, arguments, sizes)
-    rows: shuffle.Rows = np.arange(samples)
+    rows: shuffle.Rows | int = samples
     held: shuffle.Rows | None = None
     if isinstance(valid, float):
         rows, held = _split(settings.seed, samples, valid)
-    batch = _batch(graph, settings.batch_size, len(rows))
+    batch = _batch(graph, settings.batch_size, _count(rows))
     how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
     check = partial(checked.check_finite, arguments)
-    steps = Steps(_kernel(model, settings.optimizer, how), own, len(rows), sizes)
+    steps = Steps(_kernel(model, settings.optimizer, how), own, _count(rows), sizes)
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
-        validation = Validation(graph, model.dtype, {**own, **others}, held, len(rows))
+        validation = Validation(graph, model.dtype, {**own, **others}, held, _count(rows))
     if how == "all":
         return Task(steps, None, 1, validation, check)
     return Task(steps, rows, batch, validation, check)
+
+
+def _count(rows: shuffle.Rows | int) -> int:
+    return rows if isinstance(rows, int) else len(rows)
 
 
 _kernels: WeakKeyDictionary[Any, dict[tuple[str, Taken], Kernel]] = WeakKeyDictionary()
