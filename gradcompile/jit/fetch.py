@@ -16,14 +16,22 @@ from numba.extending import intrinsic
 
 LINE = 64  # bytes that the processor transfers at once
 NEAR = 2**21  # bytes of an array that the processor's own caches hold: asking would take longer than it saves
-LONGEST = 512  # bytes of a row that are asked for: what follows them follows one another
-READ, KEEP, DATA = 0, 3, 1  # for reading, to be kept in all caches, not instructions: LLVM's words
+SHORT = 512  # bytes of a row that the nearest cache takes, beside what is computed: longer ones stay one further off
+LONGEST = 4096  # bytes of a row that are asked for
+READ, DATA = 0, 1  # for reading, not instructions: LLVM's words
+NEAREST, NEXT = 3, 2  # cache in which to keep it, and all further ones
 
 
-@intrinsic
-def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
-    """Ask for the cache line that holds the byte at `place` of an array: LLVM's ``llvm.prefetch``."""
+def _prefetch(cache: int) -> Any:
+    """Return the intrinsic that asks for the cache line at a byte of an array: LLVM's ``llvm.prefetch``."""
 
+    def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
+        return types.void(array, types.intp), _code_of(cache)
+
+    return intrinsic(prefetch)
+
+
+def _code_of(cache: int) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         pointer, word = cgutils.voidptr_t, cgutils.int32_t
@@ -31,13 +39,13 @@ def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
         declare: Any = cgutils.get_or_insert_function
         function = declare(builder.module, kind, "llvm.prefetch.p0")
         address = builder.gep(builder.bitcast(data, pointer), [arguments[1]])
-        builder.call(function, [address, word(READ), word(KEEP), word(DATA)])
+        builder.call(function, [address, word(READ), word(cache), word(DATA)])
         return context.get_dummy_value()
 
-    return types.void(array, types.intp), code
+    return code
 
 
-ask: Any = prefetch  # compiled code calls an intrinsic without the context that its definition has
+ask, ask_next = _prefetch(NEAREST), _prefetch(NEXT)
 
 
 @njit(error_model="numpy")
@@ -54,5 +62,9 @@ def fetch(array: Any, row: Any) -> None:
     length = array.strides[0]
     if array.size * array.itemsize < NEAR:
         return
-    for place in range(row * length, row * length + min(length, LONGEST), LINE):
-        ask(array, place)
+    if length <= SHORT:
+        for place in range(row * length, row * length + length, LINE):
+            ask(array, place)
+    else:
+        for place in range(row * length, row * length + min(length, LONGEST), LINE):
+            ask_next(array, place)
