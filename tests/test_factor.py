@@ -1,9 +1,11 @@
 """A masked contraction becomes a product of matrices, unless the mask keeps bad data out."""
 
+import re
+
 import numpy as np
 
 from gradcompile import language
-from gradcompile.compiler import compile
+from gradcompile.compiler import compile, emit
 from gradcompile.lower import lower
 from gradcompile.pipeline import differentiate
 from gradcompile.schedule import Loop, Product, plan
@@ -59,3 +61,39 @@ def test_a_mask_keeps_missing_data_out():
     (holes,) = model.grad(x=np.where(good[:, None] > 0, x, np.nan), good=good, W=w)
     np.testing.assert_array_equal(holes, whole)
     np.testing.assert_allclose(whole, 2 * x[good > 0].T @ (x[good > 0] @ w), rtol=1e-12)
+
+
+NEAREST = """
+    x: data[N, D]
+    c: parameter[K, D]
+    d[s, k] = Sum((x[s, j] - c[k, j])**2, j)
+    loss    = Sum(Min(d[s, k], k), s)
+"""
+
+
+def test_what_a_whole_term_is_divided_by_is_inverted_once_for_its_axes():
+    text = emit(language.parse(NEAREST), target="numba")
+    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    divided = [line for line in gradient.splitlines() if re.search(r"/\w+\[s\]", line.split("#")[0])]
+    assert divided == ["            e[s] = -2/b[s]"]
+
+
+def test_divided_sums_have_the_gradient_of_their_formula():
+    random = np.random.default_rng(2)
+    x, c = random.normal(size=(300, 3)), random.normal(size=(4, 3))
+    c[3] = c[1]  # a tie: both get half
+    model = compile(language.parse(NEAREST))
+    model.wait()
+    value, dc = model.value_and_grad(x=x, c=c)
+    d = ((x[:, None] - c) ** 2).sum(axis=2)
+    share = (d == d.min(axis=1, keepdims=True)) / (d == d.min(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(value, d.min(axis=1).sum(), rtol=1e-13)
+    np.testing.assert_allclose(dc[0], -2 * (share[:, :, None] * (x[:, None] - c)).sum(axis=0), rtol=1e-12)
+
+
+def test_a_centre_that_is_nobodys_may_be_infinite():
+    model = compile(language.parse(NEAREST))
+    model.wait()
+    value, (dc,) = model.value_and_grad(x=np.ones((5, 2)), c=np.array([[0.0, 0.0], [np.inf, 1.0]]))
+    assert value == 10.0
+    np.testing.assert_array_equal(dc, [[-10.0, -10.0], [0.0, 0.0]])

@@ -289,3 +289,56 @@ def test_what_is_looked_up_and_read_at_other_samples_is_kept_for_all() -> None:
     np.add.at(expected, g, np.exp(v[g]) * w)
     np.add.at(expected, g[g], w)
     np.testing.assert_allclose(dv, expected, rtol=1e-12, atol=1e-12)
+
+
+def gradient_of(text: str) -> str:
+    """Return the text of the function of value and gradient, for the target numba."""
+    whole = gc.emit(gc.parse(text), target="numba")
+    return whole[whole.index("def value_and_grad(") : whole.index("def grad(")]
+
+
+VECTORS = """
+    centre:   labels[N]
+    context:  labels[N]
+    negative: labels[N, K]
+    U: parameter[A, D]
+    V: parameter[A, D]
+    near[n]   = Sum(U[centre[n], d]*V[context[n], d], d)
+    far[n, k] = Sum(U[centre[n], d]*V[negative[n, k], d], d)
+    loss = -Sum(log(sigmoid(near[n])), n) - Sum(log(sigmoid(-far[n, k])), n, k)
+"""
+
+
+def test_a_sum_along_rows_starts_along_rows() -> None:
+    """Its loops over features would otherwise step from row to row."""
+    gradient = gradient_of(VECTORS)
+    assert re.search(r"\n +for d in range\(D\):\n +\w+\[d\] = -V\[context_n, d\]\*\w+\[n\]\n", gradient)
+    assert "[d, n]" not in gradient
+
+
+def test_a_sum_over_pairs_is_added_up_in_a_block_before_the_rest_of_an_output() -> None:
+    """An output has its samples in rows: a loop over them would step from row to row."""
+    gradient = gradient_of("""
+        m: constant[N]
+        p: parameter[N, 3]
+        loss = Sum(Sum(where(i < j, m[i]*m[j]/sqrt(Sum((p[i, k] - p[j, k])**2, k)), 0), i), j)
+    """)
+    assert "dp_b[j, k] = " in gradient
+    assert "dp_b[j, k] +=" not in gradient
+
+
+def test_branches_of_a_little_arithmetic_are_computed_before_one_is_chosen() -> None:
+    """A loop with jumps makes no vectors; what need not be there to be read, or takes long, stays in its branch."""
+    gradient = gradient_of("""
+        x: data[N]
+        w: parameter
+        r[n] = w*x[n]
+        loss = Sum(where(abs(r[n]) < 1, r[n]**2/2, 2*r[n] - 3), n)
+    """)
+    assert re.search(r"f \+= \w+ if \w+ else \w+  #", gradient)
+    gradient = gradient_of("""
+        x: data[N]
+        w: parameter
+        loss = Sum(where(n > 0, w*x[n - 1], exp(w)*x[n]), n)
+    """)
+    assert re.search(r"f \+= w\*x\[.*\] if ", gradient)

@@ -33,6 +33,9 @@ from gradcompile.schedule.products import products
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
 from gradcompile.schedule.sums import Sums
 
+ARITHMETIC = ("add", "sub", "mul", "neg", "div")
+MOST_STEPS = 8  # of a branch that is computed though it may not be taken
+
 
 def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = NO_GUARDS) -> Plan:
     """Return the schedule of a graph.
@@ -50,7 +53,7 @@ def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = N
     outer = blocks_of(sample) if blocks and sample is not None and in_blocks(graph.order(), sample) else None
     again: set[Value] = set()
     while True:
-        work = _Work(graph, sample, again, outer, guards)
+        work = _Work(graph, sample, again, outer, guards, ahead=blocks)
         result = work.plan()
         cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)}
         cheap -= again | work.packed.keys()
@@ -78,9 +81,11 @@ class _Work:
         again: set[Value],
         blocks: Axis | None,
         guards: Mapping[Value, Guard],
+        *,
+        ahead: bool,
     ) -> None:
         self.graph, self.sample, self.again = graph, sample, again
-        self.blocks = blocks
+        self.blocks, self.ahead = blocks, ahead
         self.order = graph.order()
         self.scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
@@ -184,10 +189,12 @@ class _Work:
         self.arrays = {v.operands[0] for v in arrays}
         self.across = {v.operands[0] for v in arrays if v.op == "read" and not self.samples.reads_own(v)}
         narrower = self._hoisted(new)
+        branches = {o for v in self._consumers(new) if v.op == "select" and v.axes for o in v.operands[1:]}
         size: dict[Value, int] = {}
         for value in new:
             size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
-            if value.op not in LEAVES and (self._stands_alone(value, narrower) or size[value] > LINE):
+            anyway = self.ahead and value in branches and self._is_harmless(value, made)
+            if value.op not in LEAVES and (anyway or self._stands_alone(value, narrower) or size[value] > LINE):
                 made[value] = None
         return made
 
@@ -302,6 +309,27 @@ class _Work:
             if base is not None and (set(base.axes) != set(value.axes) or base in self.guards):
                 narrower.add(base)
         return narrower
+
+    def _is_harmless(self, branch: Value, made: Mapping[Value, None]) -> bool:
+        """Return whether a branch can be computed where it is not taken: a loop with jumps makes no vectors.
+
+        It is some arithmetic of what can be read in every pass of the loop.
+        """
+        if branch.op not in ARITHMETIC or branch.kind != "real":
+            return False
+        stack, steps = [branch], 0
+        while stack:
+            value = stack.pop()
+            if value in self.guards or (value.op == "read" and any(i.op != "iota" for i in value.operands[1:])):
+                return False
+            if value in made or value.op in (*LEAVES, "read"):
+                continue
+            squared = value.op == "pow" and value.operands[1].is_const(2)
+            if not squared and (value.op not in ARITHMETIC or (value.op == "div" and value.operands[1].op != "const")):
+                return False
+            steps += 1
+            stack.extend(value.operands)
+        return steps <= MOST_STEPS
 
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
@@ -615,8 +643,18 @@ class _Work:
         if isinstance(statement, Define) and self._copies_rows(statement.target):
             return True
         if isinstance(statement, Define) and statement.expression is not statement.target:
-            return self._starts_rows(statement.target)
+            return self._starts_rows(statement.target) or (
+                self._uses_rows(statement) and self._grows_by_rows(statement.target)
+            )
+        return self._uses_rows(statement)
+
+    def _uses_rows(self, statement: Statement) -> bool:
+        """Return whether a statement reads rows where they lie."""
         return any(row in self.by_rows or row in self.laid_by_rows for row in self._rows(statement))
+
+    def _grows_by_rows(self, value: Value) -> bool:
+        """Return whether terms are added to a sum along its rows."""
+        return any(self._is_by_rows(statement) for statement in self._statements(value))
 
     def _starts_rows(self, value: Value) -> bool:
         """Return whether a sum along a row starts from something at hand: its start needs no loop of its own."""
@@ -627,7 +665,7 @@ class _Work:
             or any(self.samples.streamed(v) for v, _ in self._dependencies([base]))
         ):
             return False
-        return any(self._is_by_rows(statement) for statement in self._statements(value))
+        return self._grows_by_rows(value)
 
     def _copies_rows(self, value: Value) -> bool:
         """Return whether a value is an output that holds rows of an array as they lie, which data pick."""

@@ -101,7 +101,9 @@ class Sums:
     def _together(self, terms: list[Signed], rest: list[Signed]) -> bool:
         """Return whether one loop over the samples can do all terms, with the rest known before it."""
         if not any(self.samples.crosses(t) for t, _ in terms):
-            return True  # what takes of each sample only what belongs to it can wait for the rest
+            # What adds to few elements can wait for the rest; a sum is better added up in a block of its own.
+            summed = [self.samples.phase[t] for t, _ in terms if t.op == "sum"]
+            return all(self.samples.phase[r] <= phase for r, _ in rest for phase in summed)
         phases = {
             self.samples.phase[t] - self.samples.crosses(t)
             for t, _ in terms
