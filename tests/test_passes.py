@@ -111,7 +111,7 @@ def test_a_gather_sinks_where_the_full_array_is_not_needed() -> None:
     [
         (lambda x, y: x * 1, "x"), (lambda x, y: x + 0, "x"), (lambda x, y: -1 * -x, "x"), (lambda x, y: x - 0, "x"),
         (lambda x, y: 2 * (x / 2), "x"), (lambda x, y: -(-1 * x), "x"), (lambda x, y: x**1, "x"),
-        (lambda x, y: x.builder.apply("select", True, x, y), "x"),
+        (lambda x, y: x.builder.apply("select", True, x, y), "x"), (lambda x, y: exp(y) * (x / exp(y)), "x"),
     ],
 )  # fmt: skip
 def test_what_does_nothing_goes(build, simplest) -> None:

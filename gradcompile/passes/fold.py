@@ -163,10 +163,12 @@ def _mul(a: Value, b: Value) -> Value | None:
 
 
 def _quotient(x: Value, y: Value) -> Value | None:
-    """Return ``x/z`` for ``x*(1/z)``."""
+    """Return ``x/z`` for ``x*(1/z)``, and ``z`` for ``x*(z/x)`` where x is never 0."""
     for left, right in ((x, y), (y, x)):
         if right.op == "div" and right.operands[0].is_const(1):
             return left / right.operands[1]
+        if right.op == "div" and right.operands[1] is left and left.op in NEVER_ZERO:
+            return right.operands[0]
     return None
 
 
@@ -252,6 +254,7 @@ def _sum(old: Value, body: Value) -> Value | None:
     return total if below is None else total / below
 
 
+NEVER_ZERO = ("exp", "cosh")
 DEEPEST = 6  # products inside one another that are looked through
 
 
