@@ -40,7 +40,7 @@ MATH = frozenset(
     " isfinite isinf isnan lgamma log log10 log1p log2 nan pi pow sin sinh sqrt tan tanh".split()
 )
 NUMPY = frozenset(
-    "abs add add.at arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh array asarray ascontiguousarray"
+    "abs add add.at arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh array asarray ascontiguousarray bool_"
     " broadcast_to cbrt ceil copysign cos cosh dot e einsum empty empty_like errstate exp expm1 eye float32 float64"
     " floor full full_like hypot inf int64 isfinite isinf isnan linalg.cholesky linalg.det linalg.inv linalg.slogdet"
     " linalg.solve log log1p logical_and logical_not logical_or max maximum mean min minimum mod moveaxis multiply nan"

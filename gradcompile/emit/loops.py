@@ -238,7 +238,7 @@ class _Body:
                 text = f"[{text} for {self.names.axis(axis)} in range({size})]"
             return text
         shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-        dtype = "int64" if kind == "int" else self.dtype  # indices that are read at other indices
+        dtype = {"int": "int64", "bool": "bool_"}.get(kind, self.dtype)  # indices, conditions
         typed = f", np.{dtype}" if dtype != "float64" else ""
         return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + typed)
 
@@ -428,7 +428,8 @@ class _Body:
         return fill if over_samples or not self.real else f"{self.real}({fill})"
 
     def _filling(self, value: Value) -> str:
-        return self._fill(value).format(inf=self.dialect.infinity)
+        fill = self._fill(value).format(inf=self.dialect.infinity)
+        return fill.removesuffix(".0") if value.kind == "int" else fill
 
     def _fill(self, value: Value) -> str:
         return EXTREMES.get(value.op, EXTREMES["sum"])

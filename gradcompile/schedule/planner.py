@@ -68,7 +68,9 @@ def _is_recomputed(value: Value) -> bool:
         return value.operands[0].op == "input"
     if value.op in ("add", "sub", "mul"):
         return all(o.op in (*LEAVES, "read") for o in value.operands)
-    return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
+    if value.kind == "bool" and value.op in PRIMITIVES:
+        return not all(o.axes and o.kind == "real" for o in value.operands)
+    return value.op == "neg"
 
 
 class _Work:
