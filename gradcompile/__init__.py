@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from gradcompile.garbage import uncollected
+from gradcompile.garbage import importing
 
 if TYPE_CHECKING:
     from gradcompile import errors
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> object:
         return import_module("gradcompile.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'gradcompile' has no attribute {name!r}")
-    with uncollected():
+    with importing():
         found: object = getattr(import_module(f"gradcompile.{_HOME[name]}"), name)
     globals()[name] = found
     return found

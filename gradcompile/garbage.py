@@ -1,70 +1,42 @@
-"""Python's search for cyclic garbage, which is held back where much is made and little thrown away."""
+"""Python's search for cyclic garbage, which is held back where much is made and little thrown away.
+
+A tenth of the time of an import of SymPy or Numba is such searches.
+"""
 
 from __future__ import annotations
 
 import gc
-import os
-import threading
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class _Collector:
-    """The collector of the process: at rest while any thread has asked for it, and then as it was."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.running = gc.isenabled()
-
-    def rest(self) -> None:
-        """Search no more."""
-        with self.lock:
-            if self.users == 0:
-                self.running = gc.isenabled()
-                gc.disable()
-            self.users += 1
-
-    def resume(self) -> None:
-        """Search again as before, once nobody needs rest any more."""
-        with self.lock:
-            self.users -= 1
-            if self.users == 0 and self.running:
-                _age()
-                gc.enable()
-
-
-def _age() -> None:
-    """Count all that there is as old: it waits for the next search of everything, which is rare."""
-    if hasattr(gc, "freeze") and gc.get_freeze_count() == 0:  # else somebody wants to keep what is frozen
-        gc.freeze()
-        gc.unfreeze()
-
-
-_collector = _Collector()
-
-
-def _in_child() -> None:
-    """Begin anew in a child process, in which no other thread goes on."""
-    global _collector
-    if _collector.users and _collector.running:
-        gc.enable()
-    _collector = _Collector()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_in_child)
+MANY = 20  # modules
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Hold the search for cyclic garbage back: a graph in the making, or modules that are imported, are none.
-
-    A tenth of the time of an import of SymPy or Numba, and of a compilation, is such searches.
-    """
-    collector = _collector
-    collector.rest()
+    """Hold the search back: each of its passes over a large graph in the making costs its size."""
+    running = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        collector.resume()
+        if running:
+            gc.enable()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Hold the search back while modules are imported, and count them as old afterwards: they stay."""
+    before = len(sys.modules)
+    with uncollected():
+        yield
+        if len(sys.modules) > before + MANY:  # seldom: the user's garbage grows old with them
+            _age()
+
+
+def _age() -> None:
+    """Let all that there is wait for a search of everything, which is rare."""
+    if hasattr(gc, "freeze") and gc.get_freeze_count() == 0:  # else somebody wants to keep what is frozen
+        gc.freeze()
+        gc.unfreeze()

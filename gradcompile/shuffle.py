@@ -45,11 +45,15 @@ def order(seed: int, epoch: int, rows: Rows | int) -> Rows:
     True
     """
     random = generator(seed, EPOCH, epoch)
-    count = rows if isinstance(rows, int) else len(rows)
-    if count < MANY:
+    if count_of(rows) < MANY:
         return random.permutation(rows)
-    places = _scatter()(count, random.integers(2**63))
+    places = _scatter()(count_of(rows), random.integers(2**63))
     return places if isinstance(rows, int) else rows[places]
+
+
+def count_of(rows: Rows | int) -> int:
+    """Return how many rows there are."""
+    return rows if isinstance(rows, int) else len(rows)
 
 
 @cache

@@ -1,8 +1,11 @@
 """A masked contraction becomes a product of matrices, unless the mask keeps bad data out."""
 
+import inspect
 import re
+from builtins import compile as compile_text
 
 import numpy as np
+import pytest
 
 from gradcompile import language
 from gradcompile.compiler import compile, emit
@@ -99,3 +102,41 @@ def test_a_centre_that_is_nobodys_may_be_infinite():
     value, (dc,) = model.value_and_grad(x=np.ones((5, 2)), c=np.array([[0.0, 0.0], [np.inf, 1.0]]))
     assert value == 10.0
     np.testing.assert_array_equal(dc, [[-10.0, -10.0], [0.0, 0.0]])
+
+
+# What is divided by may be 0 where it is not used: targets without reciprocals divide where the formula does.
+UNDIVIDED = [
+    (
+        "x: data[N, D]\nn: data[N]\nw: parameter[D]\nloss = Sum(where(x[s,j] > 0, (w[j] - x[s,j])**2/n[s], 0), s, j)",
+        {"w": [1.0, 2.0], "x": [[1.0, 1.0], [-1.0, -1.0]], "n": [1.0, 0.0]},
+        1.0,
+        [0.0, 2.0],
+    ),
+    (
+        "n: data[N]\nw: parameter[N]\nloss = Sum(where(i < j, (w[j] - w[i])**2/n[j], 0), i, j)",
+        {"w": [1.0, 2.0, 3.0], "n": [0.0, 1.0, 2.0]},
+        3.5,
+        [-4.0, 1.0, 3.0],
+    ),
+]
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize(("text", "given", "value", "slopes"), UNDIVIDED)
+def test_a_branch_that_is_not_taken_may_divide_by_zero(text, given, value, slopes, target):
+    made: dict[str, object] = {"__name__": "emitted"}
+    exec(compile_text(emit(language.parse(text), target=target), "emitted", "exec"), made)
+    function = made["value_and_grad"]
+    names = inspect.signature(getattr(function, "py_func", function)).parameters
+    with np.errstate(all="ignore"):
+        found, (slope,) = function(*[given[n] if target == "python" else np.array(given[n]) for n in names])
+    assert found == pytest.approx(value, rel=1e-15)
+    np.testing.assert_allclose(slope, slopes, rtol=1e-15)
+
+
+def test_strict_code_divides_as_is_written():
+    text = "x: data[N, D]\nn: data[N]\nw: parameter[D]\nloss = Sum((w[j] - x[s,j])**2/n[s], s, j)"
+    model = compile(language.parse(text), strict=True)
+    model.wait()
+    value, (slope,) = model.value_and_grad(x=[[0.0]], n=[1e-310], w=[0.0])  # 1/n is infinite
+    assert (value, slope.tolist()) == (0.0, [0.0])

@@ -342,3 +342,31 @@ def test_branches_of_a_little_arithmetic_are_computed_before_one_is_chosen() -> 
         loss = Sum(where(n > 0, w*x[n - 1], exp(w)*x[n]), n)
     """)
     assert re.search(r"f \+= w\*x\[.*\] if ", gradient)
+
+
+def test_branches_stand_in_the_loop_of_their_condition() -> None:
+    """Features of a sample are passed once, where they lie: nothing is kept for a block."""
+    gradient = gradient_of("""
+        x: data[N, D]
+        y: data[N]
+        w: parameter[D]
+        a[s, j] = abs(x[s, j] - w[j])
+        loss = Sum(where(a[s, j] < 1, (x[s, j] - w[j])**2/2, a[s, j] - 1/2)*y[s], s, j)
+    """)
+    assert "np.empty" not in gradient
+    assert gradient.count("for j in range(D):") == 1
+
+
+def test_counts_are_whole_numbers_of_float32_too() -> None:
+    text = "x: data[N, D]\nw: parameter\nc[s] = Sum(where(x[s, j] > 0, 1, 0), j)\nloss = Sum(w*x[s, 0]/c[s], s)"
+    model = gc.compile(gc.parse(text), dtype="float32")
+    gradient = model.source[model.source.index("def value_and_grad(") : model.source.index("def grad(")]
+    assert re.search(r"\n +c\w* = 0\n", gradient)
+    assert "real(1 if" not in gradient
+
+
+def test_a_quotient_by_an_exponential_survives_its_overflow() -> None:
+    text = "u: parameter[G]\ns: parameter\nloss = Sum(u[g]**2, g)/(2*exp(2*s)) + s"
+    model = gc.compile(gc.parse(text))
+    value, (du, ds) = model.value_and_grad(u=[1.0, 2.0], s=400.0)  # exp(800) is infinite
+    assert (value, du.tolist(), ds) == (400.0, [0.0, 0.0], 1.0)

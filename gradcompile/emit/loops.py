@@ -425,7 +425,7 @@ class _Body:
     def _typed_start(self, value: Value, fill: str) -> str:
         """Return the first value of a sum in a local variable: in double precision if it runs over the samples."""
         over_samples = self.plan.sample is not None and self.plan.sample not in value.axes
-        return fill if over_samples or not self.real else f"{self.real}({fill})"
+        return fill if over_samples or not self.real or value.kind == "int" else f"{self.real}({fill})"
 
     def _filling(self, value: Value) -> str:
         fill = self._fill(value).format(inf=self.dialect.infinity)
@@ -474,7 +474,7 @@ class _Body:
         ):
             body = body.operands[0] if body.op == "neg" else body.builder.const(1)
             sign = -sign
-        operand = self._term(body)
+        operand = self._expression(body) if node.target.kind == "int" else self._term(body)
         if term.op == "accumulate":
             target = self._element(node.target, dict(zip(term.axes, term.operands[1:], strict=True)))
         if term.op in EXTREMA:

@@ -18,6 +18,7 @@ from gradcompile.emit.problem import problem
 from gradcompile.emit.python_target import StraightLine
 from gradcompile.emit.statements import Returned, as_returned
 from gradcompile.ir import Graph
+from gradcompile.passes import divide_once
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import plan
 from gradcompile.vecmath import VECTOR
@@ -126,6 +127,7 @@ def hashed(text: str) -> str:
 
 def _request(graph: Graph, target: str, dtype: str, strict: bool, returned: Returned) -> Request:
     """Return what is to be emitted of one program, with identifiers of its own."""
+    graph = divide_once(graph) if target == "numba" and not strict else graph
     names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
     real = "real" if target == "numba" and dtype == "float32" else ""
     printer = Printer(target, names) if target == "numpy" else LoopPrinter(target, names, real)

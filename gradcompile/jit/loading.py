@@ -18,7 +18,7 @@ from typing import Any
 import numpy
 
 from gradcompile.errors import EmissionError
-from gradcompile.garbage import uncollected
+from gradcompile.garbage import importing
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 
@@ -28,7 +28,7 @@ _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
 
-@uncollected()
+@importing()
 def load(source: str, *, compiled: bool, inner: Collection[str] = (), short: Collection[str] = ()) -> ModuleType:
     r"""Return the module that a text is, imported now if this process has not done so yet.
 

@@ -15,7 +15,7 @@ from numba.core.caching import _Cache
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime.nrt import rtsys
 
-from gradcompile.garbage import uncollected
+from gradcompile.garbage import importing
 from gradcompile.jit.directory import PrivateDirectory
 
 CompileResult: Any = compiler.CompileResult  # Numba's type hints are partial
@@ -46,13 +46,13 @@ class MachineCode(_Cache):
         """Return the directory."""
         return str(self.directory.path)
 
-    @uncollected()  # modules of Numba are imported
+    @importing()
     def load_overload(self, sig: object, target_context: Any) -> Any:
         """Return the function compiled for a signature; None if it has to be compiled."""
         name = self._file(sig)
         content = self.directory.read(name)
         if content is None:
-            target_context.refresh()  # as the compilation that follows does
+            target_context.refresh()  # as the compilation that follows would, with a search for garbage
             return None
         runtime.initialize(target_context)  # without its refresh(), which imports what only compilations need
         if content[:DIGEST] == _digest(name, content[DIGEST:]):
@@ -87,10 +87,15 @@ def _reduced(data: Any) -> tuple[Any, ...]:
     """Return what a compiled function is made of again.
 
     Of the functions that it calls Numba keeps the environments, and imports their modules with them: half of NumPy's
-    functions and SciPy's linear algebra. Machine code reads constants of them; where there are none, it reads nothing.
+    functions and SciPy's linear algebra. Machine code needs one for its constants, to print, and to raise with numbers
+    that are known only then, which Numba's own functions for arrays do not.
     """
     *rest, environments = data._reduce()
-    return (*rest, tuple(each for each in environments if each.consts))
+    return (*rest, tuple(each for each in environments if each.consts or not _is_numbas(each)))
+
+
+def _is_numbas(environment: Any) -> bool:
+    return str(environment.globals.get("__name__")).startswith("numba.")
 
 
 def _digest(name: str, content: bytes) -> bytes:

@@ -36,6 +36,10 @@ def scatter(count: int, seed: int) -> NDArray[np.int64]:
         At most 2**43.
     seed : int
         From 0 to 2**63 - 1.
+
+    Notes
+    -----
+    Takes 12 bytes for each number.
     """
     parts = count // PART + 1
     chosen = np.empty(count, np.uint32)
@@ -56,7 +60,7 @@ def scatter(count: int, seed: int) -> NDArray[np.int64]:
     end = count
     for part in range(parts - 1, -1, -1):
         first = ends[part]
-        for k in range(end - first):
+        for k in range(1, end - first):
             others[k] = drawn(seed, count + first + k, k + 1)
         for k in range(end - first - 1, 0, -1):
             held = order[first + k]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradcompile.ir import Graph
+from gradcompile.passes.divide import divide_once
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
 from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
+
+__all__ = ["AFTER", "BEFORE", "divide_once", "optimise", "prepare"]
 
 Pass = Callable[[Graph], Graph]
 

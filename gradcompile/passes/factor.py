@@ -1,12 +1,8 @@
-"""Factors taken out of branches, and divisions out of loops.
-
-A masked contraction becomes a product of matrices.
+"""Factors taken out of branches: a masked contraction becomes a product of matrices.
 
 ``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
 BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out only if
 the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing.
-
-And ``Σ_s (x[s, j] - c[k, j])/n[s]`` is ``Σ_s (x[s, j] - c[k, j])*(1/n[s])``, with one division for each s.
 """
 
 from __future__ import annotations
@@ -14,13 +10,12 @@ from __future__ import annotations
 from functools import reduce
 from operator import mul
 
-from gradcompile.ir import Graph, Number, Value
-from gradcompile.passes.fold import exact
+from gradcompile.ir import Graph, Value
 
 
 def factor(graph: Graph) -> Graph:
-    """Return the graph with sums of masked products as sums of products with a masked factor, and few divisions."""
-    if "value" not in graph.outputs or not any(v.op in ("select", "div") for v in graph.order()):
+    """Return the graph with sums of masked products as sums of products with a masked factor."""
+    if "value" not in graph.outputs or not any(v.op == "select" for v in graph.order()):
         return graph
     bare = _used_bare(graph.outputs["value"])
 
@@ -28,8 +23,7 @@ def factor(graph: Graph) -> Graph:
         if value.op != "sum":
             return None
         body = operands[0]
-        term = body.operands[0] if body.op == "neg" else body
-        taken = _taken_out(term, bare) or _divided_once(term)
+        taken = _taken_out(body.operands[0] if body.op == "neg" else body, bare)
         if taken is None:
             return None
         return value.builder.reduce("sum", -taken if body.op == "neg" else taken, value.attr)
@@ -61,42 +55,6 @@ def _factors(product: Value) -> list[Value]:
         else:
             found.append(value)
     return found
-
-
-def _divided_once(body: Value) -> Value | None:
-    """Return a quotient, masked or not, as the product with what is divided where there are fewer axes."""
-    if body.op == "select" and body.operands[2].is_const(0):
-        condition, quotient, zero = body.operands
-        product = _divided_once(quotient)
-        return None if product is None else body.builder.apply("select", condition, product, zero)
-    number, factors, below = _parts(body)
-    if not below or not factors:
-        return None
-    return reduce(mul, factors) * (body.builder.const(number) / reduce(mul, below))
-
-
-def _parts(body: Value) -> tuple[Number, list[Value], list[Value]]:
-    """Return the number and the factors that a term multiplies, and what all of it is divided by.
-
-    Only divisors that differ in some loops and not in all count: what is constant, LLVM divides by once.
-    """
-    number: Number = 1
-    factors, below, stack = list[Value](), list[Value](), [body]
-    while stack:
-        value = stack.pop()
-        if value.op == "neg":
-            number = -number
-            stack.append(value.operands[0])
-        elif (constant := exact(value)) is not None:
-            number *= constant
-        elif value.op == "mul":
-            stack.extend(reversed(value.operands))
-        elif value.op == "div" and set(value.operands[0].axes) == set(body.axes) > set(value.operands[1].axes) > set():
-            stack.append(value.operands[0])
-            below.append(value.operands[1])
-        else:
-            factors.append(value)
-    return number, factors, below
 
 
 def _used_bare(root: Value) -> set[Value]:

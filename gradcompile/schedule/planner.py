@@ -55,7 +55,7 @@ def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = N
     while True:
         work = _Work(graph, sample, again, outer, guards, ahead=blocks)
         result = work.plan()
-        cheap = {value for value, axes in result.stored.items() if axes and _is_recomputed(value)}
+        cheap = {value for value, axes in result.stored.items() if axes and work.is_recomputed(value)}
         cheap -= again | work.packed.keys()
         if not cheap:
             return result
@@ -68,9 +68,7 @@ def _is_recomputed(value: Value) -> bool:
         return value.operands[0].op == "input"
     if value.op in ("add", "sub", "mul"):
         return all(o.op in (*LEAVES, "read") for o in value.operands)
-    if value.kind == "bool" and value.op in PRIMITIVES:
-        return not all(o.axes and o.kind == "real" for o in value.operands)
-    return value.op == "neg"
+    return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
 
 
 class _Work:
@@ -107,6 +105,7 @@ class _Work:
         self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
         self.factors = {factor for found in self.products.values() for factor in (found.left, found.right)}
         self.packed: dict[Value, None] = {}
+        self.beside: set[Value] = set()  # branches, computed in the loop of what chooses among them
         self.made = self._made()
         self.by_rows: set[Value] = set()
         self.laid_by_rows: set[Value] = set()
@@ -129,6 +128,11 @@ class _Work:
         blocked = frozenset(value for value in self.made if self._is_blocked(value))
         loops = sum(isinstance(node, Loop) and node.axis == self.outermost for node in self.body)
         return Plan(self.graph, self.body, stored, self.results, self.sample, loops, self.blocks, blocked, self.guards)
+
+    def is_recomputed(self, value: Value) -> bool:
+        """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes."""
+        compared = value.kind == "bool" and value in self.narrower and all(o.axes for o in value.operands)
+        return _is_recomputed(value) and not compared
 
     @property
     def outermost(self) -> Axis | None:
@@ -190,14 +194,18 @@ class _Work:
         arrays = [v for v in self._consumers(new) if v.op in ("read", *MATRIX_FUNCTIONS)]
         self.arrays = {v.operands[0] for v in arrays}
         self.across = {v.operands[0] for v in arrays if v.op == "read" and not self.samples.reads_own(v)}
-        narrower = self._hoisted(new)
+        self.narrower = narrower = self._hoisted(new)
         branches = {o for v in self._consumers(new) if v.op == "select" and v.axes for o in v.operands[1:]}
         size: dict[Value, int] = {}
         for value in new:
             size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
-            anyway = self.ahead and value in branches and self._is_harmless(value, made)
-            if value.op not in LEAVES and (anyway or self._stands_alone(value, narrower) or size[value] > LINE):
+            if value.op in LEAVES:
+                continue
+            if self._stands_alone(value, narrower) or size[value] > LINE:
                 made[value] = None
+            elif self.ahead and value in branches and self._is_harmless(value, made):
+                made[value] = None
+                self.beside.add(value)
         return made
 
     # Data of a block
@@ -253,7 +261,7 @@ class _Work:
                 stack.extend(o for o in value.operands[1:] if o.op != "input")
             elif value.op == "input" and self._is_row(value):
                 yield value
-            elif value not in self.made:
+            elif value not in self.made or value in self.beside:
                 stack.extend(value.operands)
 
     def _copy_factors(self) -> None:
@@ -315,15 +323,15 @@ class _Work:
     def _is_harmless(self, branch: Value, made: Mapping[Value, None]) -> bool:
         """Return whether a branch can be computed where it is not taken: a loop with jumps makes no vectors.
 
-        It is some arithmetic of what can be read in every pass of the loop.
+        It is a little arithmetic of what can be read in every pass of the loop. If it has features, it must read the
+        data of a sample: else it would not stand where its condition does.
         """
-        if branch.op not in ARITHMETIC or branch.kind != "real":
-            return False
-        stack, steps = [branch], 0
-        while stack:
+        stack, steps, placed = [branch], 0, not self._is_row(branch)
+        while stack and steps <= MOST_STEPS:
             value = stack.pop()
             if value in self.guards or (value.op == "read" and any(i.op != "iota" for i in value.operands[1:])):
                 return False
+            placed = placed or (value.op in ("input", "read") and self._is_row(value))
             if value in made or value.op in (*LEAVES, "read"):
                 continue
             squared = value.op == "pow" and value.operands[1].is_const(2)
@@ -331,7 +339,7 @@ class _Work:
                 return False
             steps += 1
             stack.extend(value.operands)
-        return steps <= MOST_STEPS
+        return branch.kind == "real" and placed and 0 < steps <= MOST_STEPS
 
     def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):

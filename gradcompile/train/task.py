@@ -37,7 +37,7 @@ class Task:
     @property
     def count(self) -> int:
         """Samples in an epoch; a step over all of them counts as one."""
-        return 1 if self.rows is None else _count(self.rows)
+        return 1 if self.rows is None else shuffle.count_of(self.rows)
 
     def compile(self) -> None:
         """Compile everything that training calls."""
@@ -74,22 +74,18 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     held: shuffle.Rows | None = None
     if isinstance(valid, float):
         rows, held = _split(settings.seed, samples, valid)
-    batch = _batch(graph, settings.batch_size, _count(rows))
+    batch = _batch(graph, settings.batch_size, shuffle.count_of(rows))
     how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
     check = partial(checked.check_finite, arguments)
-    steps = Steps(_kernel(model, settings.optimizer, how), own, _count(rows), sizes)
+    steps = Steps(_kernel(model, settings.optimizer, how), own, shuffle.count_of(rows), sizes)
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
-        validation = Validation(graph, model.dtype, {**own, **others}, held, _count(rows))
+        validation = Validation(graph, model.dtype, {**own, **others}, held, shuffle.count_of(rows))
     if how == "all":
         return Task(steps, None, 1, validation, check)
     return Task(steps, rows, batch, validation, check)
-
-
-def _count(rows: shuffle.Rows | int) -> int:
-    return rows if isinstance(rows, int) else len(rows)
 
 
 _kernels: WeakKeyDictionary[Any, dict[tuple[str, Taken], Kernel]] = WeakKeyDictionary()

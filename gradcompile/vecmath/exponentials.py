@@ -22,7 +22,7 @@ def vexp(x):
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
     b = vbits(t)
-    h = b >> 1  # 2**n is two factors, for n from -1075 to 1024: only the last product may round
+    h = b >> 1  # 2**n is two factors, for n from -1076 to 1025: only the last product may round
     p = vfloat(h << 52)
     return (p + p * (r + z * q)) * vfloat((b - h) << 52)
 
