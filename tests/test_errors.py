@@ -43,3 +43,18 @@ def test_all_errors_are_of_one_family():
     found = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
     assert len(found) > 10
     assert all(issubclass(e, GradcompileError) for e in found)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda model: gc.compile(model, dtype="float16"),
+        lambda model: gc.emit(model, target="cuda"),
+        lambda model: gc.compile(model).fit(x=[1.0, 2.0], batch_size=0, progress=False),
+    ],
+    ids=["dtype", "target", "batch_size"],
+)
+def test_a_setting_that_cannot_be_says_what_can(wrong):
+    with pytest.raises(gc.errors.ArgumentError) as caught:
+        wrong(gc.parse("x: data[N]\nw: parameter\nloss = Sum((w*x[n] - 1)**2, n)"))
+    assert all(part in str(caught.value) for part in ("expected:", "found:", "to do:"))

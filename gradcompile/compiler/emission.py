@@ -52,7 +52,10 @@ def emit(
     True
     """
     if target not in TARGETS:
-        raise ArgumentError("there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}")
+        hint = "choose one of these: numba is the fastest, listing the shortest"
+        raise ArgumentError(
+            "there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}", hint=hint
+        )
     model = compile(expr, wrt, data, define, outputs, dtype, strict)
     if order not in ORDERS:
         raise ArgumentError("there is no such order", expected="1 or 2", found=f"order={order!r}")

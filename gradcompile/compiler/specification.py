@@ -52,7 +52,10 @@ def dtype_of(dtype: Any) -> str:
         name = repr(dtype)
     if name not in DTYPES:
         raise ArgumentError(
-            f"there are no kernels of dtype {name}", expected=" or ".join(DTYPES), found=f"dtype={dtype!r}"
+            f"there are no kernels of dtype {name}",
+            expected=" or ".join(DTYPES),
+            found=f"dtype={dtype!r}",
+            hint="choose one of these; data of other types are converted",
         )
     return name
 

@@ -44,4 +44,5 @@ def _check_count(name: str, value: object, least: int) -> None:
 
 def wrong(name: str, value: object, expected: str) -> ArgumentError:
     """Return the error for a setting that cannot be meant."""
-    return ArgumentError(f"{name} cannot be this", expected=expected, found=f"{name}={value!r}"[:80])
+    hint = f"give {name} as such, or leave it out"
+    return ArgumentError(f"{name} cannot be this", expected=expected, found=f"{name}={value!r}"[:80], hint=hint)
