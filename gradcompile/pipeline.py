@@ -24,7 +24,7 @@ from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, load, specialise
-from gradcompile.passes import divide_once, optimise, prepare
+from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
 from gradcompile.threads import Divided, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
@@ -122,7 +122,7 @@ class Program:
         """The schedule."""
         shared = self.divided.described() if self.target == "numba" else ()
         with EMISSION:
-            graph = divide_once(self.graph) if self.target == "numba" and not self.strict else self.graph
+            graph = module.scheduled(self.graph, self.target, strict=self.strict)
             return replace(plan(graph), notes=(*shared, *self.arguments.copies))
 
     @property

@@ -223,6 +223,12 @@ def test_products_read_arrays_of_a_block_under_other_axes() -> None:
     np.testing.assert_allclose(model.value_and_grad(**point)[1][0], expected, rtol=1e-11, atol=1e-11)
 
 
+def gradient_of(text: str) -> str:
+    """Return the text of the function of value and gradient, for the target numba."""
+    whole = gc.emit(gc.parse(text), target="numba")
+    return whole[whole.index("def value_and_grad(") : whole.index("def grad(")]
+
+
 RASCH = """
     right: data[N]
     student: labels[N]
@@ -236,8 +242,7 @@ RASCH = """
 
 def test_looking_up_and_adding_at_places_leave_the_loop_that_computes() -> None:
     """A loop that stores and looks up, or adds at places that data pick, does not become vectors: exp is slow in it."""
-    text = gc.emit(gc.parse(RASCH.format("log(1 + exp(z[n])) - right[n]*z[n]")), target="numba")
-    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    gradient = gradient_of(RASCH.format("log(1 + exp(z[n])) - right[n]*z[n]"))
     loops = re.split(r"\n +for n in range\(size\):\n", gradient)
     computing = [loop for loop in loops if "vsigmoid(" in loop]
     assert len(computing) == 1
@@ -249,15 +254,13 @@ def test_looking_up_and_adding_at_places_leave_the_loop_that_computes() -> None:
 
 def test_looking_up_leaves_the_loop_where_places_are_added_to_what_is_known_before() -> None:
     """The gradient begins with that of the penalty, and what data pick is added to it."""
-    text = """
+    gradient = gradient_of("""
         y: data[N]
         group: labels[N]
         u: parameter[G]
         z[n] = u[group[n]]
         loss = Sum(exp(z[n]) - y[n]*z[n], n) + Sum(u[g]**2, g)
-    """
-    text = gc.emit(gc.parse(text), target="numba")
-    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    """)
     computing = [loop for loop in re.split(r"\n +for n in range\(size\):\n", gradient) if "vexp(" in loop]
     assert len(computing) == 1
     assert "group" not in computing[0]
@@ -289,12 +292,6 @@ def test_what_is_looked_up_and_read_at_other_samples_is_kept_for_all() -> None:
     np.add.at(expected, g, np.exp(v[g]) * w)
     np.add.at(expected, g[g], w)
     np.testing.assert_allclose(dv, expected, rtol=1e-12, atol=1e-12)
-
-
-def gradient_of(text: str) -> str:
-    """Return the text of the function of value and gradient, for the target numba."""
-    whole = gc.emit(gc.parse(text), target="numba")
-    return whole[whole.index("def value_and_grad(") : whole.index("def grad(")]
 
 
 VECTORS = """

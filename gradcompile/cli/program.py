@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 from gradcompile import __version__
 from gradcompile.cli import mistakes
 from gradcompile.errors import GradcompileError, GradientCheckError
+from gradcompile.garbage import rarely_collected
 
 OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
 OPTION = re.compile(r"-|--|-[A-Za-z]{1,3}|-o.+|--[a-z][a-z-]*(=.*)?", re.DOTALL)
@@ -85,7 +85,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if words is None else words)
     _prefer_utf8()
     try:
-        with _rarely_collected():
+        with rarely_collected():
             status = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -139,17 +139,6 @@ def _run(words: Sequence[str]) -> int:
     if strange:
         raise mistakes.unknown_option(strange[0], f"gradcompile {command}", words, chosen.options)
     return int(chosen.run(chosen))
-
-
-@contextlib.contextmanager
-def _rarely_collected() -> Iterator[None]:
-    """Look for cyclic garbage rarely: what is imported at the start stays, and 200 searches of it take 0.1 s."""
-    before = gc.get_threshold()
-    gc.set_threshold(100 * before[0], *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _protected(word: str) -> str:

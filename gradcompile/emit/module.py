@@ -127,11 +127,16 @@ def hashed(text: str) -> str:
 
 def _request(graph: Graph, target: str, dtype: str, strict: bool, returned: Returned) -> Request:
     """Return what is to be emitted of one program, with identifiers of its own."""
-    graph = divide_once(graph) if target == "numba" and not strict else graph
+    graph = scheduled(graph, target, strict=strict)
     names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
     real = "real" if target == "numba" and dtype == "float32" else ""
     printer = Printer(target, names) if target == "numpy" else LoopPrinter(target, names, real)
     return Request(graph, target, dtype, strict, returned, names, printer)
+
+
+def scheduled(graph: Graph, target: str, *, strict: bool) -> Graph:
+    """Return what is scheduled of a program: compiled code that need not be strict may use reciprocals."""
+    return divide_once(graph) if target == "numba" and not strict else graph
 
 
 def reserved(graph: Graph, target: str) -> list[str]:

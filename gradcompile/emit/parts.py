@@ -12,10 +12,9 @@ from dataclasses import replace
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
-from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved
+from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph
-from gradcompile.passes import divide_once
 from gradcompile.schedule import Parts, plan
 
 TITLE = "In parts, for samples that threads share:"
@@ -56,7 +55,7 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
 
 def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
     """Return what is to be emitted for one function; its names are its own."""
-    program = program if strict else divide_once(program)
+    program = scheduled(program, "numba", strict=strict)
     names = Names(program, reserved(graph, "numba"), many=len(program.order()) > FEW)
     printer = LoopPrinter("numba", names, "real" if dtype == "float32" else "")
     gradients = tuple(f"d{parameter}" for parameter in program.wrt)

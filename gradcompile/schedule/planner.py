@@ -194,14 +194,14 @@ class _Work:
         arrays = [v for v in self._consumers(new) if v.op in ("read", *MATRIX_FUNCTIONS)]
         self.arrays = {v.operands[0] for v in arrays}
         self.across = {v.operands[0] for v in arrays if v.op == "read" and not self.samples.reads_own(v)}
-        self.narrower = narrower = self._hoisted(new)
+        self.narrower = self._hoisted(new)
         branches = {o for v in self._consumers(new) if v.op == "select" and v.axes for o in v.operands[1:]}
         size: dict[Value, int] = {}
         for value in new:
             size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
             if value.op in LEAVES:
                 continue
-            if self._stands_alone(value, narrower) or size[value] > LINE:
+            if self._stands_alone(value) or size[value] > LINE:
                 made[value] = None
             elif self.ahead and value in branches and self._is_harmless(value, made):
                 made[value] = None
@@ -341,7 +341,7 @@ class _Work:
             stack.extend(value.operands)
         return branch.kind == "real" and placed and 0 < steps <= MOST_STEPS
 
-    def _stands_alone(self, value: Value, narrower: set[Value]) -> bool:
+    def _stands_alone(self, value: Value) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
         if is_renaming(value) or (value.kind == "int" and not (value in self.returned or value in self.arrays)):
@@ -352,7 +352,7 @@ class _Work:
             return True
         if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
-        return self.uses[value] > 1 or value in narrower
+        return self.uses[value] > 1 or value in self.narrower
 
     def _is_copied(self, value: Value) -> bool:
         return bool(value.axes) and any(copy.value is value for copy in self.copies)
