@@ -18,6 +18,9 @@ from gradcompile.ir import Axis, Graph, Value, reachable, substitute, union
 from gradcompile.passes.fold import fold
 from gradcompile.primitives import PRIMITIVES
 
+ARITHMETIC = ("add", "sub", "mul", "neg")
+FUNCTIONS = PRIMITIVES.keys() - {*ARITHMETIC, "div", "select", "maximum", "minimum", "abs", "sign", "real", "pow"}
+
 
 @dataclass(frozen=True)
 class Move:
@@ -95,6 +98,7 @@ class _Cut:
         self.heads: dict[Value, Value] = {}  # what the first half computes -> the input that stands for it
         self.order: dict[Value, tuple[Axis, ...]] = {}  # the axes of a head, as its first parameter has them
         self.moves: list[Move] = []
+        self.forward = set(graph.order([graph.outputs["value"]]))
 
     def step(self) -> Step:
         """Return the step."""
@@ -113,10 +117,12 @@ class _Cut:
     def _every(self, name: str, gradient: Value) -> Move:
         """Return the move of all elements of a parameter."""
         axes = self.graph.inputs[name].axes
-        return Move(name, tuple(map(self.builder.iota, axes)), self._of_heads(gradient, name))
+        place = tuple(map(self.builder.iota, axes))
+        return Move(name, place, self._of_heads(gradient, name, place))
 
-    def _of_heads(self, gradient: Value, name: str) -> Value:
+    def _of_heads(self, gradient: Value, name: str, place: tuple[Value, ...]) -> Value:
         """Return a gradient with an input in the place of everything that the first half must compute."""
+        moved = set(union(index.axes for index in place))
         new: dict[Value, Value] = {}
         stack = [(gradient, False)]
         while stack:
@@ -124,7 +130,7 @@ class _Cut:
             if ready:
                 new[value] = self.builder.rebuild(value, tuple(new.get(o, o) for o in value.operands))
             elif value not in new:
-                if self._is_head(value, name):
+                if self._is_head(value, name, moved):
                     new[value] = self._head(value, name)
                 else:
                     stack.append((value, True))
@@ -139,17 +145,31 @@ class _Cut:
             self.heads[value] = self.builder.input(f"head of %{value.number}", self.order[value], value.kind)
         return self.heads[value]
 
-    def _is_head(self, value: Value, name: str) -> bool:
-        """Return whether a part of a gradient is computed in the first half: what reads parameters, and all sums."""
+    def _is_head(self, value: Value, name: str, moved: set[Axis]) -> bool:
+        """Return whether a part of a gradient is computed in the first half.
+
+        That is what reads parameters, all sums, and what is the same for many of the elements that are moved.
+        """
         if value.op == "input":
             return value.attr in self.graph.wrt and not (value.attr == name and value.axes)
         if value.op == "read":
             array = value.operands[0]
             return array.op != "input" or array.attr in self.graph.wrt
         if value.op in PRIMITIVES:
-            per_sample = value.kind == "real" and set(value.axes) <= {self.graph.sample}
-            return per_sample or _is_total(value)
+            return value in self.heads or self._is_shared(value, moved) or _is_total(value)
         return value.op not in ("const", "size", "iota")
+
+    def _is_shared(self, value: Value, moved: set[Axis]) -> bool:
+        """Return whether a part is the same for many of the elements that are moved, or is at hand in the first half.
+
+        At hand are the functions that the objective is made of, such as the tanh of a layer.
+        """
+        axes = set(value.axes)
+        if axes <= {self.graph.sample}:
+            return value.kind == "real"
+        if self.graph.sample in axes or not axes <= moved or value.kind == "int":
+            return False
+        return _takes_steps(value) if axes < moved else value.op in FUNCTIONS and value in self.forward
 
     # Picked elements
 
@@ -173,7 +193,8 @@ class _Cut:
 
     def _once(self, name: str, gradient: Value, total: Value) -> list[Move]:
         """Return the moves that visit the places of all terms, and find the sum of the terms in a head."""
-        moved = self._of_heads(gradient, name)
+        every = tuple(map(self.builder.iota, self.graph.inputs[name].axes))
+        moved = self._of_heads(gradient, name, every)
         return [
             Move(name, term.operands[1:], self._at(moved, name, term.operands[1:]), self.heads[total])
             for term in terms(total)
@@ -193,7 +214,7 @@ class _Cut:
         body = term.operands[0]
         summed = builder.reduce("sum", body, [a for a in body.axes if a not in union(i.axes for i in place)])
         here = next(v for v in reachable([at_place]) if v.op == "read" and v.operands[0] is mark)
-        return Move(name, place, self._of_heads(self._with(at_place, {here: summed}), name))
+        return Move(name, place, self._of_heads(self._with(at_place, {here: summed}), name, place))
 
 
 def _parts(gradient: Value) -> list[Value]:
@@ -235,6 +256,19 @@ def terms(total: Value) -> list[Value]:
         else:
             found[part] = None
     return list(found)
+
+
+def _takes_steps(value: Value) -> bool:
+    """Return whether a value is more than one step of arithmetic, up to the sums that it is made of."""
+    stack, steps = [value], 0
+    while stack:
+        part = stack.pop()
+        if part.op in PRIMITIVES:
+            steps += 1 if part.op in ARITHMETIC else 2
+            stack.extend(part.operands)
+        if steps > 1:
+            return True
+    return False
 
 
 def _is_pick(total: Value) -> bool:

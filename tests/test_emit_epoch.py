@@ -79,6 +79,33 @@ def test_a_batch_of_one_needs_no_gradient_array():
     assert re.search(r"dw = (\w\*)?x\[row, j\]", function("update", text))
 
 
+LAYER = """
+    x: data[N, D]
+    t: data[N]
+    A: parameter[D, H]
+    a: parameter[H]
+    C: parameter[H]
+    h[n, i] = {}(Sum(x[n, j]*A[j, i], j) + a[i])
+    loss = Sum((Sum(h[n, i]*C[i], i) - t[n])**2, n)
+"""
+
+
+def test_what_many_elements_share_is_computed_once():
+    """The slope of a layer is one vector for all rows of its matrix, and its tanh is at hand for the next layer."""
+    text = source(LAYER.format("tanh"), SGD(0.1), how="one")
+    assert function("gradient", text).count("vtanh(") == 1
+    update = function("update", text)
+    assert "vtanh(" not in update
+    assert re.search(r"dA = x\[row, j\]\*(\w+)\[i\]\n +A\[j, i\] -= dA\*rate", update)
+    assert "a[i] -= da[i]*rate" in update
+
+
+def test_a_branch_of_one_step_is_computed_before_it_is_chosen():
+    """Else the loop over a matrix makes no vectors."""
+    update = function("update", source(LAYER.format("relu"), SGD(0.1), how="one"))
+    assert re.search(r"(\w+) = x\[row, j\]\*\w+\[i\]\n +dA = \1 if \w+\[i\] else 0\n", update)
+
+
 def test_rows_of_a_table_are_moved_alone_and_left_at_zero():
     assert """\
     for n in range(B1):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keyword
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gradcompile as gc
 from gradcompile.emit.names import RESERVED, Names, is_safe
 from gradcompile.errors import EmissionError
 from gradcompile.ir import Axis, Builder, Graph, Input, Size
@@ -124,3 +126,18 @@ def test_size_arithmetic_uses_the_identifiers():
     names = sized(x=(Size.of("class"),))
     assert names.size(Size.of("class") - 1) == "n0 - 1"
     assert is_safe("n0")
+
+
+def test_letters_of_users_are_left_for_their_values():
+    """m is asked for last, in an inner loop: until then no array takes it."""
+    model = gc.compile(
+        gc.parse("""
+        x: data[N, T, D]
+        W: parameter[D, H]
+        V: parameter[H]
+        a[n, s, k] = max(0, Sum(x[n, s, j]*W[j, k], j))
+        loss = Sum(Sum(Sum(a[n, s, k], s)*V[k], k)**2, n)
+    """)
+    )
+    assert "'a'" not in model.source  # it would be in the list of names that had to be replaced
+    assert re.search(r"\ba(\[.*\])? = maximum", model.source)

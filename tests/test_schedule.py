@@ -367,3 +367,46 @@ def test_a_quotient_by_an_exponential_survives_its_overflow() -> None:
     model = gc.compile(gc.parse(text))
     value, (du, ds) = model.value_and_grad(u=[1.0, 2.0], s=400.0)  # exp(800) is infinite
     assert (value, du.tolist(), ds) == (400.0, [0.0, 0.0], 1.0)
+
+
+def test_what_is_used_with_data_that_lie_by_rows_lies_by_rows() -> None:
+    """BLAS writes either way: the loop that compares with the data runs along their rows."""
+    gradient = gradient_of("""
+        x: data[N, D]
+        W: parameter[D, K]
+        V: parameter[K, D]
+        z[n, k] = tanh(Sum(x[n, j]*W[j, k], j))
+        y[n, j] = Sum(z[n, k]*V[k, j], k)
+        loss    = Sum(log(1 + exp(y[n, j])) - x[n, j]*y[n, j], n, j)
+    """)
+    assert "gemm(1.0, z[:, :size].T, V, 0.0, y[:size])" in gradient
+    assert "x_b[n, j]*y[n, j]" in gradient
+    assert "x_t" not in gradient
+
+
+def test_data_that_are_used_with_what_lies_by_features_are_copied() -> None:
+    """The shares of classes are summed up for each sample: samples are innermost, and so do the targets come."""
+    gradient = gradient_of("""
+        x: data[N, D]
+        t: data[N, C]
+        W: parameter[D, C]
+        y[n, c] = Sum(x[n, j]*W[j, c], j)
+        loss    = -Sum(t[n, c]*log(exp(y[n, c])/Sum(exp(y[n, k]), k)), n, c)
+    """)
+    assert "t_t[c, n] = t_b[n, c]" in gradient
+    assert "t_t[c, n]*(" in gradient
+
+
+def test_a_layer_that_is_read_for_pairs_has_its_samples_innermost() -> None:
+    gradient = gradient_of("""
+        a: labels[E]
+        b: labels[E]
+        x: data[N, D]
+        W: parameter[D, H]
+        V: parameter[H, C]
+        h[i, k] = Sum(x[i, j]*W[j, k], j)
+        g[e, k] = max(0, h[a[e], k] + h[b[e], k])
+        z[e, c] = Sum(g[e, k]*V[k, c], k)
+        loss    = Sum(log(Sum(exp(z[e, c]), c)), e)
+    """)
+    assert re.search(r"gemm\(1.0, \w+\[:size\], W, 0.0, (\w+)\[:, :size\].T\)", gradient)

@@ -238,7 +238,7 @@ class _Epoch:
         made = [(v, n) for v, n in self.step.heads.items() if self._is_array(v, n) and n not in self.step.kept]
         self.sizes |= {n for v, _ in made for a in v.axes if a != self.graph.sample for n, _ in a.size.terms}
         for head, name in made:
-            kind = f", np.{self.task.dtype}" if self.real else ""
+            kind = ", np.bool_" if head.kind == "bool" else f", np.{self.task.dtype}" if self.real else ""
             yield f"{self.arrays[name]} = np.empty({self._shape(head.axes, batch)}{kind})"
 
     def _shape(self, axes: tuple[Axis, ...], batch: str) -> str:

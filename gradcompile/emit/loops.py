@@ -20,7 +20,7 @@ from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indi
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
-from gradcompile.schedule.products import SAMPLES
+from gradcompile.schedule.products import SAMPLES, Axes, Factors
 
 INDENT = "    "
 WIDTH = 100
@@ -168,6 +168,8 @@ class _Body:
             if isinstance(node, Loop):
                 sizes.append(node.axis.size)
                 stack.extend(node.body)
+            elif isinstance(node, Product) and not node.factors.is_plain:
+                sizes += [axis.size for axis in node.factors.axes if axis != self.plan.sample]
         sizes += [axis.size for axes in self.plan.stored.values() for axis in axes]
         sizes += [axis.size for name in self.graph.outputs for axis in self.graph.output_axes(name)]
         return {name for size in sizes for name, _ in size.terms}
@@ -387,7 +389,8 @@ class _Body:
 
     def _view(self, value: Value, array: str, dimension: int) -> str:
         """Return the name of the part of an array that belongs to the block at hand."""
-        first, length = self.names.word("first"), self.names.word("T")
+        given = any(value is self.plan.results[output] for output in self.given)  # with room for a larger batch
+        first, length = self.names.word("first"), self.names.word("size" if given else "T")
         part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
         name = self.names.local(value, f"{array}_b")
         if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
@@ -487,11 +490,11 @@ class _Body:
         """Return the line of a product of matrices."""
         self.printer.support.add("gemm")
         f = node.factors
-        left, right = self._whole(f.left, f.rows, f.inner), self._whole(f.right, f.inner, f.columns)
+        left, right = self._whole(f.left, f.rows, f.inner, f), self._whole(f.right, f.inner, f.columns, f)
         alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
         if node.target in self.moved:
             alpha, beta = self._multiple(node), "1.0"
-        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns)}{self.tiles})"
+        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns, f)}{self.tiles})"
 
     def _multiple(self, node: Product) -> str:
         """Return what a product is multiplied by that is added to an array of the caller."""
@@ -502,31 +505,43 @@ class _Body:
         text, binds = self.printer.text(scale, self._leaf)
         return f"{sign}{factor}*{text if binds == ATOM else f'({text})'}"
 
-    def _whole(self, value: Value, rows: Axis, columns: Axis) -> str:
+    def _whole(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
         """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
         if value.op == "read" and value not in self.plan.stored:
-            return self._renamed(value, rows, columns)
-        axes, name = self._axes_of(value, given=False), self._array(value)
-        return self._laid(value, name, axes, rows, columns)
+            return self._renamed(value, rows, columns, of)
+        given = value.op == "input" and not of.is_plain  # a copy of its samples may be laid otherwise
+        axes, name = self._axes_of(value, given), self.names.value(value) if given else self._array(value)
+        return self._laid(value, name, axes, rows, columns, of, given=given)
 
-    def _renamed(self, value: Value, rows: Axis, columns: Axis) -> str:
+    def _renamed(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
         """Return an array under other axes as a matrix: an argument as it lies, of which any sample may be needed."""
         array, given = value.operands[0], value.operands[0].op == "input"
         own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
         axes = tuple(own[a] for a in self._axes_of(array, given))
-        return self._laid(array, self.names.value(array), axes, rows, columns, given=given)
+        return self._laid(array, self.names.value(array), axes, rows, columns, of, given=given)
 
     def _laid(
-        self, array: Value, name: str, axes: tuple[Axis, ...], rows: Axis, columns: Axis, *, given: bool = False
+        self, array: Value, name: str, axes: Axes, rows: Axes, columns: Axes, of: Factors, *, given: bool = False
     ) -> str:
         """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
+        blocked = array in self.plan.blocked and not given
         if self.plan.sample in axes:
             dimension = axes.index(self.plan.sample)
-            if array in self.plan.blocked and not given:
-                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
-            else:
+            if not blocked:
                 name = self._view(array, name, dimension)
-        return name if axes == (rows, columns) else f"{name}.T"
+            elif not of.batch:
+                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
+        if of.batch and self.plan.sample in axes:
+            name, axes = f"{name}[{self.names.axis(of.batch[0])}]", axes[1:]
+        if len(axes) > 2:
+            shape = (rows, columns) if axes == (*rows, *columns) else (columns, rows)
+            name = f"{name}.reshape({', '.join(self._extent(group) for group in shape)})"
+        return name if axes == (*rows, *columns) else f"{name}.T"
+
+    def _extent(self, axes: Axes) -> str:
+        """Return how many indices several axes have together: of the samples, those of the block."""
+        sizes = [self.names.word("size") if a == self.plan.sample else self.names.size(a.size) for a in axes]
+        return sizes[0] if len(sizes) == 1 else "*".join(map(_factor, sizes))
 
     def _term(self, value: Value) -> str:
         """Return what is added to a sum, in the model's type."""

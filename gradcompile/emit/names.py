@@ -72,6 +72,7 @@ class Names:
         sizes = sorted({name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms})
         self.sizes = {name: self._users(name, "n") for name in sizes}
         self._hints = {v: n for v, n in graph.names.items() if v.op != "input"}
+        self._wanted = frozenset(self._hints.values())  # the user's names, which some values are given later
         self._reserve_letters()
         self._forward: set[Value] | None = None
         self._letters = self._sequence(many)
@@ -259,7 +260,7 @@ class Names:
 
     def letter(self) -> str:
         """Return the next name for a value that has none of its own; it is taken from now on."""
-        return self.fresh(next(name for name in self._letters if name not in self._taken))
+        return self.fresh(next(n for n in self._letters if n not in self._taken and n not in self._wanted))
 
     def _is_backward(self, value: Value) -> bool:
         """Return whether only gradients need a value."""

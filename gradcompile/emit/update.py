@@ -210,11 +210,16 @@ class Update:
         return self.gradients[parameter]
 
     def _parts(self, gradient: Value) -> Iterator[str]:
-        """Yield a line for every part of a gradient that it uses more than once."""
+        """Yield a line for every part of a gradient that it uses more than once, and for branches of one step.
+
+        With these computed before one is chosen, the loop becomes vectors.
+        """
         order = [v for v in reachable([gradient]) if v.op not in LEAVES and v.op != "read" and v is not gradient]
         uses = Counter(o for v in [*order, gradient] for o in set(v.operands))
+        branches = {o for v in [*order, gradient] if v.op == "select" and v.axes for o in v.operands[1:]}
         for value in order:
-            if uses[value] > 1 and value.op != "neg" and value.kind == "real" and value not in self.held:
+            named = uses[value] > 1 or (value in branches and _is_one_step(value))
+            if named and value.op != "neg" and value.kind == "real" and value not in self.held:
                 yield self._hold(value)
 
     # Expressions of the model
@@ -302,6 +307,16 @@ def _outer_parts(move: Move) -> list[Value]:
             fewer = (o for o in value.operands if set(o.axes) != set(value.axes))
             found.update(dict.fromkeys(o for o in fewer if o.kind == "real" and o.op not in (*LEAVES, "read", "neg")))
     return list(found)
+
+
+def _is_one_step(value: Value) -> bool:
+    """Return whether a value is one step of arithmetic of what lies in arrays."""
+    return value.op in ("add", "sub", "mul") and all(o.op in LEAVES or _is_read(o) for o in value.operands)
+
+
+def _is_read(value: Value) -> bool:
+    """Return whether a value is an element of an argument, at a place that is known before the loop."""
+    return value.op == "read" and value.operands[0].op == "input" and all(i.op in LEAVES for i in value.operands[1:])
 
 
 def _is_looked_up(value: Value, place: Iterable[Value]) -> bool:

@@ -136,6 +136,8 @@ def _sub(a: Value, b: Value) -> Value | None:
         return _neg(b) or -b
     if b.op == "neg":
         return a + b.operands[0]
+    if a is b and a.op == "detach":  # the same shift of two sums of exponentials: these are nan where it is not finite
+        return a.builder.const(0)
     return None
 
 
@@ -198,6 +200,10 @@ def _pow(a: Value, b: Value) -> Value | None:
     if a.op == "neg" and isinstance(exponent, int) and exponent % 2 == 0:
         return a.operands[0] ** exponent
     return None
+
+
+def _exp(a: Value) -> Value | None:
+    return a.builder.const(1) if exact(a) == 0 else None
 
 
 def _select(condition: Value, a: Value, b: Value) -> Value | None:
@@ -309,6 +315,7 @@ RULES: dict[str, Rule] = {
     "mul": _mul,
     "div": _div,
     "pow": _pow,
+    "exp": _exp,
     "select": _select,
     "not": _not,
     "and": _and,

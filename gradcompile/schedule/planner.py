@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
-from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LINE,
@@ -27,10 +26,11 @@ from gradcompile.schedule.nodes import (
     blocks_of,
     conditions_of,
     loop_axes,
-    right_side,
 )
-from gradcompile.schedule.products import products
+from gradcompile.schedule.products import Products
+from gradcompile.schedule.rows import Rows
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
+from gradcompile.schedule.statements import Statements, is_recomputed
 from gradcompile.schedule.sums import Sums
 
 ARITHMETIC = ("add", "sub", "mul", "neg", "div")
@@ -62,15 +62,6 @@ def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = N
         again |= cheap
 
 
-def _is_recomputed(value: Value) -> bool:
-    """Return whether computing a value again costs less than an array to keep it: a comparison, a read, one step."""
-    if value.op == "read":
-        return value.operands[0].op == "input"
-    if value.op in ("add", "sub", "mul"):
-        return all(o.op in (*LEAVES, "read") for o in value.operands)
-    return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
-
-
 class _Work:
     """The state of one scheduling: which values get statements, in which region, and where they were put."""
 
@@ -87,7 +78,7 @@ class _Work:
         self.graph, self.sample, self.again = graph, sample, again
         self.blocks, self.ahead = blocks, ahead
         self.order = graph.order()
-        self.scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
+        scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
         self.results: dict[str, Value | None] = {}
         self.copies: list[Result] = []
@@ -101,16 +92,15 @@ class _Work:
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
         self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
         self.across: set[Value] = set()  # what some use reads at other samples
-        terms = [term for _, found in self.sums.values() for term, _ in found] + self.order
-        self.products = products(terms, self.uses, sample) if blocks is not None and sample is not None else {}
-        self.factors = {factor for found in self.products.values() for factor in (found.left, found.right)}
-        self.packed: dict[Value, None] = {}
+        self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered)
         self.beside: set[Value] = set()  # branches, computed in the loop of what chooses among them
-        self.made = self._made()
-        self.by_rows: set[Value] = set()
-        self.laid_by_rows: set[Value] = set()
+        self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
+        self.statements.made = self._made()
+        kept = self.arrays | self.returned
+        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, kept)
         if blocks is not None:
-            self._pack()
+            self.rows.settle(self.order if scattered else ())
+        self.made, self.packed = self.statements.made, self.statements.packed
         self.closed: set[Loop] = set()  # loops that nothing else may join
         self.body: list[Node] = []
         self.filled: dict[Value, tuple[Axis, ...]] = {}  # the order of the loops that fill an array
@@ -120,6 +110,13 @@ class _Work:
             Value, list[list[list[Loop]]]
         ] = {}  # where it is started, updated and used, each time it is placed
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
+
+    def _summed(self) -> dict[Value, Value]:
+        """Return the sums that BLAS may compute, and the array that each is added to."""
+        if self.blocks is None:
+            return {}
+        terms = {term: target for target, (_, found) in self.sums.items() for term, _ in found}
+        return terms | {value: value for value in self.order if value not in terms}
 
     def plan(self) -> Plan:
         for index in range(max(self.phase.values(), default=0) + 1):
@@ -132,7 +129,7 @@ class _Work:
     def is_recomputed(self, value: Value) -> bool:
         """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes."""
         compared = value.kind == "bool" and value in self.narrower and all(o.axes for o in value.operands)
-        return _is_recomputed(value) and not compared
+        return is_recomputed(value) and not compared
 
     @property
     def outermost(self) -> Axis | None:
@@ -208,84 +205,6 @@ class _Work:
                 self.beside.add(value)
         return made
 
-    # Data of a block
-
-    def _pack(self) -> None:
-        """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
-
-        A copy is worth its cost where every number is used several times. Where it is not, or where a statement also
-        uses other data as they lie, its loops run along the rows.
-        """
-        used: list[tuple[list[Value], int]] = []
-        reach = self._reach()
-        for value in self.made:
-            for statement in self._statements(value) if self.samples.streamed(value) or self._spans(value) else ():
-                if isinstance(statement, Product):
-                    continue  # BLAS takes the data as they lie
-                passes_on = reach[value] if isinstance(statement, Define) else 0
-                used.append((list(self._rows(statement)), max(_loops(statement), passes_on)))
-            if value in self.sums and (base := self.sums[value][0]) is not None:
-                used.append((list(self._rows(Define(value, base))), len(value.axes)))
-        used += [(list(self._rows(copy)), len(copy.value.axes)) for copy in self.copies]
-        often = {row for rows, loops in used for row in rows if loops > len(row.axes)}
-        self.by_rows = {row for rows, _ in used for row in rows} - often
-        while mixed := {r for rows, _ in used if not self.by_rows.isdisjoint(rows) for r in rows} - self.by_rows:
-            self.by_rows |= mixed
-        self.packed = dict.fromkeys(row for rows, _ in used for row in rows if row not in self.by_rows)
-        self._copy_factors()
-        if self.scattered:
-            self.packed |= dict.fromkeys(value for value in self.order if self._picks(value))
-        self.made = self.packed | self.made
-
-    def _reach(self) -> Counter[Value]:
-        """Return the most loops in which each value is used, itself or in what holds one number for each of its own."""
-        reach: Counter[Value] = Counter()
-        for value in reversed(self.made):
-            for statement in self._statements(value):
-                if isinstance(statement, Product):
-                    continue
-                loops = max(_loops(statement), reach[value] if isinstance(statement, Define) else 0)
-                for used in {used for used, _ in self._dependencies(right_side(statement))}:
-                    reach[used] = max(reach[used], loops)
-        return reach
-
-    def _rows(self, statement: Statement) -> Iterator[Value]:
-        """Yield the rows of data that a statement uses: arrays, or what is read of them, along samples and features."""
-        stack = right_side(statement)
-        while stack:
-            value = stack.pop()
-            if value.op == "read" and value.operands[0].op == "input":
-                array = value.operands[0]
-                row = array if self.sample in array.axes and self.samples.reads_own(value) else value
-                yield from [row] if self._is_row(row) else []
-                stack.extend(o for o in value.operands[1:] if o.op != "input")
-            elif value.op == "input" and self._is_row(value):
-                yield value
-            elif value not in self.made or value in self.beside:
-                stack.extend(value.operands)
-
-    def _copy_factors(self) -> None:
-        """Copy the rows of a block that a product of matrices needs together: those that labels pick."""
-        for value in sorted(self.factors, key=lambda v: v.number):
-            if value.op == "read" and value not in self.packed and not is_renaming(value):
-                self.laid_by_rows.add(value)
-                self.by_rows.discard(value)
-                self.packed[value] = None
-
-    def _picks(self, value: Value) -> bool:
-        """Return whether a value is one number for each sample, at a place of an array that data pick.
-
-        Where numbers are looked up and others are stored, a loop does not become vectors.
-        """
-        if value.op != "read" or value.operands[0].op != "input" or value.kind != "real":
-            return False
-        if value in self.arrays or value in self.returned:
-            return False  # kept for all samples
-        return value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
-
-    def _is_row(self, value: Value) -> bool:
-        return value.kind == "real" and self.sample in value.axes and len(value.axes) > 1
-
     def _reached(self) -> list[Value]:
         """Return what the outputs are made of, operands first, once the sums are what they are to be."""
         done: dict[Value, None] = {}
@@ -326,12 +245,12 @@ class _Work:
         It is a little arithmetic of what can be read in every pass of the loop. If it has features, it must read the
         data of a sample: else it would not stand where its condition does.
         """
-        stack, steps, placed = [branch], 0, not self._is_row(branch)
+        stack, steps, placed = [branch], 0, not self.samples.is_row(branch)
         while stack and steps <= MOST_STEPS:
             value = stack.pop()
             if value in self.guards or (value.op == "read" and any(i.op != "iota" for i in value.operands[1:])):
                 return False
-            placed = placed or (value.op in ("input", "read") and self._is_row(value))
+            placed = placed or (value.op in ("input", "read") and self.samples.is_row(value))
             if value in made or value.op in (*LEAVES, "read"):
                 continue
             squared = value.op == "pow" and value.operands[1].is_const(2)
@@ -348,7 +267,7 @@ class _Work:
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
-        if value in self.arrays or value in self.factors:
+        if value in self.arrays or value in self.products.factors:
             return True
         if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
@@ -363,7 +282,7 @@ class _Work:
         """Place what is known after `index` loops over the samples, then the next such loop."""
         self.barrier = len(self.body)
         for value in self.made:
-            if not self.samples.streamed(value) and self.phase[value] == index and not self._spans(value):
+            if not self.samples.streamed(value) and self.phase[value] == index and not self.statements.spans(value):
                 self._place(value)
         goals = [v for v in self.made if self._goal(v, index)]
         for value in goals:
@@ -371,7 +290,7 @@ class _Work:
                 self._start(value)
         copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
         needed = self._needed([*goals, *(c.value for c in copies)])
-        early = [v for v in self.made if v in needed and self._starts_rows(v)]
+        early = [v for v in self.made if v in needed and self.rows.starts(v)]
         for value in early:
             self._start(value)
         for value in self.made:
@@ -385,18 +304,11 @@ class _Work:
             if self.sample not in copy.axes and self.phase[copy.value] == index:
                 self._insert(copy, copy.value, copy.axes, [copy.value])
 
-    def _spans(self, value: Value) -> bool:
-        """Return whether the statement of a value runs over the samples and leaves none of them."""
-        return any(self.samples.crosses(t) for t in self._terms_of(value))
-
-    def _terms_of(self, value: Value) -> list[Value]:
-        return [t for t, _ in self.sums[value][1]] if value in self.sums else [value]
-
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""
         if self.samples.streamed(value):
             return self.phase[value] == index and (value in self.returned or self._read_across(value))
-        return self._spans(value) and self.phase[value] == index + 1
+        return self.statements.spans(value) and self.phase[value] == index + 1
 
     def _kept(self, value: Value) -> bool:
         """Return whether an earlier loop has stored the value for all samples."""
@@ -407,10 +319,6 @@ class _Work:
     def _is_worth_keeping(self, value: Value) -> bool:
         """Return whether a later loop reads the value rather than sum it up again: one number for each sample."""
         return value.axes == (self.sample,) and value.op in REDUCTIONS and value not in self.guards
-
-    def _passes_by_copy(self, value: Value) -> bool:
-        """Return whether a read takes data as they lie, though the block at hand has a copy of its own samples."""
-        return value.op == "read" and value.operands[0] in self.packed and not self.samples.reads_own(value)
 
     def _read_across(self, value: Value) -> bool:
         return value in self.across and value not in self.packed
@@ -430,7 +338,7 @@ class _Work:
         if value in self.sums:
             base, terms = self.sums[value]
             return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
-        operands = value.operands[1:] if self._passes_by_copy(value) else value.operands
+        operands = value.operands[1:] if self.statements.passes_by_copy(value) else value.operands
         return (*operands, *self._conditions(value))
 
     def _conditions(self, value: Value) -> list[Value]:
@@ -450,37 +358,31 @@ class _Work:
 
     def _finish(self, value: Value) -> None:
         """Place the terms of a sum, or the one statement of any other value."""
-        for statement in self._statements(value):
+        for statement in self.statements.of(value):
             source = value if isinstance(statement, Define) else statement.term
             self._insert(statement, value, loop_axes(source), source.operands)
-
-    def _statements(self, value: Value) -> list[Define | Update | Product]:
-        """Return the statements that compute a value from its start."""
-        if value in self.sums:
-            return [self._update(value, term, sign) for term, sign in self.sums[value][1]]
-        return [self._update(value, value, 1) if value.op in (*REDUCTIONS, "accumulate") else Define(value, value)]
-
-    def _update(self, value: Value, term: Value, sign: int) -> Update | Product:
-        factors = self.products.get(term)
-        return Update(value, term, sign) if factors is None else Product(value, term, factors, sign * factors.sign)
 
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
         remaining = self._loop_order(statement, axes)
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
         bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
-        reads = self._dependencies([*operands, *self._conditions(value)])
+        reads = self.statements.reads([*operands, *self._conditions(value)])
         if isinstance(statement, Define) and statement.expression is value and value.op == "read":
             array = value.operands[0]  # of which any element is read; an argument is there as a whole
             reads = [(v, value if v is array else how) for v, how in reads if v is not array or array.op != "input"]
-        rows = self._is_by_rows(statement)
+        rows = self.rows.are_along(statement)
         body, path = self.body, list[Loop]()
         sums = isinstance(statement, Update | Product)
         starts = sums and not self.spot[value]
         while remaining:
             limits = bounds.get(remaining[0], (None, None))
             updated = (value, statement.term) if isinstance(statement, Update | Product) else None
-            alone = remaining == [self.sample] and (self._scatters(statement) or self._looks_up(statement))
+            alone = (
+                self.blocks is not None
+                and remaining == [self.sample]
+                and (self.rows.scatters(statement) or self._looks_up(statement))
+            )
             loop = None if alone else self._joinable(body, path, (remaining[0], limits, rows), reads, updated)
             if loop is None:
                 loop = Loop(remaining[0], len(body), limits, rows=rows and remaining[0] == self.sample)
@@ -501,7 +403,7 @@ class _Work:
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
         if not isinstance(statement, Result) and not self._has_order(value):
-            self.filled[value] = self._filling_order(value, path, self._is_by_rows(statement))
+            self.filled[value] = self._filling_order(value, path, self.rows.are_along(statement))
         body.append(statement)
         term = statement.term if isinstance(statement, Update | Product) else None
         if not isinstance(statement, Result):
@@ -512,40 +414,18 @@ class _Work:
 
     def _looks_up(self, statement: Statement) -> bool:
         """Return whether a statement copies what data pick for the samples of a block."""
-        return isinstance(statement, Define) and statement.target in self.packed and self._picks(statement.target)
-
-    def _scatters(self, statement: Statement) -> bool:
-        """Return whether a statement adds at places that are data: a loop with it does not become vectors."""
-        if self.blocks is None or not isinstance(statement, Update) or statement.term.op != "accumulate":
-            return False
-        streamed = self.sample in loop_axes(statement.term)
-        return streamed and any(i.op != "iota" for i in statement.term.operands[1:])
+        return isinstance(statement, Define) and statement.target in self.packed and self.rows.picks(statement.target)
 
     def _filling_order(self, value: Value, path: list[Loop], by_rows: bool) -> tuple[Axis, ...]:
         """Return the axes of an array in the order of the loops that fill it; the samples of a block are contiguous."""
         looped = [loop.axis for loop in path if loop.axis in value.axes]
         order = [*looped, *(a for a in value.axes if a not in looped)]
-        if self.blocks is not None and not by_rows:
-            order.sort(key=lambda axis: axis == self.sample)
+        if self.blocks is not None and (not by_rows or not looped):
+            order.sort(key=lambda axis: (axis == self.sample) != by_rows)
         return tuple(order)
 
     def _note(self, value: Value, path: list[Loop]) -> None:
         self.paths[value][-1].append(path)
-
-    def _dependencies(self, operands: Iterable[Value]) -> list[tuple[Value, Value | None]]:
-        """Return (made value, the read through which it is used or None) for all that an expression uses."""
-        found: list[tuple[Value, Value | None]] = []
-        stack = [(o, None) for o in operands]
-        while stack:
-            value, _ = stack.pop()
-            if value in self.made:
-                found.append((value, None))
-            elif value.op == "read" and value.operands[0] in self.made:
-                found += [] if self._passes_by_copy(value) else [(value.operands[0], value)]
-                stack.extend((o, None) for o in value.operands[1:])
-            else:
-                stack.extend((o, None) for o in value.operands)
-        return found
 
     def _joinable(
         self,
@@ -606,13 +486,13 @@ class _Work:
     def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
         if isinstance(statement, Product) and self.blocks is not None:
-            return [self.blocks]
+            return [self.blocks, *statement.factors.batch]
         votes = self._votes(statement)
         rest = [a for a in axes if a != self.sample]
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
         if self.blocks is None or not samples:
             return samples + inner
-        return [self.blocks, *samples, *inner] if self._is_by_rows(statement) else [self.blocks, *inner, *samples]
+        return [self.blocks, *samples, *inner] if self.rows.are_along(statement) else [self.blocks, *inner, *samples]
 
     def _votes(self, statement: Statement) -> Counter[Axis]:
         votes: Counter[Axis] = Counter()
@@ -644,58 +524,16 @@ class _Work:
             else:
                 stack.extend(value.operands)
 
-    def _is_by_rows(self, statement: Statement) -> bool:
-        """Return whether a statement of a block takes its samples one by one: its data are read where they lie."""
-        if isinstance(statement, Update) and statement.term.op == "accumulate" and self._adds_to_rows(statement.term):
-            return True
-        if not isinstance(statement, Result) and statement.target in self.laid_by_rows:
-            return True
-        if isinstance(statement, Define) and self._copies_rows(statement.target):
-            return True
-        if isinstance(statement, Define) and statement.expression is not statement.target:
-            return self._starts_rows(statement.target) or (
-                self._uses_rows(statement) and self._grows_by_rows(statement.target)
-            )
-        return self._uses_rows(statement)
-
-    def _uses_rows(self, statement: Statement) -> bool:
-        """Return whether a statement reads rows where they lie."""
-        return any(row in self.by_rows or row in self.laid_by_rows for row in self._rows(statement))
-
-    def _grows_by_rows(self, value: Value) -> bool:
-        """Return whether terms are added to a sum along its rows."""
-        return any(self._is_by_rows(statement) for statement in self._statements(value))
-
-    def _starts_rows(self, value: Value) -> bool:
-        """Return whether a sum along a row starts from something at hand: its start needs no loop of its own."""
-        base = self.sums[value][0] if value in self.sums and self.samples.streamed(value) else None
-        if (
-            base is None
-            or not _is_recomputed(base)
-            or any(self.samples.streamed(v) for v, _ in self._dependencies([base]))
-        ):
-            return False
-        return self._grows_by_rows(value)
-
-    def _copies_rows(self, value: Value) -> bool:
-        """Return whether a value is an output that holds rows of an array as they lie, which data pick."""
-        axes = self.delivered.get(value)
-        return value.op == "read" and self._is_row(value) and axes is not None and axes[-1] != self.sample
-
-    def _adds_to_rows(self, term: Value) -> bool:
-        """Return whether an accumulation adds to whole rows of an array, which data pick."""
-        picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
-        return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
-
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:
         return tuple(a for a in self._kept_axes(value) if a != self.sample)
 
     def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes of an array in storage order: that of the loops which first fill it, where it is free."""
-        return self.square.get(value) or self.delivered.get(value) or self.filled.get(value) or value.axes
+        known = self.square.get(value) or self.delivered.get(value) or self.products.orders.get(value)
+        return known or self.filled.get(value) or value.axes
 
     def _has_order(self, value: Value) -> bool:
-        return value in self.square or value in self.delivered or value in self.filled
+        return any(value in found for found in (self.square, self.delivered, self.products.orders, self.filled))
 
     def _is_blocked(self, value: Value) -> bool:
         """Return whether a value is made and used within one block: nothing is kept of it for the next."""
@@ -718,11 +556,6 @@ class _Work:
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
         return tuple(a for a in self._kept_axes(value) if a in kept)
-
-
-def _loops(statement: Define | Update) -> int:
-    """Return how many loops a statement stands in."""
-    return len(loop_axes(statement.term if isinstance(statement, Update) else statement.target))
 
 
 def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
 
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.share import is_renaming
@@ -12,68 +13,173 @@ SMALL = 8  # the size, where it is a number, below which a matrix is too narrow 
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
 
+Axes = tuple[Axis, ...]
+Orders = dict[Value, Axes]
+
+
 @dataclass(frozen=True)
 class Factors:
     """A sum as a product of two matrices.
 
+    An index of a matrix may be made of several axes, next to each other in memory: ``h[n, s, k] = sum_j x[n, s, j]*
+    W[j, k]`` is one product whose rows are all pairs of n and s.
+
     Parameters
     ----------
     left, right : Value
-        The matrices, two axes each.
-    inner : Axis
-        The axis that both have and over which is summed.
+        The matrices.
+    rows, inner, columns : tuple of Axis
+        The axes that only the left matrix has, that both have and over which is summed, and that only the right one
+        has, in the order in which they are laid out.
+    batch : tuple of Axis
+        The axes that both have and the result too: there is a product for each of their indices.
     sign : int
         -1 where the product is taken away.
     """
 
     left: Value
     right: Value
-    inner: Axis
+    rows: Axes
+    inner: Axes
+    columns: Axes
+    batch: Axes
     sign: int
 
     @property
-    def rows(self) -> Axis:
-        """The axis of the result that the left matrix brings."""
-        return next(axis for axis in self.left.axes if axis != self.inner)
+    def axes(self) -> Axes:
+        """All axes of the product, but for those of its batch."""
+        return (*self.rows, *self.inner, *self.columns)
 
     @property
-    def columns(self) -> Axis:
-        """The axis of the result that the right matrix brings."""
-        return next(axis for axis in self.right.axes if axis != self.inner)
+    def is_plain(self) -> bool:
+        """Whether each matrix has one axis for its rows and one for its columns, so that it may be laid either way."""
+        return not self.batch and all(len(axes) == 1 for axes in (self.rows, self.inner, self.columns))
 
 
-def products(terms: Iterable[Value], uses: Mapping[Value, int], sample: Axis) -> dict[Value, Factors]:
-    """Return which of the sums are products of matrices, with the samples along one axis or summed over.
+class Products:
+    """The sums of a program that are products of matrices, with the samples along one axis or summed over.
 
     Parameters
     ----------
-    terms : iterable of Value
-        The sums.
+    terms : mapping of Value to Value
+        The sums, and the array to which each is added.
     uses : mapping
         How often each value is used: what is summed must be used for nothing else.
-    sample : Axis
+    sample : Axis or None
         The axis of the samples.
+    given : mapping of Value to tuple of Axis
+        The arrays whose axes have an order already.
+
+    Attributes
+    ----------
+    found : dict of Value to Factors
+        The products, by their sums.
+    orders : dict of Value to tuple of Axis
+        The order of the axes of each array of which matrices have several axes for one index.
+    factors : set of Value
+        The matrices that are multiplied.
     """
-    found = ((term, _factors(term, uses, sample)) for term in terms)
-    return {term: factors for term, factors in found if factors is not None}
 
+    def __init__(
+        self, terms: Mapping[Value, Value], uses: Mapping[Value, int], sample: Axis | None, given: Orders
+    ) -> None:
+        self.terms, self.uses, self.sample, self.given = terms, uses, sample, given
+        self.found: dict[Value, Factors] = {}
+        self.orders: Orders = {}
+        parted = {term: factors for term in terms if (factors := self._factors(term)) is not None}
+        self.found = {term: factors for term, factors in parted.items() if factors.is_plain}
+        self._lay({term: factors for term, factors in parted.items() if not factors.is_plain})
+        self.factors = {factor for found in self.found.values() for factor in (found.left, found.right)}
 
-def _factors(term: Value, uses: Mapping[Value, int], sample: Axis) -> Factors | None:
-    if term.op != "sum" or len(term.attr) != 1:
-        return None
-    body, sign = term.operands[0], 1
-    if body.op == "neg" and uses[body] == 1:
-        body, sign = body.operands[0], -1
-    if body.op != "mul" or uses[body] > 1 or sample not in body.axes or len(body.axes) != 3:
-        return None
-    left, right = body.operands
-    inner = term.attr[0]
-    matrices = all(len(o.axes) == 2 and inner in o.axes and _is_matrix(o) for o in (left, right))
-    wide = all(axis == sample or axis.size.terms or axis.size.constant >= SMALL for axis in body.axes)
-    if not matrices or not wide:
-        return None
-    factors = Factors(left, right, inner, sign)
-    return factors if sample in (factors.rows, inner) else Factors(right, left, inner, sign)
+    def _factors(self, term: Value) -> Factors | None:
+        """Return a sum as a product; its axes in no order yet."""
+        if term.op != "sum":
+            return None
+        body, sign = term.operands[0], 1
+        if body.op == "neg" and self.uses[body] == 1:
+            body, sign = body.operands[0], -1
+        if body.op != "mul" or self.uses[body] > 1 or self.sample not in body.axes:
+            return None
+        left, right = body.operands
+        shared = [axis for axis in left.axes if axis in right.axes]
+        inner, batch = (tuple(a for a in shared if (a in term.attr) == summed) for summed in (True, False))
+        rows, columns = (tuple(a for a in one.axes if a not in shared) for one in (left, right))
+        if {*inner} != {*term.attr} or not (rows and columns) or batch not in ((), (self.sample,)):
+            return None
+        if not (_is_matrix(left) and _is_matrix(right)) or not all(map(self._is_wide, (rows, inner, columns))):
+            return None
+        factors = Factors(left, right, rows, inner, columns, batch, sign)
+        if self.sample in (*rows, *inner, *batch):
+            return factors
+        return Factors(right, left, columns, inner, rows, batch, sign)
+
+    def _is_wide(self, axes: Axes) -> bool:
+        """Return whether a matrix is wide enough for a call along these axes, as far as their sizes are numbers."""
+        known = all(axis != self.sample and not axis.size.terms for axis in axes)
+        return not known or prod(axis.size.constant for axis in axes) >= SMALL
+
+    # Products that need their arrays laid out for them
+
+    def _lay(self, wanted: dict[Value, Factors]) -> None:
+        """Lay arrays out as products need them, where they agree.
+
+        A product for each sample is worth its calls only where its arrays are laid by rows for another one anyway.
+        """
+        flat = {term: factors for term, factors in wanted.items() if not factors.batch}
+        for term, factors in flat.items():
+            self._accept(term, factors)
+        batches = {term: factors for term, factors in wanted.items() if factors.batch}
+        while near := [t for t, f in batches.items() if any(self._array(v)[0] in self.orders for v in self._of(t, f))]:
+            for term in near:
+                self._accept(term, batches.pop(term))
+
+    def _accept(self, term: Value, factors: Factors) -> None:
+        laid = self._laid(term, factors)
+        if laid is not None:
+            self.found[term] = laid
+
+    def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
+        """Return the three matrices of a product."""
+        return factors.left, factors.right, self.terms[term]
+
+    def _array(self, value: Value) -> tuple[Value, dict[Axis, Axis]]:
+        """Return the array that is laid out, and its axes by those of a matrix of it."""
+        if is_renaming(value):
+            array, *indices = value.operands
+            return array, {i.attr: axis for axis, i in zip(array.axes, indices, strict=True)}
+        return value, {axis: axis for axis in value.axes}
+
+    def _laid(self, term: Value, factors: Factors) -> Factors | None:
+        """Return a product with its axes in order, once its arrays are laid out for it; None if they cannot be."""
+        groups = [factors.rows, factors.inner, factors.columns]
+        matrices = list(zip(self._of(term, factors), ((0, 1), (1, 2), (0, 2)), strict=True))
+        for matrix, pair in matrices:
+            order = self._order(matrix)
+            if order is not None:  # the axes of a group in the order that an array has already
+                for k in pair:
+                    groups[k] = tuple(axis for axis in order if axis in groups[k])
+        groups = [tuple(sorted(group, key=lambda axis: axis != self.sample)) for group in groups]
+        orders: Orders = {}
+        for matrix, (a, b) in matrices:
+            first, second = (groups[a], groups[b]) if self.sample not in groups[b] else (groups[b], groups[a])
+            order = self._order(matrix)
+            if order is None:
+                array, own = self._array(matrix)
+                order = (*factors.batch, *first, *second)
+                orders[array] = tuple(own[axis] for axis in order)
+            elif order not in ((*factors.batch, *groups[a], *groups[b]), (*factors.batch, *groups[b], *groups[a])):
+                return None
+            elif self.sample in order[1:]:
+                return None  # the samples of a block are not next to each other
+        self.orders |= orders
+        return replace(factors, rows=groups[0], inner=groups[1], columns=groups[2])
+
+    def _order(self, matrix: Value) -> Axes | None:
+        """Return the axes of a matrix in the order in which its array is laid out, if that is known."""
+        array, own = self._array(matrix)
+        order = array.axes if array.op == "input" else self.given.get(array) or self.orders.get(array)
+        renamed = {axis: seen for seen, axis in own.items()}
+        return None if order is None else tuple(renamed[axis] for axis in order)
 
 
 def _is_matrix(value: Value) -> bool:

@@ -61,6 +61,10 @@ class Samples:
         """Return whether there is one of the value for every sample."""
         return self.axis is not None and self.axis in value.axes
 
+    def is_row(self, value: Value) -> bool:
+        """Return whether a value has several numbers for each sample."""
+        return value.kind == "real" and self.axis in value.axes and len(value.axes) > 1
+
 
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from math import prod
 
 from gradcompile.ir import Axis, Graph
-from gradcompile.schedule import stream_axis
-from gradcompile.schedule.products import SAMPLES, products
+from gradcompile.schedule import products, stream_axis
+from gradcompile.schedule.products import SAMPLES, Axes
 from gradcompile.schedule.samples import in_blocks
 
 LARGE = 20_000_000  # multiplications, 0.4 to 0.8 ms: some fifty times what it takes to hand a part to a thread
@@ -29,12 +29,12 @@ class Products:
 
     def __init__(self, graph: Graph) -> None:
         self.sample = stream_axis(graph)
-        self._axes: list[tuple[Axis, ...]] = []
+        self._axes: list[Axes] = []
         order = graph.order()
         if self.sample is not None and in_blocks(order, self.sample):
             uses = Counter(operand for value in order for operand in value.operands)
-            found = products(order, uses, self.sample)
-            self._axes = [(f.rows, f.columns, f.inner) for f in found.values()]
+            found = products.Products({value: value for value in order}, uses, self.sample, {}).found
+            self._axes = [f.axes for f in found.values()]
 
     def __bool__(self) -> bool:
         return bool(self._axes)

@@ -1,0 +1,237 @@
+"""How the arrays of a block lie: with the samples of each number next to each other, or by rows as data come.
+
+Loops over samples are innermost where that can be: they become vectors whatever the model. Data come by rows. Where
+each of their numbers is used several times, a block makes itself a copy with the samples innermost; where they are used
+once, the loops run along the rows, and what is computed there lies by rows too. BLAS takes and writes either.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+from gradcompile.ir import Axis, Value
+from gradcompile.passes.share import is_renaming
+from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes, right_side
+from gradcompile.schedule.products import Products
+from gradcompile.schedule.statements import Plain, Statements, axes_of, is_recomputed
+
+
+class Rows:
+    """What lies by rows in a block, and which statements run along rows.
+
+    Parameters
+    ----------
+    statements : Statements
+        All statements; data that are to be copied are added to what they make.
+    products : Products
+        The products of matrices among them.
+    delivered : mapping of Value to tuple of Axis
+        The outputs that are returned as they are, with their axes in order.
+    beside : collection of Value
+        What is computed in the loop of its use.
+    kept : collection of Value
+        What is an array for all samples.
+    """
+
+    def __init__(
+        self,
+        statements: Statements,
+        products: Products,
+        delivered: Mapping[Value, tuple[Axis, ...]],
+        beside: Collection[Value],
+        kept: Collection[Value],
+    ) -> None:
+        self.statements, self.samples, self.products = statements, statements.samples, products
+        self.sample = self.samples.axis
+        self.delivered, self.beside, self.kept = delivered, beside, kept
+        self.data: set[Value] = set()  # the data that are read where they lie
+        self.laid: set[Value] = set()  # the arrays of a block that lie by rows
+
+    # Which data are copied
+
+    def settle(self, picked: Collection[Value]) -> None:
+        """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
+
+        A copy is worth its cost where every number is used several times, or used with what does not lie by rows. Where
+        it is not, or where a statement also uses other data as they lie, its loops run along the rows. What is `picked`
+        for each sample is copied if it is one number.
+        """
+        passing, reach = list(self.statements.passing()), self._reach()
+        rows = {statement: list(self._rows(statement)) for statement in passing}
+        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)}
+        while True:
+            self.data = {row for found in rows.values() for row in found} - often
+            self._mix(rows.values())
+            crossed = self._lay(passing)
+            again = {row for statement in crossed for row in rows[statement]} - often
+            if not again:
+                break
+            often |= again
+        packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
+        packed |= self._copied_factors(packed)
+        self.statements.pack(packed | dict.fromkeys(value for value in picked if self.picks(value)))
+
+    def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
+        """Return in how many loops what a statement reads is used, there or in what holds one number for each."""
+        here = len(axes_of(statement))
+        if isinstance(statement, Define) and statement.expression is statement.target:
+            return max(here, reach[statement.target])
+        return here
+
+    def _reach(self) -> Counter[Value]:
+        """Return the most loops in which each value is used, itself or in what holds one number for each of its own."""
+        reach: Counter[Value] = Counter()
+        for value in reversed(self.statements.made):
+            for statement in self.statements.of(value):
+                if isinstance(statement, Product):
+                    continue
+                loops = max(len(axes_of(statement)), reach[value] if isinstance(statement, Define) else 0)
+                for used in {used for used, _ in self.statements.reads(right_side(statement))}:
+                    reach[used] = max(reach[used], loops)
+        return reach
+
+    def _mix(self, used: Collection[list[Value]]) -> None:
+        """Let statements that read data where they lie read all of their data so."""
+        while mixed := {r for rows in used if not self.data.isdisjoint(rows) for r in rows} - self.data:
+            self.data |= mixed
+
+    def _rows(self, statement: Statement) -> Iterator[Value]:
+        """Yield the rows that a statement uses: data, or what is read of them, and what lies by rows."""
+        stack = right_side(statement)
+        if isinstance(statement, Define) and statement.expression.op == "read":
+            stack = [statement.expression]
+        while stack:
+            value = stack.pop()
+            if value.op == "read" and value.operands[0].op == "input":
+                array = value.operands[0]
+                row = array if self.sample in array.axes and self.samples.reads_own(value) else value
+                yield from [row] if self.samples.is_row(row) else []
+                stack.extend(o for o in value.operands[1:] if o.op != "input")
+            elif (value.op == "input" and self.samples.is_row(value)) or value in self.laid:
+                yield value
+            elif value.op == "read" and not self.samples.is_row(value):
+                stack.extend(value.operands[1:])  # one number of a row
+            elif value not in self.statements.made or value in self.beside:
+                stack.extend(value.operands)
+
+    def _copied_factors(self, packed: Collection[Value]) -> dict[Value, None]:
+        """Return the rows of a block that a product of matrices needs together: those that labels pick."""
+        picked = [v for v in self.products.factors if v.op == "read" and v not in packed and not is_renaming(v)]
+        self.laid.update(picked)
+        self.data.difference_update(picked)
+        return dict.fromkeys(sorted(picked, key=lambda v: v.number))
+
+    def picks(self, value: Value) -> bool:
+        """Return whether a value is one number for each sample, at a place of an array that data pick.
+
+        Where numbers are looked up and others are stored, a loop does not become vectors.
+        """
+        if value.op != "read" or value.operands[0].op != "input" or value.kind != "real" or value in self.kept:
+            return False
+        return value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
+
+    # What lies by rows
+
+    def _lay(self, passing: list[Plain]) -> list[Plain]:
+        """Lay arrays of a block by rows where what uses them runs along rows; return the statements that still cross.
+
+        BLAS writes a product either way, and what is computed number by number lies as what it is computed from. What
+        sums up features for each sample leaves a product with its samples contiguous: there, the loop over the samples
+        is the one for vectors.
+        """
+        uses: dict[Value, list[Plain]] = {}
+        for statement in passing:
+            for value, read in self.statements.reads(right_side(statement)):
+                if self.samples.is_row(value) and read is None:
+                    uses.setdefault(value, []).append(statement)
+        self.laid = {value for value in self.products.orders if self.samples.is_row(value)}
+        groups = self._groups(uses)
+        while laid := [group for group in groups if not group <= self.laid and self._follow(group, uses)]:
+            self.laid = self.laid.union(*laid)
+        crossed = [v for v in uses if v not in self.laid and not self._grows(v)]
+        return [s for v in crossed for s in uses[v] if self.are_along(s) and set(axes_of(s)) == set(v.axes)]
+
+    def _groups(self, uses: Mapping[Value, list[Plain]]) -> list[set[Value]]:
+        """Return the arrays that lie alike, since each of their numbers is computed from the same one of the others."""
+        group: dict[Value, set[Value]] = {value: {value} for value in uses if self._is_free(value)}
+        for value, users in uses.items():
+            for statement in users:
+                target = statement.target if isinstance(statement, Define) else None
+                if target in group and value in group and set(target.axes) == set(value.axes):
+                    merged = group[value] | group[target]
+                    group |= dict.fromkeys(merged, merged)
+        return list({id(each): each for each in group.values()}.values())
+
+    def _is_free(self, value: Value) -> bool:
+        """Return whether an array can lie either way: a product, or what is computed number by number."""
+        made = self.statements.of(value)
+        return all(isinstance(s, Product) or (isinstance(s, Define) and s.target.op != "read") for s in made)
+
+    def _follow(self, group: set[Value], uses: Mapping[Value, list[Plain]]) -> bool:
+        """Return whether arrays are to lie by rows, given what does already."""
+        if not self.laid.isdisjoint(group):
+            return True
+        made = [statement for value in group for statement in self.statements.of(value)]
+        bases = [Define(v, base) for v in group if (base := self.statements.base(v)) is not None]
+        along = any(map(self.are_along, made)) or any(map(self._uses, bases))
+        multiplied = any(isinstance(s, Product) for s in made)
+        for value in group:
+            for statement in uses[value]:
+                rows, same = self.are_along(statement), set(axes_of(statement)) == set(value.axes)
+                summed = isinstance(statement, Update) and self.samples.streamed(statement.target)
+                if not rows and (not same or (summed and multiplied)):
+                    return False
+                along = along or (rows and not self.scatters(statement) and (same or isinstance(statement, Define)))
+        return along
+
+    def are_along(self, statement: Statement) -> bool:
+        """Return whether a statement of a block takes its samples one by one, with loops along their rows inside."""
+        if isinstance(statement, Result):
+            return self._uses(statement)
+        target = statement.target
+        if isinstance(statement, Update) and statement.term.op == "accumulate" and self._adds_to_rows(statement.term):
+            return True
+        if target in self.laid:
+            return True
+        if isinstance(statement, Product):
+            return bool(statement.factors.batch)
+        if isinstance(statement, Define) and self._copies(target):
+            return True
+        if isinstance(statement, Define) and statement.expression is not target:
+            return self.starts(target) or (self._uses(statement) and self._grows(target))
+        return self._uses(statement)
+
+    def _uses(self, statement: Statement) -> bool:
+        """Return whether a statement reads rows where they lie."""
+        return any(row in self.data or row in self.laid for row in self._rows(statement))
+
+    def _grows(self, value: Value) -> bool:
+        """Return whether terms are added to a sum along its rows."""
+        return any(self.are_along(statement) for statement in self.statements.of(value))
+
+    def starts(self, value: Value) -> bool:
+        """Return whether a sum along a row starts from something at hand: its start needs no loop of its own."""
+        base = self.statements.base(value) if self.samples.streamed(value) else None
+        if base is None or not is_recomputed(base):
+            return False
+        if any(self.samples.streamed(v) for v, _ in self.statements.reads([base])):
+            return False
+        return self._grows(value)
+
+    def _copies(self, value: Value) -> bool:
+        """Return whether a value is an output that holds rows of an array as they lie, which data pick."""
+        axes = self.delivered.get(value)
+        return value.op == "read" and self.samples.is_row(value) and axes is not None and axes[-1] != self.sample
+
+    def scatters(self, statement: Statement) -> bool:
+        """Return whether a statement adds at places that are data: a loop with it does not become vectors."""
+        if not isinstance(statement, Update) or statement.term.op != "accumulate":
+            return False
+        streamed = self.sample in loop_axes(statement.term)
+        return streamed and any(i.op != "iota" for i in statement.term.operands[1:])
+
+    def _adds_to_rows(self, term: Value) -> bool:
+        """Return whether an accumulation adds to whole rows of an array, which data pick."""
+        picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
+        return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])

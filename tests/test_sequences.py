@@ -1,0 +1,166 @@
+"""Models with several places in every sample: words of a sentence, points of a set, steps in time.
+
+Their layers are products of matrices whose rows are all places of all samples, or products for each sample.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradcompile as gc
+from gradcompile import shuffle
+from gradcompile.interpret import evaluate
+from tests.oracle import Problem, exact
+
+DENSE = """
+    x: data[N, T, D]
+    gt: labels[N]
+    W: parameter[D, H]
+    b: parameter[H]
+    V: parameter[H, G]
+    U: parameter[G, C]
+    h[n, s, i] = max(0, Sum(x[n, s, j]*W[j, i], j) + b[i])
+    g[n, s, k] = tanh(Sum(h[n, s, i]*V[i, k], i))
+    m[n, k]    = Mean(g[n, s, k], s)
+    y[n, c]    = Sum(m[n, k]*U[k, c], k)
+    loss       = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, c]), c)), n)
+"""
+ATTENTION = """
+    x: data[N, T, D]
+    t: data[N, T, D]
+    Q: parameter[D, K]
+    L: parameter[D, K]
+    V: parameter[D, D]
+    q[n, s, k] = Sum(x[n, s, d]*Q[d, k], d)
+    l[n, r, k] = Sum(x[n, r, d]*L[d, k], d)
+    v[n, r, e] = Sum(x[n, r, d]*V[d, e], d)
+    z[n, s, r] = exp(Sum(q[n, s, k]*l[n, r, k], k)/4)
+    y[n, s, e] = Sum(z[n, s, r]*v[n, r, e], r)/Sum(z[n, s, r], r)
+    loss = Sum((y[n, s, e] - t[n, s, e])**2, n, s, e)
+"""
+WORDS = """
+    w: labels[N, T]
+    t: data[N]
+    E: parameter[A, D]
+    W: parameter[T, D, H]
+    V: parameter[H, T, D]
+    h[n, i]    = tanh(Sum(E[w[n, s], j]*W[s, j, i], s, j))
+    g[n, s, j] = Sum(h[n, i]*V[i, s, j], i) + E[w[n, s], j]
+    loss       = Sum((Sum(g[n, s, j]**2, s, j) - t[n])**2, n) + 0.1*Sum(W[s, j, i]**2, s, j, i)
+"""
+MIXED = """
+    x: data[N, T, D]
+    m: data[N, T]
+    W: parameter[D, H]
+    A: parameter[T, T]
+    U: parameter[H, D]
+    h[n, s, k] = sigmoid(Sum(x[n, s, j]*W[j, k], j))
+    g[n, r, k] = tanh(Sum(h[n, s, k]*A[s, r], s))
+    z[n, s, j] = Sum(g[n, s, k]*U[k, j], k)
+    loss       = Sum(where(m[n, s] > 0, (z[n, s, j] - x[n, s, j])**2, 0), n, s, j) - Sum(g[n, T - 1, k], n, k)
+"""
+SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7}
+MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED}
+
+
+def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return a model, its data and its parameters."""
+    sizes, random = SIZES | sizes, np.random.default_rng(0)
+    data, parameters = {}, {}
+    for name, role, axes in re.findall(r"(\w+): (\w+)\[(.*)\]", text):
+        shape = [sizes[axis] for axis in axes.split(", ")]
+        labels = sizes["C"] if name == "gt" else sizes["A"]
+        array = random.integers(0, labels, shape) if role == "labels" else random.normal(size=shape) / 3
+        made = array if role == "labels" else array.astype(dtype)
+        (parameters if role == "parameter" else data)[name] = made
+    return gc.compile(gc.parse(text), dtype=dtype), data, parameters
+
+
+def assert_near(found: Any, right: Any, tolerance: float) -> None:
+    """Compare arrays by their largest numbers."""
+    np.testing.assert_allclose(found, right, rtol=0, atol=tolerance * (1 + np.abs(right).max(initial=0)))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 2e-4, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, tolerance: float, sizes: dict[str, int]) -> None:
+    model, data, parameters = drawn(MODELS[name], dtype, **sizes)
+    value, gradients = model.value_and_grad(**data, **parameters)
+    right = evaluate(model.graph, {k: np.asarray(a) for k, a in {**data, **parameters}.items()})
+    assert_near(value, right["value"], tolerance)
+    assert_near(model.value(**data, **parameters), right["value"], tolerance)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        assert_near(gradient, right[f"d{parameter}"], tolerance)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_are_right_at_50_digits(name: str) -> None:
+    sizes = {"N": 2, "T": 2, "D": 2, "H": 2, "G": 2, "C": 2, "K": 2, "A": 3}
+    model, data, parameters = drawn(MODELS[name], **sizes)
+    text = gc.parse(MODELS[name])
+    problem = Problem(text.objective, text.wrt, {**data, **parameters}, define=text.definitions)
+    value, gradients = exact(problem).floats()
+    found, own = model.value_and_grad(**data, **parameters)
+    assert found == pytest.approx(value, rel=1e-13)
+    for parameter, gradient in zip(parameters, own, strict=True):
+        np.testing.assert_allclose(gradient, gradients[parameter], rtol=1e-11, atol=1e-14)
+
+
+STEPS = [("dense", 64), ("words", 200)]
+MORE = [(name, batch) for name in MODELS for batch in (1, 64, 128, 200) if (name, batch) not in STEPS]
+
+
+@pytest.mark.parametrize(("name", "batch"), [*STEPS, *(pytest.param(*more, marks=pytest.mark.slow) for more in MORE)])
+def test_an_epoch_takes_the_steps_of_the_gradients(name: str, batch: int) -> None:
+    model, data, parameters = drawn(MODELS[name])
+    trained = model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=batch, progress=False)
+    now = {k: a.copy() for k, a in parameters.items()}
+    order = shuffle.order(0, 1, np.arange(SIZES["N"]))
+    for first in range(0, SIZES["N"], batch):
+        gradients = model.minibatch_grad(rows=order[first : first + batch], **data, **now)
+        now = {k: now[k] - 1e-3 * gradient for k, gradient in zip(now, gradients, strict=True)}
+    for parameter, right in now.items():
+        assert_near(trained.params[parameter], right, 1e-12)
+
+
+def gradient_of(text: str) -> str:
+    """Return the text of the function that gives value and gradient."""
+    source = gc.compile(gc.parse(text)).source
+    return source[source.index("def value_and_grad(") : source.index("def grad(")]
+
+
+def test_a_layer_of_all_places_is_one_product() -> None:
+    gradient = gradient_of(DENSE)
+    assert "gemm(1.0, x_b.reshape(size*T, D), W, 1.0, " in gradient
+    assert "gemm(1.0, h[:size].reshape(size*T, H), V, 0.0, " in gradient
+    assert "gemm(1.0, x_b.reshape(size*T, D).T, " in gradient
+    assert "x_t" not in gradient  # data are read where they lie
+
+
+def test_products_within_a_sample_stand_in_the_loop_over_samples() -> None:
+    gradient = gradient_of(ATTENTION)
+    assert re.search(r"for n in range\(size\):\n +gemm\(1.0, l\[n\], q\[n\].T, 0.0, \w+\)", gradient)
+    assert gradient.count("gemm(") == 12  # three projections, six products of samples, three gradients
+
+
+def test_sums_over_two_axes_are_one_product() -> None:
+    gradient = gradient_of(WORDS)
+    assert re.search(r"gemm\(1.0, \w+\[:size\].reshape\(size, T\*D\), W.reshape\(T\*D, H\), 0.0, \w+", gradient)
+
+
+def test_a_small_product_for_each_sample_is_left_to_loops() -> None:
+    """A call for each sample would take longer than vectors over samples, where no array lies by rows anyway."""
+    gradient = gradient_of("""
+        x: data[N, T, K]
+        y: data[N, R, K]
+        w: parameter[T, R]
+        loss = Sum(Sum(x[n, s, k]*y[n, r, k], k)**2*w[s, r], n, s, r)
+    """)
+    assert "gemm(" not in gradient
