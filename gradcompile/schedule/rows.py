@@ -54,8 +54,8 @@ class Rows:
         """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
 
         A copy is worth its cost where every number is used several times, or used with what does not lie by rows. Where
-        it is not, or where a statement also uses other data as they lie, its loops run along the rows. What is `picked`
-        for each sample is copied if it is one number.
+        it is not, or where a statement also uses other data as they lie, its loops run along the rows. Numbers among
+        the `picked` values that data pick for each sample are copied, and so are others that loops over features use.
         """
         passing, reach = list(self.statements.passing()), self._reach()
         rows = {statement: list(self._rows(statement)) for statement in passing}
@@ -70,7 +70,8 @@ class Rows:
             often |= again
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
         packed |= self._copied_factors(packed)
-        self.statements.pack(packed | dict.fromkeys(value for value in picked if self.picks(value)))
+        packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
+        self.statements.pack(packed | self._looked_up(passing))
 
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each."""
@@ -122,12 +123,25 @@ class Rows:
         self.data.difference_update(picked)
         return dict.fromkeys(sorted(picked, key=lambda v: v.number))
 
+    def _looked_up(self, passing: list[Plain]) -> dict[Value, None]:
+        """Return what data pick for each sample and loops over features use, which would look it up every time."""
+        found: dict[Value, None] = {}
+        for statement in passing:
+            stack = [] if len(axes_of(statement)) == 1 or self.are_along(statement) else right_side(statement)
+            while stack:
+                value = stack.pop()
+                if self.picks(value):
+                    found[value] = None
+                elif value not in self.statements.made or value in self.beside:
+                    stack.extend(value.operands)
+        return dict.fromkeys(sorted(found, key=lambda v: v.number))
+
     def picks(self, value: Value) -> bool:
         """Return whether a value is one number for each sample, at a place of an array that data pick.
 
         Where numbers are looked up and others are stored, a loop does not become vectors.
         """
-        if value.op != "read" or value.operands[0].op != "input" or value.kind != "real" or value in self.kept:
+        if value.op != "read" or value.operands[0].op != "input" or value in self.kept:
             return False
         return value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
 
