@@ -15,18 +15,24 @@ from dataclasses import dataclass
 import numpy as np
 from mpmath import mp, mpf
 
+from gradcompile.vecmath.bits import vhead
+
 Function = Callable[[mpf], mpf]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One polynomial: p of a degree so that max |weight(x) (p(x) - function(x))| on [low, high] is least."""
+    """One polynomial: p of a degree so that max |weight(x) (p(x) - function(x))| on [low, high] is least.
+
+    Where it is `split`, the lowest coefficient is given in two parts, the first of 26 bits.
+    """
 
     function: Function
     weight: Function
     low: mpf
     high: mpf
     degree: int
+    split: bool = False
 
     def error(self, coefficients: list[float], points: int = 400) -> float:
         """Return the largest weighted error of a polynomial, at Chebyshev points of the interval."""
@@ -155,6 +161,17 @@ def erf_large(x: mpf) -> mpf:
     return mp.log(mp.erfc(x + 1))
 
 
+def erfc_quotient(k: float) -> Function:
+    """Return erfcx(x)/s as a function of t = s - 1/2, with s = k/(x + k)."""
+
+    def quotient(t: mpf) -> mpf:
+        s = t + mpf(1) / 2
+        x = k / s - k
+        return mp.exp(x * x) * mp.erfc(x) / s
+
+    return quotient
+
+
 # Intervals, a little wider than the reductions make them: a product that rounds n may choose the neighbour.
 with mp.workdps(60):
     ZERO, ONE = mpf(0), mpf("1.0001")
@@ -163,6 +180,9 @@ with mp.workdps(60):
     LOG_Z = (3 - 2 * mp.sqrt(2)) ** 2 * ONE  # s = f/(2 + f) of f = sqrt(2) - 1, squared
     ATAN_Z = mpf(7) ** 2 / 16**2 * ONE
     QUARTER = (mp.pi / 4) ** 2 * mpf("1.001")
+    HALF = mpf(1) / 2
+    ERFC, ERFC32 = erfc_quotient(3), erfc_quotient(2)
+    ERFC_LOW, ERFC_LOW32 = 3 / mpf("30.3") - HALF, 2 / mpf("12.1") - HALF  # x = 27.3 and 10.1
 
 ROWS: dict[str, Row] = {
     "exp": Row(exp_tail, lambda r: r**2, *HALF_LN2, 9),
@@ -182,6 +202,8 @@ ROWS: dict[str, Row] = {
     "erf_large": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(5), 17),
     "erf32": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 5),
     "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(3), 6),
+    "erfc": Row(ERFC, lambda t: 1 / ERFC(t), ERFC_LOW, HALF, 22, split=True),
+    "erfc32": Row(ERFC32, lambda t: 1 / ERFC32(t), ERFC_LOW32, HALF, 9),
     "logcosh32": Row(logcosh_tail, lambda z: z + SMALL, ZERO, ONE, 5),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),
@@ -196,14 +218,20 @@ ROWS: dict[str, Row] = {
 def rounded(name: str) -> list[str]:
     """Return the coefficients of a row as they stand in the code."""
     real = np.float32 if name.endswith("32") and not name.endswith("_pow32") else np.float64
-    return [str(real(c)) for c in minimax(ROWS[name])]
+    lowest, *others = minimax(ROWS[name])
+    head = mpf(float(vhead(np.float64(lowest)))) if ROWS[name].split else lowest
+    parts = [head, lowest - head] if ROWS[name].split else [lowest]
+    return [str(real(c)) for c in (*parts, *others)]
 
 
 def main(names: list[str]) -> None:
     """Print the coefficients of the named rows."""
     for name in names or ROWS:
         coefficients = rounded(name)
-        print(name, f"error 2**{np.log2(ROWS[name].error([float(c) for c in coefficients])):.1f}")
+        numbers = [float(c) for c in coefficients]
+        if ROWS[name].split:
+            numbers[:2] = [mpf(numbers[0]) + mpf(numbers[1])]
+        print(name, f"error 2**{np.log2(ROWS[name].error(numbers)):.1f}")
         print("   ", ", ".join(coefficients))
 
 

@@ -30,6 +30,7 @@ DTYPES = (np.float64, np.float32)
 LIMITS = {
     ("pow", np.float32): 4.0,
     ("erf", np.float32): 4.0,
+    ("erfc", np.float32): 4.0,
     ("logcosh", np.float64): 4.0,
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,
@@ -52,6 +53,7 @@ EXACT = {
     "cosh": mp.cosh,
     "tanh": mp.tanh,
     "erf": mp.erf,
+    "erfc": lambda x: mp.erfc(x) if x < 1e100 else mpf(0),
     "sin": mp.sin,
     "cos": mp.cos,
     "tan": mp.tan,
@@ -206,6 +208,13 @@ def factors(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     return np.random.default_rng(seed + 1).uniform(-5, 5, y.size).astype(dtype), y
 
 
+def tails(dtype: type, count: int) -> np.ndarray:
+    """Operands of erfc: towards 2, about 0, out to where it is subnormal, and where it underflows to 0."""
+    ends = (-6.0, -0.5, 0.0, 0.1, 0.5, 2.0, *((26.5, 27.4) if dtype is np.float64 else (9.1, 10.3)))
+    draw = np.random.default_rng(8)
+    return np.concatenate([draw.uniform(*pair, count) for pair in itertools.pairwise(ends)]).astype(dtype)
+
+
 PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors}
 
 
@@ -243,6 +252,17 @@ class TestAccuracy:
         x = np.concatenate([end + np.arange(-20, 20) * np.spacing(end) for end in ends]).astype(dtype)
         error, where = worst("atan", np.concatenate([x, -x]))
         assert error <= 2, where
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_both_tails_of_erfc(self, dtype):
+        error, where = worst("erfc", tails(dtype, 60))
+        assert error <= LIMITS.get(("erfc", dtype), 2.0), where
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_both_tails_of_erfc_at_many_numbers(self, dtype):
+        error, where = worst("erfc", tails(dtype, 10_000))
+        assert error <= LIMITS.get(("erfc", dtype), 2.0), where
 
     @pytest.mark.slow
     @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row not in PAIRS])
@@ -298,6 +318,7 @@ EDGES = {
     "cosh": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, INF), (-1e300, INF)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e300, 1.0)],
     "erf": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-1e300, -1.0)],
+    "erfc": [(0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, 2.0), (1e300, 0.0), (-1e300, 2.0), (30.0, 0.0), (1e-30, 1.0)],
     "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],
     "cos": [(0.0, 1.0), (-0.0, 1.0), (INF, NAN), (-INF, NAN)],
     "tan": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN)],

@@ -51,7 +51,7 @@ ARITY = MappingProxyType(
     {"pow": 2, "hypot": 2, "atan2": 2, "xlogy": 2}
 )  # of the rows below; all others have one operand
 ROWS = (
-    "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf pow hypot sin cos tan atan atan2 "
+    "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf erfc pow hypot sin cos tan atan atan2 "
     "asinh acosh atanh log1mexp xlogx xlogy"
 ).split()
 

@@ -36,6 +36,11 @@ def vfloat32(bits):
     return np.int32(bits).view(np.float32)
 
 
+def vhead32(x):
+    """Return the leading 12 bits of x, as vhead."""
+    return vfloat32(vbits32(x) & -4096)
+
+
 def vsigned32(y, x):
     """Return y, its sign changed if x has one."""
     return vfloat32(vbits32(y) ^ vbits32(x) ^ vbits32(abs(x)))

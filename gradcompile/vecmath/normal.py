@@ -1,8 +1,14 @@
-"""erf: a polynomial up to 1, and 1 - exp of a polynomial beyond, where log(1 - erf(x)) is smooth."""
+"""erf and erfc.
+
+erf(x): a polynomial up to 1, and 1 - exp of a polynomial beyond, where log(1 - erf(x)) is smooth.
+
+erfc(x) for x >= 0: exp(-x**2) erfcx(x), and erfcx(x)/s is a polynomial in s = K/(x + K), which takes all x to (0, 1].
+What s is rounded by is put back as a step c in x, with the derivative 2 x erfcx(x) - 2/sqrt(pi) of erfcx.
+"""
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vsigned, vsigned32
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead, vhead32, vsigned, vsigned32
 from gradcompile.vecmath.exponentials import vexp, vexp32
 
 
@@ -25,6 +31,56 @@ def verf(x):
     return vsigned(s if a < 1.0 else 1.0 - vexp(q), x)
 
 
+def verfcquotient(t):
+    """Return erfcx(x)/s for s = 3/(x + 3) = t + 1/2, and what it was rounded by."""
+    z = t * t
+    q = (0.0006696426157232689 + t * 0.0042020965555566005) + z * -0.0019744953579289774
+    q = (0.003556059135904835 + t * -0.008299757626127061) + z * q
+    q = (-0.008797770075089698 + t * 0.010099985475263806) + z * q
+    q = (0.01508583572569453 + t * -0.010898274621379479) + z * q
+    q = (-0.023851570887519054 + t * 0.012967558725641558) + z * q
+    q = (0.03671422761471889 + t * -0.02075175546024393) + z * q
+    q = (-0.04678909030412803 + t * 0.04723674993588205) + z * q
+    q = (-0.025864888118391674 + t * -0.12945331197092366) + z * q
+    q = (0.6374813935329751 + t * 0.28615716932616125) + z * q
+    q = 0.786971142805466 + t * (0.8279126984015289 + t * q)
+    m = 0.588929635446589 + t * q
+    q, ml = t * m, (0.588929635446589 - m) + t * q
+    g = 0.35800229758024216 + q  # so few bits that (0.35800229758024216 - g) is exact
+    return g, ((0.35800229758024216 - g) + q) + (t * ml + 4.782537745798324e-09)
+
+
+def verfc(x):
+    """Return erfc(x)."""
+    a = abs(x)
+    a = 27.3 if a > 27.3 else a  # beyond, 0
+    d = a + 3.0
+    t = 3.0 / d - 0.5
+    g, gl = verfcquotient(t)
+    s, ah = t + 0.5, vhead(a)
+    sh, al = vhead(s), a - ah
+    c = ((ah * sh - 3.0 * (1.0 - sh)) + al * sh) + (s - sh) * d  # a s - 3 (1 - s), exactly
+    c = c * (0.3333333333333333 * d)
+    u, v = ah * ah, al * (a + ah)  # a*a
+    k = 6755399441057790.0 - 1.4426950408889634 * u  # exp(-u - v) = 2**n (1 + e), as vexp
+    n = k - 6755399441057790.0
+    m, v = -u - n * 0.6931471805598903, n * 5.497923018708371e-14 + v
+    r = m - v
+    rl, z = (m - r) - v, r * r
+    e = (2.7557216313023577e-06 + r * 2.763128095295722e-07) + z * 2.511785858878631e-08
+    e = (0.000198412699173646 + r * 2.4801489940283478e-05) + z * e
+    e = (0.008333333333307217 + r * 0.0013888888947018031) + z * e
+    e = (0.166666666666667 + r * 0.04166666666651541) + z * e
+    e = r + (z * (0.5000000000000012 + r * e) + rl)
+    p = g + g * e
+    q = ((g - p) + g * e) + gl * (1.0 + e)
+    w = 2.0 * a * (s * g) - 1.1283791670955126
+    b = vbits(k)
+    h = b >> 1
+    y = (s * p + (s * q + c * (w + w * e))) * vfloat(h << 52) * vfloat((b - h) << 52)
+    return 2.0 - y if x < 0.0 else y
+
+
 def verf32(x):
     """Return erf(x), as verf."""
     x = np.float32(x)
@@ -39,3 +95,35 @@ def verf32(x):
     q = np.float32(-0.8431183) + u * (np.float32(-0.041500684) + u * q)
     q = np.float32(-1.8496056) + u * (np.float32(-2.6389668) + u * q)
     return vsigned32(s if a < one else one - vexp32(q), x)
+
+
+def verfc32(x):
+    """Return erfc(x), as verfc, with s = 2/(x + 2)."""
+    x = np.float32(x)
+    zero, one, two, half = np.float32(0.0), np.float32(1.0), np.float32(2.0), np.float32(0.5)
+    a = abs(x)
+    a = np.float32(10.1) if a > np.float32(10.1) else a
+    d = a + two
+    t = two / d - half
+    s, ah = t + half, vhead32(a)
+    sh, al = vhead32(s), a - ah
+    g = np.float32(0.046486948) + t * (np.float32(-0.06773152) + t * np.float32(0.01198165))
+    g = np.float32(-0.10296342) + t * (np.float32(0.09737339) + t * g)
+    g = np.float32(0.14574361) + t * (np.float32(-0.17202252) + t * g)
+    g = np.float32(0.51079136) + t * (np.float32(0.6871609) + t * (np.float32(0.55894303) + t * g))
+    c = ((ah * sh - two * (one - sh)) + al * sh) + (s - sh) * d
+    c = c * (half * d)
+    u, v = ah * ah, al * (a + ah)
+    k = np.float32(12583166.0) - np.float32(1.4426950408889634) * (u + v)
+    n = k - np.float32(12583166.0)
+    r = -u - n * np.float32(0.693145751953125)
+    r = r - (n * np.float32(1.4286068203094172e-06) + v)
+    e = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
+    e = np.float32(0.5) + r * (np.float32(0.16666518) + r * e)
+    e = r + r * r * e
+    w = two * a * (s * g) - np.float32(1.1283792)
+    b = vbits32(k)
+    h = b >> 1
+    y = s * (g + g * e) + c * (w + w * e)
+    y = y * vfloat32(h << 23) * vfloat32((b - h) << 23)
+    return two - y if x < zero else y
