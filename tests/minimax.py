@@ -172,6 +172,44 @@ def erfc_quotient(k: float) -> Function:
     return quotient
 
 
+def lgamma_near(f: mpf) -> mpf:
+    """Return lgamma(2 + f)/f."""
+    return mp.loggamma(2 + f) / f if abs(f) > SMALL else 1 - mp.euler + f / 2 * (mp.zeta(2) - 1)
+
+
+def lgamma_far(z: mpf) -> mpf:
+    """Return x (lgamma(x) - (x - 1/2) (log(x) - 1) - (log(2 pi) - 1)/2) of z = 1/x**2."""
+    if z < SMALL:
+        return mpf(1) / 12 - z / 360
+    x = 1 / mp.sqrt(z)
+    return x * (mp.loggamma(x) - (x - mpf(1) / 2) * (mp.log(x) - 1) - (mp.log(2 * mp.pi) - 1) / 2)
+
+
+def sinc_tail(z: mpf) -> mpf:
+    """Return (sin(pi r)/(pi r) - 1)/r**2 of z = r*r."""
+    return (mp.sincpi(mp.sqrt(z)) - 1) / z if z > SMALL else -(mp.pi**2) / 6 + z * mp.pi**4 / 120
+
+
+def digamma_near(w: mpf) -> mpf:
+    """Return digamma(1.5 + w) over the distance to its zero."""
+    distance = w + mpf(3) / 2 - DIGAMMA_ZERO
+    return mp.psi(0, w + mpf(3) / 2) / distance if abs(distance) > SMALL else mp.psi(1, DIGAMMA_ZERO)
+
+
+def digamma_far(z: mpf) -> mpf:
+    """Return x**2 (log(x) - 1/(2 x) - digamma(x)) of z = 1/x**2."""
+    if z < SMALL:
+        return mpf(1) / 12 - z / 120
+    x = 1 / mp.sqrt(z)
+    return x**2 * (mp.log(x) - 1 / (2 * x) - mp.psi(0, x))
+
+
+def cot_tail(z: mpf) -> mpf:
+    """Return (pi cot(pi r) - 1/r)/r of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.pi * mp.cot(mp.pi * r) - 1 / r) / r if z > SMALL else -(mp.pi**2) / 3 - z * mp.pi**4 / 45
+
+
 # Intervals, a little wider than the reductions make them: a product that rounds n may choose the neighbour.
 with mp.workdps(60):
     ZERO, ONE = mpf(0), mpf("1.0001")
@@ -181,6 +219,11 @@ with mp.workdps(60):
     ATAN_Z = mpf(7) ** 2 / 16**2 * ONE
     QUARTER = (mp.pi / 4) ** 2 * mpf("1.001")
     HALF = mpf(1) / 2
+    DIGAMMA_ZERO = mp.findroot(lambda x: mp.psi(0, x), mpf("1.46"))
+    MIDDLE = mpf("-0.5001"), mpf("0.5001")
+    FROM_TWO = mpf("-0.6251"), mpf("0.3751")
+    QUARTERS = ZERO, mpf("0.2501")
+    FAR = ZERO, 1 / mpf("5.37") ** 2
     ERFC, ERFC32 = erfc_quotient(3), erfc_quotient(2)
     ERFC_LOW, ERFC_LOW32 = 3 / mpf("30.3") - HALF, 2 / mpf("12.1") - HALF  # x = 27.3 and 10.1
 
@@ -204,6 +247,18 @@ ROWS: dict[str, Row] = {
     "erf_large32": Row(erf_large, lambda x: mp.erfc(x + 1), ZERO, mpf(3), 6),
     "erfc": Row(ERFC, lambda t: 1 / ERFC(t), ERFC_LOW, HALF, 22, split=True),
     "erfc32": Row(ERFC32, lambda t: 1 / ERFC32(t), ERFC_LOW32, HALF, 9),
+    "lgamma_near": Row(lgamma_near, lambda f: 1 / lgamma_near(f), *FROM_TWO, 18),
+    "lgamma_far": Row(lgamma_far, lambda z: mpf(1), *FAR, 6),
+    "sinc": Row(sinc_tail, lambda z: z + SMALL, *QUARTERS, 7),
+    "lgamma_near_short": Row(lgamma_near, lambda f: 1 / lgamma_near(f), *FROM_TWO, 8),
+    "lgamma_far_short": Row(lgamma_far, lambda z: mpf(1), *FAR, 2),
+    "sinc_short": Row(sinc_tail, lambda z: z + SMALL, *QUARTERS, 3),
+    "digamma_near": Row(digamma_near, lambda w: 1 / digamma_near(w), *MIDDLE, 22),
+    "digamma_far": Row(digamma_far, lambda z: z + SMALL, ZERO, mpf("0.0626"), 7),
+    "cot": Row(cot_tail, lambda z: mp.sqrt(z + SMALL), *QUARTERS, 13),
+    "digamma_near_short": Row(digamma_near, lambda w: 1 / digamma_near(w), *MIDDLE, 10),
+    "digamma_far_short": Row(digamma_far, lambda z: z + SMALL, ZERO, mpf("0.0626"), 2),
+    "cot_short": Row(cot_tail, lambda z: mp.sqrt(z + SMALL), *QUARTERS, 7),
     "logcosh32": Row(logcosh_tail, lambda z: z + SMALL, ZERO, ONE, 5),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),

@@ -34,6 +34,8 @@ LIMITS = {
     ("logcosh", np.float64): 4.0,
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,
+    ("lgamma", np.float64): 3.0,
+    ("digamma", np.float64): 3.0,  # sums of a polynomial and a logarithm or a quotient
 }  # ULP; 2 for all others
 NEARBY = 1e8  # where the functions of `vecmath.NEAR` end
 
@@ -67,6 +69,8 @@ EXACT = {
     "log1mexp": lambda x: mp.nan if x >= 0 else mp.log(-mp.expm1(x)) if x > -1 else mp.log1p(-mp.exp(x)),
     "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
+    "lgamma": lambda x: mp.re(mp.loggamma(x)),
+    "digamma": mp.digamma,
 }
 CASES = list(itertools.product(vecmath.VECTOR, DTYPES))
 
@@ -164,7 +168,7 @@ def valid(row: str, x: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         within = {
             "log": np.abs(x), "log1p": x[x > -1], "xlogx": np.abs(x), "log1mexp": -np.abs(x),
-            "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1],
+            "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1], "lgamma": np.abs(x), "digamma": np.abs(x),
         }  # fmt: skip
     found = within.get(row, x)
     return found[np.isfinite(found)]
@@ -215,6 +219,36 @@ def tails(dtype: type, count: int) -> np.ndarray:
     return np.concatenate([draw.uniform(*pair, count) for pair in itertools.pairwise(ends)]).astype(dtype)
 
 
+GAMMAS = ("lgamma", "digamma")
+DIGAMMA_ZERO = 1.4616321449683622
+
+
+def parts_of_gammas(dtype: type, count: int) -> np.ndarray:
+    """Positive numbers of each interval that has its own polynomial or product, about its ends and about zeros."""
+    draw = np.random.default_rng(9)
+    ends = (1e-3, 0.375, 1.0, 1.375, 2.0, 2.375, 3.375, 4.0, 4.375, 5.375, 9.0, 100.0)
+    inside = [draw.uniform(*pair, count) for pair in itertools.pairwise(ends)]
+    zeros = [z + draw.choice([-1.0, 1.0], count) * 10.0 ** draw.uniform(-16, -1, count) for z in (1, 2, DIGAMMA_ZERO)]
+    around = [end + np.arange(-4, 5) * np.spacing(dtype(end)) for end in ends]
+    return np.concatenate([*inside, *zeros, *around]).astype(dtype)
+
+
+def reflected(row: str, dtype: type, count: int) -> float:
+    """The largest error at negative numbers, over what is allowed.
+
+    The difference of two terms of reflection is 0 between any two poles: there, the error is absolute. The functions
+    that these stand in for are held to max(4e-15*|exact|, 1e-15) and 3.2e-14*max(1, |exact|) (test_emit_support.py).
+    """
+    draw = np.random.default_rng(10)
+    tiny = -(10.0 ** draw.uniform(-30, 0, count))
+    x = np.concatenate([tiny, *(draw.uniform(low, 0, count) for low in (-1, -5, -40, -1000))]).astype(dtype)
+    found = run(row, x)
+    with mp.workprec(160):
+        exact = np.array([float(EXACT[row](mpf(float(v)))) for v in x])
+    allowed = 2e-15 if dtype is np.float64 else 1.2e-7
+    return float(np.max(np.abs(found - exact) / (allowed * np.maximum(1, np.abs(exact)))))
+
+
 PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors}
 
 
@@ -263,6 +297,30 @@ class TestAccuracy:
     def test_both_tails_of_erfc_at_many_numbers(self, dtype):
         error, where = worst("erfc", tails(dtype, 10_000))
         assert error <= LIMITS.get(("erfc", dtype), 2.0), where
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", GAMMAS)
+    def test_gammas_where_their_parts_meet_and_next_to_zeros(self, row, dtype):
+        error, where = worst(row, parts_of_gammas(dtype, 12))
+        assert error <= LIMITS.get((row, dtype), 2.0), where
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", GAMMAS)
+    def test_gammas_where_their_parts_meet_and_next_to_zeros_at_many_numbers(self, row, dtype):
+        error, where = worst(row, parts_of_gammas(dtype, 2000))
+        assert error <= LIMITS.get((row, dtype), 2.0), where
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", GAMMAS)
+    def test_gammas_of_negative_numbers(self, row, dtype):
+        assert reflected(row, dtype, 150) <= 1
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", GAMMAS)
+    def test_gammas_of_many_negative_numbers(self, row, dtype):
+        assert reflected(row, dtype, 5000) <= 1
 
     @pytest.mark.slow
     @pytest.mark.parametrize("row", [row for row in vecmath.VECTOR if row not in PAIRS])
@@ -330,6 +388,8 @@ EDGES |= {
     "atanh": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN)],
     "log1mexp": [(0.0, -INF), (-0.0, -INF), (1.0, NAN), (INF, NAN), (-1e300, -0.0)],
     "xlogx": [(0.0, 0.0), (1.0, 0.0), (INF, INF), (-1.0, NAN)],
+    "lgamma": [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (INF, INF), (-INF, INF), (-1.0, INF), (-1e300, INF)],
+    "digamma": [(0.0, -INF), (-0.0, INF), (INF, INF), (-INF, NAN), (-1.0, NAN), (-7.0, NAN), (-1e300, NAN)],
 }
 GROWING = ("exp", "expm1", "sinh", "cosh", "sigmoid")
 ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan", "asinh", "atanh")  # f(x) = x where x is tiny
@@ -444,7 +504,8 @@ class TestCode:
         text = loop.inspect_llvm(loop.signatures[0])
         body = re.search(r"^vector\.body:.*?^ +br ", text, re.DOTALL | re.MULTILINE)
         assert body, "no vector loop"
-        assert re.search(rf"fmul contract <\d+ x {'double' if dtype is np.float64 else 'float'}>", body[0])
+        kind = "float" if dtype is np.float32 and row not in GAMMAS else "double"
+        assert re.search(rf"fmul contract <\d+ x {kind}>", body[0])
         calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
         assert all(re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls
 

@@ -9,6 +9,8 @@ from gradcompile.vecmath import VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
+GAMMAS = ("lgamma", "digamma")  # as long; a likelihood has some of each, and the functions they stand in for are slow
+FEW_GAMMAS = 8
 MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands
 
 
@@ -19,9 +21,9 @@ class LoopPrinter(Printer):
         super().__init__(target, names)
         self.real = real
         called = [value.op for value in names.graph.order() if value.op in VECTOR]
-        long = sum(op in LONG for op in called)
-        rows = VECTOR if len(called) <= MANY else {}
-        self.vectorised = {row: of for row, of in rows.items() if row not in LONG or long <= FEW_LONG}
+        groups = ((tuple(VECTOR), MANY), (LONG, FEW_LONG), (GAMMAS, FEW_GAMMAS))
+        left = {row for group, most in groups if sum(op in group for op in called) > most for row in group}
+        self.vectorised = {row: of for row, of in VECTOR.items() if row not in left}
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""

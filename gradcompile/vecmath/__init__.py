@@ -12,9 +12,10 @@ flags of the caller, and "reassoc" would cancel the sums.
 
 Those for float32 round their operand to it first: an operand of another type would undo the rounding that they rely on.
 
-At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh, 3 for float32 `acosh` and float64 log(1 - exp),
-which take two steps; nan, infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have
-them, without exceptions. Coefficients: tests/minimax.py.
+At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh and float32 erf and erfc, 3 for float32 `acosh`
+and float64 log(1 - exp), which take two steps, and for float64 lgamma and digamma of positive numbers (of negative ones
+2e-15 max(1, |f|), for they are 0 between poles); nan, infinities, zeros, subnormal numbers, overflow and underflow as
+IEEE 754 and `math` have them, without exceptions. Coefficients: tests/minimax.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from types import MappingProxyType, ModuleType
 from gradcompile.vecmath import (
     arcs,
     bits,
+    digammas,
     exponentials,
+    gammas,
     hyperbolic,
     logarithms,
     normal,
@@ -45,6 +48,8 @@ MODULES: tuple[ModuleType, ...] = (
     turns,
     trigonometry,
     arcs,
+    gammas,
+    digammas,
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType(
@@ -52,7 +57,7 @@ ARITY = MappingProxyType(
 )  # of the rows below; all others have one operand
 ROWS = (
     "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf erfc pow hypot sin cos tan atan atan2 "
-    "asinh acosh atanh log1mexp xlogx xlogy"
+    "asinh acosh atanh log1mexp xlogx xlogy lgamma digamma"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.

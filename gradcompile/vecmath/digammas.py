@@ -1,0 +1,107 @@
+"""digamma, the derivative of log|gamma|.
+
+- Up to 4: y = c + f with f from 0 to 1, digamma(1 + f) as the distance to its zero times a polynomial, and what the
+  recurrence adds, dlmf.nist.gov/5.5.2.
+- Beyond: the asymptotic series, dlmf.nist.gov/5.11.2.
+- x < 0: y = 1 - x, and reflection, dlmf.nist.gov/5.5.4.
+"""
+
+import numpy as np
+
+from gradcompile.vecmath.bits import vbits, vfloat, vsigned
+from gradcompile.vecmath.gammas import vlogshort, vpart
+from gradcompile.vecmath.logarithms import vlogsum
+
+
+def vpicot(x):
+    """Return pi cot(pi x), nan for a whole number."""
+    r = vpart(x)
+    z = r * r
+    w = z * z
+    q = 12.420849987942933 + z * -15.106780296242928
+    q = (0.8075064134376192 + z * -10.07333030552686) + w * q
+    q = (-1.8931700292249996 + z * -2.6562503242020963) + w * q
+    q = (-1.999132390468858 + z * -2.0122985074943993) + w * q
+    q = (-2.0019871057428884 + z * -2.000547313115342) + w * q
+    q = (-2.0346861233449833 + z * -2.0081547598994827) + w * q
+    q = (-3.2898681336964457 + z * -2.1646464674261) + w * q
+    return np.nan if r == 0.0 else vsigned(1.0 / r + r * q, x)
+
+
+def vrecurrence(y, c):
+    """Return digamma(y) - digamma(1 + y - c) for a whole c from 0 to 3, and 1/y for larger ones."""
+    a = -1.0 if c < 0.5 else 1.0
+    a = 0.0 if abs(c - 1.0) < 0.5 else a
+    b = y - 1.0
+    a = b + (y - 2.0) if abs(c - 3.0) < 0.5 else a
+    b = b * (y - 2.0) if c > 2.5 else b
+    return a / (y if c < 0.5 or c > 3.5 else b)
+
+
+def vdigammanear(w):
+    """Return digamma(1.5 + w) for |w| <= 1/2, by the distance d to its zero."""
+    z = w * w
+    q = (9.324974835635052e-05 + w * -0.00017838314573595193) + z * 0.000121208440094314
+    q = (0.0003259059220851963 + w * -0.00014459414751219037) + z * q
+    q = (0.0006902742874921521 + w * -0.0004860679077437464) + z * q
+    q = (0.0015635049120149506 + w * -0.001036422087784514) + z * q
+    q = (0.0035180885187657837 + w * -0.0023455016470390116) + z * q
+    q = (0.007927023342101453 + w * -0.005279936428160674) + z * q
+    q = (0.017907248234858425 + w * -0.011908220168042665) + z * q
+    q = (0.04076083394341148 + w * -0.0269757966569885) + z * q
+    q = (0.09498872445284948 + w * -0.06192213327555761) + z * q
+    q = (0.24054248424078722 + w * -0.14840492305388012) + z * q
+    d = (w + 0.03836785503163766) + 1.6445603550442201e-18
+    return d * (0.9510558760318328 + w * (-0.4236274212814606 + w * q))
+
+
+def vdigammafar(y, v):
+    """Return digamma(y) from 4 on, for v = 1/y."""
+    z = v * v
+    w = z * z
+    q = 0.056764183865558954 + z * -0.10778795140394248
+    q = (0.007531549516355957 + z * -0.019724937915918207) + w * q
+    q = (0.003968244420982802 + z * -0.004165801899528543) + w * q
+    q = (0.08333333333323772 + z * -0.00833333328179938) + w * q
+    b = vbits(y) - 0x3FE6A09E667F3BCD  # as vlog
+    n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
+    f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    return vlogsum(n, f) - (0.5 * v + z * q)
+
+
+def vdigamma(x):
+    """Return the derivative of log|gamma(x)|."""
+    y = 1.0 - x if x < 0.0 else x
+    c = ((y - 0.5) + 6755399441055744.0) - 6755399441055744.0  # 1.5*2**52: y is from c to c + 1
+    v = vrecurrence(y, c)
+    q = vdigammafar(y, v) if c > 3.5 else v + vdigammanear((y - c) - 0.5)
+    q = y if y == np.inf else q
+    return q - vpicot(x) if x < 0.0 else q
+
+
+def vpicot32(x):
+    """Return pi cot(pi x) for a float32 as a float64, as vpicot."""
+    r = vpart(x)
+    z = r * r
+    q = -2.6406076065053443 + z * (0.47243121303519997 + z * -6.571532330598483)
+    q = -2.0153149682432376 + z * (-1.911241804087879 + z * q)
+    q = -3.2898681041935465 + z * (-2.1646519512843594 + z * (-2.0343895749404335 + z * q))
+    return np.nan if r == 0.0 else vsigned(1.0 / r + r * q, x)
+
+
+def vdigamma32(x):
+    """Return the derivative of log|gamma(x)|, as vdigamma, by way of float64."""
+    x = np.float64(np.float32(x))
+    y = 1.0 - x if x < 0.0 else x
+    c = ((y - 0.5) + 6755399441055744.0) - 6755399441055744.0
+    v, w = vrecurrence(y, c), (y - c) - 0.5
+    q = 0.01697946779803888 + w * (-0.016386302529138842 + w * 0.011120358494065119)
+    q = 0.04087951658422936 + w * (-0.025779907082339227 + w * q)
+    q = -0.1483987749338548 + w * (0.09498206958742318 + w * (-0.06205725784527496 + w * q))
+    q = 0.9510558756324329 + w * (-0.42362749904952085 + w * (0.24054261601658045 + w * q))
+    near = v + (w + 0.03836785503163766) * q
+    z = v * v
+    far = 0.08333318300526936 + z * (-0.008318334632228091 + z * 0.0035335359230681627)
+    far = vlogshort(y) - (0.5 * v + z * far)
+    q = y if y == np.inf else (far if c > 3.5 else near)
+    return np.float32(q - vpicot32(x) if x < 0.0 else q)
