@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+import gradcompile as gc
 from gradcompile import vecmath
 from tests import minimax
 
@@ -226,7 +227,7 @@ DIGAMMA_ZERO = 1.4616321449683622
 def parts_of_gammas(dtype: type, count: int) -> np.ndarray:
     """Positive numbers of each interval that has its own polynomial or product, about its ends and about zeros."""
     draw = np.random.default_rng(9)
-    ends = (1e-3, 0.375, 1.0, 1.375, 2.0, 2.375, 3.375, 4.0, 4.375, 5.375, 9.0, 100.0)
+    ends = (1e-3, 0.375, 1.0, 1.375, 2.0, 2.375, 3.0, 3.375, 4.375, 5.375, 9.0, 100.0)
     inside = [draw.uniform(*pair, count) for pair in itertools.pairwise(ends)]
     zeros = [z + draw.choice([-1.0, 1.0], count) * 10.0 ** draw.uniform(-16, -1, count) for z in (1, 2, DIGAMMA_ZERO)]
     around = [end + np.arange(-4, 5) * np.spacing(dtype(end)) for end in ends]
@@ -535,6 +536,17 @@ class TestCode:
         used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - stored
         assert used <= FUNCTIONS.keys() | {"np", "abs", "max", "min"}
         assert max(map(len, inspect.getsource(FUNCTIONS[name]).splitlines())) <= 100
+
+    @pytest.mark.parametrize(
+        ("terms", "dtype", "called"), [(3, "float64", True), (3, "float32", True), (9, "float64", False)]
+    )
+    def test_likelihoods_call_them_in_programs_that_are_not_long(self, terms, dtype, called):
+        parts = " + ".join(f"lgamma(a*x[s] + {k})" for k in range(1, terms + 1))
+        model = gc.parse(f"x: data[N]\na: parameter\nloss = Sum({parts} + erfc(a*x[s]), s)\n")
+        text = gc.emit(model, target="numba", dtype=dtype)
+        for row in ("lgamma", "digamma"):
+            assert (f"{spelled(row, np.dtype(dtype).type)}(" in text) == called
+        assert f"{spelled('erfc', np.dtype(dtype).type)}(" in text
 
     def test_every_row_has_a_function_for_each_dtype(self):
         names = [name for pair in (*vecmath.VECTOR.values(), *vecmath.NEAR.values()) for name in pair]

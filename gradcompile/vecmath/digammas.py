@@ -1,6 +1,6 @@
 """digamma, the derivative of log|gamma|.
 
-- Up to 4: y = c + f with f from 0 to 1, digamma(1 + f) as the distance to its zero times a polynomial, and what the
+- Up to 3: y = c + f with f from 0 to 1, digamma(1 + f) as the distance to its zero times a polynomial, and what the
   recurrence adds, dlmf.nist.gov/5.5.2.
 - Beyond: the asymptotic series, dlmf.nist.gov/5.11.2.
 - x < 0: y = 1 - x, and reflection, dlmf.nist.gov/5.5.4.
@@ -29,17 +29,14 @@ def vpicot(x):
 
 
 def vrecurrence(y, c):
-    """Return digamma(y) - digamma(1 + y - c) for a whole c from 0 to 3, and 1/y for larger ones."""
+    """Return digamma(y) - digamma(1 + y - c) for a whole c from 0 to 2, and 1/y for larger ones."""
     a = -1.0 if c < 0.5 else 1.0
     a = 0.0 if abs(c - 1.0) < 0.5 else a
-    b = y - 1.0
-    a = b + (y - 2.0) if abs(c - 3.0) < 0.5 else a
-    b = b * (y - 2.0) if c > 2.5 else b
-    return a / (y if c < 0.5 or c > 3.5 else b)
+    return a / (y - 1.0 if abs(c - 2.0) < 0.5 else y)
 
 
-def vdigammanear(w):
-    """Return digamma(1.5 + w) for |w| <= 1/2, by the distance d to its zero."""
+def vdigammanear(w, v):
+    """Return v + digamma(1.5 + w) for |w| <= 1/2, by the distance d to its zero."""
     z = w * w
     q = (9.324974835635052e-05 + w * -0.00017838314573595193) + z * 0.000121208440094314
     q = (0.0003259059220851963 + w * -0.00014459414751219037) + z * q
@@ -52,17 +49,20 @@ def vdigammanear(w):
     q = (0.09498872445284948 + w * -0.06192213327555761) + z * q
     q = (0.24054248424078722 + w * -0.14840492305388012) + z * q
     d = (w + 0.03836785503163766) + 1.6445603550442201e-18
-    return d * (0.9510558760318328 + w * (-0.4236274212814606 + w * q))
+    q = w * (-0.4236274212814606 + w * q)
+    h = 0.9510558760318328 + q
+    return (v + d * h) + d * ((0.9510558760318328 - h) + q)  # with what h was rounded by
 
 
 def vdigammafar(y, v):
-    """Return digamma(y) from 4 on, for v = 1/y."""
+    """Return digamma(y) from 3 on, for v = 1/y."""
     z = v * v
     w = z * z
-    q = 0.056764183865558954 + z * -0.10778795140394248
-    q = (0.007531549516355957 + z * -0.019724937915918207) + w * q
-    q = (0.003968244420982802 + z * -0.004165801899528543) + w * q
-    q = (0.08333333333323772 + z * -0.00833333328179938) + w * q
+    q = (1.0818736898398054 + z * -2.676172910257484) + w * 3.2419430969702634
+    q = (0.07589916423783395 + z * -0.30512890743639054) + w * q
+    q = (0.0075680209403995455 + z * -0.020803497828846555) + w * q
+    q = (0.003968252598619487 + z * -0.004166532795142557) + w * q
+    q = (0.0833333333333206 + z * -0.008333333326271064) + w * q
     b = vbits(y) - 0x3FE6A09E667F3BCD  # as vlog
     n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
     f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
@@ -74,7 +74,7 @@ def vdigamma(x):
     y = 1.0 - x if x < 0.0 else x
     c = ((y - 0.5) + 6755399441055744.0) - 6755399441055744.0  # 1.5*2**52: y is from c to c + 1
     v = vrecurrence(y, c)
-    q = vdigammafar(y, v) if c > 3.5 else v + vdigammanear((y - c) - 0.5)
+    q = vdigammafar(y, v) if c > 2.5 else vdigammanear((y - c) - 0.5, v)
     q = y if y == np.inf else q
     return q - vpicot(x) if x < 0.0 else q
 
@@ -101,7 +101,8 @@ def vdigamma32(x):
     q = 0.9510558756324329 + w * (-0.42362749904952085 + w * (0.24054261601658045 + w * q))
     near = v + (w + 0.03836785503163766) * q
     z = v * v
-    far = 0.08333318300526936 + z * (-0.008318334632228091 + z * 0.0035335359230681627)
+    far = -0.00832949055214251 + z * (0.0038558597442479277 + z * -0.002781038789868914)
+    far = 0.08333329151850428 + z * far
     far = vlogshort(y) - (0.5 * v + z * far)
-    q = y if y == np.inf else (far if c > 3.5 else near)
+    q = y if y == np.inf else (far if c > 2.5 else near)
     return np.float32(q - vpicot32(x) if x < 0.0 else q)
