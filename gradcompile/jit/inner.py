@@ -7,11 +7,14 @@ whole epoch is less than what it knows of one step's.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.typed_passes import NativeLowering
+from numba.core.types import Array
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[no-untyped-call]  # Numba has few hints
@@ -37,6 +40,9 @@ def _nothing() -> None:
     """Do nothing."""
 
 
+BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all, not one for each way in which they may lie
+
+
 class Inner(CompilerBase):
     """Numba's compilation without the optimisation at its end."""
 
@@ -60,3 +66,17 @@ def only_called(function: Any, *, short: bool) -> None:
         options.update(no_cpython_wrapper=True, no_cfunc_wrapper=True)
         if short:
             function._compiler.pipeline_class = Inner
+        if function.__name__ in BY_STRIDES:
+            function.get_call_template = partial(_any_layout, function.get_call_template)
+
+
+def _any_layout(template: Callable[..., Any], types: Sequence[Any], names: Any) -> Any:
+    """Return Numba's template of a call with these types, of a form that takes matrices of any layout.
+
+    All but the last may be read-only: that is the result. Numba passes an array to a form that asks for less.
+    """
+    matrices = [k for k, each in enumerate(types) if isinstance(each, Array) and each.ndim == 2]
+    loose = list(types)
+    for k in matrices:
+        loose[k] = types[k].copy(layout="A", readonly=k != matrices[-1])
+    return template(tuple(loose), names)

@@ -53,6 +53,8 @@ class Parts:
         In their order; each may have the sums of earlier ones among its inputs.
     end : Graph
         The outputs that do not have the sample axis, from all sums.
+    whole : mapping of str to str
+        The sums that are outputs as they are, and which: those are none of the end's.
     count : str
         The input that is the number of all samples.
     sample : Axis
@@ -61,6 +63,7 @@ class Parts:
 
     passes: tuple[Part, ...]
     end: Graph
+    whole: Mapping[str, str]
     count: str
     sample: Axis
 
@@ -153,9 +156,22 @@ class _Cut:
         phase, graph = self.samples.phase, self.graph
         last = max([phase[v] - 1 for v in self.crossing] + [phase[graph.outputs[n]] for n in self.streamed])
         passes = tuple(self._part(number) for number in range(last + 1))
-        kept = {n: v for n, v in graph.outputs.items() if n not in self.streamed}
+        whole = self._whole()
+        kept = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in whole.values()}
         wrt = tuple(n for n in graph.wrt if f"d{n}" in kept)
-        return Parts(passes, self._program(kept, self.crossing, wrt), self.count, self.sample)
+        return Parts(passes, self._program(kept, self.crossing, wrt), whole, self.count, self.sample)
+
+    def _whole(self) -> dict[str, str]:
+        """Return the totals that are gradients as they are, and which: there is nothing to make of them."""
+        found: dict[str, str] = {}
+        for name in [f"d{parameter}" for parameter in self.graph.wrt if f"d{parameter}" in self.graph.outputs]:
+            value, axes = self.graph.outputs[name], self.graph.output_axes(name)
+            if is_renaming(value):
+                own = {place.attr: a for a, place in zip(value.operands[0].axes, value.operands[1:], strict=True)}
+                value, axes = value.operands[0], tuple(own[a] for a in axes)
+            if value in self.totals and self.laid[value] == axes:
+                found.setdefault(self.totals[value], name)
+        return found
 
     def _totals(self) -> dict[Value, str]:
         """Return the name of every sum over samples: the user's where there is one, or a number."""

@@ -68,22 +68,23 @@ class InParts:
         length = self.length(arguments)
         samples = self.chunks.sample.size.evaluate(self.arguments.sizes(arguments))
         given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.count: samples}
-        streamed: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
                 work = _Pass(part, self.function(kernel), given, samples, length)
                 totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
                 given |= zip(part.sums, totals, strict=True)
-                streamed |= work.streamed
+                found |= work.streamed
             result = self.function(self.functions[-1])(*[given[name] for name in self.parts.end.inputs])
-        return self._merged(result, streamed) if streamed else result
+        found |= {output: given[total] for total, output in self.parts.whole.items()}
+        return self._merged(result, found) if found else result
 
-    def _merged(self, result: Result, streamed: dict[str, Any]) -> Result:
-        """Put the gradients that have the sample axis where they belong among the others."""
+    def _merged(self, result: Result, found: dict[str, Any]) -> Result:
+        """Put the gradients that are at hand where they belong among those of the end."""
         value, gradients = result if self.parts.end.wrt else (result, ())
-        others = dict(zip(self.parts.end.wrt, gradients, strict=True))
-        found = {**others, **{name[1:]: array for name, array in streamed.items()}}
-        return value, tuple(found[name] for name in self.arguments.names if name in found)
+        every = dict(zip(self.parts.end.wrt, gradients, strict=True))
+        every |= {name[1:]: gradient for name, gradient in found.items()}
+        return value, tuple(every[name] for name in self.arguments.names if name in every)
 
 
 class _Pass:
