@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.share import is_renaming
+from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes, right_side
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.statements import Plain, Statements, axes_of, is_recomputed
@@ -190,14 +191,29 @@ class Rows:
         bases = [Define(v, base) for v in group if (base := self.statements.base(v)) is not None]
         along = any(map(self.are_along, made)) or any(map(self._uses, bases))
         multiplied = any(isinstance(s, Product) for s in made)
+        plain = all(map(self._is_arithmetic, made))  # functions leave loops that add at places: these make no vectors
         for value in group:
             for statement in uses[value]:
                 rows, same = self.are_along(statement), set(axes_of(statement)) == set(value.axes)
                 summed = isinstance(statement, Update) and self.samples.streamed(statement.target)
                 if not rows and (not same or (summed and multiplied)):
                     return False
-                along = along or (rows and not self.scatters(statement) and (same or isinstance(statement, Define)))
+                beside = same or isinstance(statement, Define)  # else the loop takes each number several times
+                along = along or (rows and (plain or (beside and not self.scatters(statement))))
         return along
+
+    def _is_arithmetic(self, statement: Statement) -> bool:
+        """Return whether a statement takes no function such as exp, or is a product of matrices."""
+        stack = [] if isinstance(statement, Product) else right_side(statement)
+        if isinstance(statement, Define):
+            stack.append(statement.expression)
+        while stack:
+            value = stack.pop()
+            if cost(value) >= ELEMENTARY:
+                return False
+            if value not in self.statements.made:
+                stack.extend(value.operands)
+        return True
 
     def are_along(self, statement: Statement) -> bool:
         """Return whether a statement of a block takes its samples one by one, with loops along their rows inside."""
