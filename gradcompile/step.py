@@ -154,10 +154,15 @@ class _Cut:
             return value.attr in self.graph.wrt and not (value.attr == name and value.axes)
         if value.op == "read":
             array = value.operands[0]
-            return array.op != "input" or array.attr in self.graph.wrt
+            return array.op != "input" or array.attr in self.graph.wrt or self._is_found(value)
         if value.op in PRIMITIVES:
             return value in self.heads or self._is_shared(value, moved) or _is_total(value)
         return value.op not in ("const", "size", "iota")
+
+    def _is_found(self, value: Value) -> bool:
+        """Return whether a value is the label of a sample, in a row that the batch tells: it is looked up once."""
+        looked_up = any(i.op in ("input", "read") for i in value.operands[1:])
+        return value.kind == "int" and value.axes == (self.graph.sample,) and looked_up
 
     def _is_shared(self, value: Value, moved: set[Axis]) -> bool:
         """Return whether a part is the same for many of the elements that are moved, or is at hand in the first half.
@@ -167,9 +172,11 @@ class _Cut:
         axes = set(value.axes)
         if axes <= {self.graph.sample}:
             return value.kind == "real"
-        if self.graph.sample in axes or not axes <= moved or value.kind == "int":
+        if not axes <= moved or value.kind == "int":
             return False
-        return _takes_steps(value) if axes < moved else value.op in FUNCTIONS and value in self.forward
+        if axes < moved:
+            return _takes_steps(value)
+        return self.graph.sample not in axes and value.op in FUNCTIONS and value in self.forward
 
     # Picked elements
 
@@ -196,9 +203,17 @@ class _Cut:
         every = tuple(map(self.builder.iota, self.graph.inputs[name].axes))
         moved = self._of_heads(gradient, name, every)
         return [
-            Move(name, term.operands[1:], self._at(moved, name, term.operands[1:]), self.heads[total])
+            Move(
+                name,
+                *self._of_place(name, term.operands[1:], self._at(moved, name, term.operands[1:])),
+                self.heads[total],
+            )
             for term in terms(total)
         ]
+
+    def _of_place(self, name: str, place: tuple[Value, ...], gradient: Value) -> tuple[tuple[Value, ...], Value]:
+        """Return a place, and the gradient there, with the labels that were found in the first half."""
+        return tuple(self._of_heads(index, name, place) for index in place), self._of_heads(gradient, name, place)
 
     def _at(self, value: Value, name: str, place: tuple[Value, ...]) -> Value:
         """Return what a value is at a place of a parameter."""
@@ -214,7 +229,7 @@ class _Cut:
         body = term.operands[0]
         summed = builder.reduce("sum", body, [a for a in body.axes if a not in union(i.axes for i in place)])
         here = next(v for v in reachable([at_place]) if v.op == "read" and v.operands[0] is mark)
-        return Move(name, place, self._of_heads(self._with(at_place, {here: summed}), name, place))
+        return Move(name, *self._of_place(name, place, self._with(at_place, {here: summed})))
 
 
 def _parts(gradient: Value) -> list[Value]:

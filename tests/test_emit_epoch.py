@@ -107,13 +107,16 @@ def test_a_branch_of_one_step_is_computed_before_it_is_chosen():
 
 
 def test_rows_of_a_table_are_moved_alone_and_left_at_zero():
-    assert """\
-    for n in range(B1):
-        rows_n = np.uint64(rows[n])
-        user_n = np.uint64(user[rows_n])
-        for k in range(K):
-            U[user_n, k] -= dU[user_n, k]*rate
-            dU[user_n, k] = 0.0""" in function("update", source(FACTORS, SGD(0.1), how="many"))
+    update = function("update", source(FACTORS, SGD(0.1), how="many"))
+    assert re.search(
+        r"""    for n in range\(B1\):
+        (\w)_n = np.uint64\(\1\[n\]\)
+        for k in range\(K\):
+            U\[\1_n, k\] -= dU\[\1_n, k\]\*rate
+            dU\[\1_n, k\] = 0.0""",
+        update,
+    )
+    assert "user" not in update  # the labels of a batch are looked up once, in the first half
 
 
 def test_a_step_of_few_samples_keeps_what_each_adds_to_a_row():

@@ -238,7 +238,8 @@ class _Epoch:
         made = [(v, n) for v, n in self.step.heads.items() if self._is_array(v, n) and n not in self.step.kept]
         self.sizes |= {n for v, _ in made for a in v.axes if a != self.graph.sample for n, _ in a.size.terms}
         for head, name in made:
-            kind = ", np.bool_" if head.kind == "bool" else f", np.{self.task.dtype}" if self.real else ""
+            real = f", np.{self.task.dtype}" if self.real else ""
+            kind = {"bool": ", np.bool_", "int": ", np.int64"}.get(head.kind, real)
             yield f"{self.arrays[name]} = np.empty({self._shape(head.axes, batch)}{kind})"
 
     def _shape(self, axes: tuple[Axis, ...], batch: str) -> str:

@@ -286,7 +286,8 @@ class _Body:
                 elif not isinstance(node, Start | Product):
                     found.update(dict.fromkeys(self._indices_in(node)))
         ready = (i for i in found if loop.axis in i.axes and all(a in self.open for a in i.axes))
-        return sorted((i for i in ready if i not in self.held and i not in self.plan.stored), key=lambda i: i.number)
+        made = [node.target for node in loop.body if isinstance(node, Define)]
+        return sorted((i for i in ready if i not in self.held and i not in made), key=lambda i: i.number)
 
     def _indices_in(self, node: Define | Update | Result) -> Iterator[Value]:
         """Yield the data among the indices of a statement: labels, and rows of tables."""

@@ -177,7 +177,7 @@ class Update:
         """Return the line that computes a value, or looks an index up; the local variable stands for it from now on."""
         text = self._text(value)
         if value.kind == "int":
-            array = self.names.value(value if value.op == "input" else value.operands[0])
+            array = self._array(value if value.op == "input" else value.operands[0])
             axes = [self.names.axis(a) for a in value.axes] or [self.names.value(v) for v in value.operands[1:2]]
             self.held[value] = self.names.local(value, "_".join([array, *axes]))
             if value in self.unsigned:

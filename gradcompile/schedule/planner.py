@@ -290,10 +290,15 @@ class _Work:
                 self._start(value)
         copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
         needed = self._needed([*goals, *(c.value for c in copies)])
+        labels = [v for v in self.made if v in needed and _is_label(v)]  # what is read there comes after them
+        for value in labels:
+            self._place(value)
         early = [v for v in self.made if v in needed and self.rows.starts(v)]
         for value in early:
             self._start(value)
         for value in self.made:
+            if value in labels:
+                continue
             if self.samples.streamed(value) and value in needed and value not in early:
                 self._start(value)
             if value in needed or value in goals:
@@ -556,6 +561,11 @@ class _Work:
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
         return tuple(a for a in self._kept_axes(value) if a in kept)
+
+
+def _is_label(value: Value) -> bool:
+    """Return whether a value is an index that is looked up in data."""
+    return value.kind == "int" and value.op == "read" and value.operands[0].op == "input"
 
 
 def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:
