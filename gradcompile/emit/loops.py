@@ -179,11 +179,27 @@ class _Body:
         if self.dialect.target == "python":
             return
         used = {v.attr: v for v in self.graph.order() if v.op == "input" and v.kind == "real"}
+        reshaped = self._reshaped()
         for name in [n for n in self.graph.inputs if n in used]:
             text = self.names.input(name)
             scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
+            array = f"np.asarray({text}, np.{self.dtype})"
+            array = f"np.ascontiguousarray({array})" if name in reshaped else array
             if not (used[name].axes and self.typed):
-                yield f"{text} = {f'np.asarray({text}, np.{self.dtype})' if used[name].axes else scalar}"
+                yield f"{text} = {array if used[name].axes else scalar}"
+
+    def _reshaped(self) -> set[str]:
+        """Return the arguments of which a product takes several axes for one index: these must lie in C order."""
+        found: set[str] = set()
+        stack = list(self.plan.body)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Loop):
+                stack.extend(node.body)
+            elif isinstance(node, Product) and not node.factors.is_plain:
+                arrays = [v.operands[0] if v.op == "read" else v for v in (node.factors.left, node.factors.right)]
+                found.update(array.attr for array in arrays if array.op == "input" and len(array.axes) > 2)
+        return found
 
     def _block_length(self) -> Iterator[str]:
         """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
@@ -525,19 +541,22 @@ class _Body:
         self, array: Value, name: str, axes: Axes, rows: Axes, columns: Axes, of: Factors, *, given: bool = False
     ) -> str:
         """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
-        blocked = array in self.plan.blocked and not given
         if self.plan.sample in axes:
             dimension = axes.index(self.plan.sample)
-            if not blocked:
+            if array not in self.plan.blocked or given:
                 name = self._view(array, name, dimension)
-            elif not of.batch:
+            elif self.plan.sample not in of.loops:
                 name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
-        if of.batch and self.plan.sample in axes:
-            name, axes = f"{name}[{self.names.axis(of.batch[0])}]", axes[1:]
-        if len(axes) > 2:
-            shape = (rows, columns) if axes == (*rows, *columns) else (columns, rows)
-            name = f"{name}.reshape({', '.join(self._extent(group) for group in shape)})"
-        return name if axes == (*rows, *columns) else f"{name}.T"
+        runs = _runs(axes, [rows, columns])
+        if len(runs) < len(axes):
+            if runs[0] == (self.plan.sample,) and self.plan.sample in of.loops:
+                name, runs = f"{name}[{self.names.axis(runs[0][0])}]", runs[1:]
+            name = f"{name}.reshape({', '.join(map(self._extent, runs))})"
+        places = [self.names.axis(run[0]) if run[0] in of.loops else ":" for run in runs]
+        while places and places[-1] == ":":
+            places.pop()
+        name = f"{name}[{', '.join(places)}]" if places else name
+        return name if runs.index(rows) < runs.index(columns) else f"{name}.T"
 
     def _extent(self, axes: Axes) -> str:
         """Return how many indices several axes have together: of the samples, those of the block."""
@@ -689,6 +708,15 @@ def raising(graph: Graph) -> dict[Value, Guard]:
 def _may_raise(value: Value) -> bool:
     """Return whether pure Python may raise on evaluating the value: a domain, an overflow, a division by zero."""
     return value.op not in SAFE or any(o.op not in ("const", "input", "iota", "size") for o in value.operands)
+
+
+def _runs(axes: Axes, groups: Sequence[Axes]) -> list[Axes]:
+    """Return the axes of an array, those of a group together."""
+    found: list[Axes] = []
+    for axis in axes:
+        run = next((group for group in groups if axis in group), (axis,))
+        found += [run] if run not in found else []
+    return found
 
 
 def _factor(size: str) -> str:

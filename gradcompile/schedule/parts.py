@@ -100,7 +100,7 @@ class _Cut:
         self.crossing = [v for v in self.order if self.samples.crosses(v)]
         self.streamed = [n for n in graph.outputs if any(self._counts(a.size) for a in graph.output_axes(n))]
         self.sliced = {n for n, i in graph.inputs.items() if any(map(self._counts, i.shape))}
-        self.count = free_name("count", graph.inputs)
+        self.count = free_name("samples", graph.inputs)
         objective = graph.outputs.get("value")
         self.forward = set() if objective is None else set(graph.order([objective]))
         self.totals = self._totals()

@@ -92,12 +92,13 @@ class _Work:
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
         self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
         self.across: set[Value] = set()  # what some use reads at other samples
-        self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered)
+        kept = {*self.returned, *graph.names, *(copy.value for copy in self.copies)}
+        self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered, kept)
         self.beside: set[Value] = set()  # branches, computed in the loop of what chooses among them
         self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
         self.statements.made = self._made()
-        kept = self.arrays | self.returned
-        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, kept)
+        whole = self.arrays | self.returned
+        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, whole)
         if blocks is not None:
             self.rows.settle(self.order if scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed
@@ -112,11 +113,12 @@ class _Work:
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
 
     def _summed(self) -> dict[Value, Value]:
-        """Return the sums that BLAS may compute, and the array that each is added to."""
+        """Return the sums that BLAS may compute, and the array that each is added to: it knows no triangles."""
         if self.blocks is None:
             return {}
         terms = {term: target for target, (_, found) in self.sums.items() for term, _ in found}
-        return terms | {value: value for value in self.order if value not in terms}
+        terms |= {value: value for value in self.order if value not in terms}
+        return {term: target for term, target in terms.items() if (target, term) not in self.conditions}
 
     def plan(self) -> Plan:
         for index in range(max(self.phase.values(), default=0) + 1):
@@ -491,7 +493,7 @@ class _Work:
     def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
         if isinstance(statement, Product) and self.blocks is not None:
-            return [self.blocks, *statement.factors.batch]
+            return [self.blocks, *statement.factors.loops]
         votes = self._votes(statement)
         rest = [a for a in axes if a != self.sample]
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]

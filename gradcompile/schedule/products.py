@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -31,8 +31,8 @@ class Factors:
     rows, inner, columns : tuple of Axis
         The axes that only the left matrix has, that both have and over which is summed, and that only the right one
         has, in the order in which they are laid out.
-    batch : tuple of Axis
-        The axes that both have and the result too: there is a product for each of their indices.
+    loops : tuple of Axis
+        The axes for each index of which there is a product of its own, that of the samples first.
     sign : int
         -1 where the product is taken away.
     """
@@ -42,18 +42,18 @@ class Factors:
     rows: Axes
     inner: Axes
     columns: Axes
-    batch: Axes
+    loops: Axes
     sign: int
 
     @property
     def axes(self) -> Axes:
-        """All axes of the product, but for those of its batch."""
+        """All axes of one product."""
         return (*self.rows, *self.inner, *self.columns)
 
     @property
     def is_plain(self) -> bool:
         """Whether each matrix has one axis for its rows and one for its columns, so that it may be laid either way."""
-        return not self.batch and all(len(axes) == 1 for axes in (self.rows, self.inner, self.columns))
+        return not self.loops and all(len(axes) == 1 for axes in (self.rows, self.inner, self.columns))
 
 
 class Products:
@@ -69,6 +69,8 @@ class Products:
         The axis of the samples.
     given : mapping of Value to tuple of Axis
         The arrays whose axes have an order already.
+    kept : container of Value
+        What is an array of its own: where a product of numbers is, their sum is no product of matrices.
 
     Attributes
     ----------
@@ -81,9 +83,14 @@ class Products:
     """
 
     def __init__(
-        self, terms: Mapping[Value, Value], uses: Mapping[Value, int], sample: Axis | None, given: Orders
+        self,
+        terms: Mapping[Value, Value],
+        uses: Mapping[Value, int],
+        sample: Axis | None,
+        given: Orders,
+        kept: Container[Value] = (),
     ) -> None:
-        self.terms, self.uses, self.sample, self.given = terms, uses, sample, given
+        self.terms, self.uses, self.sample, self.given, self.kept = terms, uses, sample, given, kept
         self.found: dict[Value, Factors] = {}
         self.orders: Orders = {}
         parted = {term: factors for term in terms if (factors := self._factors(term)) is not None}
@@ -96,22 +103,27 @@ class Products:
         if term.op != "sum":
             return None
         body, sign = term.operands[0], 1
-        if body.op == "neg" and self.uses[body] == 1:
+        if body.op == "neg" and self.uses[body] == 1 and body not in self.kept:
             body, sign = body.operands[0], -1
-        if body.op != "mul" or self.uses[body] > 1 or self.sample not in body.axes:
+        if body.op != "mul" or self.uses[body] > 1 or body in self.kept or self.sample not in body.axes:
             return None
         left, right = body.operands
         shared = [axis for axis in left.axes if axis in right.axes]
-        inner, batch = (tuple(a for a in shared if (a in term.attr) == summed) for summed in (True, False))
+        inner, loops = (tuple(a for a in shared if (a in term.attr) == summed) for summed in (True, False))
         rows, columns = (tuple(a for a in one.axes if a not in shared) for one in (left, right))
-        if {*inner} != {*term.attr} or not (rows and columns) or batch not in ((), (self.sample,)):
+        if {*inner} != {*term.attr} or not (rows and columns):
             return None
+        loops = self._from_samples(loops)
         if not (_is_matrix(left) and _is_matrix(right)) or not all(map(self._is_wide, (rows, inner, columns))):
             return None
-        factors = Factors(left, right, rows, inner, columns, batch, sign)
-        if self.sample in (*rows, *inner, *batch):
+        factors = Factors(left, right, rows, inner, columns, loops, sign)
+        if self.sample in (*rows, *inner, *loops):
             return factors
-        return Factors(right, left, columns, inner, rows, batch, sign)
+        return Factors(right, left, columns, inner, rows, loops, sign)
+
+    def _from_samples(self, axes: Axes) -> Axes:
+        """Return axes with that of the samples first."""
+        return tuple(sorted(axes, key=lambda axis: axis != self.sample))
 
     def _is_wide(self, axes: Axes) -> bool:
         """Return whether a matrix is wide enough for a call along these axes, as far as their sizes are numbers."""
@@ -123,20 +135,31 @@ class Products:
     def _lay(self, wanted: dict[Value, Factors]) -> None:
         """Lay arrays out as products need them, where they agree.
 
-        A product for each sample is worth its calls only where its arrays are laid by rows for another one anyway.
+        Products for each sample, or for each component, are worth their calls only where their arrays are laid by rows
+        for another one anyway.
         """
-        flat = {term: factors for term, factors in wanted.items() if not factors.batch}
-        for term, factors in flat.items():
-            self._accept(term, factors)
-        batches = {term: factors for term, factors in wanted.items() if factors.batch}
-        while near := [t for t, f in batches.items() if any(self._array(v)[0] in self.orders for v in self._of(t, f))]:
+        for term, factors in wanted.items():
+            if not factors.loops:
+                self._accept(term, factors)
+        own = {term: factors for term, factors in wanted.items() if factors.loops}
+        while near := [t for t, f in own.items() if any(self._array(v)[0] in self.orders for v in self._of(t, f))]:
             for term in near:
-                self._accept(term, batches.pop(term))
+                self._accept(term, own.pop(term))
 
     def _accept(self, term: Value, factors: Factors) -> None:
-        laid = self._laid(term, factors)
+        """Take a product, of all its axes at once or for each index of one of them."""
+        ways = (laid for each in self._ways(factors) if (laid := self._laid(term, each)) is not None)
+        laid = next(ways, None)
         if laid is not None:
             self.found[term] = laid
+
+    def _ways(self, factors: Factors) -> Iterator[Factors]:
+        """Yield a product, and as products for each index of an axis, where that is not the only one of its matrix."""
+        yield factors
+        for axis in (*factors.rows, *factors.columns):
+            rows, columns = (tuple(a for a in group if a != axis) for group in (factors.rows, factors.columns))
+            if rows and columns and axis != self.sample:
+                yield replace(factors, rows=rows, columns=columns, loops=(*factors.loops, axis))
 
     def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
         """Return the three matrices of a product."""
@@ -154,32 +177,38 @@ class Products:
         groups = [factors.rows, factors.inner, factors.columns]
         matrices = list(zip(self._of(term, factors), ((0, 1), (1, 2), (0, 2)), strict=True))
         for matrix, pair in matrices:
-            order = self._order(matrix)
+            order = self._order(matrix, {})
             if order is not None:  # the axes of a group in the order that an array has already
                 for k in pair:
                     groups[k] = tuple(axis for axis in order if axis in groups[k])
-        groups = [tuple(sorted(group, key=lambda axis: axis != self.sample)) for group in groups]
+        groups = list(map(self._from_samples, groups))
         orders: Orders = {}
         for matrix, (a, b) in matrices:
-            first, second = (groups[a], groups[b]) if self.sample not in groups[b] else (groups[b], groups[a])
-            order = self._order(matrix)
+            order = self._order(matrix, orders)
             if order is None:
                 array, own = self._array(matrix)
-                order = (*factors.batch, *first, *second)
+                first, second = (groups[a], groups[b]) if self.sample not in groups[b] else (groups[b], groups[a])
+                looped = [axis for axis in factors.loops if axis in matrix.axes]
+                before = [axis for axis in looped if axis == self.sample or self.sample not in first]
+                order = (*before, *first, *(axis for axis in looped if axis not in before), *second)
                 orders[array] = tuple(own[axis] for axis in order)
-            elif order not in ((*factors.batch, *groups[a], *groups[b]), (*factors.batch, *groups[b], *groups[a])):
-                return None
-            elif self.sample in order[1:]:
-                return None  # the samples of a block are not next to each other
+            elif self.sample in order[1:] or not _is_laid(order, groups[a], groups[b]):
+                return None  # the samples of a block are not next to each other, or the axes of a group are not
         self.orders |= orders
         return replace(factors, rows=groups[0], inner=groups[1], columns=groups[2])
 
-    def _order(self, matrix: Value) -> Axes | None:
-        """Return the axes of a matrix in the order in which its array is laid out, if that is known."""
+    def _order(self, matrix: Value, new: Orders) -> Axes | None:
+        """Return the axes of a matrix in the order in which its array is laid out, or newly is, if that is known."""
         array, own = self._array(matrix)
-        order = array.axes if array.op == "input" else self.given.get(array) or self.orders.get(array)
+        order = array.axes if array.op == "input" else (self.given | self.orders | new).get(array)
         renamed = {axis: seen for seen, axis in own.items()}
         return None if order is None else tuple(renamed[axis] for axis in order)
+
+
+def _is_laid(order: Axes, *groups: Axes) -> bool:
+    """Return whether the axes of each group are next to each other, in this order."""
+    starts = [order.index(group[0]) for group in groups]
+    return all(order[k : k + len(group)] == group for k, group in zip(starts, groups, strict=True))
 
 
 def _is_matrix(value: Value) -> bool:

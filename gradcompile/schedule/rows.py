@@ -72,7 +72,7 @@ class Rows:
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
         packed |= self._copied_factors(packed)
         packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
-        self.statements.pack(packed | self._looked_up(passing))
+        self.statements.pack(self._looked_up(passing) | packed)  # rows are found by labels
 
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each."""
@@ -225,7 +225,7 @@ class Rows:
         if target in self.laid:
             return True
         if isinstance(statement, Product):
-            return bool(statement.factors.batch)
+            return self.sample in statement.factors.loops
         if isinstance(statement, Define) and self._copies(target):
             return True
         if isinstance(statement, Define) and statement.expression is not target:

@@ -85,6 +85,14 @@ def multiply(item, m, k, n, factors, a, a0, a1, b, b0, b1, c, c0, c1, tiles):
 def gemm(alpha, a, b, beta, c, tiles=False):
     """Set c to alpha*a@b + beta*c. Of each matrix, rows or columns are contiguous."""
     m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
+    if m * k * n < 256:  # a call would take longer
+        for i in range(m):
+            for j in range(n):
+                total = beta * c[i, j] if beta != 0 else 0.0
+                for h in range(k):
+                    total += alpha * a[i, h] * b[h, j]
+                c[i, j] = total
+        return 0
     narrow = c.strides[1] != item and n < 32  # BLAS is twice as fast on a result by rows
     own = np.empty((m + 1 if narrow else 1, max(n, 2)), c.dtype)  # first the factors, then a copy
     own[0, 0], own[0, 1] = alpha, beta
