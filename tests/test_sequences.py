@@ -63,8 +63,22 @@ MIXED = """
     z[n, s, j] = Sum(g[n, s, k]*U[k, j], k)
     loss       = Sum(where(m[n, s] > 0, (z[n, s, j] - x[n, s, j])**2, 0), n, s, j) - Sum(g[n, T - 1, k], n, k)
 """
+HEADS = """
+    x: data[N, T, D]
+    t: data[N, T, D]
+    Q: parameter[H, D, K]
+    L: parameter[H, D, K]
+    V: parameter[H, D, K]
+    O: parameter[H, K, D]
+    q[n, h, s, k] = Sum(x[n, s, d]*Q[h, d, k], d)
+    l[n, h, r, k] = Sum(x[n, r, d]*L[h, d, k], d)
+    v[n, h, r, k] = Sum(x[n, r, d]*V[h, d, k], d)
+    a[n, h, s, r] = exp(Sum(q[n, h, s, k]*l[n, h, r, k], k)/4)
+    y[n, h, s, k] = Sum(a[n, h, s, r]*v[n, h, r, k], r)/Sum(a[n, h, s, r], r)
+    loss = Sum((Sum(y[n, h, s, k]*O[h, k, d], h, k) - t[n, s, d])**2, n, s, d)
+"""
 SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7}
-MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED}
+MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS}
 
 
 def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -164,3 +178,98 @@ def test_a_small_product_for_each_sample_is_left_to_loops() -> None:
         loss = Sum(Sum(x[n, s, k]*y[n, r, k], k)**2*w[s, r], n, s, r)
     """)
     assert "gemm(" not in gradient
+
+
+def test_a_product_for_each_head_takes_all_places() -> None:
+    gradient = gradient_of(HEADS)
+    assert "gemm(1.0, x_b.reshape(size*T, D), Q[h], 0.0, q[:size].reshape(size*T, H, K)[:, h])" in gradient
+    assert "gemm(1.0, l[n, :, h], q[n, :, h].T, 0.0, " in gradient
+
+
+def test_a_triangle_is_no_product_of_whole_matrices() -> None:
+    model = gc.compile(
+        gc.parse("""
+        x: data[N, D]
+        L: parameter[D, D]
+        z[n, i] = Sum(where(j < i, L[i, j]*x[n, j], 0), j)
+        loss    = Sum(z[n, i]**2, n, i)
+    """)
+    )
+    random = np.random.default_rng(0)
+    x, L = random.normal(size=(300, 9)), random.normal(size=(9, 9))
+    z = x @ np.tril(L, -1).T
+    value, (gradient,) = model.value_and_grad(x=x, L=L)
+    assert value == pytest.approx((z**2).sum(), rel=1e-12)
+    np.testing.assert_allclose(gradient, np.tril(2 * z.T @ x, -1), rtol=1e-11)
+
+
+def test_an_array_twice_in_a_product_has_one_order() -> None:
+    """The second factor's axes stand where the first one's would not let BLAS read them."""
+    model = gc.compile(
+        gc.parse("""
+        x: data[S, N]
+        W: parameter[S, K]
+        h[n, j, s, k] = max(0, x[s, n]*W[j, k])
+        m[n, r, j]    = Sum(h[n, s, j, k]*h[n, r, s, k], k, s)
+        loss          = Sum(m[n, r, j], n, r, j)
+    """)
+    )
+    random = np.random.default_rng(0)
+    x, W = random.normal(size=(3, 50)), random.normal(size=(3, 4))
+    h = np.maximum(0, np.einsum("sn,jk->njsk", x, W))
+    assert model.value(x=x, W=W) == pytest.approx(np.einsum("nsjk,nrsk->", h, h), rel=1e-12)
+
+
+def test_a_definition_that_is_summed_is_an_array_of_its_own() -> None:
+    model = gc.compile(
+        gc.parse("""
+        h: data[N, T, K]
+        W: parameter[K, C]
+        m[n, s, k, c] = h[n, s, k]*W[k, c]
+        y[n, s, c]    = Sum(m[n, s, k, c], k)
+        loss          = Sum(y[n, s, c]**2, n, s, c)
+    """)
+    )
+    random = np.random.default_rng(0)
+    h, W = random.normal(size=(300, 4, 9)), random.normal(size=(9, 8))
+    assert model.value(h=h, W=W) == pytest.approx(((h @ W) ** 2).sum(), rel=1e-12)
+
+
+def test_rows_that_labels_find_come_after_them() -> None:
+    model = gc.compile(
+        gc.parse("""
+        x: data[N, T, D]
+        g: labels[N]
+        W: parameter[D]
+        loss = Sum((x[n, s, g[n]]*W[j] - 1)**2, n, s, j)
+    """)
+    )
+    random = np.random.default_rng(0)
+    data = {"x": random.normal(size=(30, 4, 3)), "g": random.integers(0, 3, 30)}
+    settings = {"optimizer": gc.SGD(1e-3), "epochs": 1, "batch_size": 7, "progress": False}
+    assert np.isfinite(model.fit(**data, init={"W": np.ones(3)}, **settings).params["W"]).all()
+
+
+def test_training_follows_a_call_that_threads_share() -> None:
+    """Both tell a program how many samples there are, each in its own kind."""
+    model, data, parameters = drawn(DENSE, N=3000)
+    model.value_and_grad(**data, **parameters)
+    model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=1, progress=False)
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+def test_an_emitted_module_takes_arrays_in_any_order(order: str) -> None:
+    model, data, parameters = drawn(WORDS, N=200)
+    module: dict[str, Any] = {}
+    exec(compile(model.source, "emitted", "exec"), module)  # the text that a user would save
+    given = {**data, **parameters}
+    laid = {k: _laid(a, order) if a.dtype.kind == "f" else a for k, a in given.items()}
+    names = list(model.lowered.inputs)
+    found, right = (module["value"](*(each[k] for k in names)) for each in (laid, given))
+    assert found == pytest.approx(right, rel=1e-12)
+
+
+def _laid(array: np.ndarray, order: str) -> np.ndarray:
+    if order != "strided":
+        return np.asarray(array, order=order)
+    return np.repeat(array, 2, axis=-1)[..., ::2]

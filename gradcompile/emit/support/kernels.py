@@ -83,9 +83,10 @@ def multiply(item, m, k, n, factors, a, a0, a1, b, b0, b1, c, c0, c1, tiles):
 
 
 def gemm(alpha, a, b, beta, c, tiles=False):
-    """Set c to alpha*a@b + beta*c. Of each matrix, rows or columns are contiguous."""
+    """Set c to alpha*a@b + beta*c."""
     m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
-    if m * k * n < 256:  # a call would take longer
+    near = min(a.strides) == min(b.strides) == min(c.strides) == item
+    if m * k * n < 256 or not near:  # a call takes longer, or needs contiguous rows or columns
         for i in range(m):
             for j in range(n):
                 total = beta * c[i, j] if beta != 0 else 0.0
