@@ -17,9 +17,9 @@ from gradcompile.errors import (
     UnsupportedError,
 )
 from gradcompile.ir import Axis, Input, Size, Value
+from gradcompile.model.affine import Affine
 from gradcompile.model.parts import SYMBOLS, walk
 
-from .affine import Affine
 from .indices import index_value, inferred_length
 from .places import shown
 from .shapes import used_shapes

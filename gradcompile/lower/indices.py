@@ -10,9 +10,10 @@ import sympy
 
 from gradcompile.errors import IndexRangeError, UnsupportedError
 from gradcompile.ir import Axis, Size, Value
+from gradcompile.model.affine import Affine, never_negative
 from gradcompile.model.parts import SYMBOLS
 
-from .affine import Affine, Binding, never_negative
+from .binding import Binding
 from .places import shown, text_of
 from .state import Ask, Scope, State
 

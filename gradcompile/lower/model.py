@@ -12,8 +12,8 @@ import sympy
 from gradcompile.errors import IndexRangeError, ModelError
 from gradcompile.ir import Axis, Graph, Size, Value
 from gradcompile.model import Model
+from gradcompile.model.affine import Affine
 
-from .affine import Affine
 from .arrays import declare
 from .indices import inferred_length
 from .matrices import ONE, shape_of

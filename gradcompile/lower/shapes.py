@@ -10,9 +10,10 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.errors import IndexRangeError
 from gradcompile.ir import Size
+from gradcompile.model.affine import Affine, never_negative
 from gradcompile.model.parts import children
 
-from .affine import Affine, Binding, never_negative
+from .binding import Binding
 from .places import shown
 
 if TYPE_CHECKING:
@@ -99,4 +100,4 @@ def _inside(state: State, expr: Any, scope: Scope) -> Scope:
 
 
 def _binding(value: Value, low: Affine, high: Affine, depth: int) -> Binding:
-    return Binding(value, low, high, (Size(), Size()), depth)
+    return Binding(value=value, low=low, high=high, box=(Size(), Size()), depth=depth)

@@ -17,10 +17,11 @@ import sympy
 from gradcompile.errors import GradcompileError, ModelError, UnsupportedError
 from gradcompile.ir import Axis, Builder, Requirement, Size, Value
 from gradcompile.model import Model
+from gradcompile.model.affine import Affine, affine
 from gradcompile.model.parts import SYMBOLS
 from gradcompile.primitives import PRIMITIVES
 
-from .affine import Affine, Binding, affine
+from .binding import Binding
 from .places import shown
 from .survey import Survey
 
@@ -206,11 +207,11 @@ class State:
     def binding(self, value: Value, low: Affine, high: Affine, box: tuple[Size, Size], depth: int) -> Binding:
         """Return the binding of an index, the same object for the same range."""
         key = (value.number, low, high, box, depth)
-        return self._bindings.setdefault(key, Binding(value, low, high, box, depth))
+        return self._bindings.setdefault(key, Binding(value=value, low=low, high=high, box=box, depth=depth))
 
     def argument(self, value: Value) -> Binding:
         """Return the binding of an argument of a function, the same object for the same value."""
-        return self._bindings.setdefault(value.number, Binding(value))
+        return self._bindings.setdefault(value.number, Binding(value=value))
 
     def free_axes(self, expr: Any, scope: Scope, without: Iterable[Any] = ()) -> set[Axis]:
         """Return the axes of the symbols that are free in an expression."""
