@@ -56,6 +56,8 @@ class Size:
     def __add__(self, other: Size | int) -> Size:
         """Return the sum of two sizes."""
         other = Size.of(other)
+        if not other.terms or not self.terms:
+            return Size(self.terms or other.terms, self.constant + other.constant)
         totals = dict(self.terms)
         for name, count in other.terms:
             totals[name] = totals.get(name, 0) + count

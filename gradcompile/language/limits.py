@@ -27,6 +27,8 @@ class Limits:
         Absolute value of a whole exponent.
     constant_bits : int
         Size of numerator and denominator of an exact constant, in bits.
+    ranges : int
+        Steps in which ranges of indices are inferred from places such as ``x[i + a]``.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class Limits:
     arguments: int = 64
     exponent: int = 1_024
     constant_bits: int = 4_096
+    ranges: int = 20_000
 
     def exceeded(self, limit: str) -> str:
         """Return the hint for a text that exceeds the limit of that name."""

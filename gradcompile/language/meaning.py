@@ -12,6 +12,7 @@ import sympy
 from gradcompile.model import Model
 
 from .expressions import Builder
+from .extents import complete_ranges
 from .functions import CONSTANTS
 from .grammar import ExpressionParser
 from .limits import LIMITS, Limits
@@ -147,7 +148,7 @@ def parse_expression(
     wanted = [wrt] if isinstance(wrt, str) else list(wrt or ())
     names = Names(source, {}, implicit=True, constants=CONSTANTS.keys() - {*wanted, *columns})
     names.resolve(node, {})
-    _complete_ranges(names)
+    complete_ranges(names, [node], limits)
     entries = {e.word: e for e in sorted(names.entries.values(), key=lambda e: e.place)}
     for entry in entries.values():
         entry.symbol = sympy.Symbol(entry.word, real=True)
@@ -193,7 +194,7 @@ class _ModelText:
         """Return the model with that objective."""
         self._check_loss(loss)
         order = self._ordered(self._resolved())
-        _complete_ranges(self.names)
+        complete_ranges(self.names, [definition.body for definition in self.definitions.values()], self.limits)
         for entry in self.entries.values():
             entry.symbol = _symbol(entry)
         builder = Builder(self.source, self.names, self.limits)
@@ -330,16 +331,3 @@ def _symbol(entry: Entry) -> sympy.Basic:
         return sympy.IndexedBase(entry.word, shape=tuple(axis.root.size for axis in entry.axes))
     assumption = "integer" if entry.role == "labels" else "real"
     return sympy.Symbol(entry.word, **{assumption: True})
-
-
-def _complete_ranges(names: Names) -> None:
-    """Check that every index has a range."""
-    summed = {index for indices in names.bound.values() for index in indices}
-    for index in names.indices:
-        if index.bounds is None and index.axis.root.size is None:
-            word = index.word
-            hint = f"give it bounds: Sum(f, {word}, 0, N - 1)"
-            if index not in summed:
-                hint = f"index an array with {word} alone, on the right side or where the definition is used"
-            what, expected = f"the index {quoted(word)} has no range", f"an axis that it indexes by itself, x[{word}]"
-            raise names.source.error(index.place, what, expected=expected, hint=hint)

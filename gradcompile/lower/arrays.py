@@ -20,7 +20,7 @@ from gradcompile.ir import Axis, Input, Size, Value
 from gradcompile.model.affine import Affine
 from gradcompile.model.parts import SYMBOLS, walk
 
-from .indices import index_value, inferred_length
+from .indices import check_length, index_value, inferred_length
 from .places import shown
 from .shapes import used_shapes
 from .state import Ask, Place, Scope, State, Steps
@@ -200,6 +200,8 @@ def _family(state: State, key: Any, body: Any, scope: Scope) -> Definition:
     if shape is None:
         shape = tuple(state.size(inferred_length(state, i, body, scope), body) for i in key.indices)
     _same_rank(key, shape, scope)
+    for symbol, length in zip(key.indices, shape, strict=True):
+        check_length(state, length, f"the axis {symbol} of {key.base}", key, scope)
     axes = distinct_axes(shape)
     for depth, (symbol, axis) in enumerate(zip(key.indices, axes, strict=True)):
         box = (Size(), axis.size - 1)

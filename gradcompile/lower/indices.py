@@ -35,7 +35,8 @@ def bind_range(state: State, limit: Any, scope: Scope, taken: set[Axis], body: A
     if lowest is None or highest is None:
         raise UnsupportedError("the range depends on something that is not an index", **shown(scope.root, limit))
     length = _aligned(low, high, lowest, highest) or highest - lowest + 1
-    _check_length(state, length, limit, scope)
+    check_length(state, length, f"the range of {symbol}", limit, scope)
+    _check_sizes(state, length, limit, scope)
     letter = "" if isinstance(symbol, sympy.Dummy) else symbol.name  # SymPy's own dummies have no letter
     axis = state.axis(length, taken, letter)
     value = state.builder.iota(axis)
@@ -96,13 +97,17 @@ def _aligned(low: Affine, high: Affine, lowest: Size, highest: Size) -> Size | N
     return length if length - (highest + 1) in (Size(), Size((), 1)) else None
 
 
-def _check_length(state: State, length: Size, limit: Any, scope: Scope) -> None:
+def check_length(state: State, length: Size, name: str, use: Any, scope: Scope) -> None:
+    """Check that a range or an axis is not shorter than nothing, now or in each call."""
     fits = never_negative(length)
-    what = f"the range of {limit[0]} has the length {length}"
+    what = f"{name} has the length {length}"
     if fits is False:
-        raise IndexRangeError(f"{what}, which is negative", **shown(scope.root, limit), expected="first <= last + 1")
+        raise IndexRangeError(f"{what}, which is negative", **shown(scope.root, use), expected="first <= last + 1")
     if fits is None:
-        state.require(length, f"{what}, which must not be negative: {text_of(limit)}")
+        state.require(length, f"{what}, which must not be negative: {text_of(use)}")
+
+
+def _check_sizes(state: State, length: Size, limit: Any, scope: Scope) -> None:
     for name, _ in length.terms:
         if name not in state.measured:
             raise IndexRangeError(

@@ -41,11 +41,14 @@ class Affine:
     @staticmethod
     def total(parts: Iterable[Affine]) -> Affine:
         """Return the sum of some numbers."""
-        size, totals = Size(), dict[Ranged, int]()
+        constant, lengths, totals = 0, dict[str, int](), dict[Ranged, int]()
         for part in parts:
-            size = size + part.size
+            constant += part.size.constant
+            for name, count in part.size.terms:
+                lengths[name] = lengths.get(name, 0) + count
             for index, count in part.terms:
                 totals[index] = totals.get(index, 0) + count
+        size = Size(tuple(sorted((n, c) for n, c in lengths.items() if c)), constant)
         return Affine(size, tuple((i, c) for i, c in totals.items() if c))
 
     def __add__(self, other: Affine) -> Affine:

@@ -1,0 +1,184 @@
+"""Ranges of indices that index nothing alone: ``Sum(x[t + 3], t)`` and ``h[i] = Sum(x[i + a]*w[a], a)``.
+
+An index that indexes an array alone runs over its axis, and is done when this begins. What is left belongs to groups:
+all indices that run over one axis, that of a definition, or one index of a sum. Those in a group that index another
+definition alone run over its axis as well, so the places of the others say how long it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sympy
+
+from gradcompile.errors import ParseError
+from gradcompile.ir import Size
+from gradcompile.model.affine import Affine
+from gradcompile.model.extents import ExtentError, Place, last_value
+
+from .grammar import Node
+from .limits import Limits
+from .names import Index, Names
+from .ranges import Axis
+from .source import quoted
+from .subscripts import Subscripts, Use, is_open, size_of
+
+LONGEST_SHOWN = 60  # characters of a place in a message
+LESS = {("<=", 0): "", ("<", 0): " - 1", (">=", 1): "", (">", 1): " - 1"}  # sign and side of the smaller index
+
+
+@dataclass(eq=False)
+class Group:
+    """Indices that run over one axis of unknown length.
+
+    members : all of them
+    uses : each place that says how long the axis is, with the member that it limits
+    waits : the axes without a length that these places depend on
+    """
+
+    members: list[Index] = field(default_factory=list)
+    uses: list[tuple[Index, Use]] = field(default_factory=list)
+    waits: set[Axis] = field(default_factory=set)
+
+
+def complete_ranges(names: Names, bodies: Sequence[Node], limits: Limits) -> None:
+    """Give a range to every index that has none yet.
+
+    Parameters
+    ----------
+    names : Names
+        What the names in the bodies stand for.
+    bodies : sequence of Node
+        All expressions of the text.
+    limits : Limits
+        `ranges` bounds the work.
+
+    Raises
+    ------
+    ParseError
+        If none follows from the places where the index is written.
+    """
+    if any(map(is_open, names.indices)):
+        _Extents(names, bodies, limits).complete()
+
+
+class _Extents:
+    """The groups of one text, and what is known of them."""
+
+    def __init__(self, names: Names, bodies: Sequence[Node], limits: Limits) -> None:
+        self.names, self.source, self.bodies = names, names.source, bodies
+        self.subscripts = Subscripts(names, bodies, limits)
+        self.groups: dict[Axis, Group] = {}
+        for index in filter(is_open, names.indices):
+            self.groups.setdefault(index.axis.root, Group()).members.append(index)
+        self._assign(list(self.subscripts.uses()))
+
+    def _assign(self, uses: Sequence[Use]) -> None:
+        """Tell each group its places."""
+        places: dict[Index, list[Use]] = {}
+        for use in uses:
+            for index in use.indices:
+                places.setdefault(index, []).append(use)
+        for group in self.groups.values():
+            own = [(index, use) for index in group.members for use in places.get(index, ())]
+            group.uses = [(index, use) for index, use in own if index not in self.subscripts.alone] or own
+            for index, use in group.uses:
+                others = {other.axis.root for other in use.indices if other is not index}
+                group.waits |= others if use.axis.root.size is not None else others | {use.axis.root}
+
+    def complete(self) -> None:
+        """Give each group its length, those first that others wait for."""
+        waiting: dict[Axis, list[Axis]] = {}
+        for root, group in self.groups.items():
+            for other in group.waits:
+                waiting.setdefault(other, []).append(root)
+        ready = [root for root, group in self.groups.items() if group.uses and not group.waits]
+        while ready:
+            root = ready.pop()
+            if not self._measure(root):
+                continue
+            for follower in waiting.get(root, ()):
+                self.groups[follower].waits.discard(root)
+                if not self.groups[follower].waits:
+                    ready.append(follower)
+        missing = next(filter(is_open, self.names.indices), None)
+        if missing is not None:
+            raise self._no_range(missing)
+
+    # Lengths ----------------------------------------------------------------------------------------------------------
+
+    def _measure(self, root: Axis) -> bool:
+        """Give the axis of a group its length, if its places tell one."""
+        group, ranged = self.groups[root], self.subscripts.ranged
+        first = group.uses[0][0]
+        uses = [(ranged[i], Place(use.number, size_of(use.axis), self._written(use.read))) for i, use in group.uses]
+        try:
+            last = last_value(uses)
+        except ExtentError as error:
+            raise self._refused(first, error) from None
+        if last is None:
+            return False
+        root.size, root.place = _expression(last + 1), first.place
+        for index in group.members:
+            ranged[index].low, ranged[index].high = Affine(Size()), Affine(last)
+        return True
+
+    def _written(self, read: Node) -> str:
+        """Return an element as it is written."""
+        text, level = self.source.text[read.place : read.place + LONGEST_SHOWN], 0
+        for k, sign in enumerate(text):
+            level += (sign == "[") - (sign == "]")
+            if sign == "]" and level == 0:
+                return " ".join(text[: k + 1].split())
+        return read.word + "[...]"
+
+    # Errors -----------------------------------------------------------------------------------------------------------
+
+    def _is_summed(self, index: Index) -> bool:
+        return any(index in indices for indices in self.names.bound.values())
+
+    def _refused(self, index: Index, error: ExtentError) -> ParseError:
+        hint = f"index an array with {index.word} alone, or give it bounds: Sum(f, {index.word}, 1, N - 1)"
+        if not self._is_summed(index):
+            hint = (
+                f"index an array with {index.word} alone, here or where the definition is used, "
+                f"or write the formula where it is used, in a sum with bounds: Sum(f, {index.word}, 1, N - 1)"
+            )
+        what = f"the index {quoted(index.word)} {error.what}"
+        return self.source.error(index.place, what, expected=error.expected, found=error.found, hint=hint)
+
+    def _no_range(self, index: Index) -> ParseError:
+        """Return the error for an index that no place gives a range."""
+        word, found = index.word, ""
+        hint = f"give it bounds: Sum(f, {word}, 0, N - 1)"
+        if not self._is_summed(index):
+            hint = f"index an array with {word} alone, on the right side or where the definition is used"
+        for _, use in self.groups[index.axis.root].uses[:1]:
+            others = sorted({quoted(other.word) for other in use.indices if other is not index})
+            if others:
+                found = f"{self._written(use.read)}, with {' and '.join(others)} that no range is known of either"
+                hint = f"give one of them bounds, or index an array with it alone; {hint}"
+        what, expected = f"the index {quoted(word)} has no range", f"an axis that it indexes, as in x[{word}]"
+        hint = self._bounds_instead(index) or hint
+        return self.source.error(index.place, what, expected=expected, found=found, hint=hint)
+
+    def _bounds_instead(self, index: Index) -> str:
+        """Return what to write where an index without a range is compared with that of a sum: ``j <= i``."""
+        stack = list(self.bodies)
+        while stack:
+            node = stack.pop()
+            stack += node.parts
+            if node.kind != "compare" or index not in (sides := [self.subscripts.index(part) for part in node.parts]):
+                continue
+            other = sides[1 - sides.index(index)]
+            end = LESS.get((node.word, 1 - sides.index(index)))
+            if other is not None and end is not None and other.bounds is None and self._is_summed(other):
+                return f"end the sum at it, without the condition: Sum(f, {other.word}, 0, {index.word}{end})"
+        return ""
+
+
+def _expression(size: Size) -> sympy.Expr:
+    """Return a length in SymPy."""
+    terms = [count * sympy.Symbol(name, integer=True, positive=True) for name, count in size.terms]
+    return sympy.Add(*terms, size.constant)

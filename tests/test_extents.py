@@ -1,0 +1,246 @@
+"""Ranges that follow from ``x[i + a]``: what they are, what they compute against 50 digits, and what is refused."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+
+import gradcompile as gc
+from gradcompile.errors import GradcompileError, ParseError
+from gradcompile.interpret import evaluate
+from gradcompile.language import Limits
+from tests.oracle import Answer, Problem, exact
+from tests.test_zoo import assert_close
+from tests.zoo import arguments, as_passed, call, load, load_uncompiled, numbers
+
+CONVOLUTIONS = """
+x: data[N, T]
+t: data[N]
+w: parameter[K, F]
+v: parameter[L, F]
+b: parameter[F]
+h[n, i, f] = tanh(Sum(x[n, i + a]*w[a, f], a) + b[f])
+g[n, i, f] = tanh(Sum(h[n, i + a, f]*v[a, f], a))
+y[n] = Sum(Mean(g[n, i, f], i), f)
+loss = Sum((y[n] - t[n])**2, n)
+"""
+POOLED = """
+x: data[N, 10]
+t: data[N]
+w: parameter[3, F]
+b: parameter[F]
+z[n, i, f] = Sum(x[n, i + a]*w[a, f], a) + b[f]
+h[n, i, f] = max(z[n, i, f]/8, z[n, i, f])
+p[n, j, f] = Max(h[n, 2*j + a, f], a, 0, 1)
+q[n, f] = Mean(p[n, j, f], j)
+loss = Sum((Sum(q[n, f], f) + Max(h[n, i, 0], i) - t[n])**2, n)
+"""
+AUTOREGRESSION = """
+x: data[N]
+a: parameter[3]
+c: parameter
+e[t] = x[t + 3] - c - Sum(a[k]*x[t + 2 - k], k)
+loss = Sum(e[t]**2, t)
+"""
+MOVING_AVERAGE = """
+x: data[N]
+s: parameter
+m[t] = Mean(x[t + k], k, 0, 4)
+loss = Sum((x[t + 2] - s*m[t])**2, t)
+"""
+CUMULATIVE = """
+c: parameter[K]
+d: data[K]
+q[i] = Sum(exp(c[j]), j, 0, i)
+loss = Sum(log(q[i] + i)**2, i) + Sum((d[i + 1] - d[i + 2]*c[i])**2, i, 0, K - 3)
+"""
+x39, x310 = numbers(3, 9, seed=1), numbers(3, 10, seed=9)
+w32, v22, b2, t3 = numbers(3, 2, seed=2), numbers(2, 2, seed=3), numbers(2, seed=4), numbers(3, seed=5)
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "two convolutions": (CONVOLUTIONS, {"x": x39, "t": t3, "w": w32, "v": v22, "b": b2}),
+    "pooled convolution": (POOLED, {"x": x310, "t": t3, "w": w32, "b": b2}),
+    "autoregression": (AUTOREGRESSION, {"x": numbers(9, seed=6), "a": numbers(3, seed=7), "c": 0.3}),
+    "moving average": (MOVING_AVERAGE, {"x": numbers(9, seed=6), "s": 0.7}),
+    "cumulative sum": (CUMULATIVE, {"c": numbers(5, seed=8), "d": numbers(5, seed=10)}),
+}
+
+
+@functools.cache
+def problem_of(name: str) -> Problem:
+    text, inputs = MODELS[name]
+    model = gc.parse(text)
+    return Problem(model.objective, list(model.wrt), inputs, define=dict(model.definitions))
+
+
+@functools.cache
+def answer_of(name: str) -> Answer:
+    return exact(problem_of(name))
+
+
+def check(name: str, value: Any, grads: dict[str, Any]) -> None:
+    answer = answer_of(name)
+    assert_close("value", value, answer.value, answer.value_scale, 64)
+    for parameter, expected in answer.grads.items():
+        found = np.asarray(grads[parameter], dtype=float)
+        assert found.shape == expected.shape, parameter
+        for place in np.ndindex(expected.shape):
+            scale = answer.scales[parameter][place]
+            assert_close(f"d{parameter}{list(place)}", found[place], expected[place], scale, 64)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_interpreter(name: str) -> None:
+    text, inputs = MODELS[name]
+    outputs = evaluate(gc.compile(gc.parse(text)).graph, {n: np.asarray(v) for n, v in inputs.items()})
+    check(name, outputs["value"], {n: outputs[f"d{n}"] for n in problem_of(name).names})
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("name", MODELS)
+def test_emitted_module(name: str, target: str, tmp_path: Path) -> None:
+    problem = problem_of(name)
+    read = load_uncompiled if target == "numba" else load
+    module = read(gc.emit(**arguments(problem), target=target), tmp_path / "module.py")
+    given = problem.inputs.items()
+    inputs = {n: np.asarray(v).tolist() if target == "python" else as_passed(v) for n, v in given}
+    value, grads = module.value_and_grad(**inputs)
+    check(name, value, dict(zip(problem.names, grads, strict=True)))
+
+
+@pytest.mark.parametrize("name", ["two convolutions", "cumulative sum"])
+def test_kernel(name: str) -> None:
+    problem = problem_of(name)
+    value, grads = call(gc.compile(gc.parse(MODELS[name][0])).wait().value_and_grad, problem)
+    check(name, value, dict(zip(problem.names, grads, strict=True)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_text_comes_back(name: str) -> None:
+    model = gc.parse(MODELS[name][0])
+    assert gc.parse(model.text) == model
+
+
+def test_definition_is_predicted_over_its_places() -> None:
+    model = gc.compile(gc.parse(CONVOLUTIONS))
+    _, inputs = MODELS["two convolutions"]
+    windows = np.lib.stride_tricks.sliding_window_view(inputs["x"], 3, axis=1)
+    expected = np.tanh(np.einsum("nia,af->nif", windows, inputs["w"]) + inputs["b"])
+    known = {name: inputs[name] for name in ("x", "w", "b")}
+    np.testing.assert_allclose(model.predict("h", **known), expected, rtol=1e-13)
+
+
+def test_data_that_are_too_short_are_an_error_before_anything_is_read() -> None:
+    model = gc.compile(gc.parse(CONVOLUTIONS))
+    with pytest.raises(GradcompileError, match=r"T \+ 1 - K, which must not be negative"):
+        model.value(x=x39[:, :1], t=t3, w=w32, v=v22, b=b2)
+
+
+# --- how long the axis is
+
+DECLARED = """x: data[N]
+y: data[M]
+z: data[9]
+c: parameter[K]
+g: labels[N]
+"""
+LENGTHS = [
+    # a definition h with index i, and the length of its axis
+    ("h[i] = x[i + 3]", "N - 3"),
+    ("h[i] = x[i + 3] - x[i + 1]", "N - 3"),
+    ("h[i] = x[N - 1 - i]", "N"),
+    ("h[i] = x[N - 2 - i]*x[i + 4]", "N - 4"),
+    ("h[i] = Sum(x[i + a]*c[a], a)", "N - K + 1"),
+    ("h[i] = Sum(x[i + K - 1 - a]*c[a], a)", "N - K + 1"),
+    ("h[i] = Sum(x[i + 2*a]*c[a], a)", "N - 2*K + 2"),
+    ("h[i] = Sum(x[i + a], a, 0, 4)", "N - 4"),
+    ("h[i] = Sum(x[i + a - 1], a, 1, K)", "N - K + 1"),
+    ("h[i] = Sum(Sum(x[i + a + d]*c[d], d, 0, a)*c[a], a)", "N - 2*K + 2"),
+    ("h[i] = z[2*i + 1]", "4"),
+    ("h[i] = z[2*i]", "5"),
+    ("h[i] = Max(z[3*i + a], a, 0, 2)", "3"),
+    ("h[i] = Sum(c[j], j, 0, i)", "K"),
+    ("h[i] = Sum(c[j], j, 0, i - 1)", "K + 1"),
+    ("h[i] = Sum(c[i - j]*c[j], j, 0, i)", "K"),
+    ("h[i] = x[g[i + 2]]", "N - 2"),
+    ("h[i] = where(i > 0, x[i - 1], 0) + x[i + 1]", "N - 1"),
+    ("h[i] = d[i + 1]*x[i + 1]\nd[i] = x[i + 1]", "N - 2"),
+    ("d[i] = x[i + 1]\nh[i] = d[i]*x[i + 2]", "N - 1"),
+    ("d[i] = x[i + 1]\nf[i] = x[i + 2]\nh[i] = d[i]*f[i]", "N - 2"),
+    ("h[i] = i**2\nd[t] = h[t]*x[t + 1]", "N - 1"),
+]
+
+
+@pytest.mark.parametrize(("text", "length"), LENGTHS, ids=[text for text, _ in LENGTHS])
+def test_axis_of_a_definition(text: str, length: str) -> None:
+    model = gc.parse(DECLARED + text + "\nloss = Sum(c[k]**2, k)")
+    (key,) = [key for key in model.definitions if key.base.name == "h"]
+    sizes = {name: sympy.Symbol(name, integer=True, positive=True) for name in "NMK"}
+    assert key.base.shape == (sympy.parse_expr(length, sizes),)
+    assert gc.parse(model.text) == model
+
+
+def test_sum_without_bounds_runs_over_the_places() -> None:
+    model = gc.parse(DECLARED + "loss = Sum((x[t + 3] - Sum(c[k]*x[t + 2 - k], k, 0, 2))**2, t)")
+    (limit,) = model.objective.limits
+    N = sympy.Symbol("N", integer=True, positive=True)
+    assert limit[1:] == (0, N - 4)
+
+
+def test_index_that_stands_alone_keeps_its_axis() -> None:
+    with pytest.raises(GradcompileError, match="leaves its axis"):
+        gc.compile(gc.parse(DECLARED + "loss = Sum(x[i]*x[i + 1], i) + c[0]"))
+
+
+# --- what is refused
+
+REFUSED = [
+    ("h[i] = x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "index an array with i alone")),
+    ("h[i] = z[i + 9]", ("'i' cannot start at 0", "z[i + 9]")),
+    ("h[i] = x[i + 1]*y[i + 1]", ("two ends", "N - 2, the last one for x[i + 1]", "M - 2", "in a sum with bounds")),
+    ("h[i] = x[2*i]", ("no end that sizes can say", "the whole part of (N - 1)/2", "sizes that are numbers")),
+    ("h[i] = Sum(x[i + a], a)", ("'i' has no range", "x[i + a], with 'a' that no range is known of")),
+    ("h[i] = Sum(where(j <= i, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i)")),
+    ("h[i] = Sum(where(i > j, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i - 1)")),
+    ("h[i] = where(c[0] > 0, x[i + 1], 0)", ("'i' has no range", "index an array with i alone")),
+    ("h[i] = Sum(c[j], j, i, K - 1)", ("'i' has no range", "index an array with i alone")),
+    ("d = Sum(x[i + 1]*y[i + 1], i)", ("two ends", "give it bounds: Sum(f, i, 1, N - 1)")),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED, ids=[text for text, _ in REFUSED])
+def test_what_has_no_range_says_why_and_what_to_do(text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(ParseError) as caught:
+        gc.parse(DECLARED + text + "\nloss = c[0]")
+    message = str(caught.value)
+    assert "model:6:" in message
+    assert "\n    " + text.split("\n")[0] in message
+    assert "^" in message
+    for word in words:
+        assert word in message
+
+
+def nested(depth: int, places: int) -> str:
+    """Return sums each of which ends at the index outside of it, around many places of the innermost index."""
+    inner = " + ".join([f"x[i{depth} + 1]"] * places)
+    bounds = "".join(f", i{k}, 0, i{k - 1})" for k in range(depth, 0, -1))
+    return DECLARED + "loss = c[0]*" + "Sum(" * depth + f"Sum({inner}" + bounds + ", i0)"
+
+
+@pytest.mark.parametrize(("depth", "places"), [(0, 2000), (4, 2000), (60, 2000), (150, 100)])
+def test_ranges_are_inferred_in_time_or_not_at_all(depth: int, places: int) -> None:
+    start = time.thread_time()
+    with pytest.raises(ParseError, match=r"the limit is 20,000 \(Limits.ranges\)"):
+        gc.parse(nested(depth, places))
+    assert time.thread_time() - start < 0.5
+
+
+def test_the_limit_can_be_set() -> None:
+    assert gc.parse(nested(3, 10)).wrt
+    with pytest.raises(ParseError, match="the limit is 100"):
+        gc.parse(nested(3, 10), limits=Limits(ranges=100))
