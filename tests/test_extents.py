@@ -141,6 +141,44 @@ def test_data_that_are_too_short_are_an_error_before_anything_is_read() -> None:
         model.value(x=x39[:, :1], t=t3, w=w32, v=v22, b=b2)
 
 
+# --- models made in Python
+
+D = sympy.Symbol("D", integer=True, positive=True)
+i, j = sympy.symbols("i j", integer=True)
+v = sympy.IndexedBase("v", shape=(D,))
+
+
+def test_definition_without_a_shape_gets_one_from_its_places() -> None:
+    h = sympy.IndexedBase("h")
+    moved = sympy.Sum(v[i + j], (j, 0, 2))
+    model = gc.compile(
+        sympy.Sum(h[i] ** 2, (i, 0, D - 3)),
+        wrt=v,
+        define={h[i]: moved},
+        outputs={"h": sympy.Lambda(j, h[j] * v[j + 2])},
+    )
+    values = numbers(6, seed=1)
+    sums = values[:-2] + values[1:-1] + values[2:]
+    assert model.value(v=values) == pytest.approx((sums**2).sum(), rel=1e-14)
+    np.testing.assert_allclose(model.predict("h", v=values), sums * values[2:], rtol=1e-13)
+
+
+def test_definition_that_has_no_place_at_zero_is_refused() -> None:
+    h = sympy.IndexedBase("h")
+    with pytest.raises(gc.errors.IndexRangeError, match="cannot start at 0") as caught:
+        gc.compile(sympy.Sum(h[i], (i, 1, 2)), wrt=v, define={h[i]: v[i - 1]})
+    assert "give what is defined a shape" in str(caught.value)
+
+
+def test_text_of_a_definition_that_is_shorter_than_its_formula_allows_has_bounds() -> None:
+    h, d = (sympy.IndexedBase(name, shape=(D - 3,)) for name in "hd")
+    define = {h[i]: v[i + 1], d[i]: h[i] ** 2}
+    model = gc.compile(sympy.Sum(d[i] * h[i], (i, 0, D - 4)) + sympy.Sum(d[i], (i, 0, D - 4)), wrt=v, define=define)
+    again = gc.compile(gc.parse(model.text))
+    values = numbers(6, seed=1)
+    assert again.value(v=values) == pytest.approx(model.value(v=values), rel=1e-15)
+
+
 # --- how long the axis is
 
 DECLARED = """x: data[N]
@@ -172,7 +210,6 @@ LENGTHS = [
     ("h[i] = d[i + 1]*x[i + 1]\nd[i] = x[i + 1]", "N - 2"),
     ("d[i] = x[i + 1]\nh[i] = d[i]*x[i + 2]", "N - 1"),
     ("d[i] = x[i + 1]\nf[i] = x[i + 2]\nh[i] = d[i]*f[i]", "N - 2"),
-    ("h[i] = i**2\nd[t] = h[t]*x[t + 1]", "N - 1"),
 ]
 
 
@@ -208,6 +245,7 @@ REFUSED = [
     ("h[i] = Sum(where(j <= i, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i)")),
     ("h[i] = Sum(where(i > j, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i - 1)")),
     ("h[i] = where(c[0] > 0, x[i + 1], 0)", ("'i' has no range", "index an array with i alone")),
+    ("h[i] = i**2\nd[t] = h[t]*x[t + 1]", ("'i' has no range", "index an array with i alone")),
     ("h[i] = Sum(c[j], j, i, K - 1)", ("'i' has no range", "index an array with i alone")),
     ("d = Sum(x[i + 1]*y[i + 1], i)", ("two ends", "give it bounds: Sum(f, i, 1, N - 1)")),
 ]

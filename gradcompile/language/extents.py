@@ -81,8 +81,8 @@ class _Extents:
             for index in use.indices:
                 places.setdefault(index, []).append(use)
         for group in self.groups.values():
-            own = [(index, use) for index in group.members for use in places.get(index, ())]
-            group.uses = [(index, use) for index, use in own if index not in self.subscripts.alone] or own
+            free = [index for index in group.members if index not in self.subscripts.alone]
+            group.uses = [(index, use) for index in free for use in places.get(index, ())]
             for index, use in group.uses:
                 others = {other.axis.root for other in use.indices if other is not index}
                 group.waits |= others if use.axis.root.size is not None else others | {use.axis.root}

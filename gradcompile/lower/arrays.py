@@ -20,7 +20,8 @@ from gradcompile.ir import Axis, Input, Size, Value
 from gradcompile.model.affine import Affine
 from gradcompile.model.parts import SYMBOLS, walk
 
-from .indices import check_length, index_value, inferred_length
+from .extents import inferred_lengths
+from .indices import check_length, index_value
 from .places import shown
 from .shapes import used_shapes
 from .state import Ask, Place, Scope, State, Steps
@@ -198,7 +199,7 @@ def _family(state: State, key: Any, body: Any, scope: Scope) -> Definition:
         raise UnsupportedError(f"the left side {key} is not a definition", expected="different symbols as indices")
     shape = state.shapes.get(key.base.name)
     if shape is None:
-        shape = tuple(state.size(inferred_length(state, i, body, scope), body) for i in key.indices)
+        shape = tuple(state.size(length, body) for length in inferred_lengths(state, key.indices, body, scope))
     _same_rank(key, shape, scope)
     for symbol, length in zip(key.indices, shape, strict=True):
         check_length(state, length, f"the axis {symbol} of {key.base}", key, scope)

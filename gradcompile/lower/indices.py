@@ -14,6 +14,7 @@ from gradcompile.model.affine import Affine, never_negative
 from gradcompile.model.parts import SYMBOLS
 
 from .binding import Binding
+from .extents import inferred_length, no_range
 from .places import shown, text_of
 from .state import Ask, Scope, State
 
@@ -158,17 +159,6 @@ def _has_ranges(state: State, index: Any, scope: Scope, use: Any) -> None:
             stack.extend(expr.args)
 
 
-def no_range(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
-    """Return the error for an index that nothing binds."""
-    return IndexRangeError(
-        f"the index {symbol} has no range",
-        **shown(scope.root, use),
-        expected="an index that a Sum, a Product, a Lambda or a definition binds",
-        found=f"{symbol} is free, so the objective is not scalar",
-        hint=f"write Sum(..., ({symbol}, first, last)), or Lambda({symbol}, ...) for a vector",
-    )
-
-
 def _outside(state: State, number: Affine, length: Size, scope: Scope, use: Any, index: Any) -> tuple[bool, bool]:
     """Return whether the index must be kept from falling below 0 and from rising above the end.
 
@@ -215,61 +205,3 @@ def _clamped(state: State, value: Value, length: Size, ends: tuple[bool, bool]) 
     if above:
         value = state.builder.apply("minimum", value, state.builder.size(length - 1))
     return value
-
-
-# --- ranges from uses
-
-
-def inferred_length(state: State, symbol: Any, body: Any, scope: Scope) -> Any:
-    """Return the length of the axis that a symbol indexes in an expression, as a SymPy number of sizes."""
-    found = _uses(state, symbol, body)
-    lengths = {length for length, _ in found}
-    if not found:
-        raise no_range(symbol, scope, symbol)
-    if len(lengths) > 1:
-        first = next(iter(found))
-        other = next(use for use in found if use[0] != first[0])
-        raise IndexRangeError(
-            f"the index {symbol} has two ranges",
-            **shown(scope.root, other[1]),
-            expected=f"{first[0]}, from {text_of(first[1])}",
-            found=f"{other[0]}, from {text_of(other[1])}",
-            hint=f"write the range: ({symbol}, first, last)",
-        )
-    return _as_sympy(state, lengths.pop())
-
-
-def _uses(state: State, symbol: Any, body: Any) -> list[tuple[Size, Any]]:
-    """Return the axes that a symbol indexes all alone, each with its place."""
-    found: list[tuple[Size, Any]] = []
-    stack, seen = [body], set[int]()
-    while stack:
-        expr = stack.pop()
-        if id(expr) in seen or symbol not in state.survey.free(expr):
-            continue
-        seen.add(id(expr))
-        found.extend((length, expr) for length, index in _indexed_axes(state, expr) if index == symbol)
-        stack.extend(reversed([a for a in getattr(expr, "args", ()) if not isinstance(a, type)]))
-    return found
-
-
-def _indexed_axes(state: State, expr: Any) -> list[tuple[Size, Any]]:
-    """Return the length of each axis that an expression indexes, with the index."""
-    if isinstance(expr, sympy.Indexed):
-        shape = state.shapes.get(expr.base.name, ())
-        return list(zip(shape, expr.indices, strict=False))
-    if isinstance(expr, sympy.matrices.expressions.matexpr.MatrixElement):
-        return [(state.size(n, expr), i) for n, i in zip(expr.parent.shape, expr.args[1:], strict=True)]
-    return []
-
-
-def _as_sympy(state: State, size: Size) -> Any:
-    symbols = {name: symbol for symbol, name in state.survey.sizes.items()}
-    total = sympy.Integer(size.constant)
-    for name, count in size.terms:
-        if name not in symbols:  # a length that only the array knows
-            symbol = sympy.Symbol(name, integer=True, positive=True)
-            state.survey.sizes[symbol] = name
-            symbols[name] = symbol
-        total += count * symbols[name]
-    return total

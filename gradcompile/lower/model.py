@@ -15,7 +15,7 @@ from gradcompile.model import Model
 from gradcompile.model.affine import Affine
 
 from .arrays import declare
-from .indices import inferred_length
+from .extents import inferred_lengths
 from .matrices import ONE, shape_of
 from .places import shown, summary
 from .rules import rule_for
@@ -134,13 +134,14 @@ def _components(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axi
 def _family(state: State, expr: Any, scope: Scope) -> tuple[Value, tuple[Axis, ...]]:
     """Lower a Lambda: an array with an axis for each variable."""
     axes: list[Axis] = []
-    for symbol in expr.variables:
-        try:
-            length = inferred_length(state, symbol, expr.expr, scope)
-        except IndexRangeError as error:
-            if error.found.startswith(str(symbol)):
-                error.hint = f"index an array with {symbol} alone, so that its length is known"
-            raise
+    try:
+        lengths = inferred_lengths(state, expr.variables, expr.expr, scope)
+    except IndexRangeError as error:
+        free = next((symbol for symbol in expr.variables if error.found.startswith(f"{symbol} is free")), None)
+        if free is not None:
+            error.hint = f"index an array with {free} alone, so that its length is known"
+        raise
+    for symbol, length in zip(expr.variables, lengths, strict=True):
         size = state.size(length, expr)
         axis = state.axis(size, axes, symbol.name)
         low, high = Affine(size * 0), Affine(size - 1)

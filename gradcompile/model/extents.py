@@ -20,13 +20,13 @@ class Place:
         What is written there.
     length : Size
         Of the axis that it indexes.
-    text : str
-        The place, for messages.
+    use : object
+        The element, which messages show.
     """
 
     number: Affine
     length: Size
-    text: str
+    use: object
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Limit:
     def __str__(self) -> str:
         """Return where the index ends, and why."""
         end = str(self.last or f"the whole part of ({self.room})/{self.count}")
-        return f"{end}, the last one for {self.place.text}"
+        return f"{end}, the last one for {self.place.use}"
 
 
 class ExtentError(ValueError):
@@ -99,7 +99,7 @@ def last_value(uses: Iterable[tuple[Ranged, Place]]) -> Size | None:
             raise ExtentError(
                 "cannot start at 0",
                 expected="places that are inside of their axes from 0 on",
-                found=f"{limit.place.text}, which is outside at 0",
+                found=f"{limit.place.use}, which is outside at 0",
             )
     tightest: dict[object, Limit] = {}
     for limit in (limit for limit in limits if limit.count > 0):

@@ -24,6 +24,7 @@ from .reductions import MaxOver, MinOver
 Text = tuple[str, int]  # the text, and how strongly it holds together
 Scope = tuple[tuple[Any, str], ...]  # the indices that are bound here, and their letters
 Part = tuple[Any, Scope]
+Read = tuple[Any, Any, bool]  # an index that stands alone on an axis, its length, and whether the text tells it
 
 CHOICE, OR, AND, NOT, COMPARE, SUM, PRODUCT, SIGN, POWER, ATOM = range(10)
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -61,13 +62,20 @@ class Formulas:
         The names that are declared or defined, and the lengths of their axes, None where one is not known.
     sizes : collection of str
         The names of sizes.
+    untold : collection of (str, int)
+        Axes, by name and position, of which the text does not say how long they are.
     """
 
-    def __init__(self, shapes: Mapping[str, Sequence[Any]], sizes: Collection[str]) -> None:
-        self.shapes, self.taken = shapes, {*shapes, *sizes}
+    def __init__(
+        self,
+        shapes: Mapping[str, Sequence[Any]],
+        sizes: Collection[str],
+        untold: Collection[tuple[str, int]] = frozenset(),
+    ) -> None:
+        self.shapes, self.untold, self.taken = shapes, untold, {*shapes, *sizes}
         self._known: dict[tuple[int, Scope], Text] = {}
         self._plans: dict[tuple[int, Scope], _Plan] = {}  # they keep their parts alive, so that an id stays its own
-        self._reads: dict[int, tuple[Any, frozenset[tuple[Any, Any]]]] = {}
+        self._reads: dict[int, tuple[Any, frozenset[Read]]] = {}
 
     def text(self, expr: Any, scope: Scope = ()) -> str:
         """Return an expression as text.
@@ -286,11 +294,13 @@ class Formulas:
     def _runs_over_an_axis(self, expr: Any, limit: Any) -> bool:
         """Return whether the parser infers the range of an index: from each array that it indexes by itself."""
         index, low, high = limit
-        lengths = {length for symbol, length in self._plain_reads(expr.function) if symbol == index}
-        return bool(lengths) and low == 0 and all(length is not None and length - 1 == high for length in lengths)
+        reads = [read for read in self._plain_reads(expr.function) if read[0] == index]
+        if low != 0 or not any(told for _, _, told in reads):
+            return False
+        return all(length is not None and length - 1 == high for _, length, _ in reads)
 
-    def _plain_reads(self, root: Any) -> frozenset[tuple[Any, Any]]:
-        """Return the free symbols that index an axis by themselves, each with the length of that axis."""
+    def _plain_reads(self, root: Any) -> frozenset[Read]:
+        """Return the free symbols that index an axis by themselves: its length, and whether the text tells it."""
         stack = [root]
         while stack:
             expr = stack[-1]
@@ -300,14 +310,16 @@ class Formulas:
                 continue
             own = self._own_reads(expr) if isinstance(expr, sympy.Indexed) else ()
             bound = {limit[0] for limit in expr.limits} if isinstance(expr, ExprWithLimits) else ()
-            inner = (pair for part in expr.args for pair in self._reads[id(part)][1] if pair[0] not in bound)
+            inner = (read for part in expr.args for read in self._reads[id(part)][1] if read[0] not in bound)
             self._reads[id(expr)] = expr, frozenset([*own, *inner])
             stack.pop()
         return self._reads[id(root)][1]
 
-    def _own_reads(self, element: Any) -> list[tuple[Any, Any]]:
-        lengths = self.shapes.get(str(element.base.name), (None,) * len(element.indices))
-        return [(i, length) for i, length in zip(element.indices, lengths, strict=False) if i.is_Symbol]
+    def _own_reads(self, element: Any) -> list[Read]:
+        name = str(element.base.name)
+        lengths = self.shapes.get(name, (None,) * len(element.indices))
+        axes = enumerate(zip(element.indices, lengths, strict=False))
+        return [(i, length, (name, k) not in self.untold) for k, (i, length) in axes if i.is_Symbol]
 
 
 Rule = Callable[[Formulas, Any, Scope], _Plan]

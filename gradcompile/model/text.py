@@ -12,6 +12,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 from gradcompile.errors import UnsupportedError
 
 from .formula import NAME, WORDS, Formulas
+from .told import untold_axes
 
 # Words that other languages use for values that are no real numbers: no names of the language.
 NO_NAMES = frozenset({"True", "False", "None", "Ellipsis", "NotImplemented", "nan", "NaN", "inf", "Inf", "oo", "zoo"})
@@ -49,7 +50,7 @@ def text_of(model: Described) -> str:
     """
     leaves = _Leaves.of(model)
     lines = [*_declarations(model, leaves), ""]
-    formulas = Formulas(leaves.shapes, leaves.sizes)
+    formulas = Formulas(leaves.shapes, leaves.sizes, untold_axes(_definitions(model), leaves.shapes))
     loss = _loss(model, leaves)
     for key, body in _definitions(model).items():
         lines.append(_definition(key, body, formulas))
