@@ -325,6 +325,7 @@ class Graph:
     letters: dict[Axis, str] = field(default_factory=dict)  # the user's letter of each axis
     requirements: tuple[Requirement, ...] = ()
     objective: str = ""  # the mathematics, as text
+    loss: str = "loss"  # what the objective is called in a text
     wrt: tuple[str, ...] = ()
     sample: Axis | None = None  # the axis over which the objective is a sum, if it is one
     axes: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # of an output, where the user orders them

@@ -7,6 +7,7 @@ an unbiased estimate of the objective per sample, and so is its gradient. An obj
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -58,13 +59,21 @@ def minibatch(graph: Graph, *, one: bool = False) -> Minibatch:
 
 def refusal(graph: Graph, reason: str) -> MinibatchError:
     """Return the error for an objective that is not a sum over samples."""
+    line = _line_of_loss(graph)
     return MinibatchError(
         "a minibatch cannot estimate this objective",
-        text=graph.objective,
+        text=line or graph.objective,
+        place=graph.loss if line else "",
         expected="a sum over samples, or their mean, and terms without samples",
         found=reason,
         hint="train on all samples at once: batch_size=None",
     )
+
+
+def _line_of_loss(graph: Graph) -> str:
+    """Return the line of a model's text that defines the objective; "" where there is none."""
+    found = re.search(rf"^[ \t]*{re.escape(graph.loss)}[ \t]*=(?!=).*", graph.objective, re.MULTILINE)
+    return found[0].strip() if found else ""
 
 
 def per_sample(graph: Graph) -> Graph:

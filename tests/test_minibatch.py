@@ -190,6 +190,31 @@ def test_what_is_not_a_sum_is_refused_with_the_reason(name: str, notation: str) 
     assert "to do:" in said  # and what to do instead
 
 
+DECLARED = "x: data[T]\na: parameter[3]\nb: parameter\n"
+REASONS = [
+    ("loss = Sum(x[n]*b, n)/Sum(x[n]**2, n)", "loss", "the objective divides by a sum over n"),
+    (
+        "loss = Sum((x[t + 3] - Sum(a[k]*x[t + k], k))**2, t, 0, T - 4)",
+        "loss",
+        "the sum over t has T - 3 terms, and does not run over the entries of x, of which there are T",
+    ),
+    ("fit = (x[0] - b)**2", "fit", "the objective has no sum over the entries of x, of which there are T"),
+    ("y[t] = b*x[t]\nfit = Sum(y[s], s)*Sum(y[s]**2, s)", "fit", "the objective multiplies sums over s"),
+]
+
+
+@pytest.mark.parametrize(("text", "loss", "reason"), REASONS, ids=[text for text, _, _ in REASONS])
+def test_refusal_shows_the_line_of_the_objective_and_the_letters_of_the_user(text: str, loss: str, reason: str) -> None:
+    graph = gc.compile(gc.parse(DECLARED + text + "\nother = b\n", loss=loss)).lowered
+    with pytest.raises(gc.errors.MinibatchError) as caught:
+        minibatch(graph)
+    first, line, caret, *rest = str(caught.value).split("\n")
+    assert first == "a minibatch cannot estimate this objective"
+    assert line.strip() == text.split("\n")[-1]
+    assert caret == "    " + "^" * len(loss)
+    assert reason in "\n".join(rest)
+
+
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "notation"), NOT_SUMS)
 def test_what_is_not_a_sum_is_fitted_with_all_samples(name: str, notation: str) -> None:

@@ -84,6 +84,7 @@ def lower(model: Model) -> Graph:
         letters=state.letters,
         requirements=tuple(state.requirements),
         objective=model.source or summary(model.objective, state.survey.count),
+        loss=model.loss,
         wrt=tuple(name_of(p) for p in model.wrt),
     )
     return replace(graph, sample=detect_samples(graph))

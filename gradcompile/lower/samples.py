@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import sympy
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
 
@@ -56,17 +60,31 @@ def _reason(graph: Graph, axis: Axis) -> str:
     return _Walk(graph, axis).reason()
 
 
+def _letter(graph: Graph, axis: Axis, total: Value | None = None) -> str:
+    """Return the letter of an axis as the user's sum has it, `total` or the first one: code may need another."""
+    values = [total] if total else reachable([graph.outputs["value"]])
+    for value in (v for v in values if v.op == "sum" and v.attr == (axis,)):
+        limits: Any = getattr(value.origin, "limits", ())
+        if len(limits) == 1 and not isinstance(limits[0][0], sympy.Dummy):
+            return str(limits[0][0])
+    return graph.letter(axis)
+
+
 class _Walk:
     """The way from an objective back to its sums over one axis."""
 
     def __init__(self, graph: Graph, axis: Axis) -> None:
         self.graph, self.axis, self.root = graph, axis, graph.outputs["value"]
-        self.letter = graph.letter(axis)
         self.sampled: set[Value] = set()  # what depends on samples in any way
         for value in reachable([self.root]):
             own = value.op in ("input", "iota") and any(a.size == axis.size for a in value.axes)
             if own or any(o in self.sampled for o in value.operands):
                 self.sampled.add(value)
+
+    @cached_property
+    def letter(self) -> str:
+        """The user's letter of the axis."""
+        return _letter(self.graph, self.axis)
 
     def is_sum(self, value: Value) -> bool:
         """Return whether the value is a sum over the axis."""
@@ -101,6 +119,8 @@ class _Walk:
         """Return why the objective is not linear in sums over the axis of terms that see one sample each."""
         if self.root not in self.sampled:
             return f"the objective does not depend on {self.letter}"
+        if not any(value.op in REDUCTIONS and self.axis in value.attr for value in reachable([self.root])):
+            return self._no_sum()
         for value in self.walk():
             if not self.is_sum(value) and self.linear(value) is None:
                 return NOT_LINEAR.get(value.op, "the objective takes {op} of the sum over {s}").format(
@@ -110,6 +130,17 @@ class _Walk:
                 return f"the objective reads {value.attr} outside of the sum over {self.letter}"
         bodies = [v.operands[0] for v in self.sums()]
         return next((why for v in reachable(bodies) if v in self.sampled and (why := self._sees_others(v))), "")
+
+    def _no_sum(self) -> str:
+        """Return the reason where nothing runs over the samples, so that they have no letter that the user knows."""
+        name = next(n for n, i in self.graph.inputs.items() if self.axis.size in i.shape)
+        array = f"the entries of {name}, of which there are {self.axis.size}"
+        total = next((value for value in self.walk() if value.op == "sum"), None)
+        if total is None:
+            return f"the objective has no sum over {array}"
+        letters = ", ".join(_letter(self.graph, axis, total) for axis in total.attr)
+        sizes = " times ".join(str(axis.size) for axis in total.attr)
+        return f"the sum over {letters} has {sizes} terms, and does not run over {array}"
 
     def _sees_others(self, value: Value) -> str:
         """Return how a value of one sample depends on other samples; "" if it does not."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
 
 from gradcompile.errors import ArgumentError
-from gradcompile.optimizers import Optimizer
+from gradcompile.optimizers import Optimizer, Rule
+
+# Rates to begin with, for messages.
+RATES = {"SGD": 0.1, "Adam": 0.001, "AdamW": 0.001, "RMSProp": 0.001, "AdaGrad": 0.01}
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class Settings:
     def check(self) -> None:
         """Raise if a setting cannot be meant."""
         if not isinstance(self.optimizer, Optimizer):
-            raise wrong("optimizer", self.optimizer, "an optimizer with its rate, such as SGD(0.1) or Adam(0.001)")
+            raise _no_optimizer(self.optimizer)
         _check_count("epochs", self.epochs, 1)
         _check_count("seed", self.seed, 0)
         if self.batch_size is not None and self.batch_size != "auto":
@@ -35,6 +40,29 @@ class Settings:
             _check_count("patience", self.patience, 1)
         if not self.min_improvement >= 0:
             raise wrong("min_improvement", self.min_improvement, "a number of at least 0")
+
+
+def _no_optimizer(value: object) -> ArgumentError:
+    """Return the error for what is no optimizer, with the call that is meant by "adam", by Adam itself, by a rate."""
+    name = _name_of(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        meant = f"gc.SGD({value})"
+    elif name:
+        called = re.fullmatch(r"\s*\w+(\([-\w.,= ]+\))\s*", value, re.ASCII) if isinstance(value, str) else None
+        meant = f"gc.{name}{called[1] if called else f'({RATES[name]})'}"
+    else:
+        meant = " or ".join(f"gc.{name}({RATES[name]})" for name in ("SGD", "Adam"))
+    shown = f"optimizer={name if callable(value) and name else repr(value)}"[:80]
+    expected = "an optimizer with its learning rate"
+    return ArgumentError("optimizer cannot be this", expected=expected, found=shown, hint=f"pass {meant}")
+
+
+def _name_of(value: object) -> str:
+    """Return the optimizer that has nearly the name of an object, or that a text names; "" if none has."""
+    named = value.name if isinstance(value, Rule) else getattr(value, "__name__", type(value).__name__)
+    word = re.match(r"\s*(\w*)", value if isinstance(value, str) else str(named))
+    near = get_close_matches(word[1].lower() if word else "", [name.lower() for name in RATES], 1)
+    return next((name for name in RATES if [name.lower()] == near), "")
 
 
 def _check_count(name: str, value: object, least: int) -> None:
