@@ -305,10 +305,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A whole number that must not be negative at run time, and the message if it is."""
+    """A whole number that must not be negative at run time, the message if it is, and the outputs that need it too."""
 
     size: Size
     message: str
+    outputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 import sympy
 
 import gradcompile as gc
-from gradcompile.errors import GradcompileError, ParseError
+from gradcompile.errors import GradcompileError, ParseError, ShapeError
 from gradcompile.interpret import evaluate
 from gradcompile.language import Limits
 from tests.oracle import Answer, Problem, exact
@@ -137,8 +137,28 @@ def test_definition_is_predicted_over_its_places() -> None:
 
 def test_data_that_are_too_short_are_an_error_before_anything_is_read() -> None:
     model = gc.compile(gc.parse(CONVOLUTIONS))
-    with pytest.raises(GradcompileError, match=r"T \+ 1 - K, which must not be negative"):
+    with pytest.raises(ShapeError, match=r"T \+ 1 - K, which must not be negative"):
         model.value(x=x39[:, :1], t=t3, w=w32, v=v22, b=b2)
+    with pytest.raises(ShapeError, match=r"T \+ 1 - K, which must not be negative"):
+        model.predict("h", x=x39[:, :1], w=w32, b=b2)
+
+
+def test_prediction_is_checked_for_what_it_reads_and_for_nothing_else(tmp_path: Path) -> None:
+    text = """
+    x: data[N]
+    y: data[M]
+    w: parameter
+    h[i] = x[i]*w + y[i + 1]
+    q[i] = x[i]*w
+    loss = Sum(h[i] + q[i], i) + Sum(x[i + 3], i, 0, N - 4)
+    """
+    model = gc.compile(gc.parse(text))
+    model.save(tmp_path / "model")
+    for found in (model, gc.load_model(tmp_path / "model")):
+        np.testing.assert_array_equal(found.predict("h", x=[1.0, 2.0], y=[0.0, 3.0, 4.0], w=1.0), [4.0, 6.0])
+        np.testing.assert_array_equal(found.predict("q", x=[1.0, 2.0], w=2.0), [2.0, 4.0])
+        with pytest.raises(ShapeError, match="exceeds its axis"):
+            found.predict("h", x=[1.0, 2.0], y=[0.0, 3.0], w=1.0)
 
 
 # --- models made in Python

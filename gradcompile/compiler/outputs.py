@@ -26,7 +26,8 @@ def without_outputs(graph: Graph) -> Graph:
 def alone(graph: Graph, output: str) -> Graph:
     """Return the graph of one output, under the name ``value``, with what it needs of the inputs."""
     axes = {"value": graph.output_axes(output)}
-    single = replace(graph, outputs={"value": graph.outputs[output]}, axes=axes, requirements=(), wrt=())
+    needed = tuple(requirement for requirement in graph.requirements if output in requirement.outputs)
+    single = replace(graph, outputs={"value": graph.outputs[output]}, axes=axes, requirements=needed, wrt=())
     mentioned = _mentioned(single)
     return replace(single, inputs=_sized(graph, single, {n: i for n, i in graph.inputs.items() if n in mentioned}))
 

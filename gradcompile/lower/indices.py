@@ -105,7 +105,7 @@ def check_length(state: State, length: Size, name: str, use: Any, scope: Scope) 
     if fits is False:
         raise IndexRangeError(f"{what}, which is negative", **shown(scope.root, use), expected="first <= last + 1")
     if fits is None:
-        state.require(length, f"{what}, which must not be negative: {text_of(use)}")
+        state.require(length, f"{what}, which must not be negative: {text_of(use)}", use)
 
 
 def _check_sizes(state: State, length: Size, limit: Any, scope: Scope) -> None:
@@ -173,7 +173,7 @@ def _outside(state: State, number: Affine, length: Size, scope: Scope, use: Any,
             message = f"{text_of(use)}: the index {text_of(index)} {'exceeds' if largest else 'is below'} its axis"
             if inside is False:
                 raise _leaves(number, length, largest, scope, use, index)
-            state.require(tight, f"{message} of length {length}")
+            state.require(tight, f"{message} of length {length}", use)
         cut = scope.guarded or tight != box
         clamps.append(cut and (box is None or never_negative(box) is not True))
     return clamps[0], clamps[1]

@@ -227,7 +227,8 @@ def _conform(state: State, factors: list[Any], scope: Scope) -> None:
         columns, rows = shape_of(state, a, scope)[1], shape_of(state, b, scope)[0]
         if columns != rows:
             for difference in (columns - rows, rows - columns):
-                state.require(difference, f"{text_of(a)} has {columns} columns and {text_of(b)} has {rows} rows")
+                message = f"{text_of(a)} has {columns} columns and {text_of(b)} has {rows} rows"
+                state.require(difference, message, b)
 
 
 def transpose(state: State, ask: Ask) -> Steps:

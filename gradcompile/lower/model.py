@@ -10,9 +10,10 @@ import numpy as np
 import sympy
 
 from gradcompile.errors import IndexRangeError, ModelError
-from gradcompile.ir import Axis, Graph, Size, Value
+from gradcompile.ir import Axis, Graph, Requirement, Size, Value
 from gradcompile.model import Model
 from gradcompile.model.affine import Affine
+from gradcompile.model.parts import walk
 
 from .arrays import declare
 from .extents import inferred_lengths
@@ -82,12 +83,33 @@ def lower(model: Model) -> Graph:
         axes={name: axes for name, (_, axes) in found.items()},
         names=names,
         letters=state.letters,
-        requirements=tuple(state.requirements),
+        requirements=tuple(_requirements(state)),
         objective=model.source or summary(model.objective, state.survey.count),
         loss=model.loss,
         wrt=tuple(name_of(p) for p in model.wrt),
     )
     return replace(graph, sample=detect_samples(graph))
+
+
+def _requirements(state: State) -> Iterator[Requirement]:
+    """Yield what is required of sizes, each with the outputs that hold an expression that needs it."""
+    if not state.requirements:
+        return
+    held = {name: _objects(state, expr) for name, expr in state.model.outputs.items()}
+    for requirement, uses in state.requirements.items():
+        yield replace(requirement, outputs=frozenset(n for n, ids in held.items() if any(id(u) in ids for u in uses)))
+
+
+def _objects(state: State, root: Any) -> set[int]:
+    """Return the objects that an expression and the definitions in it are made of."""
+    parts = {name_of(getattr(key, "base", key)): (key, body) for key, body in state.model.definitions.items()}
+    found, todo = set[int](), [root]
+    while todo:
+        for expr in walk([todo.pop()]):
+            found.add(id(expr))
+            leaf = getattr(expr, "base", expr)
+            todo += parts.pop(name_of(leaf), ()) if hasattr(leaf, "name") else ()
+    return found
 
 
 def _output(state: State, expr: Any, objective: bool) -> tuple[Value, tuple[Axis, ...]]:

@@ -86,7 +86,7 @@ class State:
     sample: Axis | None = None  # of the per-sample form
     sampled: set[str] = field(default_factory=set)
     letters: dict[Axis, str] = field(default_factory=dict)
-    requirements: dict[Requirement, None] = field(default_factory=dict)
+    requirements: dict[Requirement, list[Any]] = field(default_factory=dict)  # and the expressions that need it
     templates: dict[Any, Any] = field(default_factory=dict)  # functions without a row, rewritten once
     _answers: dict[Any, Value] = field(default_factory=dict)
     _bindings: dict[Any, Binding] = field(default_factory=dict)
@@ -235,9 +235,9 @@ class State:
         wanted = [letter, *(f"{letter}{k}" for k in range(2, 100))] if letter else [*"ijklmpqrtuvw"]
         self.letters[axis] = next((w for w in wanted if w not in used), f"i{len(used)}")
 
-    def require(self, size: Size, message: str) -> None:
-        """Ask for a number that is not negative at run time."""
-        self.requirements.setdefault(Requirement(size, message))
+    def require(self, size: Size, message: str, use: Any) -> None:
+        """Ask for a number that is not negative at run time; `use` is the expression that needs it."""
+        self.requirements.setdefault(Requirement(size, message), []).append(use)
 
 
 def is_symbol(expr: Any) -> bool:

@@ -59,7 +59,7 @@ def encoded(graph: Graph) -> dict[str, Any]:
         "axes": {name: [_axis(a) for a in axes] for name, axes in graph.axes.items()},
         "names": [[place[value], name] for value, name in graph.names.items() if value in place],
         "letters": [[_axis(axis), letter] for axis, letter in graph.letters.items()],
-        "requirements": [[_size(r.size), r.message] for r in graph.requirements],
+        "requirements": [[_size(r.size), r.message, *sorted(r.outputs)] for r in graph.requirements],
         "objective": graph.objective,
         "wrt": list(graph.wrt),
         "sample": None if graph.sample is None else _axis(graph.sample),
@@ -124,7 +124,6 @@ def _graph(builder: Builder, values: list[Value], fields: Mapping[str, Any]) -> 
     outputs = {_name(n, "outputs"): values[_index(k, len(values), n)] for n, k in _mapping(fields, "outputs").items()}
     if "value" not in outputs:
         _refuse("outputs", "there is no objective")
-    requirements = _pairs(fields, "requirements")
     return Graph(
         builder=builder,
         inputs=declared,
@@ -132,11 +131,18 @@ def _graph(builder: Builder, values: list[Value], fields: Mapping[str, Any]) -> 
         axes={_name(n, "axes"): _axes_of(axes, "axes") for n, axes in _mapping(fields, "axes").items()},
         names={values[_index(k, len(values), "names")]: _name(name, "names") for k, name in _pairs(fields, "names")},
         letters={_axis_of(a, "letters"): _name(letter, "letters") for a, letter in _pairs(fields, "letters")},
-        requirements=tuple(Requirement(_size_of(s, "requirements"), _text(m, "requirements")) for s, m in requirements),
+        requirements=tuple(map(_requirement, _listed(fields["requirements"], "requirements"))),
         objective=_text(fields["objective"], "objective"),
         wrt=tuple(_name(name, "wrt") for name in _listed(fields["wrt"], "wrt")),
         sample=None if fields["sample"] is None else _axis_of(fields["sample"], "sample"),
     )
+
+
+def _requirement(row: Any) -> Requirement:
+    """Return what is required of sizes, and the outputs that need it: a row without any is of an older file."""
+    size, message, *outputs = _listed(row, "requirements")
+    names = frozenset(_name(name, "requirements") for name in outputs)
+    return Requirement(_size_of(size, "requirements"), _text(message, "requirements"), names)
 
 
 def _made(builder: Builder, values: list[Value], row: Any, where: str) -> Value:
