@@ -120,9 +120,17 @@ def test_kernel(name: str) -> None:
     check(name, value, dict(zip(problem.names, grads, strict=True)))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_text_comes_back(name: str) -> None:
-    model = gc.parse(MODELS[name][0])
+SOFTMAX = """
+x: data[N]
+a: parameter
+p[i] = softmax(a*x[i + 1], i)
+loss = Sum(p[i]**2, i) + Sum(softmax(a*x[t + 2], t)*x[t + 3], t) + Sum(softmax(x[j], j)*a, j, 0, 2)
+"""
+
+
+@pytest.mark.parametrize("text", [*(text for text, _ in MODELS.values()), SOFTMAX], ids=[*MODELS, "softmax"])
+def test_text_comes_back(text: str) -> None:
+    model = gc.parse(text)
     assert gc.parse(model.text) == model
 
 
@@ -261,7 +269,10 @@ REFUSED = [
     ("h[i] = z[i + 9]", ("'i' cannot start at 0", "z[i + 9]")),
     ("h[i] = x[i + 1]*y[i + 1]", ("two ends", "N - 2, the last one for x[i + 1]", "M - 2", "in a sum with bounds")),
     ("h[i] = x[2*i]", ("no end that sizes can say", "the whole part of (N - 1)/2", "sizes that are numbers")),
-    ("h[i] = Sum(x[i + a], a)", ("'i' has no range", "x[i + a], with 'a' that no range is known of")),
+    (
+        "h[i] = Sum(x[i + a], a)",
+        ("'i' has no range", "x[i + a], and no range for 'a' either", "with one of them alone"),
+    ),
     ("h[i] = Sum(where(j <= i, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i)")),
     ("h[i] = Sum(where(i > j, c[j], 0), j)", ("'i' has no range", "Sum(f, j, 0, i - 1)")),
     ("h[i] = where(c[0] > 0, x[i + 1], 0)", ("'i' has no range", "index an array with i alone")),

@@ -44,6 +44,7 @@ class Builder:
 
     def __init__(self, source: Source, names: Names, limits: Limits) -> None:
         self.source, self.names = source, names
+        self._bounds_around: dict[int, Term] = {}
         arithmetic = Arithmetic(limits)
         self.operations: dict[str, Callable[..., Term]] = {
             "sum": lambda *terms: arithmetic.sum(terms),
@@ -222,7 +223,7 @@ class Builder:
                 assert size is not None
                 ranges.append((index.symbol, sympy.S.Zero, size - 1))
                 continue
-            low, high = (self._bound(part, terms[part.place]) for part in index.bounds)
+            low, high = (self._bound(part, self._term_of_bound(part, terms)) for part in index.bounds)
             if (high - low).is_negative:
                 what = f"the bounds of the index {quoted(index.word)} hold nothing"
                 raise self.source.error(index.place, what, found=f"{low} to {high}, both included")
@@ -230,6 +231,14 @@ class Builder:
         symbols = {index.symbol for index in indices}
         nested = any((low.free_symbols | high.free_symbols) & symbols for _, low, high in ranges)
         return ranges[::-1] if nested else ranges
+
+    def _term_of_bound(self, node: Node, terms: dict[int, Term]) -> Term:
+        """Return a bound that is an argument of this call, or of the sum around a softmax."""
+        if node.place in terms:
+            return terms[node.place]
+        if node.place not in self._bounds_around:
+            self._bounds_around[node.place] = self._term(node)
+        return self._bounds_around[node.place]
 
     def _bound(self, node: Node, term: Term) -> sympy.Expr:
         bound = expression(term)

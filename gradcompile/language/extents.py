@@ -157,8 +157,8 @@ class _Extents:
         for _, use in self.groups[index.axis.root].uses[:1]:
             others = sorted({quoted(other.word) for other in use.indices if other is not index})
             if others:
-                found = f"{self._written(use.read)}, with {' and '.join(others)} that no range is known of either"
-                hint = f"give one of them bounds, or index an array with it alone; {hint}"
+                found = f"{self._written(use.read)}, and no range for {' and '.join(others)} either"
+                hint = "index an array with one of them alone, or give bounds to one that a sum binds"
         what, expected = f"the index {quoted(word)} has no range", f"an axis that it indexes, as in x[{word}]"
         hint = self._bounds_instead(index) or hint
         return self.source.error(index.place, what, expected=expected, found=found, hint=hint)

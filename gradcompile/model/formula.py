@@ -22,7 +22,8 @@ from .parts import walk
 from .reductions import MaxOver, MinOver
 
 Text = tuple[str, int]  # the text, and how strongly it holds together
-Scope = tuple[tuple[Any, str], ...]  # the indices that are bound here, and their letters
+Bounds = tuple[Any, Any] | None  # the first and the last value of an index, if they are known
+Scope = tuple[tuple[Any, str, Bounds], ...]  # the indices that are bound here, their letters and their bounds
 Part = tuple[Any, Scope]
 Read = tuple[Any, Any, bool]  # an index that stands alone on an axis, its length, and whether the text tells it
 
@@ -104,14 +105,12 @@ class Formulas:
         self._kept = expr
         return self._known[id(expr), scope][0]
 
-    def bind(self, symbols: Sequence[Any], scope: Scope = ()) -> Scope:
-        """Return a scope with more indices: each keeps its letter, or gets another where that is taken."""
-        for symbol in symbols:
-            taken = {*self.taken, *WORDS, *(word for _, word in scope)}
-            stem = symbol.name if NAME.fullmatch(symbol.name) and "__" not in symbol.name else "i"
-            candidates = (stem, *(f"{stem}_{k}" for k in range(2, len(taken) + 3)))
-            scope = (*scope, (symbol, next(word for word in candidates if word not in taken)))
-        return scope
+    def bind(self, symbol: Any, bounds: Bounds, scope: Scope = ()) -> Scope:
+        """Return a scope with one more index: it keeps its letter, or gets another where that is taken."""
+        taken = {*self.taken, *WORDS, *(word for _, word, _ in scope)}
+        stem = symbol.name if NAME.fullmatch(symbol.name) and "__" not in symbol.name else "i"
+        candidates = (stem, *(f"{stem}_{k}" for k in range(2, len(taken) + 3)))
+        return (*scope, (symbol, next(word for word in candidates if word not in taken), bounds))
 
     # Rules: what an expression is made of ---------------------------------------------------------------------------
 
@@ -142,14 +141,14 @@ class Formulas:
         return written if written is not None and self._is_free(written[0], scope) else None
 
     def _is_free(self, word: str, scope: Scope) -> bool:
-        return word not in self.taken and all(word != letter for _, letter in scope)
+        return word not in self.taken and all(word != letter for _, letter, _ in scope)
 
     def _check_word(self, word: str, scope: Scope) -> None:
         if not self._is_free(word, scope):
             raise UnsupportedError(f"{word} is a name of the model, and a function in it", hint=f"rename {word}")
 
     def _symbol(self, symbol: Any, scope: Scope) -> _Plan:
-        word = next((letter for known, letter in reversed(scope) if known == symbol), symbol.name)
+        word = next((letter for known, letter, _ in reversed(scope) if known == symbol), symbol.name)
         return _leaf(word)
 
     def _real_part(self, expr: Any, scope: Scope) -> _Plan:
@@ -240,10 +239,13 @@ class Formulas:
         ):
             return None
         total = divisor.base
-        index = total.limits[0][0]
-        bound = any(index == symbol for symbol, _ in scope)
-        fits = len(total.limits) == 1 and total.function == weight and self._runs_over_an_axis(total, total.limits[0])
-        return (weight.args[0], index) if bound and fits else None
+        index, *ends = total.limits[0]
+        around = next((known for known in reversed(scope) if known[0] == index), None)
+        if around is None or len(total.limits) > 1 or total.function != weight:
+            return None
+        bounds = around[2]
+        fits = self._runs_over_an_axis(total, total.limits[0]) if bounds is None else bounds == tuple(ends)
+        return (weight.args[0], index) if fits else None
 
     def _softmax_call(self, pair: Any, scope: Scope) -> _Plan:
         return self._call("softmax", pair.args, scope)
@@ -286,7 +288,7 @@ class Formulas:
         for limit in limits:
             ends = () if self._runs_over_an_axis(expr, limit) else limit[1:]
             bounds = [(end, scope) for end in ends]
-            scope = self.bind([limit[0]], scope)
+            scope = self.bind(limit[0], tuple(limit[1:]), scope)
             parts += [(limit[0], scope), *bounds]
         parts.insert(0, (body, scope))
         return _Plan(parts, lambda texts: (f"{word}({_listed(texts)})", ATOM))

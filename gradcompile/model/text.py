@@ -11,7 +11,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.errors import UnsupportedError
 
-from .formula import NAME, WORDS, Formulas
+from .formula import NAME, WORDS, Formulas, Scope
 from .told import untold_axes
 
 # Words that other languages use for values that are no real numbers: no names of the language.
@@ -90,8 +90,10 @@ def name_of(leaf: Any) -> str:
 
 def _definition(key: Any, body: Any, formulas: Formulas) -> str:
     indices = key.indices if isinstance(key, sympy.Indexed) else ()
-    scope = formulas.bind(indices)
-    left = f"{name_of(key)}[{', '.join(letter for _, letter in scope)}]" if indices else name_of(key)
+    scope: Scope = ()
+    for index, length in zip(indices, formulas.shapes[name_of(key)], strict=True):
+        scope = formulas.bind(index, None if length is None else (sympy.S.Zero, length - 1), scope)
+    left = f"{name_of(key)}[{', '.join(letter for _, letter, _ in scope)}]" if indices else name_of(key)
     return f"{left} = {formulas.text(body, scope)}"
 
 
