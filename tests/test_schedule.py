@@ -410,3 +410,29 @@ def test_a_layer_that_is_read_for_pairs_has_its_samples_innermost() -> None:
         loss    = Sum(log(Sum(exp(z[e, c]), c)), e)
     """)
     assert re.search(r"gemm\(1.0, \w+\[:size\], W, 0.0, (\w+)\[:, :size\].T\)", gradient)
+
+
+POWERS = """
+    x: data[N]
+    t: data[N]
+    a: parameter[P]
+    loss = Sum((t[n] - Sum(a[p]*x[n]**p, p))**2, n)
+"""
+
+
+def test_powers_by_an_index_come_one_of_the_other() -> None:
+    assert re.search(r"(\w)\[p, n\] = \1\[p - 1, n\]\*x_b\[n\] if p > 0 else 1.0", gradient_of(POWERS))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_powers_by_an_index_are_right_where_numbers_end(dtype: str) -> None:
+    model = gc.compile(gc.parse(POWERS.replace("t[n] -", "t[n]*")), dtype=dtype)
+    x = np.array([0.0, -0.0, 1.0, -2.5, 1e30, -1e30, 1e-30, np.inf, -np.inf, np.nan], dtype)
+    a = np.array([2.0, 0.0, 0.0, 3.0], dtype)
+    with np.errstate(all="ignore"):
+        powers = x[:, None] ** np.arange(4).astype(dtype)
+    for sample in range(x.size):
+        one = {"x": x[sample : sample + 1], "t": np.ones(1, dtype), "a": a}
+        with np.errstate(all="ignore"):
+            right = ((a * powers[sample]).sum(dtype=dtype)) ** 2
+        np.testing.assert_allclose(model.value(**one), right, rtol=1e-5 if dtype == "float32" else 1e-14)

@@ -20,6 +20,7 @@ from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indi
 from gradcompile.passes.fold import exact
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
+from gradcompile.schedule.nodes import exponent_axis
 from gradcompile.schedule.products import SAMPLES, Axes, Factors
 
 INDENT = "    "
@@ -458,9 +459,24 @@ class _Body:
         if node.expression.op in MATRIX_FUNCTIONS:
             line = self._matrix(node.expression, node.target)
         else:
-            text = self._expression(node.expression, whole=node.expression is node.target)
+            whole = node.expression is node.target
+            text = (self._next_power(node.target) if whole else "") or self._expression(node.expression, whole=whole)
             line = f"{self._place(node.target)} = {self._guarded(node.target, text)}"
         yield self._commented(indent + line, node.target)
+
+    def _next_power(self, value: Value) -> str:
+        """Return a power by an index as the one before times its base; "" if it is not at hand."""
+        axis, stored = exponent_axis(value), self.plan.stored[value]
+        if axis is None or axis not in self.open or value in self.plan.guards:
+            return ""
+        inner = self.open[self.open.index(axis) + 1 :]
+        if any(a in value.axes and a not in stored for a in inner):
+            return ""
+        index = {axis: value.builder.iota(axis) - 1} if axis in stored else {}
+        before, base = self._element(value, index), self._expression(value.operands[0])
+        base = base if base.isidentifier() or base.endswith("]") else f"({base})"
+        one = f"{self.real}(1)" if self.real else "1.0"
+        return f"{before}*{base} if {self.names.axis(axis)} > 0 else {one}"
 
     def _guarded(self, value: Value, text: str) -> str:
         """Return an expression that is evaluated only where a branch that uses it is taken."""

@@ -142,6 +142,14 @@ def _head(node: Define | Update | Product) -> str:
     return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
 
 
+def exponent_axis(value: Value) -> Axis | None:
+    """Return the axis of which a value is a power by its index, ``x**p``: each one comes of the one before."""
+    if value.op != "pow" or value.operands[1].op != "real" or value.operands[1].operands[0].op != "iota":
+        return None
+    axis: Axis = value.operands[1].operands[0].attr
+    return None if axis in value.operands[0].axes else axis
+
+
 def blocks_of(axis: Axis) -> Axis:
     """Return the axis that counts the blocks in which another one is taken; no value has it."""
     return Axis(axis.size, -1 - axis.number)

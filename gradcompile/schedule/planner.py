@@ -25,6 +25,7 @@ from gradcompile.schedule.nodes import (
     aligned,
     blocks_of,
     conditions_of,
+    exponent_axis,
     loop_axes,
 )
 from gradcompile.schedule.products import Products
@@ -269,7 +270,7 @@ class _Work:
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
-        if value in self.arrays or value in self.products.factors:
+        if value in self.arrays or value in self.products.factors or exponent_axis(value) is not None:
             return True
         if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
@@ -562,6 +563,8 @@ class _Work:
             while all(len(p) > shared and p[shared] is paths[0][shared] for p in paths):
                 shared += 1
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
+            power = [k for k, loop in enumerate(paths[0]) if loop.axis == exponent_axis(value)]
+            kept |= {loop.axis for k in power for loop in paths[0][k + 1 :]} & set(value.axes)  # for the next power
         return tuple(a for a in self._kept_axes(value) if a in kept)
 
 

@@ -109,9 +109,11 @@ def axes_of(statement: Statement) -> tuple[Axis, ...]:
 
 
 def is_recomputed(value: Value) -> bool:
-    """Return whether a value is cheaper to compute again than to keep: a comparison, a read, one step."""
+    """Return whether a value is cheaper to compute again than to keep: a comparison, a read, an index, one step."""
     if value.op == "read":
         return value.operands[0].op == "input"
+    if value.op == "real":
+        return value.operands[0].op == "iota"
     if value.op in ("add", "sub", "mul"):
         return all(o.op in (*LEAVES, "read") for o in value.operands)
     return value.op == "neg" or (value.kind == "bool" and value.op in PRIMITIVES)
