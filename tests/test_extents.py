@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from pathlib import Path
 from typing import Any
 
@@ -302,11 +301,9 @@ def nested(depth: int, places: int) -> str:
 
 
 @pytest.mark.parametrize(("depth", "places"), [(0, 2000), (4, 2000), (60, 2000), (150, 100)])
-def test_ranges_are_inferred_in_time_or_not_at_all(depth: int, places: int) -> None:
-    start = time.thread_time()
-    with pytest.raises(ParseError, match=r"the limit is 20,000 \(Limits.ranges\)"):
+def test_ranges_are_inferred_in_few_steps_or_not_at_all(depth: int, places: int) -> None:
+    with pytest.raises(ParseError, match=r"the limit is 20,000 \(Limits.ranges\)"):  # steps: time is for benchmarks
         gc.parse(nested(depth, places))
-    assert time.thread_time() - start < 0.5
 
 
 def test_the_limit_can_be_set() -> None:

@@ -6,6 +6,7 @@ Their layers are products of matrices whose rows are all places of all samples, 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,19 @@ def assert_near(found: Any, right: Any, tolerance: float) -> None:
     np.testing.assert_allclose(found, right, rtol=0, atol=tolerance * (1 + np.abs(right).max(initial=0)))
 
 
-@pytest.mark.parametrize("sizes", [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}], ids=str)
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float64", 1e-12), pytest.param("float32", 2e-4, marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("name", MODELS)
-def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, tolerance: float, sizes: dict[str, int]) -> None:
+def some_slow(cases: list[tuple[Any, ...]], fast: int) -> list[Any]:
+    """Return cases for a test, of which the first are not slow."""
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (k >= fast)) for k, case in enumerate(cases)]
+
+
+DRAWN = [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}]
+NAMES = ("dense", "mixed", "heads", "attention", "words")
+AGREED = [(name, dtype, sizes) for dtype in ("float64", "float32") for sizes in DRAWN for name in NAMES]
+
+
+@pytest.mark.parametrize(("name", "dtype", "sizes"), some_slow(AGREED, 3))
+def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, sizes: dict[str, int]) -> None:
+    tolerance = 1e-12 if dtype == "float64" else 2e-4
     model, data, parameters = drawn(MODELS[name], dtype, **sizes)
     value, gradients = model.value_and_grad(**data, **parameters)
     right = evaluate(model.graph, {k: np.asarray(a) for k, a in {**data, **parameters}.items()})
@@ -114,7 +122,7 @@ def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, tolerance: f
         assert_near(gradient, right[f"d{parameter}"], tolerance)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", some_slow([("words",), ("heads",), ("dense",), ("attention",), ("mixed",)], 2))
 def test_gradients_are_right_at_50_digits(name: str) -> None:
     sizes = {"N": 2, "T": 2, "D": 2, "H": 2, "G": 2, "C": 2, "K": 2, "A": 3}
     model, data, parameters = drawn(MODELS[name], **sizes)
@@ -127,11 +135,10 @@ def test_gradients_are_right_at_50_digits(name: str) -> None:
         np.testing.assert_allclose(gradient, gradients[parameter], rtol=1e-11, atol=1e-14)
 
 
-STEPS = [("dense", 64), ("words", 200)]
-MORE = [(name, batch) for name in MODELS for batch in (1, 64, 128, 200) if (name, batch) not in STEPS]
+STEPS = [(name, batch) for batch in (200, 1, 64, 128) for name in ("words", "dense", "heads", "attention", "mixed")]
 
 
-@pytest.mark.parametrize(("name", "batch"), [*STEPS, *(pytest.param(*more, marks=pytest.mark.slow) for more in MORE)])
+@pytest.mark.parametrize(("name", "batch"), some_slow(STEPS, 1))
 def test_an_epoch_takes_the_steps_of_the_gradients(name: str, batch: int) -> None:
     model, data, parameters = drawn(MODELS[name])
     trained = model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=batch, progress=False)
@@ -250,14 +257,19 @@ def test_rows_that_labels_find_come_after_them() -> None:
     assert np.isfinite(model.fit(**data, init={"W": np.ones(3)}, **settings).params["W"]).all()
 
 
+@pytest.mark.slow
 def test_training_follows_a_call_that_threads_share() -> None:
     """Both tell a program how many samples there are, each in its own kind."""
-    model, data, parameters = drawn(DENSE, N=3000)
-    model.value_and_grad(**data, **parameters)
-    model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=1, progress=False)
+    model = gc.compile(gc.load(Path(gc.__file__).parent / "models" / "gaussian_mixture.model"))
+    sizes, random = {"N": 4000, "K": 8, "D": 12}, np.random.default_rng(0)
+    shapes = {"alpha": "K", "mu": "KD", "q": "KD", "L": "KDD"}
+    start = {name: random.normal(size=[sizes[axis] for axis in axes]) / 3 for name, axes in shapes.items()}
+    data = {"x": random.normal(size=(4000, 12)), "gamma": 1.0, "m": 0.0}
+    model.value_and_grad(**data, **start)
+    model.fit(**data, init=start, optimizer=gc.SGD(1e-6), epochs=1, batch_size=1, progress=False)
 
 
-@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("order", some_slow([("strided",), ("F",)], 1))
 def test_an_emitted_module_takes_arrays_in_any_order(order: str) -> None:
     model, data, parameters = drawn(WORDS, N=200)
     module: dict[str, Any] = {}
