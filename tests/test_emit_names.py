@@ -141,3 +141,16 @@ def test_letters_of_users_are_left_for_their_values():
     )
     assert "'a'" not in model.source  # it would be in the list of names that had to be replaced
     assert re.search(r"\ba(\[.*\])? = maximum", model.source)
+
+
+def test_a_gradient_and_the_array_that_it_is_filled_from_have_two_names():
+    model = gc.compile(
+        gc.parse("""
+        x: data[N, D, K]
+        W: parameter[K, D, D, D]
+        loss = Sum(Sum(x[n, s, j]*W[j, r, s, c], s, c)**2, n, j, r)
+    """)
+    )
+    gradient = model.source[model.source.index("def value_and_grad(") : model.source.index("def grad(")]
+    made = re.findall(r"(\w+) = np\.(?:empty|zeros)\(", gradient)
+    assert len(made) == len(set(made))

@@ -18,6 +18,7 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices
 from gradcompile.passes.fold import exact
+from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
 from gradcompile.schedule.nodes import exponent_axis
@@ -110,7 +111,8 @@ def output_array(plan: Plan, names: Names, output: str) -> str:
 def _filled_output(plan: Plan, names: Names, output: str) -> str:
     """Return the array of an output that is filled from a value, which may have the output's own name."""
     value = plan.graph.outputs[output]
-    own = names.value(value) if value in plan.stored else ""  # asked first: it may take the output's
+    array = value.operands[0] if is_renaming(value) else value
+    own = names.value(array) if array in plan.stored else ""  # asked first: it may take the output's
     text = names.output(output)
     return names.local(value, text) if own == text else text
 
