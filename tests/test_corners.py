@@ -47,7 +47,7 @@ import gradcompile as gc
 from gradcompile.interpret import evaluate
 from gradcompile.model import max_over, min_over
 from tests.oracle import Answer, Problem, exact
-from tests.test_zoo import assert_close
+from tests.test_zoo import assert_answer
 from tests.zoo import arguments, as_passed, call, load, load_uncompiled, numbers
 
 N, D, M = symbols("N D M", integer=True, positive=True)
@@ -240,14 +240,7 @@ ANSWERS: dict[str, Answer] = {}
 def check(name: str, value: Any, grads: dict[str, Any]) -> None:
     if name not in ANSWERS:
         ANSWERS[name] = exact(CORNERS[name])
-    answer = ANSWERS[name]
-    assert_close("value", value, answer.value, answer.value_scale, 64)
-    for parameter, expected in answer.grads.items():
-        found = np.asarray(grads[parameter], dtype=float)
-        assert found.shape == expected.shape, parameter
-        for place in np.ndindex(expected.shape):
-            scale = answer.scales[parameter][place]
-            assert_close(f"d{parameter}{list(place)}", found[place], expected[place], scale, 64)
+    assert_answer(ANSWERS[name], value, grads)
 
 
 @pytest.mark.one_in(3)

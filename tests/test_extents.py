@@ -15,7 +15,7 @@ from gradcompile.errors import GradcompileError, ParseError, ShapeError
 from gradcompile.interpret import evaluate
 from gradcompile.language import Limits
 from tests.oracle import Answer, Problem, exact
-from tests.test_zoo import assert_close
+from tests.test_zoo import assert_answer
 from tests.zoo import arguments, as_passed, call, load, load_uncompiled, numbers
 
 CONVOLUTIONS = """
@@ -83,14 +83,7 @@ def answer_of(name: str) -> Answer:
 
 
 def check(name: str, value: Any, grads: dict[str, Any]) -> None:
-    answer = answer_of(name)
-    assert_close("value", value, answer.value, answer.value_scale, 64)
-    for parameter, expected in answer.grads.items():
-        found = np.asarray(grads[parameter], dtype=float)
-        assert found.shape == expected.shape, parameter
-        for place in np.ndindex(expected.shape):
-            scale = answer.scales[parameter][place]
-            assert_close(f"d{parameter}{list(place)}", found[place], expected[place], scale, 64)
+    assert_answer(answer_of(name), value, grads)
 
 
 @pytest.mark.parametrize("name", MODELS)

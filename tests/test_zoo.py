@@ -20,7 +20,7 @@ import pytest
 
 import gradcompile as gc
 from gradcompile.interpret import evaluate
-from tests.oracle import Problem, mp
+from tests.oracle import Answer, Problem, mp
 from tests.zoo import (
     BY_NAME,
     ZOO,
@@ -119,6 +119,17 @@ def assert_close(what: str, found: Any, exact: Any, scale: Any, tolerance: float
     assert np.isfinite(found), f"{what} is {found} where {mp.nstr(exact, 17)} is right"
     error, bound = abs(mp.mpf(float(found)) - exact), tolerance * EPS * max(1, scale)
     assert error <= bound, f"{what}: {found} for {mp.nstr(exact, 20)}: off by {mp.nstr(error / bound, 3)} bounds"
+
+
+def assert_answer(answer: Answer, value: Any, grads: dict[str, Any]) -> None:
+    """Compare a value and gradients with exact ones."""
+    assert_close("value", value, answer.value, answer.value_scale, 64)
+    for parameter, expected in answer.grads.items():
+        found = np.asarray(grads[parameter], dtype=float)
+        assert found.shape == expected.shape, parameter
+        for place in np.ndindex(expected.shape):
+            scale = answer.scales[parameter][place]
+            assert_close(f"d{parameter}{list(place)}", found[place], expected[place], scale, 64)
 
 
 WAYS = [

@@ -12,7 +12,8 @@ from gradcompile.arguments import Argument
 from gradcompile.errors import ArgumentError, ShapeError
 from gradcompile.ir import Axis, Graph
 from gradcompile.pipeline import EMISSION, Program
-from gradcompile.schedule import Loop, Product
+from gradcompile.schedule import Product
+from gradcompile.schedule.nodes import all_statements
 
 Parts = tuple[Any, ...]  # one array or number for each parameter
 Sizes = dict[str, int]
@@ -82,13 +83,7 @@ class Derivatives:
 
     def multiplies(self, make: Callable[..., Graph]) -> bool:
         """Return whether the program for one direction has products of matrices, which BLAS computes."""
-        nodes = list(self._program(make).plan.body)
-        while nodes:
-            node = nodes.pop()
-            if isinstance(node, Product):
-                return True
-            nodes.extend(node.body if isinstance(node, Loop) else ())
-        return False
+        return any(isinstance(each, Product) for each in all_statements(self._program(make).plan.body))
 
     def _program(self, make: Callable[..., Graph], *along: Axis) -> Program:
         key = (make.__name__, *along)

@@ -7,13 +7,12 @@ batch are in that one product, and if nothing reads the parameter any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradcompile.ir import Graph, Value, reachable
 from gradcompile.passes.fold import fold
-from gradcompile.schedule import Loop, Node, Plan, Product, Result, Start
-from gradcompile.schedule.nodes import Statement, conditions_of, right_side
+from gradcompile.schedule import Plan, Product, Result
+from gradcompile.schedule.nodes import Statement, all_statements, conditions_of, right_side
 from gradcompile.step import Move, Step
 
 
@@ -43,7 +42,7 @@ def in_place(step: Step, schedule: Plan) -> dict[str, Moved]:
     schedule : Plan
         Of its first half, for batches of one block.
     """
-    statements = list(_statements(schedule.body))
+    statements = list(all_statements(schedule.body))
     found: dict[str, Moved] = {}
     for move in step.moves:
         array, scale = _scaled(move.gradient, step)
@@ -81,15 +80,6 @@ def _is_number(value: Value, step: Step) -> bool:
     names = {move.parameter for move in step.moves}
     leaves = [v for v in reachable([value]) if v.op == "input"]
     return not value.axes and not any(v in step.heads or v.attr in names for v in leaves)
-
-
-def _statements(nodes: list[Node]) -> Iterator[Statement]:
-    """Yield the statements of a schedule in the order in which they are carried out."""
-    for node in nodes:
-        if isinstance(node, Loop):
-            yield from _statements(node.body)
-        elif not isinstance(node, Start):
-            yield node
 
 
 def _moves_all(move: Move, array: Value) -> bool:

@@ -21,7 +21,7 @@ from gradcompile.passes.fold import exact
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
-from gradcompile.schedule.nodes import exponent_axis
+from gradcompile.schedule.nodes import all_statements, exponent_axis
 from gradcompile.schedule.products import SAMPLES, Axes, Factors
 
 INDENT = "    "
@@ -194,12 +194,8 @@ class _Body:
     def _reshaped(self) -> set[str]:
         """Return the arguments of which a product takes several axes for one index: these must lie in C order."""
         found: set[str] = set()
-        stack = list(self.plan.body)
-        while stack:
-            node = stack.pop()
-            if isinstance(node, Loop):
-                stack.extend(node.body)
-            elif isinstance(node, Product) and not node.factors.is_plain:
+        for node in all_statements(self.plan.body):
+            if isinstance(node, Product) and not node.factors.is_plain:
                 arrays = [v.operands[0] if v.op == "read" else v for v in (node.factors.left, node.factors.right)]
                 found.update(array.attr for array in arrays if array.op == "input" and len(array.axes) > 2)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -140,6 +140,15 @@ def _head(node: Define | Update | Product) -> str:
         return f"%{node.factors.left.number} @ %{node.factors.right.number} (BLAS)"
     value = node.expression if isinstance(node, Define) else node.term
     return f"{value.op}({', '.join(f'%{o.number}' for o in value.operands)})"
+
+
+def all_statements(nodes: Iterable[Node]) -> Iterator[Statement]:
+    """Yield the statements of a schedule in the order in which they are carried out; starts are none."""
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield from all_statements(node.body)
+        elif not isinstance(node, Start):
+            yield node
 
 
 def exponent_axis(value: Value) -> Axis | None:
