@@ -1,6 +1,8 @@
 """Support functions against SciPy and mpmath, edges included, for every target that has them."""
 
+import ast
 import functools
+import inspect
 import math
 import warnings
 
@@ -160,6 +162,15 @@ def test_what_a_function_calls_comes_before_it(target):
         assert order[-1] == name
         for position, each in enumerate(order):
             assert support.calls(target, each) <= set(order[:position])
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_functions_are_read_as_a_parser_reads_them(target):
+    for name, function in support.functions(target).items():
+        text = support.source(target, name)
+        assert text.endswith(inspect.getsource(function)), name
+        words = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        assert support.calls(target, name) == words & support.functions(target).keys() - {name}
 
 
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])

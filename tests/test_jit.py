@@ -154,6 +154,32 @@ def test_second_process_imports_no_more_of_numba_than_it_runs(tmp_path):
     assert [each.stdout.strip() for each in said] == ["True", "False"]
 
 
+PRODUCT = """
+import sys
+import numpy as np
+import gradcompile as gc
+text = "x: data[N, D]\\nW: parameter[D, H]\\ny[n, k] = Sum(x[n, d]*W[d, k], d)\\nloss = Sum(y[n, k]**2, n, k)"
+model = gc.compile(gc.parse(text))
+model.wait()
+point = {"x": np.full((40, 30), 0.1), "W": np.full((30, 20), 0.1)}
+value, _ = model.value_and_grad(**point)
+assert abs(value - 800*0.3**2) < 1e-10
+assert "gemm" in model.source
+print("scipy.linalg" in sys.modules)
+import scipy.linalg.cython_blas
+assert "dgemm" in scipy.linalg.cython_blas.__pyx_capi__
+assert scipy.linalg.blas.dgemm(1.0, point["x"], point["W"]).shape == (40, 20)
+assert model.value_and_grad(**point)[0] == value
+"""
+
+
+def test_products_of_a_second_process_import_one_file_of_scipy_linalg(tmp_path):
+    environment = {**os.environ, "GRADCOMPILE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PRODUCT]
+    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert [each.stdout.strip() for each in said] == ["True", "False"]
+
+
 def test_eight_processes_at_once_are_all_right(tmp_path):
     cache = tmp_path / "cache"
     processes = [run(str(cache)) for _ in range(8)]

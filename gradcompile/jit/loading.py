@@ -21,6 +21,7 @@ from gradcompile.errors import EmissionError
 from gradcompile.garbage import importing
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
+from gradcompile.jit.linking import PRODUCT, find_products
 
 FORMAT = 1  # of the cache; a new number leaves all old entries alone
 
@@ -77,8 +78,10 @@ def _import(source: str, own: str, compiled: bool, inner: Collection[str], short
             only_called(getattr(module, each), short=each in short)
     if directory and kept and compiled:
         _keep_machine_code(module, directory, own, found)
-    if compiled and any(library in source for library in ("numba_xxgemm", "np.linalg")):
-        import scipy.linalg.cython_blas  # noqa: F401  (compiled code would import it at its first call)
+    if compiled and PRODUCT in source:
+        find_products()
+    if compiled and "np.linalg" in source:
+        import scipy.linalg.cython_lapack  # noqa: F401  (compiled code would import it at its first call)
     return module
 
 

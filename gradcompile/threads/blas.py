@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from gradcompile.jit import linking
+
 # OpenBLAS under the names that its builds give it (SciPy's has a prefix of its own), and MKL.
 PREFIXES = ("scipy_openblas_", "openblas_", "MKL_")
 SUFFIXES = ("", "64_", "_64")
@@ -88,11 +90,10 @@ def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
 @cache
 def _library() -> ctypes.CDLL | None:
     """Return the BLAS that Numba calls: SciPy's."""
+    path = linking.library()
     try:
-        from scipy.linalg import cython_blas
-
-        return ctypes.CDLL(cython_blas.__file__)  # finds the names of the libraries that it needs, too
-    except (ImportError, OSError):
+        return ctypes.CDLL(path) if path else None  # finds the names of the libraries that it needs, too
+    except OSError:
         return None
 
 

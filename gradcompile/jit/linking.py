@@ -1,0 +1,61 @@
+"""Where compiled code finds BLAS: in one file of SciPy, without the rest of `scipy.linalg`.
+
+Numba's products look for BLAS at their first call, and import `scipy.linalg` for it, which takes a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+PRODUCT = "numba_xxgemm"  # of the functions that Numba has for BLAS, the one that emitted code calls
+BLAS = "scipy.linalg.cython_blas"  # where Numba's functions look
+
+
+def library() -> str | None:
+    """Return the path of the extension module through which Numba finds BLAS; None where SciPy has none."""
+    spec = _specification()
+    return None if spec is None else spec.origin
+
+
+@cache
+def find_products() -> None:
+    """Let Numba's products of matrices find BLAS now: afterwards they import nothing.
+
+    The module is known to Python only as long as they look for it: whoever imports `scipy.linalg` gets all of it.
+    """
+    spec = _specification()
+    if spec is None or spec.loader is None or BLAS in sys.modules:
+        return
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[BLAS] = module
+    try:
+        for kind in "ds":
+            _multiply_nothing(kind)
+    finally:
+        del sys.modules[BLAS]
+
+
+def _multiply_nothing(kind: str) -> None:
+    """Call Numba's product for matrices of no rows; `kind` is BLAS's letter for their type."""
+    from numba import _helperlib
+
+    functions: dict[str, int] = vars(_helperlib)["c_helpers"]  # their addresses
+    number, size, one = ctypes.c_double(), ctypes.c_ssize_t, ctypes.c_ssize_t(1)
+    matrix, letter = ctypes.c_void_p, ctypes.c_char
+    product = ctypes.PYFUNCTYPE(
+        ctypes.c_int, *(letter,) * 3, *(size,) * 3, *(matrix, matrix, size, matrix, size, matrix, matrix, size)
+    )(functions[PRODUCT.removeprefix("numba_")])
+    at = ctypes.addressof(number)
+    product(kind.encode(), b"N", b"N", 0, 0, 0, at, at, one, at, one, at, at, one)
+
+
+def _specification() -> ModuleSpec | None:
+    scipy = importlib.util.find_spec("scipy")
+    found = scipy.submodule_search_locations if scipy else None
+    return PathFinder.find_spec(BLAS, [str(Path(folder) / "linalg") for folder in found or ()])
