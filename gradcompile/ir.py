@@ -452,6 +452,28 @@ def substitute(values: Iterable[Value], index: Mapping[Axis, Value], *, through:
     return new
 
 
+def moved(
+    value: Value, index: Mapping[Axis, Value], read: Callable[[Value, Iterable[Value]], Value] | None = None
+) -> Value:
+    """Return a value at other indices: arithmetic is done there, and arrays, sums among them, are read there.
+
+    `read` makes the reads in place of the builder.
+    """
+    builder, new = value.builder, dict[Value, Value]()
+    read = read or builder.read
+    for each in reachable([value]):
+        operands = tuple([new[o] for o in each.operands])
+        if each.op == "iota":
+            new[each] = index.get(each.attr, each)
+        elif each.op in PRIMITIVES:
+            new[each] = builder.rebuild(each, operands)
+        elif each.op == "read":  # its array's axes are bound: only the indices change
+            new[each] = read(each.operands[0], operands[1:])
+        else:
+            new[each] = read(each, [index.get(a) or builder.iota(a) for a in each.axes])
+    return new[value]
+
+
 def _reads_along(value: Value, index: Mapping[Axis, Value]) -> bool:
     """Return whether a read takes, of a computed array, just what belongs to the axes that are replaced."""
     array, *indices = value.operands

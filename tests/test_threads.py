@@ -59,6 +59,55 @@ MODELS = {
         Sum(t[s] * a, (s, 0, N - 1)) * (2 * N + D) + Sum(w[j], (j, 0, D - 1)) * N, wrt=[a, w]
     ),
 }
+# What is read of other samples, and sums over pairs of them.
+ACROSS = {
+    "pairs": "t: data[N]\na: parameter\nloss = Sum(exp(-(t[s] - a*t[r])**2), s, r)",
+    "positions": "t: data[N]\na: parameter\nloss = Sum((t[s] - a*s)**2, s)",
+    "neighbours": """
+        q: parameter[N]
+        t: data[N]
+        loss = Sum((q[s] - t[s])**2, s) + Sum((q[s + 1] - q[s])**2, s, 0, N - 2)
+    """,
+    "layers that samples share": """
+        X: data[N, D]
+        S: data[N, N]
+        g: labels[N]
+        V: parameter[D, C]
+        h[s, k] = tanh(Sum(X[s, j]*V[j, k], j))
+        loss = Sum((Sum(S[s, r]*h[r, k], r) - h[g[s], k])**2, s, k)
+    """,
+    "both ways": """
+        X: data[N, D]
+        Z: data[N, D]
+        V: parameter[D, C]
+        W: parameter[D, C]
+        a[s, k] = Sum(X[s, j]*V[j, k], j)
+        c[s, k] = Sum(Z[s, j]*W[j, k], j)
+        z[s, r] = Sum(a[s, k]*c[r, k], k)
+        loss = Sum(log(Sum(exp(z[s, r]), r)) + log(Sum(exp(z[r, s]), r)) - 2*z[s, s], s)
+    """,
+    "kernels": """
+        X: data[N, D]
+        t: data[N]
+        q: parameter[N]
+        b: parameter
+        k[s, r] = exp(-Sum((X[s, j] - X[r, j])**2, j)*b**2)
+        loss = Sum((Sum(k[s, r]*q[r], r) - t[s])**2, s) + Sum(q[s]*q[r]*k[s, r], s, r)
+    """,
+    "orders": """
+        t: data[N]
+        X: data[N, D]
+        w: parameter[D]
+        y[s] = Sum(X[s, j]*w[j], j)
+        loss = -Sum(y[s] - log(Sum(where(t[r] >= t[s], exp(y[r]), 0), r)), s)
+    """,
+    "positions of parameters": """
+        P: parameter[N, D]
+        d[s, r] = 1 + Sum((P[s, j] - P[r, j])**2, j)
+        loss = Sum(where(s < r, d[s, r]**-6 - d[s, r]**-3, 0), s, r)
+    """,
+}
+MODELS |= {name: lambda text=text: gc.compile(gc.parse(text)) for name, text in ACROSS.items()}
 
 
 @pytest.fixture
@@ -285,12 +334,9 @@ def test_sums_of_all_chunks_stay_small():
     assert divided.length({"N": 10**6, "M": table}) == 0
 
 
-BOTH = Sum(exp(-((t[s] - a * t[r]) ** 2)), (s, 0, N - 1), (r, 0, N - 1))
 COLUMNS = IndexedBase("Z", shape=(D, N))
 REFUSED = {
-    "samples meet samples": lambda: (BOTH, a),
     "the samples are not the first axis": lambda: (Sum(COLUMNS[j, s] * w[j], (j, 0, D - 1), (s, 0, N - 1)), w),
-    "is used as a number": lambda: (Sum((t[s] - a * s) ** 2, (s, 0, N - 1)), a),
     "samples": lambda: (Sum((t[s + 1] - a * t[s]) ** 2, (s, 0, N - 2)), a),
 }
 

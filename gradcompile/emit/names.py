@@ -275,7 +275,7 @@ class Names:
         source = self.graph.cotangents.get(value)
         if source is None or source is value or not self._is_backward(value):
             return None
-        return self.inputs[source.attr] if source.op == "input" else self._values.get(source)
+        return self.inputs.get(source.attr) if source.op == "input" else self._values.get(source)
 
 
 def _signed(number: int) -> str:

@@ -9,15 +9,25 @@ from gradcompile.passes.divide import divide_once
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
+from gradcompile.passes.renumber import renumber
 from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
+from gradcompile.passes.turn import turn
 
 __all__ = ["AFTER", "BEFORE", "divide_once", "optimise", "prepare"]
 
 Pass = Callable[[Graph], Graph]
 
-BEFORE: tuple[Pass, ...] = (fold, share, stabilise, gather, share, fold)  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, share, fold, factor)  # on the model with its backward half
+BEFORE: tuple[Pass, ...] = (
+    fold,
+    share,
+    stabilise,
+    gather,
+    share,
+    turn,
+    fold,
+)  # on the model, before it is differentiated
+AFTER: tuple[Pass, ...] = (settle, fold, renumber, share, fold, factor)
 
 
 def prepare(graph: Graph) -> Graph:

@@ -2,13 +2,15 @@
 
 Every value gets a class and an order of its axes that do not depend on which axes they are: two values of one class are
 equal after renaming. A costly value whose class has been computed before becomes a read of that, under its own indices.
+What there is for pairs of samples is no such value where it would be read with the two exchanged: all of it would have
+to be kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, reachable
 from gradcompile.primitives import PRIMITIVES
 
 Named = tuple[int, tuple[Axis, ...]]  # a class, and the axes of this member of it
@@ -24,7 +26,7 @@ def share(graph: Graph) -> Graph:
     costly: set[Value] = set()
     first: dict[int, Value] = {}
     renamed: dict[Value, Value] = {}
-    order = graph.order()
+    order, samples = graph.order(), sample_sizes(graph)
     if not any(value.axes for value in order):
         return graph
     for value in order:
@@ -33,8 +35,9 @@ def share(graph: Graph) -> Graph:
         known[value] = name = _named(value, known, classes)
         if value in costly and not is_renaming(value):
             original = first.setdefault(name[0], value)
-            if original is not value:
-                renamed[value] = _as(original, dict(zip(known[original][1], name[1], strict=True)))
+            read = _as(original, dict(zip(known[original][1], name[1], strict=True)))
+            if original is not value and not (exchanges(read) and is_of_pairs(original, samples)):
+                renamed[value] = read
     if not renamed:
         return graph
 
@@ -52,6 +55,32 @@ def is_renaming(value: Value) -> bool:
     axes = [i.attr for i in indices if i.op == "iota"]
     sizes = [a.size for a in array.axes]
     return len(set(axes)) == len(indices) and [a.size for a in axes] == sizes
+
+
+def exchanges(value: Value) -> bool:
+    """Return whether a renaming of an array is one between the axes that the array has."""
+    return is_renaming(value) and set(value.axes) == set(value.operands[0].axes)
+
+
+def sample_sizes(graph: Graph) -> set[Size]:
+    """Return the numbers of samples: the lengths of data; of parameters where there are no data."""
+    data = {i.shape[0] for i in graph.inputs.values() if i.shape and i.role in ("data", "labels")}
+    return data or {i.shape[0] for i in graph.inputs.values() if i.shape}
+
+
+def is_of_pairs(value: Value, samples: Container[Size]) -> bool:
+    """Return whether there is a value for every pair of samples, and none of it is a sum over further ones."""
+
+    def count(axes: Iterable[Axis]) -> int:
+        return sum(axis.size in samples for axis in axes)
+
+    summed = (v for v in reachable([value]) if v.op in REDUCTIONS)
+    return count(value.axes) > 1 and not any(count(v.attr) and count(v.axes) for v in summed)
+
+
+def is_window(value: Value) -> bool:
+    """Return whether a read takes elements of an array several times, as windows do: ``h[n, i + a]``."""
+    return value.op == "read" and any(i.op in PRIMITIVES and len(i.axes) > 1 for i in value.operands[1:])
 
 
 def composed(array: Value, *indices: Value) -> Value | None:

@@ -5,7 +5,8 @@ all parts is added up; the end makes the outputs of the totals. A program that u
 another one has a part for every pass over the samples, and a later one takes the totals of the earlier ones.
 
 The axis of the samples keeps its size's name in a part, where it is the number of the samples there; the number of
-all samples is a further argument, `count`.
+all samples is a further argument, `count`. What a later pass reads of other samples, an earlier one keeps for all of
+them (apart.py).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gradcompile.ir import Axis, Graph, Input, Size, Value, free_axes, free_name
-from gradcompile.passes.share import is_renaming
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.schedule.apart import Apart
 from gradcompile.schedule.samples import Samples
 
 COMBINED = {"sum": "add", "accumulate": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}  # NumPy's names
@@ -32,7 +33,7 @@ class Part:
     sums : mapping of str to str
         The output that is a sum, and the NumPy function that combines it from two parts.
     streamed : tuple of str
-        The outputs that have the sample axis, as their first: gradients of arrays that do.
+        The outputs that have the sample axis, as their first: gradients of arrays that do, and what later passes read.
     sliced : frozenset of str
         The inputs of which a part takes the entries of its samples.
     """
@@ -57,15 +58,28 @@ class Parts:
         The sums that are outputs as they are, and which: those are none of the end's.
     count : str
         The input that is the number of all samples.
+    start : str
+        The input that is the number of a part's first sample.
     sample : Axis
         The axis of the samples.
+    every : str
+        The name of the number of all samples where it is the size of an axis.
+    sources : mapping of str to str
+        The array that an input is, where the input has another name.
     """
 
     passes: tuple[Part, ...]
     end: Graph
     whole: Mapping[str, str]
     count: str
+    start: str
     sample: Axis
+    every: str
+    sources: Mapping[str, str]
+
+    def sizes(self, given: Mapping[str, int]) -> dict[str, int]:
+        """Return the named sizes of a call together with those that only parts have."""
+        return {**given, self.every: self.sample.size.evaluate(given)}
 
     def functions(self, name: str) -> dict[str, Graph]:
         """Return the program of each function that the function `name` is made of, by its name."""
@@ -86,68 +100,67 @@ def in_parts(graph: Graph, sample: Axis | None) -> Parts | str:
     """
     if sample is None:
         return "there are no samples"
+    refusal = _refusal(graph, sample)
+    if refusal:
+        return refusal
     cut = _Cut(graph, sample)
     return cut.refusal() or cut.parts()
+
+
+def _refusal(graph: Graph, sample: Axis) -> str:
+    """Return why a program cannot be cut, whatever it computes of its samples; "" if it can."""
+    size, names = sample.size, {name for name, _ in sample.size.terms}
+
+    def counts(axes: Iterable[Axis]) -> bool:
+        return any(name in names for axis in axes for name, _ in axis.size.terms)
+
+    if size.constant or [count for _, count in size.terms] != [1]:
+        return "the number of samples is not a size of its own"
+    if any(counts(i.axes[1:]) and sample not in i.axes[:1] for i in graph.inputs.values()):
+        return "the samples are not the first axis of every array that has them"
+    if any(counts(v.operands[0].axes) for v in graph.order() if v.op in MATRIX_FUNCTIONS and counts(v.attr)):
+        return "samples are read across samples"
+    return ""
 
 
 class _Cut:
     """The cutting of one program."""
 
     def __init__(self, graph: Graph, sample: Axis) -> None:
-        self.graph, self.sample = graph, sample
-        self.order = graph.order()
+        self.apart = Apart(graph, sample)
+        self.graph, self.sample = self.apart.graph, sample
+        self.order = self.graph.order()
         self.samples = Samples(sample, self.order)
         self.crossing = [v for v in self.order if self.samples.crosses(v)]
-        self.streamed = [n for n in graph.outputs if any(self._counts(a.size) for a in graph.output_axes(n))]
-        self.sliced = {n for n, i in graph.inputs.items() if any(map(self._counts, i.shape))}
-        self.count = free_name("samples", graph.inputs)
-        objective = graph.outputs.get("value")
-        self.forward = set() if objective is None else set(graph.order([objective]))
-        self.totals = self._totals()
+        self.sums = [v for v in self.crossing if v.op in COMBINED]
+        self.pairs = self.samples.needed_later(self.graph, (sample.size, self.apart.whole))
+        self.kept = list(dict.fromkeys([v.operands[0] for v in self.crossing if v.op == "read"] + self.pairs))
+        self.count = self.apart.named("samples")
+        objective = self.graph.outputs.get("value")
+        self.forward = set() if objective is None else set(self.graph.order([objective]))
+        self.arrays = self._arrays()
         self.laid = self._laid()
+        self.whole = self._whole()
+        streamed = [n for n in self.graph.outputs if self._has_samples(self.graph.output_axes(n))]
+        self.streamed = [n for n in streamed if n not in self.whole.values()]
 
-    def _counts(self, size: Size) -> bool:
-        """Return whether a size depends on the number of samples."""
-        names = {name for name, _ in self.sample.size.terms}
-        return any(name in names for name, _ in size.terms)
-
-    # Whether it can be done
+    def _has_samples(self, axes: Iterable[Axis]) -> bool:
+        return any(self.apart.counts(a.size) for a in axes)
 
     def refusal(self) -> str:
         """Return why the program cannot be cut; "" if it can."""
-        size = self.sample.size
-        if size.constant or [count for _, count in size.terms] != [1]:
-            return "the number of samples is not a size of its own"
         if not self.crossing:
             return "there is no sum over samples"
         if "value" in self.streamed:
             return "there is a value for every sample"
-        if any(v.op not in COMBINED or self._has_samples(v.axes) for v in self.crossing):
+        if any(v.op not in (*COMBINED, "read") for v in self.crossing):
             return "samples are read across samples"
-        if any(self._counts(a.size) and a != self.sample for a in free_axes(self.order)):
-            return "samples meet samples"
-        if any(self._has_samples(i.axes[1:]) for i in self.graph.inputs.values()):
-            return "the samples are not the first axis of every array that has them"
-        if any(self._numbers_samples(v) for v in self.order):
-            return "the number of a sample is used as a number"
+        pairs = [v for v in self.kept if self._has_samples(a for a in v.axes if a != self.sample)]
+        if pairs or any(sum(self._has_samples([a]) for a in v.axes) > 1 for v in self.sums):
+            return "pairs of samples are kept"
+        if any(v.kind != "real" for v in self.kept):
+            return "what is read across samples are no real numbers"
         return ""
-
-    def _has_samples(self, axes: Iterable[Axis]) -> bool:
-        return any(self._counts(a.size) for a in axes)
-
-    def _numbers_samples(self, value: Value) -> bool:
-        """Return whether a value uses the index of a sample other than to find what belongs to the sample."""
-        if value.op == "read":
-            places, arrays = value.operands[1:], value.operands[0].axes
-        elif value.op == "accumulate":
-            places, arrays = value.operands[1:], value.attr
-        else:
-            places, arrays = (), ()
-        own = {place for place, axis in zip(places, arrays, strict=True) if self._counts(axis.size)}
-        if any(not (place.op == "iota" and place.attr == self.sample) for place in own):
-            return True  # an array of samples is read at other places
-        others = [o for k, o in enumerate(value.operands) if not (places and k and self._counts(arrays[k - 1].size))]
-        return any(o.op == "iota" and o.attr == self.sample for o in others)
 
     # How it is done
 
@@ -156,101 +169,129 @@ class _Cut:
         phase, graph = self.samples.phase, self.graph
         last = max([phase[v] - 1 for v in self.crossing] + [phase[graph.outputs[n]] for n in self.streamed])
         passes = tuple(self._part(number) for number in range(last + 1))
-        whole = self._whole()
-        kept = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in whole.values()}
+        kept = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in self.whole.values()}
         wrt = tuple(n for n in graph.wrt if f"d{n}" in kept)
-        return Parts(passes, self._program(kept, self.crossing, wrt), whole, self.count, self.sample)
+        end = self._program(kept, self.crossing, wrt)
+        apart = self.apart
+        every = str(apart.whole)
+        return Parts(passes, end, self.whole, self.count, apart.start, self.sample, every, apart.sources)
+
+    def _arrays(self) -> dict[Value, Input]:
+        """Return the array that each sum over samples becomes, and each value that is kept for all of them.
+
+        Their names are the user's where there is one, or numbers; their axes are not in order yet.
+        """
+        found: dict[Value, Input] = {}
+        for stem, values in (("sum", self.sums), ("each", self.kept)):
+            for number, value in enumerate(values, 1):
+                name = self.apart.named(self.graph.names.get(value, f"{stem}{number}"))
+                found[value] = Input(name, (), value.kind)
+        return found
 
     def _whole(self) -> dict[str, str]:
         """Return the totals that are gradients as they are, and which: there is nothing to make of them."""
         found: dict[str, str] = {}
         for name in [f"d{parameter}" for parameter in self.graph.wrt if f"d{parameter}" in self.graph.outputs]:
             value, axes = self.graph.outputs[name], self.graph.output_axes(name)
-            if is_renaming(value):
-                own = {place.attr: a for a, place in zip(value.operands[0].axes, value.operands[1:], strict=True)}
-                value, axes = value.operands[0], tuple(own[a] for a in axes)
-            if value in self.totals and self.laid[value] == axes:
-                found.setdefault(self.totals[value], name)
+            if own := self._renamed(value):
+                value, axes = value.operands[0], tuple(own[a] for a in axes if a in own)
+            if value in self.sums and self.laid[value] == axes:
+                found.setdefault(self.arrays[value].name, name)
         return found
 
-    def _totals(self) -> dict[Value, str]:
-        """Return the name of every sum over samples: the user's where there is one, or a number."""
-        taken = {*self.graph.inputs, *self.graph.outputs, self.count}
-        names: dict[Value, str] = {}
-        for number, value in enumerate(self.crossing, 1):
-            names[value] = free_name(self.graph.names.get(value, f"sum{number}"), taken)
-            taken.add(names[value])
-        return names
+    def _renamed(self, value: Value) -> dict[Axis, Axis] | None:
+        """Return the axes of an array by those under which a value has it whole; None for any other value."""
+        if value.op != "read":
+            return None
+        array, *places = value.operands
+        under = [self.sample if p is self.apart.position else p.attr if p.op == "iota" else None for p in places]
+        found = {axis: own for axis, own in zip(under, array.axes, strict=True) if axis is not None}
+        sizes = [
+            (self.apart.whole if p is self.apart.position else a.size) for a, p in zip(found, places, strict=False)
+        ]
+        return found if len(found) == len(places) and sizes == [own.size for own in array.axes] else None
 
     def _laid(self) -> dict[Value, tuple[Axis, ...]]:
-        """Return the axes of every sum over samples, in the order of the first output whose elements it is part of.
+        """Return the axes of every array, in the order of the first output whose elements it is part of.
 
-        A part then makes its sums in the loops in which the whole program would make the output.
+        A part then makes its sums in the loops in which the whole program would make the output. An axis over all
+        samples comes first: a part takes what belongs to its own.
         """
         laid: dict[Value, tuple[Axis, ...]] = {}
         stack = [(value, self.graph.output_axes(name)) for name, value in reversed(self.graph.outputs.items())]
         seen = set(stack)
         while stack:
             value, axes = stack.pop()
-            if value in self.totals:
+            if value in self.arrays and value not in self.kept:
                 if set(value.axes) <= set(axes):
                     laid.setdefault(value, tuple(a for a in axes if a in value.axes))
                 continue
             operands = value.operands if value.op in PRIMITIVES else ()
-            if is_renaming(value):
-                own = {place.attr: a for a, place in zip(value.operands[0].axes, value.operands[1:], strict=True)}
+            if own := self._renamed(value):
                 operands, axes = value.operands[:1], tuple(own[a] for a in axes if a in own)
             further = [(o, axes) for o in reversed(operands) if (o, axes) not in seen]
             seen.update(further)
             stack += further
-        return {value: laid.get(value, value.axes) for value in self.totals}
+        found = {value: laid.get(value, value.axes) for value in self.arrays}
+        return {v: tuple(sorted(axes, key=lambda a: not self._has_samples([a]))) for v, axes in found.items()}
 
     def _part(self, number: int) -> Part:
         """Return the pass over the samples before which `number` passes have been made."""
         phase, graph = self.samples.phase, self.graph
-        sums = {self.totals[v]: v for v in self.crossing if phase[v] == number + 1}
-        streamed = [n for n in self.streamed if phase[graph.outputs[n]] == number]
-        known = [v for v in self.crossing if phase[v] <= number]
-        outputs = sums | {n: graph.outputs[n] for n in streamed}
+        sums = {self.arrays[v].name: v for v in self.sums if phase[v] == number + 1}
+        streamed = {self.arrays[v].name: v for v in self.kept if phase[v] == number}
+        streamed |= {n: graph.outputs[n] for n in self.streamed if phase[graph.outputs[n]] == number}
+        known = [v for v in self.crossing if phase[v] <= number] + [v for v in self.pairs if phase[v] < number]
         wrt = tuple(n for n in graph.wrt if f"d{n}" in streamed)
-        program = self._program(outputs, known, wrt)
+        program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
-        return Part(program, ways, tuple(streamed), frozenset(self.sliced & program.inputs.keys()))
+        sliced = frozenset(n for n, i in program.inputs.items() if self.sample in i.axes[:1])
+        return Part(program, ways, tuple(streamed), sliced)
 
     def _program(self, outputs: dict[str, Value], known: Iterable[Value], wrt: tuple[str, ...]) -> Graph:
-        """Return the program of some outputs, with the totals that are known as inputs."""
-        graph, builder = self.graph, self.graph.builder
-        known = {v: Input(self.totals[v], tuple(a.size for a in self.laid[v]), v.kind) for v in known}
-        inputs = {v: builder.input(declared.name, declared.axes, v.kind) for v, declared in known.items()}
+        """Return the program of some outputs, with the totals and what is kept of earlier passes as inputs."""
+        graph, builder, known = self.graph, self.graph.builder, dict.fromkeys(known)
         count = builder.input(self.count, (), "int")
 
-        def rule(old: Value, _: tuple[Value, ...]) -> Value | None:
-            if old in inputs:
-                return _under_own_axes(inputs[old], self.laid[old])
-            if old.op == "size" and self._counts(old.attr):
+        def rule(old: Value, operands: tuple[Value, ...]) -> Value | None:
+            if old in known and old.op != "read":
+                return self._stored(old, {axis: builder.iota(axis) for axis in old.axes})
+            if old in known or (old.op == "read" and old.operands[0] in known):
+                return self._stored(old.operands[0], dict(zip(operands[0].axes, operands[1:], strict=True)))
+            if old.op == "size" and self.apart.counts(old.attr):
                 return self._size(old.attr, count)
             return None
 
-        names = {v: n for v, n in graph.names.items() if v not in inputs}
-        names |= {v: n for n, v in outputs.items() if v in self.totals and v not in inputs}
+        inner = {n: v for n, v in outputs.items() if v in self.arrays and v not in known}
+        names = {v: n for v, n in graph.names.items() if v not in known} | {v: n for n, v in inner.items()}
         backward = {c: v for c, v in graph.cotangents.items() if c not in self.forward}
-        axes = graph.axes | {n: self.laid[v] for n, v in outputs.items() if v in self.totals and v not in inputs}
+        axes = graph.axes | {n: self.laid[v] for n, v in inner.items()}
         program = replace(graph, outputs=outputs, axes=axes, wrt=wrt, names=names, cotangents=backward).rewrite(rule)
-        declared = {total.name: total for total in known.values()}
-        declared[self.count] = Input(self.count, (), "int")
-        return replace(program, inputs=_needed(program, {**graph.inputs, **declared}))
+        if any(self.sample in value.axes for value in program.order()):
+            program = replace(program, sample=self.sample)
+        arrays = [self._array(v.operands[0] if v.op == "read" else v) for v in known]
+        declared = {name: Input(name, (), "int") for name in (self.count, self.apart.start)}
+        return replace(program, inputs=_needed(program, {**graph.inputs, **self.apart.versions(arrays), **declared}))
+
+    def _array(self, value: Value) -> Input:
+        """Return the array of a sum, or of what is kept, for all samples."""
+        whole = self.apart.whole
+        shape = tuple(whole if axis == self.sample else axis.size for axis in self.laid[value])
+        return replace(self.arrays[value], shape=shape)
+
+    def _stored(self, value: Value, index: Mapping[Axis, Value]) -> Value:
+        """Return what stands at some indices of the array of a value."""
+        axes = self.laid[value]
+        places = (self.apart.position, self.graph.builder.iota(self.sample))
+        own = self._has_samples(axes[:1]) and index[axes[0]] in places
+        return self.apart.read(self._array(value), tuple(index[axis] for axis in axes), own=own)
 
     def _size(self, size: Size, count: Value) -> Value:
         """Return a size as a number in which the number of samples is an input."""
-        rest = Size(tuple(term for term in size.terms if not self._counts(Size((term,)))), size.constant)
-        factor = sum(c for term, c in size.terms if self._counts(Size.of(term)))
+        rest = Size(tuple(term for term in size.terms if not self.apart.counts(Size((term,)))), size.constant)
+        factor = sum(c for term, c in size.terms if self.apart.counts(Size.of(term)))
         number = count if factor == 1 else factor * count
         return number if rest == Size() else number + count.builder.size(rest)
-
-
-def _under_own_axes(array: Value, axes: tuple[Axis, ...]) -> Value:
-    """Return an input, whose axes are numbered by its dimensions, under the axes of what it stands for."""
-    return array.builder.read(array, map(array.builder.iota, axes))
 
 
 def _needed(program: Graph, inputs: Mapping[str, Input]) -> dict[str, Input]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
-from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
 
@@ -57,6 +57,28 @@ class Samples:
         array, *indices = value.operands
         return all(a != self.axis or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True))
 
+    def needed_later(self, graph: Graph, sizes: Container[Size]) -> list[Value]:
+        """Return the sums over samples for each sample that a later pass needs; `sizes` are numbers of samples.
+
+        Such a sum is rather kept than computed again: it is one number, or a row, for as many operations as there are
+        samples.
+        """
+        last: dict[Value, int] = {}
+        found: list[Value] = []
+        for value in graph.outputs.values():
+            last[value] = self.phase[value]
+        for value in reversed(graph.order()):
+            pairs = self.streamed(value) and value.op in REDUCTIONS and any(a.size in sizes for a in value.attr)
+            own = self.phase[value] - self.crosses(value)  # the first pass that can compute it
+            needed = last.get(value, own)
+            if pairs and needed > own:
+                found.append(value)
+            if pairs or self.crosses(value) or not self.streamed(value):
+                needed = own
+            for operand in value.operands:
+                last[operand] = max(last.get(operand, 0), needed)
+        return found[::-1]
+
     def streamed(self, value: Value) -> bool:
         """Return whether there is one of the value for every sample."""
         return self.axis is not None and self.axis in value.axes
@@ -67,7 +89,10 @@ class Samples:
 
 
 def stream_axis(graph: Graph) -> Axis | None:
-    """Return the axis to stream over: that of the samples, or else the data's most common first axis."""
+    """Return the axis to stream over: that of the samples, or else the data's most common first axis.
+
+    Without data it is the axis of all sums, or one that is summed over and is the first of a parameter.
+    """
     if graph.sample is not None:
         return graph.sample
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
@@ -75,8 +100,11 @@ def stream_axis(graph: Graph) -> Axis | None:
     candidates = [axis for axis in firsts if axis in used]
     if candidates:
         return max(candidates, key=lambda axis: firsts[axis])
-    summed = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
-    return summed[-1] if summed and len({a.size for a in summed}) == 1 else None
+    summed: list[Axis] = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
+    if summed and len({a.size for a in summed}) == 1:
+        return summed[-1]
+    first = {i.axes[0] for i in graph.inputs.values() if i.axes}
+    return next((axis for axis in summed if axis in first), None)
 
 
 def in_blocks(order: list[Value], sample: Axis) -> bool:

@@ -65,17 +65,18 @@ class InParts:
 
     def __call__(self, *arguments: Argument) -> Result:
         """Return what the function returns, for arguments that it is called with."""
-        length = self.length(arguments)
-        samples = self.chunks.sample.size.evaluate(self.arguments.sizes(arguments))
+        length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
+        samples = sizes[self.parts.every]
         given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.count: samples}
-        found: dict[str, Any] = {}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
-                work = _Pass(part, self.function(kernel), given, samples, length)
+                work = _Pass(self.parts, part, self.arguments.dtype, self.function(kernel), given, sizes, length)
                 totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
                 given |= zip(part.sums, totals, strict=True)
-                found |= work.streamed
-            result = self.function(self.functions[-1])(*[given[name] for name in self.parts.end.inputs])
+                given |= work.streamed
+            sources = self.parts.sources
+            result = self.function(self.functions[-1])(*[given[sources.get(n, n)] for n in self.parts.end.inputs])
+        found = {f"d{name}": given[f"d{name}"] for part in self.parts.passes for name in part.graph.wrt}
         found |= {output: given[total] for total, output in self.parts.whole.items()}
         return self._merged(result, found) if found else result
 
@@ -91,20 +92,32 @@ class _Pass:
     """One pass over the samples of one call."""
 
     def __init__(
-        self, part: Part, kernel: Callable[..., Result], given: dict[str, Any], samples: int, length: int
+        self,
+        parts: Parts,
+        part: Part,
+        dtype: Any,
+        kernel: Callable[..., Result],
+        given: Mapping[str, Any],
+        sizes: Mapping[str, int],
+        length: int,
     ) -> None:
-        self.part, self.kernel, self.samples, self.length = part, kernel, samples, length
-        self.arguments = [(given[name], name in part.sliced) for name in part.graph.inputs]
+        self.kernel, self.samples, self.length = kernel, sizes[parts.every], length
+        self.arguments = [
+            (None if name == parts.start else given[parts.sources.get(name, name)], name in part.sliced)
+            for name in part.graph.inputs
+        ]
         self.ways = [WAYS[way] for way in part.sums.values()]
         self.streamed: dict[str, Any] = {}
         for name in part.streamed:
-            like = given[name[1:]]
-            self.streamed[name] = np.empty(like.shape, like.dtype)
+            rest = (axis.size.evaluate(sizes) for axis in part.graph.output_axes(name)[1:])
+            self.streamed[name] = np.empty((self.samples, *rest), dtype)
 
     def chunk(self, number: int) -> Total:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
-        rows = slice(number * self.length, min((number + 1) * self.length, self.samples))
-        result = self.kernel(*[array[rows] if sliced else array for array, sliced in self.arguments])
+        start = number * self.length
+        rows = slice(start, min(start + self.length, self.samples))
+        given = (start if array is None else array[rows] if sliced else array for array, sliced in self.arguments)
+        result = self.kernel(*given)
         sums = list(result) if isinstance(result, tuple) else [result]
         for array, piece in zip(self.streamed.values(), sums[len(self.ways) :], strict=True):
             array[rows] = piece

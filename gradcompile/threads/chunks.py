@@ -17,8 +17,9 @@ CHUNK = 2_500_000  # operations, 0.15 to 0.6 ms: fifty times what it costs to ha
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
 SUMMED = 128  # times the elements of its sums: each is zeroed, written and read once more, in memory just asked for
-BLOCK = 64  # samples that a kernel takes at once at least: on a part of them it spends as much time as on all
-ROUND = BLOCK // 2  # the length of a chunk of few samples is a multiple of this: below it, matrix products are slow
+# The length of a chunk is a multiple of the largest of these of which there are eight in all samples: kernels take that
+# many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow.
+BLOCKS = (128, 64, 32)
 MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
 
 
@@ -32,7 +33,7 @@ class Chunks:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self.sample = parts.sample
+        self.parts, self.sample = parts, parts.sample
         self.graphs = [part.graph for part in parts.passes]
         self.sums = [part.graph.outputs[name] for part in parts.passes for name in part.sums]
 
@@ -56,12 +57,13 @@ class Chunks:
         >>> chunks.length({"N": 1000}), chunks.length({"N": 1_000_000})
         (0, 125056)
         """
-        samples = sizes[next(name for name, _ in self.sample.size.terms)]
+        sizes = self.parts.sizes(sizes)
+        samples = sizes[self.parts.every]
         each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
         chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
-        whole = BLOCK if samples >= 8 * BLOCK else ROUND  # few samples are rather divided finely
+        whole = next((block for block in BLOCKS if samples >= 8 * block), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0
 

@@ -1,0 +1,75 @@
+"""Turning: an array of pairs that is read with its axes exchanged, ``k[m, n]`` where ``k[n, m]`` is computed.
+
+Such a read needs all of the array, which would have to be kept. Where nothing reads it as it is, it is computed the way
+it is read; so is an array of all pairs of samples, which is computed both ways rather than kept. A sum over both axes
+may run over them in either order, and takes the one in which the array is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import combinations
+
+from gradcompile.ir import REDUCTIONS, Graph, Value, reachable, substitute
+from gradcompile.passes.share import exchanges, is_of_pairs, sample_sizes
+
+
+def turn(graph: Graph) -> Graph:
+    """Return the graph with arrays computed as they are read, and sums that run as their arrays are computed."""
+    if not _turned(graph.order()):
+        return graph
+    return _turn_arrays(_turn_sums(graph))
+
+
+def _turned(values: Iterable[Value]) -> dict[Value, Value]:
+    """Return the reads that exchange axes of a computed array, and the arrays."""
+    return {v: v.operands[0] for v in values if exchanges(v) and v.operands[0].op not in KEPT}
+
+
+KEPT = ("input", "accumulate")  # arrays that there are as a whole in any case
+
+
+def _turn_arrays(graph: Graph) -> Graph:
+    """Compute an array that is only read with its axes exchanged as it is read."""
+    order = graph.order()
+    turned, samples = _turned(order), sample_sizes(graph)
+    reads = {array: [v for v in order if v.op == "read" and v.operands[0] is array] for array in turned.values()}
+    used = {o for v in order for o in (v.operands[1:] if v.op == "read" else v.operands)} | {*graph.outputs.values()}
+    found = {
+        read: substitute([array], dict(zip(array.axes, read.operands[1:], strict=True)))[array]
+        for read, array in turned.items()
+        if (array not in used and len(reads[array]) == 1) or is_of_pairs(array, samples)
+    }
+    names = {
+        found[read]: graph.names[array] for read, array in turned.items() if read in found and array in graph.names
+    }
+    graph = _replaced(graph, found)
+    return replace(graph, names=graph.names | names)
+
+
+def _turn_sums(graph: Graph) -> Graph:
+    """Let sums over two axes of one size run over them in the order in which their arrays are computed."""
+    found: dict[Value, Value] = {}
+    for value in graph.order():
+        if value.op in REDUCTIONS and len(value.attr) > 1 and _turned(reachable(value.operands)):
+            found[value] = value.builder.reduce(value.op, _fewest_turned(value), value.attr)
+    return _replaced(graph, found)
+
+
+def _fewest_turned(value: Value) -> Value:
+    """Return the body of a reduction, with two of its axes exchanged if fewer arrays are read that way then."""
+    (body,), iota = value.operands, value.builder.iota
+    found, fewest = body, len(_turned(reachable([body])))
+    for a, b in combinations(value.attr, 2):
+        if a.size == b.size:
+            exchanged = substitute([body], {a: iota(b), b: iota(a)})[body]
+            count = len(_turned(reachable([exchanged])))
+            if count < fewest:
+                found, fewest = exchanged, count
+    return found
+
+
+def _replaced(graph: Graph, found: Mapping[Value, Value]) -> Graph:
+    """Return the graph with values put in place of others."""
+    return graph.rewrite(lambda value, _: found.get(value)) if found else graph
