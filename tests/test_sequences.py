@@ -78,8 +78,21 @@ HEADS = """
     y[n, h, s, k] = Sum(a[n, h, s, r]*v[n, h, r, k], r)/Sum(a[n, h, s, r], r)
     loss = Sum((Sum(y[n, h, s, k]*O[h, k, d], h, k) - t[n, s, d])**2, n, s, d)
 """
-SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7}
-MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS}
+WINDOWS = """
+    x: data[N, S, D]
+    gt: labels[N]
+    W: parameter[P, D, H]
+    b: parameter[H]
+    V: parameter[P, H, G]
+    U: parameter[G, C]
+    h[n, i, k] = max(0, Sum(x[n, i + a, d]*W[a, d, k], a, d) + b[k])
+    m[n, i, k] = Max(h[n, i + a, k], a, 0, 1)
+    g[n, i, f] = tanh(Sum(m[n, i + a, k]*V[a, k, f], a, k))
+    y[n, c]    = Sum(Mean(g[n, i, f], i)*U[f, c], f)
+    loss       = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, c]), c)), n)
+"""
+SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7, "S": 11, "P": 3}
+MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS, "windows": WINDOWS}
 
 
 def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -106,7 +119,7 @@ def some_slow(cases: list[tuple[Any, ...]], fast: int) -> list[Any]:
 
 
 DRAWN = [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}]
-NAMES = ("dense", "mixed", "heads", "attention", "words")
+NAMES = ("windows", "dense", "mixed", "heads", "attention", "words")
 AGREED = [(name, dtype, sizes) for dtype in ("float64", "float32") for sizes in DRAWN for name in NAMES]
 
 
@@ -122,9 +135,11 @@ def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, sizes: dict[
         assert_near(gradient, right[f"d{parameter}"], tolerance)
 
 
-@pytest.mark.parametrize("name", some_slow([("words",), ("heads",), ("dense",), ("attention",), ("mixed",)], 1))
+@pytest.mark.parametrize(
+    "name", some_slow([("words",), ("heads",), ("dense",), ("attention",), ("mixed",), ("windows",)], 1)
+)
 def test_gradients_are_right_at_50_digits(name: str) -> None:
-    sizes = {"N": 2, "T": 2, "D": 2, "H": 2, "G": 2, "C": 2, "K": 2, "A": 3}
+    sizes = {"N": 2, "T": 2, "D": 2, "H": 2, "G": 2, "C": 2, "K": 2, "A": 3, "S": 5, "P": 2}
     model, data, parameters = drawn(MODELS[name], **sizes)
     text = gc.parse(MODELS[name])
     problem = Problem(text.objective, text.wrt, {**data, **parameters}, define=text.definitions)
@@ -135,7 +150,11 @@ def test_gradients_are_right_at_50_digits(name: str) -> None:
         np.testing.assert_allclose(gradient, gradients[parameter], rtol=1e-11, atol=1e-14)
 
 
-STEPS = [(name, batch) for batch in (200, 1, 64, 128) for name in ("words", "dense", "heads", "attention", "mixed")]
+STEPS = [
+    (name, batch)
+    for batch in (200, 1, 64, 128)
+    for name in ("words", "dense", "heads", "attention", "mixed", "windows")
+]
 
 
 @pytest.mark.parametrize(("name", "batch"), some_slow(STEPS, 1))
@@ -169,6 +188,18 @@ def test_products_within_a_sample_stand_in_the_loop_over_samples() -> None:
     gradient = gradient_of(ATTENTION)
     assert re.search(r"for n in range\(size\):\n +gemm\(1.0, l\[n\], q\[n\].T, 0.0, \w+\)", gradient)
     assert gradient.count("gemm(") == 12  # three projections, six products of samples, three gradients
+
+
+def test_a_layer_of_windows_is_computed_once_and_multiplied() -> None:
+    """Read at ``i + a``, a layer is the same for every a: to compute it for each would take a hundred times as long."""
+    text = gradient_of(WINDOWS)
+    assert text.count("gemm(") == 8  # two layers and the outputs, each with its gradients, but for that of x
+    assert len(re.findall(r"= x_b\[", text)) == 1
+
+
+def test_windows_of_single_numbers_are_left_to_loops() -> None:
+    layer = "x: data[N, S]\nw: parameter[P, H]\nh[n, i, k] = tanh(Sum(x[n, i + a]*w[a, k], a))"
+    assert "gemm(" not in gradient_of(f"{layer}\nloss = Sum(h[n, i, k], n, i, k)")
 
 
 def test_sums_over_two_axes_are_one_product() -> None:

@@ -8,7 +8,7 @@ the objective uses it outside of branches, too: then such an x is in the value a
 from __future__ import annotations
 
 from functools import reduce
-from operator import mul
+from operator import mul, truediv
 
 from gradcompile.ir import Graph, Value
 
@@ -33,28 +33,31 @@ def factor(graph: Graph) -> Graph:
 
 def _taken_out(body: Value, bare: set[Value]) -> Value | None:
     """Return a masked product as the product of a factor and the other, masked."""
-    if body.op != "select" or not body.operands[2].is_const(0) or body.operands[1].op != "mul":
+    if body.op != "select" or not body.operands[2].is_const(0):
         return None
     condition, product, zero = body.operands
-    factors = _factors(product)
-    for place, left in enumerate(factors):
-        rest = reduce(mul, [f for k, f in enumerate(factors) if k != place])
+    factors, divisors = _factors(product)
+    for place, left in enumerate(factors[1:] and factors):
+        rest = reduce(truediv, divisors, reduce(mul, [f for k, f in enumerate(factors) if k != place]))
         masked = {*condition.axes, *rest.axes}
         if left in bare and set(left.axes) - masked and masked - set(left.axes):
             return left * body.builder.apply("select", condition, rest, zero)
     return None
 
 
-def _factors(product: Value) -> list[Value]:
-    """Return what a product multiplies, each once for each time that it occurs."""
-    stack, found = [product], list[Value]()
+def _factors(product: Value) -> tuple[list[Value], list[Value]]:
+    """Return what a product multiplies, each once for each time that it occurs, and what it is divided by."""
+    stack, found, divisors = [product], list[Value](), list[Value]()
     while stack:
         value = stack.pop()
         if value.op == "mul":
             stack.extend(reversed(value.operands))
+        elif value.op == "div":
+            stack.append(value.operands[0])
+            divisors.append(value.operands[1])
         else:
             found.append(value)
-    return found
+    return found, divisors
 
 
 def _used_bare(root: Value) -> set[Value]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, substitute
-from gradcompile.passes.share import is_renaming
+from gradcompile.passes.share import is_renaming, is_window
 
 
 def gather(graph: Graph) -> Graph:
@@ -26,6 +26,7 @@ def _sink(graph: Graph) -> Graph:
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
+    kept |= {v.operands[0] for v in graph.order() if is_window(v)}
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:

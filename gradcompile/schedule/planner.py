@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
-from gradcompile.passes.share import is_renaming
+from gradcompile.passes.share import is_renaming, is_window
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LINE,
@@ -88,6 +88,7 @@ class _Work:
         self._decide_results()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
+        self.later = set() if sample is None else {*self.samples.needed_later(graph, (sample.size,))} - guards.keys()
         found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
@@ -272,7 +273,7 @@ class _Work:
             return True
         if value in self.arrays or value in self.products.factors or exponent_axis(value) is not None:
             return True
-        if value in self.again or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
+        if value in self.again or is_window(value) or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
             return False
         return self.uses[value] > 1 or value in self.narrower
 
@@ -315,7 +316,8 @@ class _Work:
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""
         if self.samples.streamed(value):
-            return self.phase[value] == index and (value in self.returned or self._read_across(value))
+            kept = value in self.returned or value in self.later or self._read_across(value)
+            return self.phase[value] == index and kept
         return self.statements.spans(value) and self.phase[value] == index + 1
 
     def _kept(self, value: Value) -> bool:
@@ -325,8 +327,13 @@ class _Work:
         return value in self.returned or self._read_across(value) or self._is_worth_keeping(value)
 
     def _is_worth_keeping(self, value: Value) -> bool:
-        """Return whether a later loop reads the value rather than sum it up again: one number for each sample."""
-        return value.axes == (self.sample,) and value.op in REDUCTIONS and value not in self.guards
+        """Return whether a later loop reads the value rather than sum it up again.
+
+        That is so where there is one number for each sample, and where it is a sum over samples for each of them.
+        """
+        if value in self.guards:
+            return False
+        return value in self.later or (value.axes == (self.sample,) and value.op in REDUCTIONS)
 
     def _read_across(self, value: Value) -> bool:
         return value in self.across and value not in self.packed
@@ -411,7 +418,7 @@ class _Work:
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
         if not isinstance(statement, Result) and not self._has_order(value):
-            self.filled[value] = self._filling_order(value, path, self.rows.are_along(statement))
+            self.filled[value] = self._filling_order(statement, path)
         body.append(statement)
         term = statement.term if isinstance(statement, Update | Product) else None
         if not isinstance(statement, Result):
@@ -424,9 +431,15 @@ class _Work:
         """Return whether a statement copies what data pick for the samples of a block."""
         return isinstance(statement, Define) and statement.target in self.packed and self.rows.picks(statement.target)
 
-    def _filling_order(self, value: Value, path: list[Loop], by_rows: bool) -> tuple[Axis, ...]:
+    def _filling_order(self, statement: Define | Update | Product, path: list[Loop]) -> tuple[Axis, ...]:
         """Return the axes of an array in the order of the loops that fill it; the samples of a block are contiguous."""
-        looped = [loop.axis for loop in path if loop.axis in value.axes]
+        value, by_rows = statement.target, self.rows.are_along(statement)
+        index: dict[Axis, tuple[Axis, ...]] = {axis: (axis,) for axis in value.axes}
+        if isinstance(statement, Update) and statement.term.op == "accumulate":
+            index = {a: place.axes for a, place in zip(statement.term.axes, statement.term.operands[1:], strict=True)}
+        depth = {loop.axis: number for number, loop in enumerate(path)}
+        looped = [axis for axis in value.axes if any(a in depth for a in index[axis])]
+        looped.sort(key=lambda axis: max(depth.get(a, 0) for a in index[axis]))
         order = [*looped, *(a for a in value.axes if a not in looped)]
         if self.blocks is not None and (not by_rows or not looped):
             order.sort(key=lambda axis: (axis == self.sample) != by_rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.share import is_renaming
+from gradcompile.passes.share import is_renaming, is_window
 
 SMALL = 8  # the size, where it is a number, below which a matrix is too narrow to be worth a call
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
@@ -116,6 +116,8 @@ class Products:
         loops = self._from_samples(loops)
         if not (_is_matrix(left) and _is_matrix(right)) or not all(map(self._is_wide, (rows, inner, columns))):
             return None
+        if not (self._has_channels(left) and self._has_channels(right)):
+            return None
         factors = Factors(left, right, rows, inner, columns, loops, sign)
         if self.sample in (*rows, *inner, *loops):
             return factors
@@ -129,6 +131,11 @@ class Products:
         """Return whether a matrix is wide enough for a call along these axes, as far as their sizes are numbers."""
         known = all(axis != self.sample and not axis.size.terms for axis in axes)
         return not known or prod(axis.size.constant for axis in axes) >= SMALL
+
+    def _has_channels(self, value: Value) -> bool:
+        """Return whether a matrix is not made of windows of single numbers: loops take those from where they lie."""
+        plain = (i.attr for i in value.operands[1:] if i.op == "iota")
+        return not is_window(value) or any(axis != self.sample for axis in plain)
 
     # Products that need their arrays laid out for them
 
@@ -216,5 +223,5 @@ def _is_matrix(value: Value) -> bool:
     if value.op == "read":
         array, *indices = value.operands
         picked = array.op == "input" and any(i.op in ("input", "read") for i in indices)
-        return value.kind == "real" and (picked or is_renaming(value))
+        return value.kind == "real" and (picked or is_window(value) or is_renaming(value))
     return value.kind == "real" and value.op not in ("const", "size", "iota", "real")

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.share import is_renaming
+from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes, right_side
 from gradcompile.schedule.products import Products
@@ -58,7 +59,7 @@ class Rows:
         it is not, or where a statement also uses other data as they lie, its loops run along the rows. Numbers among
         the `picked` values that data pick for each sample are copied, and so are others that loops over features use.
         """
-        passing, reach = list(self.statements.passing()), self._reach()
+        passing, reach = [s for s in self.statements.passing() if not self._is_picked(s)], self._reach()
         rows = {statement: list(self._rows(statement)) for statement in passing}
         often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)}
         while True:
@@ -118,11 +119,20 @@ class Rows:
                 stack.extend(value.operands)
 
     def _copied_factors(self, packed: Collection[Value]) -> dict[Value, None]:
-        """Return the rows of a block that a product of matrices needs together: those that labels pick."""
-        picked = [v for v in self.products.factors if v.op == "read" and v not in packed and not is_renaming(v)]
+        """Return the rows of a block that a product of matrices needs together: those that labels pick, and windows."""
+        picked = [v for v in self.products.factors if self._is_found(v) and v not in packed]
         self.laid.update(picked)
         self.data.difference_update(picked)
         return dict.fromkeys(sorted(picked, key=lambda v: v.number))
+
+    def _is_picked(self, statement: Statement) -> bool:
+        """Return whether a statement makes a matrix of what data hold, which is a copy of its own."""
+        return isinstance(statement, Define) and self._is_found(statement.target)
+
+    def _is_found(self, value: Value) -> bool:
+        """Return whether a value is a matrix of a product that data hold, but not as it is multiplied."""
+        found = value.op == "read" and value.operands[0].op == "input" and not is_renaming(value)
+        return found and value in self.products.factors
 
     def _looked_up(self, passing: list[Plain]) -> dict[Value, None]:
         """Return what data pick for each sample and loops over features use, which would look it up every time."""
@@ -158,7 +168,7 @@ class Rows:
         uses: dict[Value, list[Plain]] = {}
         for statement in passing:
             for value, read in self.statements.reads(right_side(statement)):
-                if self.samples.is_row(value) and read is None:
+                if self.samples.is_row(value) and (read is None or not self._at_data(read)):
                     uses.setdefault(value, []).append(statement)
         self.laid = {value for value in self.products.orders if self.samples.is_row(value)}
         groups = self._groups(uses)
@@ -179,9 +189,14 @@ class Rows:
         return list({id(each): each for each in group.values()}.values())
 
     def _is_free(self, value: Value) -> bool:
-        """Return whether an array can lie either way: a product, or what is computed number by number."""
+        """Return whether an array can lie either way: a product, what is computed number by number, or from windows."""
         made = self.statements.of(value)
-        return all(isinstance(s, Product) or (isinstance(s, Define) and s.target.op != "read") for s in made)
+        return all(
+            isinstance(s, Product)
+            or (isinstance(s, Define) and s.target.op != "read")
+            or (isinstance(s, Update) and s.term.op == "accumulate" and not self._at_data(s.term))
+            for s in made
+        )
 
     def _follow(self, group: set[Value], uses: Mapping[Value, list[Plain]]) -> bool:
         """Return whether arrays are to lie by rows, given what does already."""
@@ -260,6 +275,10 @@ class Rows:
             return False
         streamed = self.sample in loop_axes(statement.term)
         return streamed and any(i.op != "iota" for i in statement.term.operands[1:])
+
+    def _at_data(self, value: Value) -> bool:
+        """Return whether a read, or an accumulation, is at places that data say."""
+        return any(i.op not in ("iota", *PRIMITIVES) for i in value.operands[1:])
 
     def _adds_to_rows(self, term: Value) -> bool:
         """Return whether an accumulation adds to whole rows of an array, which data pick."""
