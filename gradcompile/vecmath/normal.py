@@ -1,15 +1,21 @@
-"""erf and erfc.
+"""erf, erfc, and the tail of erfc: scaled, and its logarithm.
 
 erf(x): a polynomial up to 1, and 1 - exp of a polynomial beyond, where log(1 - erf(x)) is smooth.
 
 erfc(x) for x >= 0: exp(-x**2) erfcx(x), and erfcx(x)/s is a polynomial in s = K/(x + K), which takes all x to (0, 1].
 What s is rounded by is put back as a step c in x, with the derivative 2 x erfcx(x) - 2/sqrt(pi) of erfcx.
+
+erfcx(x): the same without the exponential; where the polynomial ends, its asymptotic series, dlmf.nist.gov/7.12.1; for
+x < 0, 2 exp(x**2) - erfcx(-x).
+
+logtail(x) = log(erfc(x)/2): log(erfcx(x)/2) - x**2, two terms of one sign; for x < 0, log(1 - erfc(-x)/2).
 """
 
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead, vhead32, vsigned, vsigned32
 from gradcompile.vecmath.exponentials import vexp, vexp32
+from gradcompile.vecmath.logarithms import vlogsum, vlogsum32
 
 
 def verf(x):
@@ -50,21 +56,23 @@ def verfcquotient(t):
     return g, ((0.35800229758024216 - g) + q) + (t * ml + 4.782537745798324e-09)
 
 
-def verfc(x):
-    """Return erfc(x)."""
-    a = abs(x)
-    a = 27.3 if a > 27.3 else a  # beyond, 0
+def verfcstep(a):
+    """Return s = 3/(a + 3), t = s - 1/2, and the step in a that s was rounded by, for a >= 0."""
     d = a + 3.0
     t = 3.0 / d - 0.5
-    g, gl = verfcquotient(t)
     s, ah = t + 0.5, vhead(a)
     sh, al = vhead(s), a - ah
     c = ((ah * sh - 3.0 * (1.0 - sh)) + al * sh) + (s - sh) * d  # a s - 3 (1 - s), exactly
-    c = c * (0.3333333333333333 * d)
-    u, v = ah * ah, al * (a + ah)  # a*a
-    k = 6755399441057790.0 - 1.4426950408889634 * u  # exp(-u - v) = 2**n (1 + e), as vexp
+    return s, t, c * (0.3333333333333333 * d)
+
+
+def vexpsquare(a, sign):
+    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, for a sign of 1 or -1 and a up to 27.3."""
+    ah = vhead(a)
+    u, v = sign * (ah * ah), sign * ((a - ah) * (a + ah))
+    k = 6755399441057790.0 + 1.4426950408889634 * u  # 2**n (1 + e), as vexp
     n = k - 6755399441057790.0
-    m, v = -u - n * 0.6931471805598903, n * 5.497923018708371e-14 + v
+    m, v = u - n * 0.6931471805598903, n * 5.497923018708371e-14 - v
     r = m - v
     rl, z = (m - r) - v, r * r
     e = (2.7557216313023577e-06 + r * 2.763128095295722e-07) + z * 2.511785858878631e-08
@@ -72,13 +80,64 @@ def verfc(x):
     e = (0.008333333333307217 + r * 0.0013888888947018031) + z * e
     e = (0.166666666666667 + r * 0.04166666666651541) + z * e
     e = r + (z * (0.5000000000000012 + r * e) + rl)
+    b = vbits(k)
+    h = b >> 1
+    return e, vfloat(h << 52), vfloat((b - h) << 52)
+
+
+def verfc(x):
+    """Return erfc(x)."""
+    a = abs(x)
+    a = 27.3 if a > 27.3 else a  # beyond, 0
+    s, t, c = verfcstep(a)
+    g, gl = verfcquotient(t)
+    e, u, v = vexpsquare(a, -1.0)
     p = g + g * e
     q = ((g - p) + g * e) + gl * (1.0 + e)
     w = 2.0 * a * (s * g) - 1.1283791670955126
-    b = vbits(k)
-    h = b >> 1
-    y = (s * p + (s * q + c * (w + w * e))) * vfloat(h << 52) * vfloat((b - h) << 52)
+    y = (s * p + (s * q + c * (w + w * e))) * u * v
     return 2.0 - y if x < 0.0 else y
+
+
+def verfcxnear(a):
+    """Return erfcx(a) for a from 0 to 27.3."""
+    s, t, c = verfcstep(a)
+    g, gl = verfcquotient(t)
+    return s * g + (s * gl + c * (2.0 * a * (s * g) - 1.1283791670955126))
+
+
+def verfcxfar(a):
+    """Return erfcx(a) for a from 27 on."""
+    v = 1.0 / a
+    z = v * (0.5 * v)
+    q = 1.0 - 5.0 * z * (1.0 - 7.0 * z * (1.0 - 9.0 * z * (1.0 - 11.0 * z)))
+    v = v * 0.5641895835477563
+    return v - v * (z * (1.0 - 3.0 * z * q))
+
+
+def verfcx(x):
+    """Return exp(x*x)*erfc(x)."""
+    a = abs(x)
+    near = 27.3 if a > 27.3 else a
+    y = verfcxfar(a) if a > 27.0 else verfcxnear(near)
+    e, u, v = vexpsquare(near, 1.0)
+    return 2.0 * (u + u * e) * v - y if x < 0.0 else y
+
+
+def vlogtail(x):
+    """Return log(erfc(x)/2)."""
+    a = abs(x)
+    near = 27.3 if a > 27.3 else a
+    y = verfcxnear(near)
+    e, u, v = vexpsquare(near, -1.0)
+    h = 0.5 * ((y + y * e) * u * v)
+    left = x < 0.0
+    z = 1.0 - h if left else 0.5 * (verfcxfar(a) if a > 27.0 else y)
+    d = (1.0 - z) - h  # what 1 - h was rounded by
+    b = vbits(z) - 0x3FE6A09E667F3BCD  # as vlog
+    n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
+    q = vlogsum(n, vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0)
+    return q + (d if left else -x) * (2.0 - z if left else x)
 
 
 def verf32(x):
@@ -97,33 +156,95 @@ def verf32(x):
     return vsigned32(s if a < one else one - vexp32(q), x)
 
 
-def verfc32(x):
-    """Return erfc(x), as verfc, with s = 2/(x + 2)."""
-    x = np.float32(x)
-    zero, one, two, half = np.float32(0.0), np.float32(1.0), np.float32(2.0), np.float32(0.5)
-    a = abs(x)
-    a = np.float32(10.1) if a > np.float32(10.1) else a
+def verfcstep32(a):
+    """Return s = 2/(a + 2), t = s - 1/2, and the step in a that s was rounded by, as verfcstep."""
+    one, two, half = np.float32(1.0), np.float32(2.0), np.float32(0.5)
     d = a + two
     t = two / d - half
     s, ah = t + half, vhead32(a)
     sh, al = vhead32(s), a - ah
+    c = ((ah * sh - two * (one - sh)) + al * sh) + (s - sh) * d
+    return s, t, c * (half * d)
+
+
+def verfcquotient32(t):
+    """Return erfcx(x)/s for s = 2/(x + 2) = t + 1/2."""
     g = np.float32(0.046486948) + t * (np.float32(-0.06773152) + t * np.float32(0.01198165))
     g = np.float32(-0.10296342) + t * (np.float32(0.09737339) + t * g)
     g = np.float32(0.14574361) + t * (np.float32(-0.17202252) + t * g)
-    g = np.float32(0.51079136) + t * (np.float32(0.6871609) + t * (np.float32(0.55894303) + t * g))
-    c = ((ah * sh - two * (one - sh)) + al * sh) + (s - sh) * d
-    c = c * (half * d)
-    u, v = ah * ah, al * (a + ah)
-    k = np.float32(12583166.0) - np.float32(1.4426950408889634) * (u + v)
+    g = np.float32(0.6871609) + t * (np.float32(0.55894303) + t * g)
+    return np.float32(0.51079136) + t * g
+
+
+def vexpsquare32(a, sign):
+    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, as vexpsquare, for a up to 10.1."""
+    ah = vhead32(a)
+    u, v = sign * (ah * ah), sign * ((a - ah) * (a + ah))
+    k = np.float32(12583166.0) + np.float32(1.4426950408889634) * (u + v)
     n = k - np.float32(12583166.0)
-    r = -u - n * np.float32(0.693145751953125)
-    r = r - (n * np.float32(1.4286068203094172e-06) + v)
+    r = u - n * np.float32(0.693145751953125)
+    r = r - (n * np.float32(1.4286068203094172e-06) - v)
     e = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     e = np.float32(0.5) + r * (np.float32(0.16666518) + r * e)
-    e = r + r * r * e
-    w = two * a * (s * g) - np.float32(1.1283792)
     b = vbits32(k)
     h = b >> 1
+    return r + r * r * e, vfloat32(h << 23), vfloat32((b - h) << 23)
+
+
+def verfc32(x):
+    """Return erfc(x), as verfc."""
+    x = np.float32(x)
+    a = abs(x)
+    a = np.float32(10.1) if a > np.float32(10.1) else a
+    s, t, c = verfcstep32(a)
+    g = verfcquotient32(t)
+    e, u, v = vexpsquare32(a, np.float32(-1.0))
+    w = np.float32(2.0) * a * (s * g) - np.float32(1.1283792)
     y = s * (g + g * e) + c * (w + w * e)
-    y = y * vfloat32(h << 23) * vfloat32((b - h) << 23)
-    return two - y if x < zero else y
+    y = y * u * v
+    return np.float32(2.0) - y if x < np.float32(0.0) else y
+
+
+def verfcxnear32(a):
+    """Return erfcx(a) for a from 0 to 10.1."""
+    s, t, c = verfcstep32(a)
+    y = s * verfcquotient32(t)
+    return y + c * (np.float32(2.0) * a * y - np.float32(1.1283792))
+
+
+def verfcxfar32(a):
+    """Return erfcx(a) for a from 10 on."""
+    one = np.float32(1.0)
+    v = one / a
+    z = v * (np.float32(0.5) * v)
+    q = one - np.float32(3.0) * z * (one - np.float32(5.0) * z * (one - np.float32(7.0) * z))
+    v = v * np.float32(0.5641896)
+    return v - v * (z * q)
+
+
+def verfcx32(x):
+    """Return exp(x*x)*erfc(x), as verfcx."""
+    x = np.float32(x)
+    a = abs(x)
+    near = np.float32(10.1) if a > np.float32(10.1) else a
+    y = verfcxfar32(a) if a > np.float32(10.0) else verfcxnear32(near)
+    e, u, v = vexpsquare32(near, np.float32(1.0))
+    return np.float32(2.0) * (u + u * e) * v - y if x < np.float32(0.0) else y
+
+
+def vlogtail32(x):
+    """Return log(erfc(x)/2), as vlogtail."""
+    x = np.float32(x)
+    half, one = np.float32(0.5), np.float32(1.0)
+    a = abs(x)
+    near = np.float32(10.1) if a > np.float32(10.1) else a
+    y = verfcxnear32(near)
+    e, u, v = vexpsquare32(near, np.float32(-1.0))
+    h = half * ((y + y * e) * u * v)
+    left = x < np.float32(0.0)
+    z = one - h if left else half * (verfcxfar32(a) if a > np.float32(10.0) else y)
+    d = (one - z) - h
+    b = np.int32(vbits32(z) - 0x3F3504F3)  # as vlog32
+    n = vfloat32((b >> 23) + 0x4B400000) - np.float32(12582912.0)
+    q = vlogsum32(n, vfloat32((b & 0x7FFFFF) + 0x3F3504F3) - one)
+    return q + (d if left else -x) * (np.float32(2.0) - z if left else x)
