@@ -1,6 +1,7 @@
 """The passes: stable where the formula is not, the same value everywhere else, and gathers where they cost least."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Builder, Graph, Value
+from gradcompile.language import parse
+from gradcompile.lower import lower
 from gradcompile.passes.fold import fold
 from tests.graphs import CASES, C, D, N, case
 
@@ -104,6 +107,30 @@ def test_a_gather_sinks_where_the_full_array_is_not_needed() -> None:
 
     graph = passes.prepare(case(build, {"W": (D, C), "c": (D,), "gt": (N,)}, "W c", labels="gt").graph)
     assert all(value.operands[0].op == "input" for value in graph.order() if value.op == "read")
+
+
+@pytest.mark.parametrize(
+    ("body", "reads"),
+    [
+        ("Sum(Sum(h[i + a]*v[a], a)**2, i)", "computed"),
+        ("Sum(Sum(h[2*i + a]*v[a], a)**2, i, 0, 6)", "computed"),  # 0 to 14, each of them
+        ("Sum(Sum(h[3*i + a]*v[a], a)**2, i, 0, 4)", "computed"),
+        ("Sum(Sum(h[4*i + a]*v[a], a)**2, i, 0, 3)", "input"),  # 3, 7 and 11 are left out
+        ("Sum(Sum(h[i + a]*v[a], a)**2, i, 0, 9)", "input"),  # the last are
+        ("Sum(Sum(h[i + a + 1]*v[a], a)**2, i, 0, 11)", "input"),  # the first is
+        (
+            "Sum(Sum(where(v[a] > 0, h[i + a], 0), a)**2, i, 0, 12)",
+            "input",
+        ),  # a branch that may take none of an element
+        ("Sum(h[i + 1]**2, i)", "input"),  # each once
+    ],
+)
+def test_what_a_window_slides_over_is_computed_once(body, reads) -> None:
+    text = f"x: data[15]\nw: parameter\nv: parameter[3]\nh[i] = log(w*x[i])\nloss = {body}\n"
+    graph = lower(parse(text))
+    order = passes.prepare(replace(graph, outputs={"value": graph.outputs["value"]})).order()
+    windows = [v for v in order if v.op == "read" and any(i.op != "iota" for i in v.operands[1:])]
+    assert {"input" if v.operands[0].op == "input" else "computed" for v in windows} == {reads}
 
 
 @pytest.mark.parametrize(

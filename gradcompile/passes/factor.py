@@ -7,6 +7,7 @@ the objective uses it outside of branches, too: then such an x is in the value a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import mul, truediv
 
@@ -17,7 +18,7 @@ def factor(graph: Graph) -> Graph:
     """Return the graph with sums of masked products as sums of products with a masked factor."""
     if "value" not in graph.outputs or not any(v.op == "select" for v in graph.order()):
         return graph
-    bare = _used_bare(graph.outputs["value"])
+    bare = used_bare([graph.outputs["value"]])
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "sum":
@@ -60,9 +61,9 @@ def _factors(product: Value) -> tuple[list[Value], list[Value]]:
     return found, divisors
 
 
-def _used_bare(root: Value) -> set[Value]:
-    """Return what a value is made of outside of branches."""
-    stack, seen = [root], set[Value]()
+def used_bare(roots: Iterable[Value]) -> set[Value]:
+    """Return what values are made of outside of branches."""
+    stack, seen = [*roots], set[Value]()
     while stack:
         value = stack.pop()
         if value not in seen:

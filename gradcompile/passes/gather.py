@@ -2,7 +2,8 @@
 
 ``y[s, gt[s]]`` is written with the index at the leaves, as a sum over rows of W that labels pick. Where the full ``y``
 is computed anyway, picking one of its elements is free: the value becomes a read of ``y``. Where it is not, a read
-sinks to the leaves: a row of an embedding is read, not the table multiplied.
+sinks to the leaves: a row of an embedding is read, not the table multiplied. A window that slides over a whole array,
+as ``h[n, i + a]`` in a second convolution, has each element several times: the array is computed, and then read.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, substitute
-from gradcompile.passes.share import is_renaming, is_window
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, substitute
+from gradcompile.passes.factor import used_bare
+from gradcompile.passes.share import costly, is_renaming
 
 
 def gather(graph: Graph) -> Graph:
@@ -26,7 +28,7 @@ def _sink(graph: Graph) -> Graph:
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
-    kept |= {v.operands[0] for v in graph.order() if is_window(v)}
+    kept |= _read_by_windows(graph)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:
@@ -41,6 +43,54 @@ def _read_twice(graph: Graph) -> set[Value]:
     """Return the arrays that are read under two namings of their axes: they are computed once."""
     namings = Counter(v.operands[0] for v in graph.order() if v.op == "read" and is_renaming(v))
     return {array for array, count in namings.items() if count > 1}
+
+
+def _read_by_windows(graph: Graph) -> set[Value]:
+    """Return the costly arrays of which windows have every element, most of them several times.
+
+    Those in branches do not count: an element that no branch takes is not to be computed.
+    """
+    order = graph.order()
+    windows = [value for value in order if value.op == "read" and _is_window(value)]
+    if not windows:
+        return set()
+    dear, bare = costly(order), used_bare(graph.outputs.values())
+    return {value.operands[0] for value in windows if value.operands[0] in dear and value in bare}
+
+
+def _is_window(value: Value) -> bool:
+    """Return whether a read has more axes than its array, and leaves out none of the elements."""
+    array, *indices = value.operands
+    axes = [axis for index in indices for axis in index.axes]
+    if len(axes) <= len(array.axes) or len(set(axes)) < len(axes):
+        return False
+    return all(_covers(index, axis.size) for index, axis in zip(indices, array.axes, strict=True))
+
+
+def _covers(index: Value, size: Size) -> bool:
+    """Return whether a sum of multiples of indices takes every value from 0 to the end of an axis."""
+    steps = _steps(index)
+    if steps is None:
+        return False
+    last = Size()
+    for step, axis in sorted(steps, key=lambda pair: pair[0]):
+        if step != 1 and (last.terms or last.constant < step - 1):
+            return False  # there are gaps, for all that is known
+        last = last + (axis.size - 1) * step
+    return last == size - 1
+
+
+def _steps(index: Value) -> list[tuple[int, Axis]] | None:
+    """Return an index as a sum of positive whole multiples of indices of axes; None if it is none."""
+    if index.op == "iota":
+        return [(1, index.attr)]
+    if index.op == "add":
+        left, right = map(_steps, index.operands)
+        return None if left is None or right is None else left + right
+    if index.op == "mul" and index.operands[0].op == "const" and index.operands[0].attr > 0:
+        steps = _steps(index.operands[1])
+        return None if steps is None else [(step * index.operands[0].attr, axis) for step, axis in steps]
+    return None
 
 
 def _whole_uses(value: Value) -> Iterable[Value]:

@@ -23,17 +23,15 @@ def share(graph: Graph) -> Graph:
     """Return the graph with every costly value computed under one naming of its indices."""
     classes: dict[object, int] = {}
     known: dict[Value, Named] = {}
-    costly: set[Value] = set()
     first: dict[int, Value] = {}
     renamed: dict[Value, Value] = {}
     order, samples = graph.order(), sample_sizes(graph)
     if not any(value.axes for value in order):
         return graph
+    dear = costly(order)
     for value in order:
-        if value.kind != "int" and (value.op not in CHEAP or any(o in costly for o in value.operands)):
-            costly.add(value)  # an index is written where it is used
         known[value] = name = _named(value, known, classes)
-        if value in costly and not is_renaming(value):
+        if value in dear and not is_renaming(value):
             original = first.setdefault(name[0], value)
             read = _as(original, dict(zip(known[original][1], name[1], strict=True)))
             if original is not value and not (exchanges(read) and is_of_pairs(original, samples)):
@@ -45,6 +43,15 @@ def share(graph: Graph) -> Graph:
         return renamed.get(value)
 
     return graph.rewrite(rule)
+
+
+def costly(order: Iterable[Value]) -> set[Value]:
+    """Return the values that cost more than an addition or two."""
+    found: set[Value] = set()
+    for value in order:
+        if value.kind != "int" and (value.op not in CHEAP or any(o in found for o in value.operands)):
+            found.add(value)  # an index is written where it is used
+    return found
 
 
 def is_renaming(value: Value) -> bool:
