@@ -567,6 +567,13 @@ class TestCode:
             assert (f"{spelled(row, np.dtype(dtype).type)}(" in text) == called
         assert f"{spelled('erfc', np.dtype(dtype).type)}(" in text
 
+    def test_squares_do_not_count_as_long_functions(self):
+        terms = "(cos(a*x[s]) - u)**2 + (sin(a*x[s]) - v)**2 + a**2 + u**3 + v**4"
+        model = gc.parse(f"x: data[N]\na: parameter\nu: parameter\nv: parameter\nloss = Sum({terms}, s)\n")
+        text = gc.emit(model, target="numba")
+        assert "vcos(" in text
+        assert "math.cos(" not in text
+
     def test_every_row_has_a_function_for_each_dtype(self):
         names = [name for pair in (*vecmath.VECTOR.values(), *vecmath.NEAR.values()) for name in pair]
         assert set(names) <= FUNCTIONS.keys()

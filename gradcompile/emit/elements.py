@@ -20,15 +20,14 @@ class LoopPrinter(Printer):
     def __init__(self, target: str, names: Names, real: str = "") -> None:
         super().__init__(target, names)
         self.real = real
-        called = [value.op for value in names.graph.order() if value.op in VECTOR]
+        called = [value.op for value in names.graph.order() if value.op in VECTOR and not _is_whole_power(value)]
         groups = ((tuple(VECTOR), MANY), (LONG, FEW_LONG), (GAMMAS, FEW_GAMMAS))
         left = {row for group, most in groups if sum(op in group for op in called) > most for row in group}
         self.vectorised = {row: of for row, of in VECTOR.items() if row not in left}
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
-        whole = value.op == "pow" and value.operands[1].kind == "int"
-        if self.target == "numba" and value.op in self.vectorised and not whole:
+        if self.target == "numba" and value.op in self.vectorised and not _is_whole_power(value):
             name = self.vectorised[value.op][1 if self.real else 0]
             return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
         return super().spelling(value)
@@ -42,3 +41,8 @@ class LoopPrinter(Printer):
                 for k, (o, text) in enumerate(zip(value.operands, operands, strict=True))
             ]
         return super().row(value, operands)
+
+
+def _is_whole_power(value: Value) -> bool:
+    """Return whether a value is a power that is a few products, and no call."""
+    return value.op == "pow" and value.operands[1].kind == "int"
