@@ -101,6 +101,23 @@ def test_products_of_matrices_are_left_to_blas() -> None:
     assert [node.begins for node in products] == [False, False]  # the first starts at b, the second at 2*lam*W
 
 
+def test_a_sum_of_several_terms_runs_in_one_local_variable() -> None:
+    text = """
+        a: labels[N]
+        b: labels[N]
+        E: parameter[M, K]
+        loss = Sum(max(0, Sum(E[a[n], k]**2, k) - Sum(E[b[n], k]**2, k)), n)
+    """
+    emitted = gc.emit(gc.parse(text), target="numba")
+    both = emitted[emitted.index("def value_and_grad(") :]
+    assert re.search(r"(\w+_n) \+= E\[a_n, k\]\*\*2.*\n +\1 -= E\[b_n, k\]\*\*2\n", both)
+    random = np.random.default_rng(6)
+    point = {"a": random.integers(0, 5, 40), "b": random.integers(0, 5, 40), "E": random.normal(size=(5, 3))}
+    found = gc.compile(gc.parse(text)).wait().value(**point)
+    squares = (point["E"] ** 2).sum(axis=1)
+    assert found == pytest.approx(np.maximum(0, squares[point["a"]] - squares[point["b"]]).sum(), rel=1e-12)
+
+
 def test_a_sum_starts_from_what_is_added_to_it() -> None:
     found = planned("softmax")
     gradient = found.graph.outputs["dW"]

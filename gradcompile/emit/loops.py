@@ -342,14 +342,16 @@ class _Body:
 
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
-        return isinstance(after, Loop) and any(u.target is node.target for u in self._holdable(after))
+        return isinstance(after, Loop) and node.target in self._holdable(after)
 
-    def _holdable(self, loop: Loop) -> list[Update]:
-        return [u for u in loop.body if isinstance(u, Update) and self._can_hold(u, loop)]
+    def _holdable(self, loop: Loop) -> list[Value]:
+        """Return the sums that a loop holds in local variables, all of their terms in it."""
+        targets = dict.fromkeys(node.target for node in loop.body if isinstance(node, Update))
+        return [value for value in targets if self._can_hold(value, loop)]
 
     def _loop(self, loop: Loop, indent: str, before: Define | None) -> Iterator[str]:
         held = self._holdable(loop)
-        locals_ = {u.target: self._local(u.target) for u in held}
+        locals_ = {value: self._local(value) for value in held}
         for value in loop.starts:
             if value in self.moved:
                 continue
@@ -357,11 +359,11 @@ class _Body:
                 yield f"{indent}{locals_[value]} = {self._typed_start(value, self._filling(value))}"
             else:
                 yield from self._start(value, indent)
-        for update in held:
-            if before is not None and before.target is update.target:
-                yield f"{indent}{locals_[update.target]} = {self._expression(before.expression)}"
-            elif update.target not in loop.starts:
-                yield f"{indent}{locals_[update.target]} = {self._place(update.target)}"
+        for value in held:
+            if before is not None and before.target is value:
+                yield f"{indent}{locals_[value]} = {self._expression(before.expression)}"
+            elif value not in loop.starts:
+                yield f"{indent}{locals_[value]} = {self._place(value)}"
         self.held.update(locals_)
         yield f"{indent}for {self._counter(loop)} in {self._range(loop)}:"
         self.open.append(loop.axis)
@@ -379,9 +381,9 @@ class _Body:
         for index in indices:
             del self.held[index]
         self.open.pop()
-        for update in held:
-            local = self.held.pop(update.target)
-            yield f"{indent}{self._place(update.target)} = {local}"
+        for value in held:
+            local = self.held.pop(value)
+            yield f"{indent}{self._place(value)} = {local}"
 
     def _counter(self, loop: Loop) -> str:
         return self.names.word("first") if loop.axis == self.plan.blocks else self.names.axis(loop.axis)
@@ -419,13 +421,13 @@ class _Body:
         parts = [self.names.value(value), *map(self.names.axis, self.plan.stored[value])]
         return self.names.local(value, "_".join(parts))
 
-    def _can_hold(self, update: Update, loop: Loop) -> bool:
+    def _can_hold(self, value: Value, loop: Loop) -> bool:
         """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
-        if update.term.op == "accumulate" or update.target in self.held:
+        terms = [node.term for node in loop.body if isinstance(node, Update) and node.target is value]
+        if value in self.held or any(term.op == "accumulate" for term in terms):
             return False
-        axes = self.plan.stored[update.target]
-        only = sum(isinstance(n, Update) and n.target is update.target for n in loop.body) == 1
-        return bool(axes) and loop.axis not in axes and only and all(a in self.open for a in axes)
+        axes = self.plan.stored[value]
+        return bool(axes) and loop.axis not in axes and all(a in self.open for a in axes)
 
     def _start(self, value: Value, indent: str) -> Iterator[str]:
         fill = self._filling(value)
