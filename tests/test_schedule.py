@@ -101,6 +101,33 @@ def test_products_of_matrices_are_left_to_blas() -> None:
     assert [node.begins for node in products] == [False, False]  # the first starts at b, the second at 2*lam*W
 
 
+def test_a_part_of_an_argument_is_a_matrix() -> None:
+    """Gates of a recurrent cell, one after another in one array."""
+    text = """
+        x: data[N, D]
+        W: parameter[2, D, H]
+        V: parameter[2, H, H]
+        h[n, i] = tanh(Sum(x[n, j]*W[0, j, i], j))*Sum(x[n, j]*W[1, j, i], j)
+        g[n, i] = tanh(Sum(h[n, k]*V[0, k, i], k))*Sum(h[n, k]*V[1, k, i], k)
+        loss    = Sum(g[n, i]**2, n, i)
+    """
+    emitted = gc.emit(gc.parse(text), target="numba")
+    value, both = emitted[emitted.index("def value(") :].split("def value_and_grad(")
+    assert value.count("gemm(") == 4
+    assert both.count("gemm(") == 10
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(5)
+    point = {
+        "x": random.normal(size=(150, 6)),
+        "W": random.normal(size=(2, 6, 9)),
+        "V": random.normal(size=(2, 9, 9)) / 9,
+    }
+    gc.check_grad(model, **point)
+    h = np.tanh(point["x"] @ point["W"][0]) * (point["x"] @ point["W"][1])
+    g = np.tanh(h @ point["V"][0]) * (h @ point["V"][1])
+    assert model.wait().value(**point) == pytest.approx(np.sum(g**2), rel=1e-12)
+
+
 def test_a_sum_of_several_terms_runs_in_one_local_variable() -> None:
     text = """
         a: labels[N]

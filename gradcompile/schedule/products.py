@@ -222,6 +222,6 @@ def _is_matrix(value: Value) -> bool:
     """Return whether a value can be an array of the model's type: given, or computed, or one of these renamed."""
     if value.op == "read":
         array, *indices = value.operands
-        picked = array.op == "input" and any(i.op in ("input", "read") for i in indices)
+        picked = array.op == "input" and any(i.op in ("input", "read", "const") for i in indices)
         return value.kind == "real" and (picked or is_window(value) or is_renaming(value))
     return value.kind == "real" and value.op not in ("const", "size", "iota", "real")
