@@ -40,6 +40,13 @@ def log(x: Value) -> Value:
     ("name", "build", "x", "value", "slope"),
     [
         ("softplus", lambda b, v: log(1 + exp(v["x"])), 1000.0, 1000.0, 1.0),
+        (
+            "power of an exponential",
+            lambda b, v: exp(v["x"]) ** (1 / (2 + 0 * v["x"])),
+            1400.0,
+            math.exp(700),
+            math.exp(700) / 2,
+        ),
         ("softplus", lambda b, v: log(1 + exp(v["x"])), -1000.0, 0.0, 0.0),
         ("softplus of -x", lambda b, v: log(1 + exp(-v["x"])), -800.0, 800.0, -1.0),
         ("sigmoid", lambda b, v: 1 / (1 + exp(-v["x"])), -1000.0, 0.0, 0.0),
@@ -62,6 +69,18 @@ def test_a_formula_is_finite_where_the_mathematics_is(name, build, x, value, slo
     found, gradient = stable(build, x=x)
     assert found == pytest.approx(value, rel=1e-15, abs=0), name
     assert gradient == pytest.approx([slope], rel=1e-15, abs=0), name
+
+
+def test_a_sigmoid_times_what_cannot_overflow_stays_a_product() -> None:
+    def gated(b: Builder, v: dict[str, Value]) -> Value:
+        inner = b.apply("tanh", v["x"]) / (1 + exp(-v["y"]))
+        return inner / (1 + exp(-v["z"]))
+
+    graph = passes.prepare(case(gated, dict.fromkeys("xyz", ()), "x y z").graph)
+    assert sorted(set(ops(graph)) - {"input", "mul"}) == ["sigmoid", "tanh"]
+    value, slopes = stable(lambda b, v: log(gated(b, v)), x=0.5, y=-500.0, z=-600.0)
+    assert value == pytest.approx(math.log(math.tanh(0.5)) - 1100.0, rel=1e-15)
+    assert slopes[1:] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("logits", [(-431.0, 279, 427), (-1047.0, -981, 1891), (1e4, -1e4, 0), (0.0, 0, 0)])

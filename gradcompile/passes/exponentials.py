@@ -251,7 +251,7 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
     apply = a.builder.apply
     if a.op == "exp" and b.op == "exp":
         return apply("exp", a.operands[0] - b.operands[0])
-    if (exponent := one_plus_exp(b)) is not None and (a.op == "sigmoid" or a not in forms):
+    if (exponent := one_plus_exp(b)) is not None and (a not in forms or not grows(a)):
         share = apply("sigmoid", negated(exponent))
         return share if a.is_const(1) else a * share
     if a.op == "exp" and (share_of := _share(a.operands[0], b)) is not None:

@@ -363,6 +363,14 @@ def _power_of_power(a: Value, b: Value) -> Value | None:
     return base if power == 1 else a.builder.apply("sqrt", base) if 2 * power == 1 else base**power
 
 
+def _power_of_exp(a: Value, b: Value) -> Value | None:
+    """Return ``exp(u)**y`` as ``exp(u*y)``; a whole power is a few products."""
+    number = exact(b)
+    if a.op != "exp" or b.kind == "int" or (number is not None and Fraction(number).denominator == 1):
+        return None
+    return a.builder.apply("exp", a.operands[0] * b)
+
+
 # Products and quotients
 
 
@@ -466,6 +474,7 @@ ROWS: tuple[Row, ...] = (
     Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", _square_root,
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
     Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
+    Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
     Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
     Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
