@@ -99,6 +99,26 @@ def test_logits_of_any_size(logits) -> None:
     np.testing.assert_allclose(found["dz"], shares - [1, 0, 0], rtol=1e-15, atol=1e-16)
 
 
+@pytest.mark.parametrize(
+    ("exponents", "weights", "value", "slopes"),
+    [
+        ((-50.0, 900.0, -50.0), (1.0, 0.0, 1.0), -50 + math.log(2), (0.5, 0.0, 0.5)),  # 900 is not there to choose
+        ((900.0, -900.0, 1000.0), (1.0, 2.0, 0.0), 900.0, (1.0, 0.0, 0.0)),
+        ((-900.0, -901.0, 0.0), (0.0, 3.0, 0.0), -901 + math.log(3), (0.0, 1.0, 0.0)),
+    ],
+)
+def test_a_term_without_weight_does_not_set_the_scale_of_a_sum(exponents, weights, value, slopes) -> None:
+    def build(b: Builder, v: dict[str, Value]) -> Value:
+        return log(b.reduce("sum", v["m"] * exp(v["z"]), [C]))
+
+    given = case(build, {"z": (C,), "m": (C,)}, "z")
+    found = evaluate(
+        passes.optimise(adjoint(passes.prepare(given.graph))), {"z": np.array(exponents), "m": np.array(weights)}
+    )
+    assert found["value"] == pytest.approx(value, rel=1e-15)
+    np.testing.assert_allclose(found["dz"], slopes, rtol=1e-14)
+
+
 def test_a_likelihood_as_a_product() -> None:
     """log prod_s p^t (1 - p)^(1 - t) is a sum of softplus, finite for a thousand samples."""
 

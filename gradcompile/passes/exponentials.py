@@ -7,6 +7,7 @@ overflows. That one idea covers log-sum-exp, softmax, log-softmax, mixtures and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from gradcompile.ir import Axis, Value
@@ -116,8 +117,28 @@ def _form_sum(value: Value, a: Form | None) -> Form | None:
     builder, (w, u) = value.builder, a
     if not any(axis in u.axes for axis in value.attr):
         return (None if w is None else builder.reduce("sum", w, value.attr)), u
-    top = builder.apply("detach", builder.reduce("max", u, value.attr))
-    return builder.reduce("sum", _weighted(a, top), value.attr), top
+    if w is None or not _is_given(w):
+        top = builder.apply("detach", builder.reduce("max", u, value.attr))
+        return builder.reduce("sum", _weighted(a, top), value.attr), top
+    counted = builder.apply("select", builder.apply("ne", w, 0), u, builder.const(-math.inf))
+    top = builder.apply("detach", builder.reduce("max", counted, value.attr))
+    terms = w * builder.apply("exp", builder.apply("minimum", u - top, HIGHEST))
+    return builder.reduce("sum", terms, value.attr), top
+
+
+HIGHEST = 80  # of the exponent of a term without weight, relative to the others: exp(80) is a float32
+
+
+def _is_given(w: Value) -> bool:
+    """Return whether a weight has a factor that is an argument: it may be 0, and its term must not set the scale."""
+    stack = [w]
+    while stack:
+        value = stack.pop()
+        if value.op == "input" or (value.op == "read" and value.operands[0].op == "input"):
+            return True
+        if value.op in ("mul", "div", "neg", "real"):
+            stack.extend(value.operands[:1] if value.op == "div" else value.operands)
+    return False
 
 
 def _form_prod(value: Value, a: Form | None) -> Form | None:
