@@ -128,6 +128,25 @@ def test_a_part_of_an_argument_is_a_matrix() -> None:
     assert model.wait().value(**point) == pytest.approx(np.sum(g**2), rel=1e-12)
 
 
+def test_an_array_is_computed_along_the_axes_of_its_only_use() -> None:
+    """A definition is written with its own indices: where these stand the other way round, it is not kept for that."""
+    text = """
+        p: parameter[N, 3]
+        d[i, j] = Sum((p[i, k] - p[j, k])**2, k)
+        loss    = Sum(where(i < j, 1/d[i, j]**3, 0), i, j)
+    """
+    model = gc.compile(gc.parse(text))
+    points = np.random.default_rng(4).normal(size=(20, 3))
+    value = model.wait().value(p=points)
+    squares = ((points[:, None] - points) ** 2).sum(axis=2)[np.triu_indices(20, 1)]
+    assert value == pytest.approx(np.sum(squares**-3.0), rel=1e-12)
+    gc.check_grad(model, p=points)
+    both = model.source[model.source.index("def value_and_grad(") :]
+    assert "np.empty((N, N)" not in both
+    assert re.search(r"\bd\[\w+\] \+= ", both)  # its name stays
+    assert "for first in range(0, N, T):" in both  # the pairs of a point are taken in blocks: 3 is no number of samples
+
+
 def test_a_sum_of_several_terms_runs_in_one_local_variable() -> None:
     text = """
         a: labels[N]

@@ -38,7 +38,20 @@ def softmax():
     return gc.compile(b * Sum(V[j, i] ** 2, (j, 0, D - 1), (i, 0, C - 1)) - terms, wrt=V)
 
 
+def standardised():
+    """Sums that the end of the program reads along a second name of their axis."""
+    text = """
+        x: data[N, D]
+        w: parameter[D]
+        m[j] = Mean(x[n, j]*w[j], n)
+        v[j] = Mean((x[n, j]*w[j] - m[j])**2, n)
+        loss = Sum(Mean((x[n, j]*w[j] - m[j])/v[j]*x[n, i], n)**2, j, i)
+    """
+    return gc.compile(gc.parse(text))
+
+
 MODELS = {
+    "standardised": standardised,
     "mean": lambda: gc.compile(log(1 + exp(-b * (a * symbols("x") + 1))), wrt=[a, b], data=[symbols("x")]),
     "regularised": lambda: gc.compile(
         Sum((LINE - t[s]) ** 2, (s, 0, N - 1)) / N + b * Sum(w[j] ** 2, (j, 0, D - 1)), wrt=[w, b]
