@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
-from gradcompile.passes.share import is_renaming, is_window
+from gradcompile.passes.share import is_renaming, is_window, sample_sizes
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LINE,
@@ -85,10 +85,11 @@ class _Work:
         self.copies: list[Result] = []
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self.square = _square(self.order)
+        self.numbers = sample_sizes(graph)
         self._decide_results()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
-        self.later = set() if sample is None else {*self.samples.needed_later(graph, (sample.size,))} - guards.keys()
+        self.later = {*self.samples.needed_later(graph, self.numbers)} - guards.keys()
         found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
@@ -156,7 +157,13 @@ class _Work:
             if self.square.get(value, axes) != axes:
                 self.copies.append(Result(name, self.graph.outputs[name], self.graph.output_axes(name)))
                 self.results[name] = None
-            elif value.op in LEAVES or is_renaming(value) or set(value.axes) != set(axes) or value in taken:
+            elif (
+                value.op in LEAVES
+                or is_renaming(value)
+                or set(value.axes) != set(axes)
+                or value in taken
+                or self._sums_pairs(value)
+            ):
                 if axes or value.op not in LEAVES:
                     self.copies.append(Result(name, value, axes))
                     self.results[name] = None
@@ -167,6 +174,11 @@ class _Work:
                 taken.add(value)
                 self.delivered[value] = axes
         self.returned = taken
+
+    def _sums_pairs(self, value: Value) -> bool:
+        """Return whether an output is a row for each sample, summed over samples: in a block, which is copied."""
+        rows = self.blocks is not None and self.sample in value.axes and len(value.axes) > 1
+        return rows and value.op == "sum" and any(axis.size in self.numbers for axis in value.attr)
 
     def _returned_values(self) -> list[Value]:
         """Return what is computed for the outputs."""
