@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming, is_window, sample_sizes
+from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
     LINE,
@@ -86,6 +87,7 @@ class _Work:
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self.square = _square(self.order)
         self.numbers = sample_sizes(graph)
+        self.scalars = _scalars(self.order)
         self._decide_results()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
@@ -297,9 +299,10 @@ class _Work:
     def _region(self, index: int) -> None:
         """Place what is known after `index` loops over the samples, then the next such loop."""
         self.barrier = len(self.body)
-        for value in self.made:
-            if not self.samples.streamed(value) and self.phase[value] == index and not self.statements.spans(value):
-                self._place(value)
+        known = [v for v in self.made if self.phase[v] == index and not self.statements.spans(v)]
+        known = [v for v in known if not self.samples.streamed(v)]
+        for value in sorted(known, key=lambda v: v not in self.scalars):  # between loops, numbers would keep them apart
+            self._place(value)
         goals = [v for v in self.made if self._goal(v, index)]
         for value in goals:
             if not self.samples.streamed(value):
@@ -596,6 +599,15 @@ class _Work:
 def _is_label(value: Value) -> bool:
     """Return whether a value is an index that is looked up in data."""
     return value.kind == "int" and value.op == "read" and value.operands[0].op == "input"
+
+
+def _scalars(order: list[Value]) -> set[Value]:
+    """Return the numbers that are made of no arrays."""
+    found: set[Value] = set()
+    for value in order:
+        if not value.axes and value.op in (*LEAVES, *PRIMITIVES) and all(o in found for o in value.operands):
+            found.add(value)
+    return found
 
 
 def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:
