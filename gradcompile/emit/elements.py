@@ -10,7 +10,7 @@ from gradcompile.vecmath import VECTOR
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
 GAMMAS = ("lgamma", "digamma")  # as long; a likelihood has some of each, and the functions they stand in for are slow
-FEW_GAMMAS = 8
+FEW_GAMMAS = 16
 MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands
 
 
