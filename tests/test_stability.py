@@ -325,6 +325,15 @@ def test_logits_of_ten_thousand(name: str, target: str, dtype: str, tmp_path: An
         assert [float(g) for g in gradient] == pytest.approx(exact[1:], rel=digits * 10, abs=digits)
 
 
+def test_shares_of_equal_totals_are_divided_by_each() -> None:
+    """The divisor Z*Z of two shares has a factor twice, of which a rewrite takes one."""
+    model = gc.compile(gc.parse("x: parameter[D]\np[i] = softmax(x[i], i)\nloss = Sum(p[i]*p[i], i)"))
+    logits = [0.3, 0.1, -0.5]
+    right = slopes(lambda w: sum(mp.exp(2 * each) for each in w) / sum(map(mp.exp, w)) ** 2, logits)
+    value, (gradient,) = model.value_and_grad(x=logits)
+    np.testing.assert_allclose([value, *gradient], right, rtol=1e-13)
+
+
 def test_a_product_of_many_probabilities_does_not_underflow() -> None:
     p = Symbol("p")
     likelihood = log(Product(p ** t[s] * (1 - p) ** (1 - t[s]), (s, 0, N - 1)))

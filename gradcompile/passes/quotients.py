@@ -113,12 +113,14 @@ def factors(x: Value, depth: int = DEEPEST) -> Iterator[Value]:
 
 
 def replaced(x: Value, old: Value, new: Value, depth: int = DEEPEST) -> Value:
-    """Return a product with another factor in the place of one."""
+    """Return a product with another factor in the place of one: of the first, where it occurs several times."""
     if x is old:
         return new
     if not depth or x.op != "mul":
         return x
-    a, b = (replaced(o, old, new, depth - 1) for o in x.operands)
+    first, second = x.operands
+    a = replaced(first, old, new, depth - 1)
+    b = second if a is not first else replaced(second, old, new, depth - 1)
     return b if a.is_const(1) else a if b.is_const(1) else a * b
 
 
