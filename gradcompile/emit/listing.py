@@ -187,16 +187,16 @@ class _Listing:
         name, (source, *indices) = self._derivative(operand), part.operands
         place = self.array.place(self.array.layout(operand), dict(zip(part.axes, indices, strict=True)))
         extra = [a for a in source.axes if a not in place.axes]
-        text = self.array(source.builder.reduce("sum", source, extra) if extra else source, place.axes)
+        added = source.builder.reduce("sum", source, extra) if extra else source
         if first:
             yield f"{name} = {self._zero(operand)}"
         elif operand in self.shared:
             yield f"{name} = {name}.copy()"
             self.shared.discard(operand)
         if place.distinct:
-            yield f"{name}{place.text} += {text}"
+            yield f"{name}{place.text} += {self.array(added, place.axes)}"
         else:
-            yield f"np.add.at({name}, {place.argument}, {text})"
+            yield f"np.add.at({name}, {place.argument}, {self.array.added(added, place.axes)})"
 
     def _zero(self, value: Value) -> str:
         return f"np.zeros_like({self.names.value(value)})" if value.axes else "0"

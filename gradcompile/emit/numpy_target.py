@@ -12,7 +12,7 @@ from gradcompile.emit.layout import commented
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
-from gradcompile.emit.whole_arrays import ArrayPrinter, is_masked_product, is_whole
+from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
 
 Line = tuple[str, str]  # code and comment
@@ -143,7 +143,9 @@ class WholeArrays:
         return self.names.value(value)
 
     def _fresh(self, value: Value, axes: Axes) -> str:
-        """Return an array that may be changed: a copy where the expression is somebody else's."""
+        """Return an array of the model's type that may be changed: a copy where the expression is somebody else's."""
+        if in_whole_numbers(value):
+            return f"{self.array(value, axes, ATOM)}.astype(np.{self.dtype})"
         return f"{self.array(value, axes, ATOM)}.copy()" if self._is_view(value) else self.array(value, axes)
 
     def _is_view(self, value: Value) -> bool:
@@ -170,10 +172,9 @@ class WholeArrays:
             added, sign = added.operands[0], "-"
         if sign == "+" and added.op == "const" and not isinstance(added.attr, str) and added.attr < 0:
             added, sign = added.builder.const(-added.attr), "-"
-        text = self.array(added, place.axes)
         if place.distinct:
-            return f"{self._target(target)}{place.text} {sign}= {text}"
-        text = text if sign == "+" else f"-{self.array(added, place.axes, ATOM)}"
+            return f"{self._target(target)}{place.text} {sign}= {self.array(added, place.axes)}"
+        text = self.array.added(added, place.axes) if sign == "+" else f"-{self.array.added(added, place.axes, ATOM)}"
         return f"np.add.at({self._target(target)}, {place.argument}, {text})"
 
     # What is returned

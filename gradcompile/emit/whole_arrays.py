@@ -116,6 +116,16 @@ class ArrayPrinter:
         """Return a value as text that broadcasts against `wanted`."""
         return parenthesised(self.text(value, wanted), need)
 
+    def added(self, value: Value, places: Axes, need: int = ANY) -> str:
+        """Return what `np.add.at` adds at places along some axes.
+
+        It is never one row for several rows of places: NumPy takes such a row for one as long as all places together,
+        and reads beyond its end.
+        """
+        if len(places) > 1 and value.axes == places[-1:]:
+            return f"{self(value, places, ATOM)}[None]"
+        return self(value, places, need)
+
     def text(self, value: Value, wanted: Axes, *, whole: bool = False) -> Text:
         """Return a value and its precedence; with `whole`, its own operation even if it has a name."""
         name = None if whole else self.name_of(value)
@@ -323,6 +333,26 @@ def is_whole(value: Value) -> bool:
     if value.kind != "int" or value.op in ("const", "size"):
         return False
     return bool(value.axes) or value.op not in PRIMITIVES or any(map(is_whole, value.operands))
+
+
+WHOLE = ("neg", "add", "sub", "mul", "abs", "maximum", "minimum", "select")  # whole numbers of whole numbers
+
+
+def in_whole_numbers(value: Value) -> bool:
+    """Return whether NumPy computes a value in whole numbers, as ``np.where(c, -N, 0)``, though it is a real number."""
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if part.op == "real":
+            part = part.operands[0]
+            if part.op not in ("size", "const"):
+                return False
+        elif part.kind != "int" and part.op in WHOLE:
+            stack.extend(part.operands[part.op == "select" :])
+            continue
+        if part.kind != "int":
+            return False
+    return True
 
 
 def is_masked_product(value: Value) -> bool:
