@@ -16,7 +16,7 @@ from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
@@ -230,7 +230,7 @@ class _Body:
         for value, axes in self.plan.stored.items():
             if axes and value not in given:
                 sizes = [self._length(value, axis) for axis in axes]
-                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes, value.kind)}"
+                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes, _kind(value))}"
         for name, returned in self.plan.results.items():
             if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
                 yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
@@ -255,7 +255,7 @@ class _Body:
                 text = f"[{text} for {self.names.axis(axis)} in range({size})]"
             return text
         shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-        dtype = {"int": "int64", "bool": "bool_"}.get(kind, self.dtype)  # indices, conditions
+        dtype = {"int": "int64", "bool": "bool_", "extremum": "float64"}.get(kind, self.dtype)  # indices, conditions
         typed = f", np.{dtype}" if dtype != "float64" else ""
         return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + typed)
 
@@ -291,7 +291,10 @@ class _Body:
             before = None
 
     def _data_indices(self, loop: Loop) -> list[Value]:
-        """Return the indices that are data and that loops inside of this one use: read once, before them."""
+        """Return the indices that are data and that loops inside of this one use: read once, before them.
+
+        What is read at an index that this loop computes is not: that comes later in its turn.
+        """
         inner = [node for node in loop.body if isinstance(node, Loop)]
         found: dict[Value, None] = {}
         while inner:
@@ -301,8 +304,9 @@ class _Body:
                 elif not isinstance(node, Start | Product):
                     found.update(dict.fromkeys(self._indices_in(node)))
         ready = (i for i in found if loop.axis in i.axes and all(a in self.open for a in i.axes))
-        made = [node.target for node in loop.body if isinstance(node, Define)]
-        return sorted((i for i in ready if i not in self.held and i not in made), key=lambda i: i.number)
+        made = {node.target for node in all_statements(loop.body) if isinstance(node, Define)}
+        early = (i for i in ready if i not in self.held and made.isdisjoint(reachable([i])))
+        return sorted(early, key=lambda i: i.number)
 
     def _indices_in(self, node: Define | Update | Result) -> Iterator[Value]:
         """Yield the data among the indices of a statement: labels, and rows of tables."""
@@ -410,9 +414,9 @@ class _Body:
         given = any(value is self.plan.results[output] for output in self.given)  # with room for a larger batch
         first, length = self.names.word("first"), self.names.word("size" if given else "T")
         part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
-        name = self.names.local(value, f"{array}_b")
+        name = self.names.local(value, f"{array}_b", "block")
         if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
-            name = self.names.local(value, f"{array}_b{dimension}")
+            name = self.names.local(value, f"{array}_b{dimension}", "block")
             self.views[name] = part
         return name
 
@@ -621,7 +625,7 @@ class _Body:
         if value in self.moved:
             return self.moved[value][0]
         if value.op == "input" and value in self.plan.stored:
-            return self.names.local(value, f"{self.names.value(value)}_t")
+            return self.names.local(value, f"{self.names.value(value)}_t", "copy")
         return self.names.value(value)
 
     def _place(self, value: Value) -> str:
@@ -691,8 +695,8 @@ class _Body:
     def _read(self, value: Value, *, given: bool = False) -> str:
         array, *indices = value.operands
         index = dict(zip(array.axes, indices, strict=True))
-        if array.op == "input" and array in self.plan.blocked and self.plan.sample in index:
-            given = given or not self._is_sample(self.plan.sample, index)  # another sample is not in the block's copy
+        if array.op == "input" and array in self.plan.stored and self.plan.sample in index:
+            given = given or not self._is_sample(self.plan.sample, index)  # another sample may not be copied yet
         return self._element(array, index, given=given)
 
 
@@ -713,6 +717,11 @@ SAFE = (
     "tanh",
     "read",
 )
+
+
+def _kind(value: Value) -> str:
+    """Return the kind of numbers in an array: an extremum of whole numbers starts at an infinity, which is none."""
+    return "extremum" if value.kind == "int" and value.op in EXTREMA else value.kind
 
 
 def raising(graph: Graph) -> dict[Value, Guard]:

@@ -63,7 +63,7 @@ class Names:
         self._taken: set[str] = {*RESERVED, *reserved}
         self._suffixes: dict[str, Iterator[int]] = {}
         self._values: dict[Value, str] = {}
-        self._locals: dict[tuple[Value, str], str] = {}
+        self._locals: dict[tuple[Value, str, str], str] = {}
         self._words: dict[str, str] = {}
         self._axes: dict[Axis, str] = {}
         self._outputs: dict[str, str] = {}
@@ -187,11 +187,15 @@ class Names:
         named = self._gradients.get(value) or self._others.get(value)
         return named == name and self.known(value) == self._outputs.get(name, self.known(value))
 
-    def local(self, value: Value, hint: str) -> str:
-        """Return the identifier of something that belongs to a value, ``W_t``; the same in every function."""
-        if (value, hint) not in self._locals:
-            self._locals[value, hint] = self.fresh(hint)
-        return self._locals[value, hint]
+    def local(self, value: Value, hint: str, role: str = "") -> str:
+        """Return the identifier of something that belongs to a value, ``W_t``; the same in every function.
+
+        What has another `role` has another identifier: ``gt_b`` may be a block of the labels gt, and gt[b] in it.
+        """
+        key = value, hint, role
+        if key not in self._locals:
+            self._locals[key] = self.fresh(hint)
+        return self._locals[key]
 
     def word(self, hint: str) -> str:
         """Return the identifier of something that a module has one of, such as the length of a block."""
