@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
 from gradcompile.passes.share import is_renaming, is_window, sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
@@ -309,7 +309,7 @@ class _Work:
                 self._start(value)
         copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
         needed = self._needed([*goals, *(c.value for c in copies)])
-        labels = [v for v in self.made if v in needed and _is_label(v)]  # what is read there comes after them
+        labels = self._looked_up(needed)  # what is read there comes after them
         for value in labels:
             self._place(value)
         early = [v for v in self.made if v in needed and self.rows.starts(v)]
@@ -328,6 +328,12 @@ class _Work:
             if self.sample not in copy.axes and self.phase[copy.value] == index:
                 self._insert(copy, copy.value, copy.axes, [copy.value])
 
+    def _looked_up(self, needed: set[Value]) -> list[Value]:
+        """Return the indices that are looked up in data, each after the indices at which it is."""
+        labels = [v for v in self.made if v in needed and _is_label(v)]
+        before = {i for i in reachable(labels) if i.kind == "int" and i in needed}
+        return [v for v in self.made if v in before]
+
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""
         if self.samples.streamed(value):
@@ -339,7 +345,14 @@ class _Work:
         """Return whether an earlier loop has stored the value for all samples."""
         if value not in self.spot:
             return False
-        return value in self.returned or self._read_across(value) or self._is_worth_keeping(value)
+        whole = value in self.returned or self._read_across(value) or self._is_added_anywhere(value)
+        return whole or self._is_worth_keeping(value)
+
+    def _is_added_anywhere(self, value: Value) -> bool:
+        """Return whether terms are added to other samples than their own: once, since nothing is zeroed again."""
+        assert self.sample is not None
+        terms = [term for term, _ in self.sums[value][1]] if value in self.sums else [value]
+        return any(term.op == "accumulate" and not aligned(term, self.sample) for term in terms)
 
     def _is_worth_keeping(self, value: Value) -> bool:
         """Return whether a later loop reads the value rather than sum it up again.

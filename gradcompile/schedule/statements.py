@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradcompile.ir import LEAVES, REDUCTIONS, Axis, Value
+from gradcompile.ir import LEAVES, REDUCTIONS, Axis, Value, reachable
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes
 from gradcompile.schedule.products import Factors
@@ -48,9 +48,13 @@ class Statements:
         self.packed: dict[Value, None] = {}
 
     def pack(self, data: dict[Value, None]) -> None:
-        """Copy data, a block at a time."""
+        """Copy data, a block at a time: after the indices at which they are read, where these have statements."""
         self.packed |= data
-        self.made = data | self.made
+        first: dict[Value, None] = {}
+        for value in data:
+            first |= dict.fromkeys(i for i in reachable(value.operands[1:]) if i.kind == "int" and i in self.made)
+            first[value] = None
+        self.made = first | self.made
 
     def of(self, value: Value) -> list[Define | Update | Product]:
         """Return the statements that compute a value from its start."""
