@@ -72,6 +72,8 @@ def outside(labels: Array | float, low: int, high: int) -> bool:
     """Return whether labels, an int64 array or one number, have an entry that is not in ``low .. high``."""
     if not isinstance(labels, np.ndarray):
         return not low <= labels <= high
+    if not labels.size:  # an index of a sum without terms
+        return False
     if low == 0:  # as unsigned numbers, negative labels are huge: one pass over the labels is enough
         return bool(LARGEST(labels.view(UNSIGNED), axis=None) > high)
     return int(labels.min()) < low or int(labels.max()) > high
