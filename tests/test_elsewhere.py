@@ -105,6 +105,19 @@ MODELS = {
         l[n] = Min(where(n > p, 2, -1), p, 0, D - 1)
         loss = Sum(h[n]*x[n, q]*W[q]/(9 + h[N - 1 - n] + l[N - 1 - n]*l[n]), n, q)
     """,
+    "elements outside of a triangle are zero": """
+        x: data[N]
+        W: parameter[D, C]
+        y[i, j] = Sum(where(j <= i, tanh(W[i, k]*W[j, k]), 0), k)
+        loss = Sum(Sum(exp(y[i, j]), j)**2*W[i, 0], i)*Sum(x[n], n)
+    """,
+    "elements outside of a triangle are zero in every turn": """
+        g: data[D]
+        W: parameter[D, C]
+        V: parameter[D]
+        y[i, j, n] = Sum(where(j <= i, tanh(W[i, k]*W[j, k] + V[n]), 0), k)
+        loss = Sum(Sum(exp(y[i, j, n]), i, j)**2*g[n], n)
+    """,
     "samples are called b": """
         x: data[N, D]
         gC: labels[N]

@@ -430,7 +430,7 @@ class _Work:
             if loop is None:
                 loop = Loop(remaining[0], len(body), limits, rows=rows and remaining[0] == self.sample)
                 body.append(loop)
-            if starts and isinstance(statement, Update | Product) and not aligned(statement.term, self._along(loop)):
+            if starts and isinstance(statement, Update | Product) and not self._starts_inside(statement, loop):
                 loop.starts.append(value)
                 self.begun.setdefault(value, []).append(path)
                 self._note(value, path)
@@ -454,6 +454,13 @@ class _Work:
             self._note(value, path)
         for read, _ in reads:
             self._note(read, path)
+
+    def _starts_inside(self, statement: Update | Product, loop: Loop) -> bool:
+        """Return whether each turn of a loop starts what it adds to: else that is started before the loop.
+
+        A loop over a triangle leaves out elements, which are zero.
+        """
+        return loop.bounds == (None, None) and aligned(statement.term, self._along(loop))
 
     def _looks_up(self, statement: Statement) -> bool:
         """Return whether a statement copies what data pick for the samples of a block."""
