@@ -113,6 +113,12 @@ class Rule:
         return all(sympy.expand(formula.subs(g, 0) - target) == 0 for target, formula in self.steps)
 
     @property
+    def still(self) -> bool:
+        """Whether a parameter stays as it is whose gradient is 0 from the beginning on, found from the formulas."""
+        resting = {g: 0, **self.state}
+        return all(sympy.expand(formula.subs(resting) - resting.get(target, p)) == 0 for target, formula in self.steps)
+
+    @property
     def factor(self) -> sympy.Expr | None:
         """What a step multiplies the gradient by, if it adds a multiple that depends on the step number alone."""
         if [target for target, _ in self.steps] != [p]:

@@ -74,7 +74,7 @@ class Step:
         return frozenset(self.heads[m.cleared] for m in self.moves if m.cleared is not None)
 
 
-def in_halves(graph: Graph, *, lazy: bool = False, linear: bool = False) -> Step:
+def in_halves(graph: Graph, *, lazy: bool = False, linear: bool = False, still: bool = True) -> Step:
     """Return the step that takes the gradient of a graph.
 
     Parameters
@@ -86,15 +86,17 @@ def in_halves(graph: Graph, *, lazy: bool = False, linear: bool = False) -> Step
     linear : bool
         Whether a step along a sum is the same as steps along its terms, one after the other, and there are so few
         terms that this is best: then a sum of terms at picked rows is not made.
+    still : bool
+        Whether a parameter does not move whose gradient is always 0.
     """
-    return _Cut(graph, lazy, linear).step()
+    return _Cut(graph, lazy, linear, still).step()
 
 
 class _Cut:
     """The cutting of one step."""
 
-    def __init__(self, graph: Graph, lazy: bool, linear: bool) -> None:
-        self.graph, self.builder, self.lazy, self.linear = graph, graph.builder, lazy, linear
+    def __init__(self, graph: Graph, lazy: bool, linear: bool, still: bool) -> None:
+        self.graph, self.builder, self.lazy, self.linear, self.still = graph, graph.builder, lazy, linear, still
         self.heads: dict[Value, Value] = {}  # what the first half computes -> the input that stands for it
         self.order: dict[Value, tuple[Axis, ...]] = {}  # the axes of a head, as its first parameter has them
         self.moves: list[Move] = []
@@ -104,7 +106,7 @@ class _Cut:
         """Return the step."""
         for name in self.graph.wrt:
             gradient = self.graph.outputs[f"d{name}"]
-            if not gradient.is_const(0):
+            if not (self.still and gradient.is_const(0)):
                 self.moves += self._picked(name, gradient) or [self._every(name, gradient)]
         names = {value: f"head{k}" for k, value in enumerate(self.heads, 1)}
         outputs = {"value": self.graph.outputs["value"]} | {name: value for value, name in names.items()}

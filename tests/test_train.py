@@ -152,6 +152,14 @@ def test_every_batch_size(model, size):
     assert_same(result, *expected)
 
 
+def test_what_the_objective_does_not_depend_on_decays():
+    text = "x: data[N]\nu: parameter\nv: parameter[D]\nloss = Sum((x[n] - u)**2, n) + 0*Sum(v[i], i)"
+    start, optimizer = {"u": 1.0, "v": np.array([1.0, -2.0])}, AdamW(0.01, decay=0.1)
+    unused = compile(parse(text))
+    result = unused.fit(x=np.arange(4.0), init=start, optimizer=optimizer, epochs=3, batch_size=3, progress=False)
+    np.testing.assert_allclose(result.params["v"], start["v"] * (1 - 0.01 * 0.1) ** 6, rtol=1e-14)
+
+
 def test_the_batch_is_128_if_nothing_is_said(model):
     expected = plain_loop(data(300), sgd(lambda t: 0.03), 2, 128)
     assert_same(model.fit(**data(300), init=START, optimizer=SGD(0.03), epochs=2, progress=False), *expected)

@@ -103,9 +103,8 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     task = minibatch(lowered, one=how == "one") if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = divide_once(differentiate(task.graph))
     rule = formulas(optimizer)
-    halves = in_halves(
-        graph, lazy=rule.lazy and by_rows, linear=rule.factor is not None and how in ("few", "block", "one")
-    )
+    linear = rule.factor is not None and how in ("few", "block", "one")
+    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
     tiles = bool(Products(graph)) and threads() == 1 and likes_tiles()
     source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", tiles=tiles))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
