@@ -334,6 +334,12 @@ def test_shares_of_equal_totals_are_divided_by_each() -> None:
     np.testing.assert_allclose([value, *gradient], right, rtol=1e-13)
 
 
+@pytest.mark.parametrize(("place", "value", "slope"), [(-1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 0.25, 2500.0)])
+def test_products_of_equal_sigmoids_are_finite(place: float, value: float, slope: float) -> None:
+    model = gc.compile(gc.parse("x: parameter\nloss = sigmoid(10000*x)*sigmoid(10000*x)"))
+    assert model.value_and_grad(x=place) == (value, (slope,))
+
+
 def test_a_product_of_many_probabilities_does_not_underflow() -> None:
     p = Symbol("p")
     likelihood = log(Product(p ** t[s] * (1 - p) ** (1 - t[s]), (s, 0, N - 1)))

@@ -382,8 +382,9 @@ def _over_product(a: Value, b: Value, forms: Forms) -> Value | None:
     for factor in quotients.factors(b) if b.op == "mul" else ():
         if factor.op in DIVISORS:
             row, inner = _stable(a.builder.apply("div", a, factor), forms)
-            if row is not None:
-                return inner / quotients.replaced(b, factor, a.builder.const(1))
+            if row is not None:  # what is left of b may have such a factor, too
+                rest = inner / quotients.replaced(b, factor, a.builder.const(1))
+                return _stable(rest, forms)[1]
     return None
 
 
