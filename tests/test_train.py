@@ -152,6 +152,28 @@ def test_every_batch_size(model, size):
     assert_same(result, *expected)
 
 
+def test_rows_are_asked_for_at_labels_of_labels():
+    """A label in the place of a row is one of its array, for the samples to come, and within its axis in a branch."""
+    text = """
+        x: data[N, D]
+        y: data[D]
+        g: labels[D, N]
+        p: labels[M]
+        w: parameter[K]
+        h[n, r, j] = (x[n, j] - w[g[j, n]])*y[r]
+        loss = Sum(Sum(where(x[n, 0] > 0, h[n, p[a], p[a]]**2, 0), a) + h[n, 0, 0]**2, n)
+    """
+    x, y, g = np.array([[1.0, 2.0], [-1.0, 0.5]]), np.array([1.0, 2.0]), np.array([[0, 1], [2, 1]])
+    start, options = np.array([0.5, -0.5, 0.25]), {"epochs": 1, "batch_size": 1, "progress": False}
+    fit = compile(parse(text)).fit
+    result = fit(x=x, y=y, g=g, p=np.array([1, 1]), init={"w": start}, optimizer=SGD(0.1), **options)
+    expected = start.copy()
+    for n in shuffle.order(0, 1, 2):
+        weights = np.array([1.0, 2 * 2.0**2 * (x[n, 0] > 0)])  # p picks the second feature twice, times y[1]**2
+        np.add.at(expected, g[:, n], 0.2 * weights * (x[n] - expected[g[:, n]]))
+    np.testing.assert_allclose(result.params["w"], expected, rtol=1e-13)
+
+
 def test_what_the_objective_does_not_depend_on_decays():
     text = "x: data[N]\nu: parameter\nv: parameter[D]\nloss = Sum((x[n] - u)**2, n) + 0*Sum(v[i], i)"
     start, optimizer = {"u": 1.0, "v": np.array([1.0, -2.0])}, AdamW(0.01, decay=0.1)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import Graph, Value, reachable
 
 FETCH = "from gradcompile.jit.fetch import fetch"
 SAMPLES = 4  # how many samples before their turn
@@ -81,13 +81,20 @@ class Ahead:
     def _picked(self, array: str, index: Value, later: str) -> Iterator[str]:
         """Yield the lines that ask for the rows of a table that the data of one sample pick."""
         axes = [axis for axis in index.axes if self.row is not None and axis not in self.row.axes]
+        sizes = [v.attr for v in reachable(index.operands[1:]) if v.op == "size"] + [axis.size for axis in axes]
+        self.sizes.update(name for size in sizes for name, _ in size.terms)
         indent = ""
         for axis in axes:
-            self.sizes.update(name for name, _ in axis.size.terms)
             yield f"{indent}for {self.names.axis(axis)} in range({self.names.size(axis.size)}):"
             indent += INDENT
-        places = [later if i is self.row else self.printer.render(i, self._leaf) for i in index.operands[1:]]
+        places = [self.printer.render(i, lambda value: self._leaf(value, later)) for i in index.operands[1:]]
         yield f"{indent}fetch({array}, {self.names.inputs[index.operands[0].attr]}[{', '.join(places)}])"
 
-    def _leaf(self, value: Value) -> str | None:
-        return self.names.inputs[value.attr] if value.op == "input" else None
+    def _leaf(self, value: Value, later: str) -> str | None:
+        """Return what stands for data among the indices: the row to come, or an element at the loops' indices."""
+        if value is self.row:
+            return later
+        if value.op != "input":
+            return None
+        name, places = self.names.inputs[value.attr], ", ".join(map(self.names.axis, value.axes))
+        return f"{name}[{places}]" if places else name
