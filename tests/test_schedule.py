@@ -8,6 +8,7 @@ import pytest
 import gradcompile as gc
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
+from gradcompile.interpret import evaluate
 from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
 from gradcompile.schedule.conditions import ALWAYS, covered
@@ -145,6 +146,51 @@ def test_an_array_is_computed_along_the_axes_of_its_only_use() -> None:
     assert "np.empty((N, N)" not in both
     assert re.search(r"\bd\[\w+\] \+= ", both)  # its name stays
     assert "for first in range(0, N, T):" in both  # the pairs of a point are taken in blocks: 3 is no number of samples
+
+
+PAIRS = {
+    "both ways": """
+        x: data[N, D]
+        W: parameter[D, K]
+        V: parameter[D, K]
+        a[n, k] = Sum(x[n, j]*W[j, k], j)
+        c[n, k] = Sum(x[n, j]*V[j, k], j)
+        z[n, m] = Sum(a[n, k]*c[m, k], k)
+        loss = Sum(log(Sum(exp(z[n, m]), m)) + log(Sum(exp(z[m, n]), m)) - 2*z[n, n], n)
+    """,
+    "a sum over both": """
+        x: data[N, D]
+        t: data[N]
+        a: parameter[N]
+        k[n, m] = exp(-Sum((x[n, j] - x[m, j])**2, j))
+        loss = Sum((Sum(k[n, m]*a[m], m) - t[n])**2, n) + Sum(a[n]*a[m]*k[n, m], n, m)
+    """,
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_no_array_of_all_pairs_is_kept(name: str) -> None:
+    model = gc.compile(gc.parse(PAIRS[name]))
+    assert "np.empty((N, N)" not in model.source
+    random = np.random.default_rng(0)
+    sizes = {"N": 70, "D": 3, "K": 9}
+    shapes = {i.name: [size.evaluate(sizes) for size in i.shape] for i in model.graph.inputs.values()}
+    point = {each: random.normal(size=shape) / 3 for each, shape in shapes.items()}
+    value, gradients = model.wait().value_and_grad(**point)
+    right = evaluate(model.graph, point)
+    assert value == pytest.approx(float(right["value"]), rel=1e-12)
+    for parameter, gradient in zip(model.graph.wrt, gradients, strict=True):
+        np.testing.assert_allclose(gradient, right[f"d{parameter}"], rtol=1e-10, atol=1e-10)
+
+
+def test_a_sum_over_samples_for_each_is_not_computed_for_every_pass() -> None:
+    text = """
+        x: data[N, D]
+        p: parameter[N, K]
+        loss = Sum(1/(1 + Sum((p[n, k] - p[m, k])**2, k)), n, m)
+    """
+    gradient = gc.compile(gc.parse(text)).source.partition("def value_and_grad(")[2].partition("def grad(")[0]
+    assert gradient.count("**2\n") == 1  # the sums for n, and those for m, are of one pass
 
 
 def test_a_sum_of_several_terms_runs_in_one_local_variable() -> None:

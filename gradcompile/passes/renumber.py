@@ -11,11 +11,11 @@ from gradcompile.passes.share import sample_sizes
 
 
 def renumber(graph: Graph) -> Graph:
-    """Return the graph with sums over samples along the first axis that is free, where they are arrays."""
+    """Return the graph with sums over samples along the first axis that is free, where they are matrices."""
     samples = sample_sizes(graph)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
-        if value.op not in REDUCTIONS or not value.axes:
+        if value.op not in REDUCTIONS or len(value.axes) < 2:
             return None
         (body,), axes = operands, list(value.attr)
         for place, axis in enumerate(axes):
