@@ -87,7 +87,7 @@ class _Work:
         self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self.square = _square(self.order)
         self.numbers = sample_sizes(graph)
-        self.scalars = _scalars(self.order)
+        self.scalars = _scalars(self.order, guards)
         self._decide_results()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
@@ -621,11 +621,12 @@ def _is_label(value: Value) -> bool:
     return value.kind == "int" and value.op == "read" and value.operands[0].op == "input"
 
 
-def _scalars(order: list[Value]) -> set[Value]:
-    """Return the numbers that are made of no arrays."""
+def _scalars(order: list[Value], guards: Mapping[Value, Guard]) -> set[Value]:
+    """Return the numbers that are made of no arrays, whatever holds."""
     found: set[Value] = set()
     for value in order:
-        if not value.axes and value.op in (*LEAVES, *PRIMITIVES) and all(o in found for o in value.operands):
+        plain = not value.axes and value not in guards and value.op in (*LEAVES, *PRIMITIVES)
+        if plain and all(operand in found for operand in value.operands):
             found.add(value)
     return found
 
