@@ -180,7 +180,7 @@ def stored(nodes):
     return [node for node in within if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("name", MODELS)
 def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_whole(small, name):
     model = MODELS[name]()
