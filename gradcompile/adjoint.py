@@ -285,10 +285,12 @@ def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
 
 
 def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    (array, *indices), incoming = value.operands, applied(total)
+    (array, *indices), incoming, mask = value.operands, applied(total), total[1]
     more = riding(incoming, value)
     places = [*indices, *map(value.builder.iota, more)]
-    yield array, (value.builder.accumulate(incoming, places, array.axes + more), None)
+    own = {a for a, i in zip(array.axes, indices, strict=True) if i.op == "iota" and i.attr == a}
+    holds = mask if mask is not None and own.issuperset(mask.axes) else None  # of what each element receives
+    yield array, (value.builder.accumulate(incoming, places, array.axes + more), holds)
 
 
 def _accumulate(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

@@ -74,6 +74,28 @@ NEAREST = """
 """
 
 
+def test_a_mask_keeps_missing_data_out_of_a_classifier():
+    """Its gradients have parts that labels pick; rows that are left out are 0 in both factors of the product."""
+    text = """
+        x: data[N, D]
+        gt: labels[N]
+        m: data[N]
+        W: parameter[D, C]
+        p[n, c] = exp(Sum(x[n, j]*W[j, c], j))/Sum(exp(Sum(x[n, j]*W[j, k], j)), k)
+        loss    = Sum(where(m[n] > 0, -log(p[n, gt[n]]), 0), n)
+    """
+    model = compile(language.parse(text))
+    assert model.source.count("gemm(1.0, ") >= 2
+    random = np.random.default_rng(0)
+    kept = random.random(300) < 0.7
+    x, gt, W = random.normal(size=(300, 20)), random.integers(0, 5, 300), random.normal(size=(20, 5)) / 5
+    x[~kept] = np.nan
+    value, (gradient,) = model.value_and_grad(x=x, gt=gt, m=kept * 1.0, W=W)
+    alone, (exact,) = model.value_and_grad(x=x[kept], gt=gt[kept], m=np.ones(kept.sum()), W=W)
+    assert value == pytest.approx(alone, rel=1e-13)
+    np.testing.assert_allclose(gradient, exact, rtol=1e-11, atol=1e-12)
+
+
 def test_what_a_whole_term_is_divided_by_is_inverted_once_for_its_axes():
     text = emit(language.parse(NEAREST), target="numba")
     gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]

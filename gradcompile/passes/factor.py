@@ -1,14 +1,15 @@
 """Factors taken out of branches: a masked contraction becomes a product of matrices.
 
 ``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
-BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out only if
-the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing.
+BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out as it is
+only if the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing. Else
+it is masked as well, where that needs no further axes: the samples that are left out, their x included, are 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import partial, reduce
 from operator import mul, truediv
 
 from gradcompile.ir import Graph, Value
@@ -36,13 +37,17 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
     """Return a masked product as the product of a factor and the other, masked."""
     if body.op != "select" or not body.operands[2].is_const(0):
         return None
+    where = partial(body.builder.apply, "select")
     condition, product, zero = body.operands
     factors, divisors = _factors(product)
     for place, left in enumerate(factors[1:] and factors):
         rest = reduce(truediv, divisors, reduce(mul, [f for k, f in enumerate(factors) if k != place]))
         masked = {*condition.axes, *rest.axes}
-        if left in bare and set(left.axes) - masked and masked - set(left.axes):
-            return left * body.builder.apply("select", condition, rest, zero)
+        if set(left.axes) - masked and masked - set(left.axes):
+            if left in bare:
+                return left * where(condition, rest, zero)
+            if set(condition.axes) <= set(left.axes):
+                return where(condition, left, zero) * where(condition, rest, zero)
     return None
 
 

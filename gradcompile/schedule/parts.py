@@ -169,11 +169,9 @@ class _Cut:
         phase, graph = self.samples.phase, self.graph
         last = max([phase[v] - 1 for v in self.crossing] + [phase[graph.outputs[n]] for n in self.streamed])
         passes = tuple(self._part(number) for number in range(last + 1))
-        kept = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in self.whole.values()}
-        wrt = tuple(n for n in graph.wrt if f"d{n}" in kept)
-        end = self._program(kept, self.crossing, wrt)
-        apart = self.apart
-        every = str(apart.whole)
+        rest = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in self.whole.values()}
+        end = self._program(rest, self.crossing, tuple(n for n in graph.wrt if f"d{n}" in rest))
+        every, apart = str(self.apart.whole), self.apart
         return Parts(passes, end, self.whole, self.count, apart.start, self.sample, every, apart.sources)
 
     def _arrays(self) -> dict[Value, Input]:
@@ -203,13 +201,13 @@ class _Cut:
         """Return the axes of an array by those under which a value has it whole; None for any other value."""
         if value.op != "read":
             return None
-        array, *places = value.operands
-        under = [self.sample if p is self.apart.position else p.attr if p.op == "iota" else None for p in places]
-        found = {axis: own for axis, own in zip(under, array.axes, strict=True) if axis is not None}
-        sizes = [
-            (self.apart.whole if p is self.apart.position else a.size) for a, p in zip(found, places, strict=False)
-        ]
-        return found if len(found) == len(places) and sizes == [own.size for own in array.axes] else None
+        found: dict[Axis, Axis] = {}
+        for axis, place in zip(value.operands[0].axes, value.operands[1:], strict=True):
+            if place is self.apart.position and axis.size == self.apart.whole:
+                found[self.sample] = axis
+            elif place.op == "iota" and place.attr.size == axis.size:
+                found[place.attr] = axis
+        return found if len(found) == len(value.operands) - 1 else None
 
     def _laid(self) -> dict[Value, tuple[Axis, ...]]:
         """Return the axes of every array, in the order of the first output whose elements it is part of.
