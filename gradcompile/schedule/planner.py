@@ -95,6 +95,7 @@ class _Work:
         found = Sums(self.order, self.uses, {*self.returned, *graph.names}, self.samples, blocks=blocks is not None)
         self.sums, self.conditions = found.found, found.conditions
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
+        self.guards |= self._guards_of_bases(guards)
         self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
         self.across: set[Value] = set()  # what some use reads at other samples
         kept = {*self.returned, *graph.names, *(copy.value for copy in self.copies)}
@@ -116,6 +117,12 @@ class _Work:
             Value, list[list[list[Loop]]]
         ] = {}  # where it is started, updated and used, each time it is placed
         self.spot: dict[Value, list[tuple[list[Loop], int, Value | None]]] = {}  # its statements: path, index, term
+
+    def _guards_of_bases(self, guards: Mapping[Value, Guard]) -> dict[Value, Guard]:
+        """Return the guards of what sums start from, where that was put together of what they have beside terms."""
+        known = {*self.order}
+        bases = ((base, guards[target]) for target, (base, _) in self.sums.items() if target in guards)
+        return {base: guard for base, guard in bases if base is not None and base not in known}
 
     def _summed(self) -> dict[Value, Value]:
         """Return the sums that BLAS may compute, and the array that each is added to: it knows no triangles."""
