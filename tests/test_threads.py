@@ -76,6 +76,7 @@ MODELS = {
 ACROSS = {
     "pairs": "t: data[N]\na: parameter\nloss = Sum(exp(-(t[s] - a*t[r])**2), s, r)",
     "positions": "t: data[N]\na: parameter\nloss = Sum((t[s] - a*s)**2, s)",
+    "counted": "t: data[N]\na: parameter\nloss = Sum(Sum(where(r < s, exp(-t[s]*a*r/N), 0), r, 0, N - 1), s)",
     "neighbours": """
         q: parameter[N]
         t: data[N]

@@ -269,7 +269,13 @@ class _Cut:
             program = replace(program, sample=self.sample)
         arrays = [self._array(v.operands[0] if v.op == "read" else v) for v in known]
         declared = {name: Input(name, (), "int") for name in (self.count, self.apart.start)}
-        return replace(program, inputs=_needed(program, {**graph.inputs, **self.apart.versions(arrays), **declared}))
+        inputs = {**graph.inputs, **self.apart.versions(arrays), **declared}
+        return replace(program, inputs=_needed(program, inputs | self._telling()))
+
+    def _telling(self) -> dict[str, Input]:
+        """Return an array of all samples, by name: its length tells how many there are, if no other array does."""
+        given = (i for i in self.graph.inputs.values() if self.sample in i.axes[:1])
+        return {array.name: array for array in (self.apart.version(each, own=False) for each in list(given)[:1])}
 
     def _array(self, value: Value) -> Input:
         """Return the array of a sum, or of what is kept, for all samples."""
