@@ -67,6 +67,19 @@ ITEM_RESPONSE = """
 """
 
 
+TWO_CONVOLUTIONS = """
+    x:  data[N, 28, 28]
+    gt: labels[N]
+    w:  parameter[5, 5, C]
+    u:  parameter[3, 3, C, F]
+    V:  parameter[F, O]
+    h[s, i, j, c] = max(0, Sum(x[s, 2*i + p, 2*j + q]*w[p, q, c], p, q))
+    g[s, i, j, f] = max(0, Sum(h[s, i + p, j + q, c]*u[p, q, c, f], p, q, c))
+    y[s, o]       = Sum(Mean(g[s, i, j, f], i, j)*V[f, o], f)
+    loss          = -Sum(y[s, gt[s]] - log(Sum(exp(y[s, o]), o)), s)
+"""
+
+
 CONTRASTIVE = """
     x: data[N, D]
     y: data[N, D]
@@ -313,6 +326,21 @@ OTHERS = (
         "a h",
         lambda r, n: {"x": r.normal(size=(n, 5)), "t": r.normal(size=n), "a": r.normal(size=n), "h": 1.5},
         2_000,
+    ),
+    row(
+        "two-convolutions",
+        TWO_CONVOLUTIONS,
+        losses.two_convolutions,
+        "w u V",
+        lambda r, n: {
+            "x": r.random((n, 28, 28)),
+            "gt": r.integers(0, 10, n),
+            "w": r.normal(size=(5, 5, 8)) / 5,
+            "u": r.normal(size=(3, 3, 8, 16)) / 8,
+            "V": r.normal(size=(16, 10)) / 4,
+        },
+        500,
+        "float32",
     ),
     row(
         "contrastive",

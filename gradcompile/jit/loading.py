@@ -22,6 +22,7 @@ from gradcompile.garbage import importing
 from gradcompile.jit.background import stop_when_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.linking import PRODUCT, find_products
+from gradcompile.jit.memory import keep_freed
 
 FORMAT = 1  # of the cache; a new number leaves all old entries alone
 
@@ -78,6 +79,8 @@ def _import(source: str, own: str, compiled: bool, inner: Collection[str], short
             only_called(getattr(module, each), short=each in short)
     if directory and kept and compiled:
         _keep_machine_code(module, directory, own, found)
+    if compiled:
+        keep_freed()
     if compiled and PRODUCT in source:
         find_products()
     if compiled and "np.linalg" in source:
