@@ -85,9 +85,9 @@ WINDOWS = """
     b: parameter[H]
     V: parameter[P, H, G]
     U: parameter[G, C]
-    h[n, i, k] = max(0, Sum(x[n, i + a, d]*W[a, d, k], a, d) + b[k])
+    h[n, i, k] = tanh(Sum(x[n, i + a, d]*W[a, d, k], a, d) + b[k])
     m[n, i, k] = Max(h[n, i + a, k], a, 0, 1)
-    g[n, i, f] = tanh(Sum(m[n, i + a, k]*V[a, k, f], a, k))
+    g[n, i, f] = max(0, Sum(m[n, i + a, k]*V[a, k, f], a, k))
     y[n, c]    = Sum(Mean(g[n, i, f], i)*U[f, c], f)
     loss       = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, c]), c)), n)
 """
