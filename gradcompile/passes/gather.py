@@ -9,9 +9,10 @@ as ``h[n, i + a]`` in a second convolution, has each element several times: the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, substitute
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, substitute
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.share import costly, is_renaming
 
@@ -28,15 +29,37 @@ def _sink(graph: Graph) -> Graph:
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
-    kept |= _read_by_windows(graph)
+    windows = _windows(graph)
+    kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}
+    letters, names = dict[Axis, str](), dict[Value, str]()
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "read" or operands[0].op in ("input", "accumulate") or value.operands[0] in kept:
             return None
         array, *indices = operands
-        return substitute([array], dict(zip(array.axes, indices, strict=True)))[array]
+        if value not in windows:
+            return substitute([array], dict(zip(array.axes, indices, strict=True)))[array]
+        shorter = _shorter(array, dict(zip(value.operands[0].axes, windows[value], strict=True)))
+        letters.update({own: graph.letter(axis) for axis, own in shorter.items()})
+        iota = array.builder.iota
+        found = substitute([array], {axis: iota(own) for axis, own in shorter.items()})[array]
+        if value.operands[0] in graph.names:
+            names[found] = graph.names[value.operands[0]]
+        places = {shorter[axis]: index for axis, index in zip(array.axes, indices, strict=True)}
+        return array.builder.read(found, [places[axis] for axis in found.axes])
 
-    return graph.rewrite(rule)
+    sunk = graph.rewrite(rule)
+    return replace(sunk, names=sunk.names | names, letters=sunk.letters | letters)
+
+
+def _shorter(array: Value, lengths: Mapping[Axis, Size]) -> dict[Axis, Axis]:
+    """Return an axis of the given length for each axis of an array: its own where that has it."""
+    found: dict[Axis, Axis] = {}
+    for axis in array.axes:
+        length = lengths[axis]
+        taken = {*array.axes, *found.values()}
+        found[axis] = axis if axis.size == length else fresh_axis(Axis(length), taken)
+    return found
 
 
 def _read_twice(graph: Graph) -> set[Value]:
@@ -45,39 +68,40 @@ def _read_twice(graph: Graph) -> set[Value]:
     return {array for array, count in namings.items() if count > 1}
 
 
-def _read_by_windows(graph: Graph) -> set[Value]:
-    """Return the costly arrays of which windows have every element, most of them several times.
+def _windows(graph: Graph) -> dict[Value, list[Size]]:
+    """Return the reads that take most elements of a costly array several times, with the lengths that they cover.
 
     Those in branches do not count: an element that no branch takes is not to be computed.
     """
     order = graph.order()
-    windows = [value for value in order if value.op == "read" and _is_window(value)]
+    windows = {value: lengths for value in order if value.op == "read" and (lengths := _slides_over(value))}
     if not windows:
-        return set()
+        return {}
     dear, bare = costly(order), used_bare(graph.outputs.values())
-    return {value.operands[0] for value in windows if value.operands[0] in dear and value in bare}
+    return {value: found for value, found in windows.items() if value.operands[0] in dear and value in bare}
 
 
-def _is_window(value: Value) -> bool:
-    """Return whether a read has more axes than its array, and leaves out none of the elements."""
+def _slides_over(value: Value) -> list[Size] | None:
+    """Return the lengths that a read with more axes than its array covers of these, each from 0 and without a gap."""
     array, *indices = value.operands
     axes = [axis for index in indices for axis in index.axes]
     if len(axes) <= len(array.axes) or len(set(axes)) < len(axes):
-        return False
-    return all(_covers(index, axis.size) for index, axis in zip(indices, array.axes, strict=True))
+        return None
+    lengths = [length for index in indices if (length := _covered(index)) is not None]
+    return lengths if len(lengths) == len(indices) else None
 
 
-def _covers(index: Value, size: Size) -> bool:
-    """Return whether a sum of multiples of indices takes every value from 0 to the end of an axis."""
+def _covered(index: Value) -> Size | None:
+    """Return how many values, from 0 on, a sum of multiples of indices takes; None if it leaves any of them out."""
     steps = _steps(index)
     if steps is None:
-        return False
+        return None
     last = Size()
     for step, axis in sorted(steps, key=lambda pair: pair[0]):
         if step != 1 and (last.terms or last.constant < step - 1):
-            return False  # there are gaps, for all that is known
+            return None  # there are gaps, for all that is known
         last = last + (axis.size - 1) * step
-    return last == size - 1
+    return last + 1
 
 
 def _steps(index: Value) -> list[tuple[int, Axis]] | None:
