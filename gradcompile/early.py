@@ -1,29 +1,33 @@
 """First answers, while the compiler is at work: from the same graph, by NumPy, or by Python for scalars.
 
-NumPy keeps whole arrays where a kernel keeps a block, so that a problem may be too large for it: then there is no early
-answer, and the caller waits for the kernel.
+NumPy keeps whole arrays where a kernel keeps a block, so that a problem may be too large for it: then it is given one
+slice of the samples after the other. Where that cannot be, or takes longer than the compiler, there is no early answer,
+and the caller waits for the kernel.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from gradcompile.arguments import Argument
+from gradcompile.arguments import Argument, Arguments
 from gradcompile.emit import module
 from gradcompile.emit.numpy_target import never_arrays
 from gradcompile.errors import EmissionError
 from gradcompile.interpret import evaluate, find_sizes
 from gradcompile.ir import Graph, Value
 from gradcompile.jit import load
+from gradcompile.schedule import Parts
+from gradcompile.threads import InParts
 
 LISTED = 1000  # numbers in lists of fixed length, up to which plain Python is faster than a compiled call
 ENTRIES = 1 << 22  # numbers that NumPy may hold at once, if the arguments are not more: 32 MB
+SLICES = 64  # of so many numbers each, that NumPy may work on: beyond, some seconds are gone and the compiler is done
 
 Function = Callable[..., Any]
 
@@ -70,11 +74,14 @@ class Early:
             return True
         given = dict(zip(self.graph.inputs, map(np.asarray, arguments), strict=True))
         try:
-            sizes = find_sizes(self.graph, given)
-            held = sum(math.prod(a.size.evaluate(sizes) for a in value.axes) for value in self._held)
+            held = self.held(find_sizes(self.graph, given))
         except KeyError:  # a size that labels alone tell
             return False
         return held <= max(ENTRIES, sum(array.size for array in given.values()))
+
+    def held(self, sizes: Mapping[str, int]) -> int:
+        """Return how many numbers all arrays of the program have together, the arguments apart."""
+        return sum(math.prod(a.size.evaluate(sizes) for a in value.axes) for value in self._held)
 
     @cached_property
     def _held(self) -> list[Value]:
@@ -134,6 +141,54 @@ class Early:
         if type(found) is float:
             return found
         return np.require(found, self.dtype, "C") if np.ndim(found) else float(found)
+
+
+class Slices:
+    """Divides the samples of a call so that NumPy has room for the arrays of one slice.
+
+    Parameters
+    ----------
+    parts : Parts
+        The program in parts.
+    passes : sequence of Early
+        What answers for a slice, pass by pass.
+    """
+
+    def __init__(self, parts: Parts, passes: Sequence[Early]) -> None:
+        self.parts, self.passes = parts, passes
+
+    def length(self, sizes: Mapping[str, int]) -> int:
+        """Return the number of samples of a slice; 0 if one sample is too large, or all of them are too many."""
+        sizes = self.parts.sizes(sizes)
+        samples = sizes[self.parts.every]
+        shared, one = (self._held({**sizes, str(self.parts.sample.size): count}) for count in (0, 1))
+        each = max(one - shared, 1)
+        room = min((ENTRIES - shared) // each, samples)
+        return room if room > 0 and samples * each + samples // room * shared <= SLICES * ENTRIES else 0
+
+    def _held(self, sizes: Mapping[str, int]) -> int:
+        return sum(early.held(sizes) for early in self.passes)
+
+
+def in_slices(parts: Parts, name: str, arguments: Arguments, dtype: str) -> InParts:
+    """Return a function of a program that NumPy answers, one slice of the samples after the other.
+
+    Parameters
+    ----------
+    parts : Parts
+        The program in parts.
+    name : {"value", "value_and_grad"}
+        The function.
+    arguments : Arguments
+        What it is called with.
+    dtype : {"float64", "float32"}
+        Of its real arrays.
+    """
+    programs = {part: Early(program, dtype) for part, program in parts.functions(name).items()}
+    *passes, end = programs
+    functions = {part: programs[part].function("derivatives") for part in passes}
+    functions[end] = programs[end].function("value_and_grad" if parts.end.wrt else "value")
+    return InParts(parts, name, arguments, Slices(parts, [programs[part] for part in passes]), functions.__getitem__)
 
 
 def has_arrays(graph: Graph) -> bool:

@@ -19,14 +19,14 @@ import numpy as np
 
 from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
-from gradcompile.early import Early, has_arrays
+from gradcompile.early import Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, load, specialise
 from gradcompile.passes import optimise, prepare
 from gradcompile.schedule import Plan, plan
-from gradcompile.threads import Divided, Products, likes_tiles, on_one_thread
+from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
@@ -96,6 +96,7 @@ class Program:
         self._functions: dict[str, Function] = {}  # those that are compiled
         self._tasks: dict[str, Task] = {}  # those that have been asked for
         self._early: dict[str, Function] = {}
+        self._slices: dict[str, InParts | None] = {}
 
     @cached_property
     def target(self) -> str:
@@ -174,6 +175,10 @@ class Program:
     def ready(self) -> bool:
         """Whether whatever has been asked for is compiled, or needs no compiler."""
         return not self.compiles or len(self._functions) == len(self._tasks)
+
+    def asked(self, name: str) -> bool:
+        """Return whether there was a call of a function, whole or in parts."""
+        return name in self._tasks or any(self.divided.owns(task) and task.startswith(name) for task in self._tasks)
 
     def wait(self) -> None:
         """Compile what has been asked for; what is asked for from now on is compiled at once."""
@@ -269,10 +274,25 @@ class Program:
     def _early_for(self, name: str, needed: str, arguments: Sequence[Argument]) -> Function | None:
         """Have a function compiled that a call needs; return what answers instead, if the call is not to wait."""
         task = self._task(needed)
-        if task.over or self.patient or not self.compiles or not self.early.affords(arguments):
+        if task.over or self.patient or not self.compiles:
             return None
+        early = self._answer(name) if self.early.affords(arguments) else self._in_slices(name, arguments)
+        if early is not None:
+            task.begin()
+        return early
+
+    def _answer(self, name: str) -> Function:
+        """Return what answers without a compiler, with all samples at once."""
         if name not in self._early:
             with EMISSION:
                 self._early[name] = self._in_python(name) if self.is_long else self.early.function(name)
-        task.begin()
         return self._early[name]
+
+    def _in_slices(self, name: str, arguments: Sequence[Argument]) -> Function | None:
+        """Return what answers without a compiler, with some samples at a time; None if that is no way either."""
+        if name not in self._slices:
+            with EMISSION:
+                cut = self.divided.parts.get(name)
+                self._slices[name] = in_slices(cut, name, self.arguments, self.dtype) if cut else None
+        sliced = self._slices[name]
+        return sliced if sliced is not None and sliced.length(arguments) else None

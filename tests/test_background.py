@@ -18,6 +18,7 @@ import gradcompile as gc
 from gradcompile import early, pipeline
 from gradcompile.errors import EmissionError
 from gradcompile.jit import Task, background
+from gradcompile.threads import chunks
 
 ROOT = Path(__file__).parent.parent
 N, D, C = symbols("N D C", integer=True, positive=True)
@@ -131,6 +132,38 @@ def test_what_is_too_large_for_numpy_waits_for_the_kernel(never, monkeypatch):
     monkeypatch.setattr(early, "ENTRIES", 10)
     model.value_and_grad(**given)
     assert model.ready
+
+
+def test_what_is_too_large_for_numpy_at_once_is_answered_in_slices(never, monkeypatch):
+    model, given = softmax(), data(samples=1000)
+    expected = model.value_and_grad(**given)
+    monkeypatch.setattr(early, "ENTRIES", 5000)
+    sliced = model._program._early_for("value_and_grad", "value_and_grad", model.checked.bind(given)[0])
+    assert 1 < sliced.length(model.checked.bind(given)[0]) < 1000
+    value, gradients = model.value_and_grad(**given)
+    assert not model.ready
+    assert_allclose(value, expected[0], rtol=1e-13)
+    for gradient, other in zip(gradients, expected[1], strict=True):
+        assert_allclose(gradient, other, rtol=1e-12, atol=1e-12)
+
+
+def test_what_takes_numpy_longer_than_the_compiler_waits_for_the_kernel(never, monkeypatch):
+    model, given = softmax(), data(samples=1000)
+    monkeypatch.setattr(early, "ENTRIES", 5000)
+    monkeypatch.setattr(early, "SLICES", 2)
+    model.value_and_grad(**given)
+    assert model.ready
+
+
+def test_waiting_compiles_what_was_asked_for_in_parts_and_not_the_whole_as_well(never, monkeypatch):
+    model, given = softmax(), data(samples=1000)
+    for name in ("CHUNK", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    model.value_and_grad(**given)
+    model.wait()
+    assert model.ready
+    assert not model._program.compiled("value_and_grad")
+    assert model._program.compiled("value_and_grad_part")
 
 
 def test_products_that_are_summed_at_once_are_no_arrays(never, monkeypatch):

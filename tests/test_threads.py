@@ -14,6 +14,7 @@ import pytest
 from sympy import IndexedBase, Inverse, MatrixSymbol, Sum, Trace, exp, log, sqrt, symbols
 
 import gradcompile as gc
+from gradcompile import early
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.interpret import evaluate
 from gradcompile.pipeline import Program
@@ -196,6 +197,20 @@ def test_result_has_the_same_bits_on_any_number_of_threads_and_is_that_of_the_wh
         assert np.shape(array) == np.shape(given[name])
     value, *gradients = interpreted(model, given)
     close(listed(found[1]), [value, *gradients])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_numpy_answers_for_one_slice_of_samples_after_the_other(name, monkeypatch):
+    model = MODELS[name]()
+    program, given = model._program, drawn(model, 100)
+    sliced = early.in_slices(program.divided.parts["value_and_grad"], "value_and_grad", program.arguments, "float64")
+    monkeypatch.setattr(sliced.division, "length", lambda sizes: 30)
+    arguments, _ = model.checked.bind(given)
+    value, gradients = sliced(*arguments)
+    assert isinstance(value, float)
+    for parameter, gradient in zip(model.graph.wrt, gradients, strict=True):
+        assert np.shape(gradient) == np.shape(given[parameter])
+    close([value, *gradients], interpreted(model, given))
 
 
 @pytest.mark.parametrize("name", MODELS)

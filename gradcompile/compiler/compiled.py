@@ -418,7 +418,9 @@ class CompiledModel(DerivativeCalls):
         EmissionError
             The kernel does not compile, which is a defect of gradcompile.
         """
-        self._program.function("value" if self.is_array else "value_and_grad")
+        main = "value" if self.is_array else "value_and_grad"
+        if not self._program.asked(main):
+            self._program.function(main)
         for program in self._programs():
             program.wait()
         self._patient = True

@@ -5,8 +5,9 @@ are added in the order of the chunks: the result has the same bits whatever that
 """
 
 from gradcompile.threads.blas import likes_tiles, on_one_thread, threads
+from gradcompile.threads.calls import InParts
 from gradcompile.threads.divided import Divided
 from gradcompile.threads.number import get_threads, set_threads
 from gradcompile.threads.products import Products
 
-__all__ = ["Divided", "Products", "get_threads", "likes_tiles", "on_one_thread", "set_threads", "threads"]
+__all__ = ["Divided", "InParts", "Products", "get_threads", "likes_tiles", "on_one_thread", "set_threads", "threads"]

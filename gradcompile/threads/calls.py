@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.schedule import Part, Parts
 from gradcompile.threads import blas, pool
-from gradcompile.threads.chunks import Chunks
 from gradcompile.threads.number import get_threads
 
 Result = Any  # what a kernel returns
 Total = list[Any]  # the sums of a pass
 Function = Callable[[str], Callable[..., Result]]
+
+
+class Division(Protocol):
+    """How samples are divided."""
+
+    def length(self, sizes: Mapping[str, int]) -> int:
+        """Return how many samples a part has, the last one apart; 0 if the samples are not to be divided."""
+        ...
 
 
 class InParts:
@@ -30,14 +37,14 @@ class InParts:
         The function.
     arguments : Arguments
         What it is called with.
-    chunks : Chunks
+    division : Division
         How samples are divided.
     function : callable
-        ``function(name)`` is a compiled function of the module.
+        ``function(name)`` is a function that computes a part, or the end.
     """
 
-    def __init__(self, parts: Parts, name: str, arguments: Arguments, chunks: Chunks, function: Function) -> None:
-        self.parts, self.arguments, self.chunks, self.function = parts, arguments, chunks, function
+    def __init__(self, parts: Parts, name: str, arguments: Arguments, division: Division, function: Function) -> None:
+        self.parts, self.arguments, self.division, self.function = parts, arguments, division, function
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
@@ -48,7 +55,7 @@ class InParts:
         self.asked += 1
         last, length = self._last
         if sizes is not last:
-            length = self.chunks.length(sizes)
+            length = self.division.length(sizes)
             self._last = sizes, length
         return length
 
