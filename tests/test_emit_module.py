@@ -232,7 +232,14 @@ EXPRESSIONS = st.recursive(
     lambda e: st.builds(str.format, st.sampled_from(["({} + {})", "np.where({}, {}, 0)", "{}*{}"]), e, e),
     max_leaves=25,
 )
-STATEMENTS = ["a = {}", "a += {}", "return {}, (b, c)", "np.add.at(a, (b, c), {})", "if {} > 0:"]
+STATEMENTS = [
+    "a = {}",
+    "a += {}",
+    "return {}, (b, c)",
+    "np.add.at(a, (b, c), {})",
+    "if {} > 0:",
+    "a = h[:, {}].transpose(0, 2, 1)",
+]
 
 
 @given(EXPRESSIONS, st.sampled_from(STATEMENTS))
@@ -243,6 +250,13 @@ def test_a_broken_line_means_the_same(expression, statement):
     pieces = list(wrapped(f"    {line}"))
     assert ast.dump(ast.parse("def f():\n" + "\n".join(pieces) + tail)) == whole
     assert max(map(len, pieces)) <= WIDTH
+
+
+def test_a_long_subscript_before_a_call_is_broken_in_its_own_brackets():
+    line = f"a = h[:, {', '.join(f'index_{k}[:, None]' for k in range(9))}].transpose(0, 2, 1)"
+    pieces = [piece for part in wrapped(line, WIDTH - 4) for piece in wrapped(f"    {part}")]  # a function's body
+    assert max(map(len, pieces)) <= WIDTH
+    assert ast.dump(ast.parse("def f():\n" + "\n".join(pieces))) == ast.dump(ast.parse(f"def f():\n    {line}"))
 
 
 def test_a_string_is_never_broken():

@@ -6,6 +6,7 @@ Their layers are products of matrices whose rows are all places of all samples, 
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 import gradcompile as gc
 from gradcompile import shuffle
+from gradcompile.emit import support
 from gradcompile.interpret import evaluate
 from tests.oracle import Problem, exact
 
@@ -91,6 +93,17 @@ WINDOWS = """
     y[n, c]    = Sum(Mean(g[n, i, f], i)*U[f, c], f)
     loss       = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, c]), c)), n)
 """
+IMAGES = """
+    x: data[N, 28, 28]
+    gt: labels[N]
+    W: parameter[5, 5, H]
+    V: parameter[3, 3, H, G]
+    U: parameter[G, C]
+    h[n, i, j, c] = max(0, Sum(x[n, 2*i + a, 2*j + b]*W[a, b, c], a, b))
+    g[n, i, j, f] = max(0, Sum(h[n, i + a, j + b, c]*V[a, b, c, f], a, b, c))
+    y[n, o]       = Sum(Mean(g[n, i, j, f], i, j)*U[f, o], f)
+    loss          = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, o]), o)), n)
+"""
 SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7, "S": 11, "P": 3}
 MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS, "windows": WINDOWS}
 
@@ -100,7 +113,7 @@ def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[st
     sizes, random = SIZES | sizes, np.random.default_rng(0)
     data, parameters = {}, {}
     for name, role, axes in re.findall(r"(\w+): (\w+)\[(.*)\]", text):
-        shape = [sizes[axis] for axis in axes.split(", ")]
+        shape = [int(axis) if axis.isdigit() else sizes[axis] for axis in axes.split(", ")]
         labels = sizes["C"] if name == "gt" else sizes["A"]
         array = random.integers(0, labels, shape) if role == "labels" else random.normal(size=shape) / 3
         made = array if role == "labels" else array.astype(dtype)
@@ -133,6 +146,23 @@ def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, sizes: dict[
     assert_near(model.value(**data, **parameters), right["value"], tolerance)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         assert_near(gradient, right[f"d{parameter}"], tolerance)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "images"])
+def test_numpy_and_the_listing_agree_with_the_graph(name: str, tmp_path: Path) -> None:
+    model, data, parameters = drawn(MODELS.get(name, IMAGES), N=4)
+    (tmp_path / "emitted.py").write_text(gc.emit(gc.parse(MODELS.get(name, IMAGES)), target="numpy"), encoding="utf-8")
+    emitted = runpy.run_path(str(tmp_path / "emitted.py"))
+    right = evaluate(model.graph, {**data, **parameters})
+    given = {**parameters, **data}
+    value, gradients = emitted["value_and_grad"](*(given[name] for name in model.graph.inputs))
+    space = {"np": np, **support.functions("numpy"), **{key: array.copy() for key, array in given.items()}}
+    with np.errstate(all="ignore"):
+        exec(model.listing, space)
+    assert_near(value, right["value"], 1e-12)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        assert_near(gradient, right[f"d{parameter}"], 1e-12)
+        assert_near(space[f"d{parameter}"], right[f"d{parameter}"], 1e-12)
 
 
 @pytest.mark.parametrize(

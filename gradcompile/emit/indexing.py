@@ -39,17 +39,22 @@ class Subscript:
     @property
     def text(self) -> str:
         """Return the subscript, ``[np.arange(N), gt]``; "" where all of the array is read."""
-        kept = len(self.parts)
-        while kept and self.parts[kept - 1] == ":":
-            kept -= 1
-        return f"[{', '.join(self.parts[:kept])}]" if kept else ""
+        return f"[{', '.join(self._kept)}]" if self._kept else ""
 
     @property
     def argument(self) -> str:
         """Return the subscript as an argument of a function: ``(np.arange(N), gt)``."""
-        parts = self.text[1:-1]
-        single = sum(part != ":" for part in self.parts) == 1 and self.parts[0] != ":"
-        return parts if single else f"({', '.join(map(_called, parts.split(', ')))})"
+        if len(self._kept) == 1 and self.parts[0] != ":":
+            return self.parts[0]
+        return f"({', '.join(map(_called, self._kept))})"
+
+    @property
+    def _kept(self) -> tuple[str, ...]:
+        """The parts up to the last one that does not take all of its dimension."""
+        kept = len(self.parts)
+        while kept and self.parts[kept - 1] == ":":
+            kept -= 1
+        return self.parts[:kept]
 
 
 def _called(part: str) -> str:

@@ -30,7 +30,7 @@ def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
         yield indent + start
         yield from _filled(body, inner, width)
         yield indent + end
-    elif len(list(_pieces(body))) > 1 or not body.endswith(")"):
+    elif not _is_call(body) or len(indent + start) + _opening(body) >= width:
         yield f"{indent}{start}("
         yield from _filled(body, inner, width)
         yield f"{indent}){end}"
@@ -46,6 +46,11 @@ def _head(line: str) -> re.Match[str] | None:
     match = next((m for head in HEADS if (m := head.fullmatch(line))), None)
     whole = match is None or match.re is not HEADS[-1] or _opening(line) == len(match[1]) - 1
     return match if whole else None
+
+
+def _is_call(body: str) -> bool:
+    """Return whether an expression is one call, whose parentheses it can be broken in."""
+    return body.endswith(")") and len(list(_pieces(body))) == 1
 
 
 def _opening(call: str) -> int:
