@@ -15,6 +15,7 @@ from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
+from gradcompile.emit.places import output_array
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
 from gradcompile.ir import Axis, Graph, Value, only_indices, reachable
@@ -128,7 +129,7 @@ class _Epoch:
         dtype = self.task.dtype
         numbers = [name for value, name in heads.items() if not value.axes]
         returned: Returned = ("value", *numbers) if numbers else "value"
-        arrays = {name: loops.output_array(self.plan, self.names, name) for name in given}
+        arrays = {name: output_array(self.plan, self.names, name) for name in given}
         inputs = self.names.inputs
         moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
         caller = loops.Caller(given, moved, self._in_batch(arrays))

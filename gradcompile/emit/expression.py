@@ -215,6 +215,11 @@ def parenthesised(text: Text, need: int) -> str:
     return text[0] if text[1] >= need else f"({text[0]})"
 
 
+def as_factor(size: str) -> str:
+    """Return the text of a size as it stands in a product: a sum of sizes in parentheses."""
+    return size if size.isidentifier() or size.isdigit() else f"({size})"
+
+
 def _fitted(text: Text, need: int, *, sign: bool) -> str:
     """Return an operand as it must stand; with a sign in front only where `sign` allows it."""
     fitted = parenthesised(text, need)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gradcompile.emit.expression import NOT, OR
-from gradcompile.ir import Value
-from gradcompile.schedule.conditions import ALWAYS
+from gradcompile.ir import Graph, Value
+from gradcompile.primitives import PRIMITIVES
+from gradcompile.schedule.conditions import ALWAYS, guards
 from gradcompile.schedule.nodes import Case, Guard, Literal
 
 OPPOSITES = {"eq": "ne", "ne": "eq"}  # those of < and <= are not, where a number is nan
 DEEPEST = 6  # conditions that one statement is guarded by at most
+# What pure Python computes of all numbers without raising
+DEFINED = ("sin", "cos", "atan", "tanh")
+SAFE = ("add", "sub", "mul", "neg", "select", "maximum", "minimum", "abs", "sign", "real", "read", *DEFINED)
 Render = Callable[
     [Value, bool, int], str
 ]  # a value, whether its own operation is written out, how tightly it must bind
@@ -60,3 +64,14 @@ class Guarding:
         if condition.op in OPPOSITES and name == self.render(condition, True, need):  # it has no line of its own
             return self.render(condition.builder.apply(OPPOSITES[condition.op], *condition.operands), True, need)
         return self.render(condition.builder.apply("not", condition), True, need)
+
+
+def raising(graph: Graph) -> dict[Value, Guard]:
+    """Return the guards of the values that pure Python may not compute everywhere; what is looped over has none."""
+    found = guards(graph, graph.order())
+    return {value: guard for value, guard in found.items() if value.op in PRIMITIVES and _may_raise(value)}
+
+
+def _may_raise(value: Value) -> bool:
+    """Return whether pure Python may raise on evaluating the value: a domain, an overflow, a division by zero."""
+    return value.op not in SAFE or any(o.op not in ("const", "input", "iota", "size") for o in value.operands)

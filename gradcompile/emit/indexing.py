@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gradcompile.emit.expression import as_factor
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Size, Value
 
@@ -168,8 +169,4 @@ def _spelled(dimension: Axis, index: Value, form: Affine | None, points: Axes, n
     for axis, factor in form[0].items():
         low, high = (low + (axis.size - 1) * factor, high) if factor < 0 else (low, high + (axis.size - 1) * factor)
     inside = at_least(low + dimension.size, 0) and at_least(dimension.size - 1 - high, 0)
-    return text if inside else f"({text}) % {_atom(names.size(dimension.size))}"
-
-
-def _atom(text: str) -> str:
-    return text if text.isidentifier() or text.isdigit() else f"({text})"
+    return text if inside else f"({text}) % {as_factor(names.size(dimension.size))}"

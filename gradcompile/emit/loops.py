@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from gradcompile.emit.expression import ATOM, Printer
+from gradcompile.emit.expression import Printer, as_factor
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
+from gradcompile.emit.places import Places
+from gradcompile.emit.products import Moved, Products
 from gradcompile.emit.statements import Returned, as_number, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Size, Value, only_indices, reachable
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
-from gradcompile.passes.share import is_renaming
-from gradcompile.primitives import PRIMITIVES
-from gradcompile.schedule import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, guards
+from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update
 from gradcompile.schedule.nodes import all_statements, exponent_axis
-from gradcompile.schedule.products import SAMPLES, Axes, Factors
+from gradcompile.schedule.products import SAMPLES
 
 INDENT = "    "
 WIDTH = 100
@@ -61,7 +61,7 @@ class Caller:
     """
 
     given: Mapping[str, bool]
-    moved: Mapping[str, tuple[str, str, Value]] = field(default_factory=dict)
+    moved: Mapping[str, Moved] = field(default_factory=dict)
     ahead: Callable[[str], Sequence[str]] | None = None
 
 
@@ -102,21 +102,6 @@ def function(
     return list(_Body(plan, names, printer, dialect, dtype, caller, tiles=tiles).lines(returned))
 
 
-def output_array(plan: Plan, names: Names, output: str) -> str:
-    """Return the identifier that a printed function has for an output that is an array."""
-    value = plan.results[output]
-    return names.value(value) if value is not None else _filled_output(plan, names, output)
-
-
-def _filled_output(plan: Plan, names: Names, output: str) -> str:
-    """Return the array of an output that is filled from a value, which may have the output's own name."""
-    value = plan.graph.outputs[output]
-    array = value.operands[0] if is_renaming(value) else value
-    own = names.value(array) if array in plan.stored else ""  # asked first: it may take the output's
-    text = names.output(output)
-    return names.local(value, text) if own == text else text
-
-
 class _Body:
     """One function's text in the making."""
 
@@ -131,22 +116,21 @@ class _Body:
         *,
         tiles: bool = False,
     ) -> None:
-        self.tiles = ", True" if tiles else ""
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
         self.dtype, self.typed = dtype, caller is not None
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
         caller = caller or Caller(NOT_GIVEN)
         self.given, self.ahead = caller.given, caller.ahead
         self.moved = {value: at for name, at in caller.moved.items() if (value := plan.results[name]) is not None}
+        arrays = {value: array for value, (array, _, _) in self.moved.items()}
+        self.places = Places(plan, names, printer, dialect.subscript, self.given, arrays)
+        self.products = Products(plan, names, printer, self.places, self.moved, tiles=tiles)
         self.asked = False  # whether the rows of later samples were asked for in this block
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(
-            plan.guards, lambda value, whole, need: printer.render(value, self._leaf, whole=whole, need=need)
+            plan.guards, lambda value, whole, need: printer.render(value, self.places.leaf, whole=whole, need=need)
         )
-        self.open: list[Axis] = []  # the loops that are open
-        self.views: dict[str, str] = {}  # the parts of arrays that belong to the block at hand: name -> subscript
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
-        self.held: dict[Value, str] = {}  # sums that an innermost loop keeps in a local variable
 
     # The whole
 
@@ -212,7 +196,7 @@ class _Body:
         terms = []
         for axes, count in sorted(widths.items(), key=lambda item: -len(item[0])):
             number = [str(count)] if count > 1 or not axes else []
-            terms.append("*".join([*number, *(_factor(self.names.size(a.size)) for a in axes)]))
+            terms.append("*".join([*number, *(as_factor(self.names.size(a.size)) for a in axes)]))
         self.printer.support.add("samples_in_block")
         length = f"samples_in_block({' + '.join(terms) or '1'})"
         products = any(
@@ -230,10 +214,11 @@ class _Body:
         for value, axes in self.plan.stored.items():
             if axes and value not in given:
                 sizes = [self._length(value, axis) for axis in axes]
-                yield f"{self._array(value)} = {self._allocation(axes, value in self._zeroed(), sizes, _kind(value))}"
+                array = self.places.array(value)
+                yield f"{array} = {self._allocation(axes, value in self._zeroed(), sizes, _kind(value))}"
         for name, returned in self.plan.results.items():
             if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
-                yield f"{self._output(name)} = {self._allocation(axes, zero=False)}"
+                yield f"{self.places.output(name)} = {self._allocation(axes, zero=False)}"
 
     def _zeroed(self) -> set[Value]:
         """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
@@ -250,7 +235,7 @@ class _Body:
     ) -> str:
         sizes = sizes or [self.names.size(a.size) for a in axes]
         if self.dialect.target == "python":
-            text = f"[0.0] * {_factor(sizes[-1])}"
+            text = f"[0.0] * {as_factor(sizes[-1])}"
             for axis, size in reversed([*zip(axes[:-1], sizes, strict=False)]):
                 text = f"[{text} for {self.names.axis(axis)} in range({size})]"
             return text
@@ -265,8 +250,10 @@ class _Body:
     def _result(self, name: str) -> str:
         value = self.plan.results[name]
         if value is None:
-            return self._output(name)
-        return self._array(value) if value in self.plan.stored else as_number(value, self._expression(value))
+            return self.places.output(name)
+        if value in self.plan.stored:
+            return self.places.array(value)
+        return as_number(value, self.places.expression(value))
 
     # Loops and statements
 
@@ -285,7 +272,7 @@ class _Body:
             elif isinstance(node, Update):
                 yield self._commented(indent + self._update(node), node.target)
             elif isinstance(node, Product):
-                yield self._commented(indent + self._product(node), node.target)
+                yield self._commented(indent + self.products.line(node), node.target)
             elif node is not None:
                 yield indent + self._fill_result(node)
             before = None
@@ -303,9 +290,9 @@ class _Body:
                     inner.append(node)
                 elif not isinstance(node, Start | Product):
                     found.update(dict.fromkeys(self._indices_in(node)))
-        ready = (i for i in found if loop.axis in i.axes and all(a in self.open for a in i.axes))
+        ready = (i for i in found if loop.axis in i.axes and all(a in self.places.open for a in i.axes))
         made = {node.target for node in all_statements(loop.body) if isinstance(node, Define)}
-        early = (i for i in ready if i not in self.held and made.isdisjoint(reachable([i])))
+        early = (i for i in ready if i not in self.places.held and made.isdisjoint(reachable([i])))
         return sorted(early, key=lambda i: i.number)
 
     def _indices_in(self, node: Define | Update | Result) -> Iterator[Value]:
@@ -328,21 +315,21 @@ class _Body:
 
     def _hoist(self, index: Value) -> str:
         """Return the line that reads an index into a local variable, which stands for it from now on."""
-        text = self._expression(index)
+        text = self.places.expression(index)
         if self.typed and index in self.unsigned:
             text = f"np.uint64({text})"
         array = self.names.value(index if index.op == "input" else index.operands[0])
-        self.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
-        return f"{self.held[index]} = {text}"
+        self.places.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
+        return f"{self.places.held[index]} = {text}"
 
     def _range(self, loop: Loop) -> str:
         start, stop = loop.bounds
         if loop.axis == self.plan.blocks:
             return f"range(0, {self.names.size(loop.axis.size)}, {self.names.word('T')})"
-        if loop.axis == self.plan.sample and self._in_block:
+        if loop.axis == self.plan.sample and self.places.in_block:
             return f"range({self.names.word('size')})"
-        last = self.names.size(loop.axis.size) if stop is None else self._expression(stop)
-        return f"range({last})" if start is None else f"range({self._expression(start)}, {last})"
+        last = self.names.size(loop.axis.size) if stop is None else self.places.expression(stop)
+        return f"range({last})" if start is None else f"range({self.places.expression(start)}, {last})"
 
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
@@ -365,60 +352,45 @@ class _Body:
                 yield from self._start(value, indent)
         for value in held:
             if before is not None and before.target is value:
-                yield f"{indent}{locals_[value]} = {self._expression(before.expression)}"
+                yield f"{indent}{locals_[value]} = {self.places.expression(before.expression)}"
             elif value not in loop.starts:
-                yield f"{indent}{locals_[value]} = {self._place(value)}"
-        self.held.update(locals_)
+                yield f"{indent}{locals_[value]} = {self.places.target(value)}"
+        self.places.held.update(locals_)
         yield f"{indent}for {self._counter(loop)} in {self._range(loop)}:"
-        self.open.append(loop.axis)
+        self.places.open.append(loop.axis)
         if loop.axis == self.plan.blocks:
             yield from self._block(loop, indent + INDENT)
-            self.open.pop()
+            self.places.open.pop()
             return
         indices = self._data_indices(loop)
-        if self.ahead is not None and indices and loop.axis == self.plan.sample and not (self._in_block and self.asked):
+        asked = self.places.in_block and self.asked
+        if self.ahead is not None and indices and loop.axis == self.plan.sample and not asked:
             self.asked = True
-            yield from (f"{indent}{INDENT}{line}" for line in self.ahead(self._sample_number(loop.axis)))
+            yield from (f"{indent}{INDENT}{line}" for line in self.ahead(self.places.sample_number(loop.axis)))
         for index in indices:
             yield f"{indent}{INDENT}{self._hoist(index)}"
         yield from self._nodes(loop.body, indent + INDENT)
         for index in indices:
-            del self.held[index]
-        self.open.pop()
+            del self.places.held[index]
+        self.places.open.pop()
         for value in held:
-            local = self.held.pop(value)
-            yield f"{indent}{self._place(value)} = {local}"
+            local = self.places.held.pop(value)
+            yield f"{indent}{self.places.target(value)} = {local}"
 
     def _counter(self, loop: Loop) -> str:
         return self.names.word("first") if loop.axis == self.plan.blocks else self.names.axis(loop.axis)
 
     def _block(self, loop: Loop, indent: str) -> Iterator[str]:
         """Yield what is done for one block of samples, after the parts of the arrays that belong to it."""
-        outer, self.views = self.views, {}
+        outer, self.places.views = self.places.views, {}
         self.asked = False
         body = list(self._nodes(loop.body, indent))
         first, length = self.names.word("first"), self.names.word("T")
         assert self.plan.sample is not None
         yield f"{indent}{self.names.word('size')} = min({length}, {self.names.size(self.plan.sample.size)} - {first})"
-        yield from (f"{indent}{name} = {part}" for name, part in self.views.items())
+        yield from (f"{indent}{name} = {part}" for name, part in self.places.views.items())
         yield from body
-        self.views = outer
-
-    def _sample_number(self, axis: Axis) -> str:
-        """Return the place of a sample among all, inside of the loop over those of a block or over all."""
-        blocks = self.plan.blocks is not None and self.plan.blocks in self.open
-        return f"{self.names.word('first')} + {self.names.axis(axis)}" if blocks else self.names.axis(axis)
-
-    def _view(self, value: Value, array: str, dimension: int) -> str:
-        """Return the name of the part of an array that belongs to the block at hand."""
-        given = any(value is self.plan.results[output] for output in self.given)  # with room for a larger batch
-        first, length = self.names.word("first"), self.names.word("size" if given else "T")
-        part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
-        name = self.names.local(value, f"{array}_b", "block")
-        if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
-            name = self.names.local(value, f"{array}_b{dimension}", "block")
-            self.views[name] = part
-        return name
+        self.places.views = outer
 
     def _local(self, value: Value) -> str:
         """Return the name of the local variable in which one element of an array is summed: ``y_i`` for ``y[i]``."""
@@ -428,24 +400,24 @@ class _Body:
     def _can_hold(self, value: Value, loop: Loop) -> bool:
         """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
         terms = [node.term for node in loop.body if isinstance(node, Update) and node.target is value]
-        if value in self.held or any(term.op == "accumulate" for term in terms):
+        if value in self.places.held or any(term.op == "accumulate" for term in terms):
             return False
         axes = self.plan.stored[value]
-        return bool(axes) and loop.axis not in axes and all(a in self.open for a in axes)
+        return bool(axes) and loop.axis not in axes and all(a in self.places.open for a in axes)
 
     def _start(self, value: Value, indent: str) -> Iterator[str]:
         fill = self._filling(value)
         axes = self.plan.stored[value]
         if not axes:
-            yield f"{indent}{self._array(value)} = {self._typed_start(value, fill)}"
+            yield f"{indent}{self.places.array(value)} = {self._typed_start(value, fill)}"
         elif value not in self._zeroed():
             inner = indent
             for axis in axes:
-                if axis in self.open:
+                if axis in self.places.open:
                     continue
                 yield f"{inner}for {self.names.axis(axis)} in {self._range(Loop(axis, 0))}:"
                 inner += INDENT
-            yield f"{inner}{self._place(value)} = {fill}"
+            yield f"{inner}{self.places.target(value)} = {fill}"
 
     def _typed_start(self, value: Value, fill: str) -> str:
         """Return the first value of a sum in a local variable: in double precision if it runs over the samples."""
@@ -464,20 +436,21 @@ class _Body:
             line = self._matrix(node.expression, node.target)
         else:
             whole = node.expression is node.target
-            text = (self._next_power(node.target) if whole else "") or self._expression(node.expression, whole=whole)
-            line = f"{self._place(node.target)} = {self._guarded(node.target, text)}"
+            power = self._next_power(node.target) if whole else ""
+            text = power or self.places.expression(node.expression, whole=whole)
+            line = f"{self.places.target(node.target)} = {self._guarded(node.target, text)}"
         yield self._commented(indent + line, node.target)
 
     def _next_power(self, value: Value) -> str:
         """Return a power by an index as the one before times its base; "" if it is not at hand."""
         axis, stored = exponent_axis(value), self.plan.stored[value]
-        if axis is None or axis not in self.open or value in self.plan.guards:
+        if axis is None or axis not in self.places.open or value in self.plan.guards:
             return ""
-        inner = self.open[self.open.index(axis) + 1 :]
+        inner = self.places.open[self.places.open.index(axis) + 1 :]
         if any(a in value.axes and a not in stored for a in inner):
             return ""
         index = {axis: value.builder.iota(axis) - 1} if axis in stored else {}
-        before, base = self._element(value, index), self._expression(value.operands[0])
+        before, base = self.places.element(value, index), self.places.expression(value.operands[0])
         base = base if base.isidentifier() or base.endswith("]") else f"({base})"
         one = f"{self.real}(1)" if self.real else "1.0"
         return f"{before}*{base} if {self.names.axis(axis)} > 0 else {one}"
@@ -494,18 +467,18 @@ class _Body:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
         self.printer.support.add(value.op)
         call = f"{value.op}({self._slice(value.operands[0], value.attr)})"
-        place = self._slice(target, value.attr) if value.op == "inverse" else self._place(target)
+        place = self._slice(target, value.attr) if value.op == "inverse" else self.places.target(target)
         return f"{place} = {call}"
 
     def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return the part of an array along `axes`, at one index of all others."""
         stored = value.axes if value.op == "input" else self.plan.stored[value]
         if self.dialect.target == "python":
-            return self._array(value) + "".join(f"[{self.names.axis(a)}]" for a in stored if a not in axes)
-        return f"{self._array(value)}[{', '.join(':' if a in axes else self.names.axis(a) for a in stored)}]"
+            return self.places.array(value) + "".join(f"[{self.names.axis(a)}]" for a in stored if a not in axes)
+        return f"{self.places.array(value)}[{', '.join(':' if a in axes else self.names.axis(a) for a in stored)}]"
 
     def _update(self, node: Update) -> str:
-        target, term, sign = self._place(node.target), node.term, node.sign
+        target, term, sign = self.places.target(node.target), node.term, node.sign
         body = term.operands[0]
         if (
             term.op in ("sum", "accumulate")
@@ -514,85 +487,25 @@ class _Body:
         ):
             body = body.operands[0] if body.op == "neg" else body.builder.const(1)
             sign = -sign
-        operand = self._expression(body) if node.target.kind == "int" else self._term(body)
+        operand = self.places.expression(body) if node.target.kind == "int" else self._term(body)
         if term.op == "accumulate":
-            target = self._element(node.target, dict(zip(term.axes, term.operands[1:], strict=True)))
+            target = self.places.element(node.target, dict(zip(term.axes, term.operands[1:], strict=True)))
         if term.op in EXTREMA:
             return f"{target} = {self.printer.call(EXTREMA[term.op], target, operand)}"
         if term.op == "prod":
             return f"{target} *= {operand}"
         return f"{target} {'+=' if sign > 0 else '-='} {operand}"
 
-    def _product(self, node: Product) -> str:
-        """Return the line of a product of matrices."""
-        self.printer.support.add("gemm")
-        f = node.factors
-        left, right = self._whole(f.left, f.rows, f.inner, f), self._whole(f.right, f.inner, f.columns, f)
-        alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
-        if node.target in self.moved:
-            alpha, beta = self._multiple(node), "1.0"
-        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns, f)}{self.tiles})"
-
-    def _multiple(self, node: Product) -> str:
-        """Return what a product is multiplied by that is added to an array of the caller."""
-        _, factor, scale = self.moved[node.target]
-        sign = "-" if node.sign < 0 else ""
-        if scale.is_const(1) or scale.is_const(-1):
-            return factor if scale.is_const(node.sign) else f"-{factor}"
-        text, binds = self.printer.text(scale, self._leaf)
-        return f"{sign}{factor}*{text if binds == ATOM else f'({text})'}"
-
-    def _whole(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
-        """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
-        if value.op == "read" and value not in self.plan.stored:
-            return self._renamed(value, rows, columns, of)
-        given = value.op == "input" and not of.is_plain  # a copy of its samples may be laid otherwise
-        axes, name = self._axes_of(value, given), self.names.value(value) if given else self._array(value)
-        return self._laid(value, name, axes, rows, columns, of, given=given)
-
-    def _renamed(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
-        """Return an array under other axes as a matrix: an argument as it lies, of which any sample may be needed."""
-        array, given = value.operands[0], value.operands[0].op == "input"
-        own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
-        axes = tuple(own[a] for a in self._axes_of(array, given))
-        return self._laid(array, self.names.value(array), axes, rows, columns, of, given=given)
-
-    def _laid(
-        self, array: Value, name: str, axes: Axes, rows: Axes, columns: Axes, of: Factors, *, given: bool = False
-    ) -> str:
-        """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
-        if self.plan.sample in axes:
-            dimension = axes.index(self.plan.sample)
-            if array not in self.plan.blocked or given:
-                name = self._view(array, name, dimension)
-            elif self.plan.sample not in of.loops:
-                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
-        runs = _runs(axes, [rows, columns])
-        if len(runs) < len(axes):
-            if runs[0] == (self.plan.sample,) and self.plan.sample in of.loops:
-                name, runs = f"{name}[{self.names.axis(runs[0][0])}]", runs[1:]
-            name = f"{name}.reshape({', '.join(map(self._extent, runs))})"
-        places = [self.names.axis(run[0]) if run[0] in of.loops else ":" for run in runs]
-        while places and places[-1] == ":":
-            places.pop()
-        name = f"{name}[{', '.join(places)}]" if places else name
-        return name if runs.index(rows) < runs.index(columns) else f"{name}.T"
-
-    def _extent(self, axes: Axes) -> str:
-        """Return how many indices several axes have together: of the samples, those of the block."""
-        sizes = [self.names.word("size") if a == self.plan.sample else self.names.size(a.size) for a in axes]
-        return sizes[0] if len(sizes) == 1 else "*".join(map(_factor, sizes))
-
     def _term(self, value: Value) -> str:
         """Return what is added to a sum, in the model's type."""
-        text = self._expression(value)
+        text = self.places.expression(value)
         return f"{self.real}({text})" if self.real and (value.kind == "int" or value.op == "const") else text
 
     def _fill_result(self, node: Result) -> str:
-        indices = self.dialect.subscript.join(self._at(a, {}) for a in node.axes)
-        target = self._output(node.name)
+        indices = self.dialect.subscript.join(self.places.at(a, {}) for a in node.axes)
+        target = self.places.output(node.name)
         place = f"{target}[{indices}]" if node.axes else target
-        return f"{place} = {self._expression(node.value)}"
+        return f"{place} = {self.places.expression(node.value)}"
 
     def _commented(self, line: str, value: Value) -> str:
         if value in self.explained:
@@ -606,143 +519,7 @@ class _Body:
         long = f"{line}  # {comment}"
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
 
-    # Names and places
-
-    def _output(self, name: str) -> str:
-        return _filled_output(self.plan, self.names, name)
-
-    @property
-    def _in_block(self) -> bool:
-        return self.plan.blocks is not None and self.plan.blocks in self.open
-
-    def _index(self, axis: Axis) -> str:
-        """Return an index as a number: that of a sample counts from the first one of its block."""
-        return (
-            f"({self._sample_number(axis)})" if axis == self.plan.sample and self._in_block else self.names.axis(axis)
-        )
-
-    def _array(self, value: Value) -> str:
-        if value in self.moved:
-            return self.moved[value][0]
-        if value.op == "input" and value in self.plan.stored:
-            return self.names.local(value, f"{self.names.value(value)}_t", "copy")
-        return self.names.value(value)
-
-    def _place(self, value: Value) -> str:
-        if value in self.held:
-            return self.held[value]
-        return self._element(value, {})
-
-    def _element(self, value: Value, index: dict[Axis, Value], *, given: bool = False) -> str:
-        """Return an array's element at an index: the loops' letters, or what `index` puts in their place.
-
-        What is `given` is the argument itself, where there is also a copy of it.
-        """
-        axes, name = self._axes_of(value, given), self._array(value)
-        if given:
-            name = self.names.value(value)
-        if not axes:
-            return name
-        whole = value not in self.plan.blocked or given
-        own = [k for k, a in enumerate(axes) if (self._is_sample(a, index) if whole else a == self.plan.sample)]
-        dimension = own[0] if own else None
-        if dimension is not None and self._in_block and whole:
-            name = self._view(value, name, dimension)
-        indices = [
-            self.names.axis(self.plan.sample) if self.plan.sample and k == dimension else self._at(a, index)
-            for k, a in enumerate(axes)
-        ]
-        return f"{name}[{self.dialect.subscript.join(indices)}]"
-
-    def _axes_of(self, value: Value, given: bool) -> tuple[Axis, ...]:
-        """Return the axes of an array in the order in which it is laid out."""
-        if given or (value.op == "input" and value not in self.plan.stored):
-            return value.axes
-        return self.plan.stored[value]
-
-    def _is_sample(self, axis: Axis, index: dict[Axis, Value]) -> bool:
-        """Return whether an array's axis is indexed by the sample itself."""
-        if axis not in index:
-            return axis == self.plan.sample
-        return index[axis].op == "iota" and index[axis].attr == self.plan.sample
-
-    def _at(self, axis: Axis, index: dict[Axis, Value]) -> str:
-        """Return the index of an array along an axis, as it stands in brackets."""
-        value = index.get(axis)
-        if value is not None and value.op != "iota":
-            return self._expression(value)
-        own = axis if value is None else value.attr
-        return self._sample_number(own) if own == self.plan.sample else self.names.axis(own)
-
-    def _expression(self, value: Value, *, whole: bool = False) -> str:
-        """Return an expression; `whole` prints the operation of a value that has a name of its own."""
-        if whole and value.op == "read":
-            return self._read(value, given=value.operands[0].op == "input")  # a copy of it may not be whole yet
-        if whole and value.op == "input":
-            return self._element(value, {}, given=True)
-        return self.printer.render(value, self._leaf, whole=whole)
-
-    def _leaf(self, value: Value) -> str | None:
-        """Return what stands for a value inside an expression, or None if it is to be written out."""
-        if value in self.held:
-            return self.held[value]
-        if value.op == "iota":
-            return self._index(value.attr)
-        if value.op == "input" or value in self.plan.stored:
-            return self._element(value, {})
-        return self._read(value) if value.op == "read" else None
-
-    def _read(self, value: Value, *, given: bool = False) -> str:
-        array, *indices = value.operands
-        index = dict(zip(array.axes, indices, strict=True))
-        if array.op == "input" and array in self.plan.stored and self.plan.sample in index:
-            given = given or not self._is_sample(self.plan.sample, index)  # another sample may not be copied yet
-        return self._element(array, index, given=given)
-
-
-SAFE = (
-    "add",
-    "sub",
-    "mul",
-    "neg",
-    "select",
-    "maximum",
-    "minimum",
-    "abs",
-    "sign",
-    "real",
-    "sin",
-    "cos",
-    "atan",
-    "tanh",
-    "read",
-)
-
 
 def _kind(value: Value) -> str:
     """Return the kind of numbers in an array: an extremum of whole numbers starts at an infinity, which is none."""
     return "extremum" if value.kind == "int" and value.op in EXTREMA else value.kind
-
-
-def raising(graph: Graph) -> dict[Value, Guard]:
-    """Return the guards of the values that pure Python may not compute everywhere; what is looped over has none."""
-    found = guards(graph, graph.order())
-    return {value: guard for value, guard in found.items() if value.op in PRIMITIVES and _may_raise(value)}
-
-
-def _may_raise(value: Value) -> bool:
-    """Return whether pure Python may raise on evaluating the value: a domain, an overflow, a division by zero."""
-    return value.op not in SAFE or any(o.op not in ("const", "input", "iota", "size") for o in value.operands)
-
-
-def _runs(axes: Axes, groups: Sequence[Axes]) -> list[Axes]:
-    """Return the axes of an array, those of a group together."""
-    found: list[Axes] = []
-    for axis in axes:
-        run = next((group for group in groups if axis in group), (axis,))
-        found += [run] if run not in found else []
-    return found
-
-
-def _factor(size: str) -> str:
-    return size if size.isidentifier() or size.isdigit() else f"({size})"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.expression import Printer, template
+from gradcompile.emit.guarding import raising
 from gradcompile.emit.header import PLACEHOLDER, header
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.names import Names
@@ -169,7 +170,7 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
 
 def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
     def body(graph: Graph, returned: Returned) -> list[str]:
-        branches = loops.raising(graph) if dialect.target == "python" else {}
+        branches = raising(graph) if dialect.target == "python" else {}
         schedule = plan(graph, blocks=dialect.blocks, guards=branches)
         names, printer, dtype = request.names, request.printer, request.dtype
         return loops.function(schedule, names, printer, dialect, returned=returned, dtype=dtype)

@@ -1,0 +1,180 @@
+"""Where the loops of a function find a value: in an element of an array, a part of it for a block, a local variable.
+
+What stands for a value depends on the loops that are open where it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gradcompile.emit.expression import Printer
+from gradcompile.emit.names import Names
+from gradcompile.ir import Axis, Value
+from gradcompile.passes.share import is_renaming
+from gradcompile.schedule import Plan
+
+
+class Places:
+    """What stands for the values of a plan, at the place of the text that is being written.
+
+    Parameters
+    ----------
+    plan : Plan
+        The schedule, of a graph with the outputs that are to be returned.
+    names, printer : Names, Printer
+        What identifiers and expressions look like.
+    subscript : str
+        What stands between two indices.
+    given : iterable of str
+        The outputs that are arrays of the caller.
+    moved : mapping of Value to str
+        The values that are added to an array of the caller, and that array.
+
+    Attributes
+    ----------
+    open : list of Axis
+        The loops that are open, the outermost first.
+    views : dict of str to str
+        The parts of arrays that belong to the block at hand: the name of each, and the part.
+    held : dict of Value to str
+        The sums that an innermost loop keeps in a local variable, and the indices that it has read into one.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        names: Names,
+        printer: Printer,
+        subscript: str,
+        given: Iterable[str],
+        moved: Mapping[Value, str],
+    ) -> None:
+        self.plan, self.names, self.printer, self.subscript = plan, names, printer, subscript
+        self.moved = moved
+        self.given = {plan.results[output] for output in given}
+        self.open: list[Axis] = []
+        self.views: dict[str, str] = {}
+        self.held: dict[Value, str] = {}
+
+    def output(self, name: str) -> str:
+        """Return the array of an output that is filled from a value."""
+        return _filled_output(self.plan, self.names, name)
+
+    @property
+    def in_block(self) -> bool:
+        """Whether the loop over blocks of samples is open."""
+        return self.plan.blocks is not None and self.plan.blocks in self.open
+
+    def _index(self, axis: Axis) -> str:
+        """Return an index as a number: that of a sample counts from the first one of its block."""
+        return f"({self.sample_number(axis)})" if axis == self.plan.sample and self.in_block else self.names.axis(axis)
+
+    def array(self, value: Value) -> str:
+        """Return the array of a value: of an argument the copy of its samples, if a block has one."""
+        if value in self.moved:
+            return self.moved[value]
+        if value.op == "input" and value in self.plan.stored:
+            return self.names.local(value, f"{self.names.value(value)}_t", "copy")
+        return self.names.value(value)
+
+    def target(self, value: Value) -> str:
+        """Return what a statement assigns to that computes a value."""
+        if value in self.held:
+            return self.held[value]
+        return self.element(value, {})
+
+    def element(self, value: Value, index: dict[Axis, Value], *, given: bool = False) -> str:
+        """Return an array's element at an index: the loops' letters, or what `index` puts in their place.
+
+        What is `given` is the argument itself, where there is also a copy of it.
+        """
+        axes, name = self.axes_of(value, given), self.array(value)
+        if given:
+            name = self.names.value(value)
+        if not axes:
+            return name
+        whole = value not in self.plan.blocked or given
+        own = [k for k, a in enumerate(axes) if (self._is_sample(a, index) if whole else a == self.plan.sample)]
+        dimension = own[0] if own else None
+        if dimension is not None and self.in_block and whole:
+            name = self.view(value, name, dimension)
+        indices = [
+            self.names.axis(self.plan.sample) if self.plan.sample and k == dimension else self.at(a, index)
+            for k, a in enumerate(axes)
+        ]
+        return f"{name}[{self.subscript.join(indices)}]"
+
+    def axes_of(self, value: Value, given: bool) -> tuple[Axis, ...]:
+        """Return the axes of an array in the order in which it is laid out."""
+        if given or (value.op == "input" and value not in self.plan.stored):
+            return value.axes
+        return self.plan.stored[value]
+
+    def _is_sample(self, axis: Axis, index: dict[Axis, Value]) -> bool:
+        """Return whether an array's axis is indexed by the sample itself."""
+        if axis not in index:
+            return axis == self.plan.sample
+        return index[axis].op == "iota" and index[axis].attr == self.plan.sample
+
+    def at(self, axis: Axis, index: dict[Axis, Value]) -> str:
+        """Return the index of an array along an axis, as it stands in brackets."""
+        value = index.get(axis)
+        if value is not None and value.op != "iota":
+            return self.expression(value)
+        own = axis if value is None else value.attr
+        return self.sample_number(own) if own == self.plan.sample else self.names.axis(own)
+
+    def expression(self, value: Value, *, whole: bool = False) -> str:
+        """Return an expression; `whole` prints the operation of a value that has a name of its own."""
+        if whole and value.op == "read":
+            return self._read(value, given=value.operands[0].op == "input")  # a copy of it may not be whole yet
+        if whole and value.op == "input":
+            return self.element(value, {}, given=True)
+        return self.printer.render(value, self.leaf, whole=whole)
+
+    def leaf(self, value: Value) -> str | None:
+        """Return what stands for a value inside an expression, or None if it is to be written out."""
+        if value in self.held:
+            return self.held[value]
+        if value.op == "iota":
+            return self._index(value.attr)
+        if value.op == "input" or value in self.plan.stored:
+            return self.element(value, {})
+        return self._read(value) if value.op == "read" else None
+
+    def _read(self, value: Value, *, given: bool = False) -> str:
+        array, *indices = value.operands
+        index = dict(zip(array.axes, indices, strict=True))
+        if array.op == "input" and array in self.plan.stored and self.plan.sample in index:
+            given = given or not self._is_sample(self.plan.sample, index)  # another sample may not be copied yet
+        return self.element(array, index, given=given)
+
+    def sample_number(self, axis: Axis) -> str:
+        """Return the place of a sample among all, inside of the loop over those of a block or over all."""
+        return f"{self.names.word('first')} + {self.names.axis(axis)}" if self.in_block else self.names.axis(axis)
+
+    def view(self, value: Value, array: str, dimension: int) -> str:
+        """Return the name of the part of an array that belongs to the block at hand."""
+        first = self.names.word("first")
+        length = self.names.word("size" if value in self.given else "T")  # an array given has room for a larger batch
+        part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
+        name = self.names.local(value, f"{array}_b", "block")
+        if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
+            name = self.names.local(value, f"{array}_b{dimension}", "block")
+            self.views[name] = part
+        return name
+
+
+def output_array(plan: Plan, names: Names, output: str) -> str:
+    """Return the identifier that a printed function has for an output that is an array."""
+    value = plan.results[output]
+    return names.value(value) if value is not None else _filled_output(plan, names, output)
+
+
+def _filled_output(plan: Plan, names: Names, output: str) -> str:
+    """Return the array of an output that is filled from a value, which may have the output's own name."""
+    value = plan.graph.outputs[output]
+    array = value.operands[0] if is_renaming(value) else value
+    own = names.value(array) if array in plan.stored else ""  # asked first: it may take the output's
+    text = names.output(output)
+    return names.local(value, text) if own == text else text

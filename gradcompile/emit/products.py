@@ -1,0 +1,107 @@
+"""Products of matrices as text: calls of BLAS, on arrays as they lie in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradcompile.emit.expression import ATOM, Printer, as_factor
+from gradcompile.emit.names import Names
+from gradcompile.emit.places import Places
+from gradcompile.ir import Value
+from gradcompile.schedule import Plan, Product
+from gradcompile.schedule.products import Axes, Factors
+
+Moved = tuple[str, str, Value]  # an array of the caller, and what is added to it is multiplied by: an argument, a value
+
+
+class Products:
+    """The products of matrices of one function.
+
+    Parameters
+    ----------
+    plan : Plan
+        The schedule.
+    names, printer : Names, Printer
+        What identifiers and expressions look like.
+    places : Places
+        Where the matrices are.
+    moved : mapping of Value to Moved
+        The products that are not kept but added to an array of the caller.
+    tiles : bool
+        Whether BLAS is to be given large products in tiles.
+    """
+
+    def __init__(
+        self, plan: Plan, names: Names, printer: Printer, places: Places, moved: Mapping[Value, Moved], *, tiles: bool
+    ) -> None:
+        self.plan, self.names, self.printer, self.places, self.moved = plan, names, printer, places, moved
+        self.tiles = ", True" if tiles else ""
+
+    def line(self, node: Product) -> str:
+        """Return the line of a product of matrices."""
+        self.printer.support.add("gemm")
+        f = node.factors
+        left, right = self._whole(f.left, f.rows, f.inner, f), self._whole(f.right, f.inner, f.columns, f)
+        alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
+        if node.target in self.moved:
+            alpha, beta = self._multiple(node), "1.0"
+        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns, f)}{self.tiles})"
+
+    def _multiple(self, node: Product) -> str:
+        """Return what a product is multiplied by that is added to an array of the caller."""
+        _, factor, scale = self.moved[node.target]
+        sign = "-" if node.sign < 0 else ""
+        if scale.is_const(1) or scale.is_const(-1):
+            return factor if scale.is_const(node.sign) else f"-{factor}"
+        text, binds = self.printer.text(scale, self.places.leaf)
+        return f"{sign}{factor}*{text if binds == ATOM else f'({text})'}"
+
+    def _whole(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
+        """Return a matrix of which the samples of a block are rows or columns: an argument, or what was computed."""
+        if value.op == "read" and value not in self.plan.stored:
+            return self._renamed(value, rows, columns, of)
+        given = value.op == "input" and not of.is_plain  # a copy of its samples may be laid otherwise
+        axes, name = self.places.axes_of(value, given), self.names.value(value) if given else self.places.array(value)
+        return self._laid(value, name, axes, rows, columns, of, given=given)
+
+    def _renamed(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
+        """Return an array under other axes as a matrix: an argument as it lies, of which any sample may be needed."""
+        array, given = value.operands[0], value.operands[0].op == "input"
+        own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
+        axes = tuple(own[a] for a in self.places.axes_of(array, given))
+        return self._laid(array, self.names.value(array), axes, rows, columns, of, given=given)
+
+    def _laid(
+        self, array: Value, name: str, axes: Axes, rows: Axes, columns: Axes, of: Factors, *, given: bool = False
+    ) -> str:
+        """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
+        if self.plan.sample in axes:
+            dimension = axes.index(self.plan.sample)
+            if array not in self.plan.blocked or given:
+                name = self.places.view(array, name, dimension)
+            elif self.plan.sample not in of.loops:
+                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
+        runs = _runs(axes, [rows, columns])
+        if len(runs) < len(axes):
+            if runs[0] == (self.plan.sample,) and self.plan.sample in of.loops:
+                name, runs = f"{name}[{self.names.axis(runs[0][0])}]", runs[1:]
+            name = f"{name}.reshape({', '.join(map(self._extent, runs))})"
+        indices = [self.names.axis(run[0]) if run[0] in of.loops else ":" for run in runs]
+        while indices and indices[-1] == ":":
+            indices.pop()
+        name = f"{name}[{', '.join(indices)}]" if indices else name
+        return name if runs.index(rows) < runs.index(columns) else f"{name}.T"
+
+    def _extent(self, axes: Axes) -> str:
+        """Return how many indices several axes have together: of the samples, those of the block."""
+        sizes = [self.names.word("size") if a == self.plan.sample else self.names.size(a.size) for a in axes]
+        return sizes[0] if len(sizes) == 1 else "*".join(map(as_factor, sizes))
+
+
+def _runs(axes: Axes, groups: Sequence[Axes]) -> list[Axes]:
+    """Return the axes of an array, those of a group together."""
+    found: list[Axes] = []
+    for axis in axes:
+        run = next((group for group in groups if axis in group), (axis,))
+        found += [run] if run not in found else []
+    return found
