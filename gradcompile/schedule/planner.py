@@ -30,6 +30,7 @@ from gradcompile.schedule.nodes import (
     loop_axes,
 )
 from gradcompile.schedule.products import Products
+from gradcompile.schedule.results import Results
 from gradcompile.schedule.rows import Rows
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
 from gradcompile.schedule.statements import Statements, is_recomputed
@@ -82,13 +83,12 @@ class _Work:
         self.order = graph.order()
         scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
-        self.results: dict[str, Value | None] = {}
-        self.copies: list[Result] = []
-        self.delivered: dict[Value, tuple[Axis, ...]] = {}  # an output that is returned as it is -> its axes in order
         self.square = _square(self.order)
         self.numbers = sample_sizes(graph)
         self.scalars = _scalars(self.order, guards)
-        self._decide_results()
+        self.results = Results(graph, self.square, sample if blocks is not None else None, self.numbers)
+        self.copies, self.delivered = self.results.copies, self.results.delivered
+        self.returned = self.delivered.keys()
         self.samples = Samples(sample, self.order, guards)
         self.phase = self.samples.phase
         self.later = {*self.samples.needed_later(graph, self.numbers)} - guards.keys()
@@ -138,7 +138,8 @@ class _Work:
         stored = {value: self._stored(value) for value in self.made}
         blocked = frozenset(value for value in self.made if self._is_blocked(value))
         loops = sum(isinstance(node, Loop) and node.axis == self.outermost for node in self.body)
-        return Plan(self.graph, self.body, stored, self.results, self.sample, loops, self.blocks, blocked, self.guards)
+        results, sample, blocks = self.results.values, self.sample, self.blocks
+        return Plan(self.graph, self.body, stored, results, sample, loops, blocks, blocked, self.guards)
 
     def is_recomputed(self, value: Value) -> bool:
         """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes."""
@@ -149,57 +150,6 @@ class _Work:
     def outermost(self) -> Axis | None:
         """The axis of the loops that pass the samples."""
         return self.blocks or self.sample
-
-    # What is returned
-
-    def _decide_results(self) -> None:
-        taken: set[Value] = set()
-        for name, value in self.graph.outputs.items():
-            axes = self.graph.output_axes(name)
-            if (
-                is_renaming(value)
-                and value.operands[0].op not in LEAVES
-                and value.axes
-                and set(value.axes) == set(axes)
-            ):
-                value, axes = self._renamed(value, axes)
-            if self.square.get(value, axes) != axes:
-                self.copies.append(Result(name, self.graph.outputs[name], self.graph.output_axes(name)))
-                self.results[name] = None
-            elif (
-                value.op in LEAVES
-                or is_renaming(value)
-                or set(value.axes) != set(axes)
-                or value in taken
-                or self._sums_pairs(value)
-            ):
-                if axes or value.op not in LEAVES:
-                    self.copies.append(Result(name, value, axes))
-                    self.results[name] = None
-                else:
-                    self.results[name] = value
-            else:
-                self.results[name] = value
-                taken.add(value)
-                self.delivered[value] = axes
-        self.returned = taken
-
-    def _sums_pairs(self, value: Value) -> bool:
-        """Return whether an output is a row for each sample, summed over samples: in a block, which is copied."""
-        rows = self.blocks is not None and self.sample in value.axes and len(value.axes) > 1
-        return rows and value.op == "sum" and any(axis.size in self.numbers for axis in value.attr)
-
-    def _returned_values(self) -> list[Value]:
-        """Return what is computed for the outputs."""
-        copied = {copy.name: copy.value for copy in self.copies}
-        wanted = [copied.get(name) or value for name, value in self.results.items()]
-        return [value for value in wanted if value is not None]
-
-    def _renamed(self, value: Value, axes: tuple[Axis, ...]) -> tuple[Value, tuple[Axis, ...]]:
-        """Return what a renaming renames, and under which axes of it the output is delivered."""
-        array = value.operands[0]
-        own = {i.attr: a for a, i in zip(array.axes, value.operands[1:], strict=True)}
-        return array, tuple(own[a] for a in axes)
 
     # Which values get a statement
 
@@ -233,7 +183,7 @@ class _Work:
     def _reached(self) -> list[Value]:
         """Return what the outputs are made of, operands first, once the sums are what they are to be."""
         done: dict[Value, None] = {}
-        stack = [(value, False) for value in reversed(self._returned_values())]
+        stack = [(value, False) for value in reversed(self.results.computed())]
         while stack:
             value, ready = stack.pop()
             if ready:
