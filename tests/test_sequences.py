@@ -227,6 +227,16 @@ def test_a_layer_of_windows_is_computed_once_and_multiplied() -> None:
     assert len(re.findall(r"= x_b\[", text)) == 1
 
 
+def test_loops_of_known_lengths_are_not_written_out_with_all_that_is_in_them() -> None:
+    """LLVM takes seconds to write out the 12 x 12 places of a layer; where a loop holds no other, it may."""
+    text = gradient_of(IMAGES)
+    assert "n5, n10, n12, n28 = rolled(5), rolled(10), rolled(12), rolled(28)\n" in text
+    assert "for i in range(n12):\n" in text
+    assert not re.search(r"range\((12|28)\):\n( +)for", text)
+    short = gradient_of("x: data[N, 3]\nA: parameter[3, 3]\nloss = Sum(exp(Sum(A[i, k]*x[n, k], k)), n, i)")
+    assert "rolled" not in short
+
+
 def test_windows_of_single_numbers_are_left_to_loops() -> None:
     layer = "x: data[N, S]\nw: parameter[P, H]\nh[n, i, k] = tanh(Sum(x[n, i + a]*w[a, k], a))"
     assert "gemm(" not in gradient_of(f"{layer}\nloss = Sum(h[n, i, k], n, i, k)")

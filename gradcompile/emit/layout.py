@@ -13,7 +13,7 @@ HEADS = (
     re.compile(r"(def \w+\()(.*)(\):)"),
     re.compile(r"((?:if|elif) )(.*)(:)"),
     re.compile(r"(return )(.*)()"),
-    re.compile(r"([\w., \[\]:]+? [-+*]?= )(.*)()"),
+    re.compile(r"([\w., \[\]:*+-]+? [-+*]?= )(.*)()"),
     re.compile(r"(\w[\w.]*\()(.*)(\))"),
 )
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from types import MappingProxyType
 
 from gradcompile.emit.expression import Printer, as_factor
@@ -21,11 +22,13 @@ from gradcompile.emit.statements import Returned, as_number, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update
-from gradcompile.schedule.nodes import all_statements, exponent_axis
+from gradcompile.schedule.nodes import all_loops, all_statements, exponent_axis
 from gradcompile.schedule.products import SAMPLES
 
 INDENT = "    "
 WIDTH = 100
+WRITTEN_OUT = 64  # steps of loops in loops that LLVM may write out: it would take seconds for more
+FEW = 4  # steps of a loop that it may write out whatever there is in it
 NOT_GIVEN: Mapping[str, bool] = MappingProxyType({})
 EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
@@ -130,6 +133,7 @@ class _Body:
         self.guarding = Guarding(
             plan.guards, lambda value, whole, need: printer.render(value, self.places.leaf, whole=whole, need=need)
         )
+        self.rolled = self._rolled()
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
 
     # The whole
@@ -145,6 +149,21 @@ class _Body:
     def _sizes(self) -> Iterator[str]:
         needed = self._sizes_needed()
         yield from self.names.size_lines(needed, self.dialect.target)
+        if self.rolled:
+            self.printer.support.add("rolled")
+            lengths = ", ".join(f"rolled({length})" for length in self.rolled)
+            yield f"{', '.join(self.rolled.values())} = {lengths}"
+
+    def _rolled(self) -> dict[int, str]:
+        """Return the names of the known lengths of loops that LLVM is not to write out, step by step.
+
+        It does so with loops of some tens of steps, together with the loops in them.
+        """
+        if self.dialect.target != "numba":
+            return {}
+        long = [loop for loop in all_loops(self.plan.body) if _is_around(loop) and _steps(loop) > WRITTEN_OUT]
+        lengths = {loop.axis.size.constant for loop in long if not loop.axis.size.terms}
+        return {n: self.names.word(f"n{n}") for n in sorted(lengths) if FEW < n <= WRITTEN_OUT}
 
     def _sizes_needed(self) -> set[str]:
         """Return the names of the sizes that the body mentions."""
@@ -322,14 +341,19 @@ class _Body:
         self.places.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
         return f"{self.places.held[index]} = {text}"
 
-    def _range(self, loop: Loop) -> str:
+    def _range(self, loop: Loop, *, around: bool) -> str:
+        """Return the steps of a loop, which may be around other loops."""
         start, stop = loop.bounds
         if loop.axis == self.plan.blocks:
             return f"range(0, {self.names.size(loop.axis.size)}, {self.names.word('T')})"
         if loop.axis == self.plan.sample and self.places.in_block:
             return f"range({self.names.word('size')})"
-        last = self.names.size(loop.axis.size) if stop is None else self.places.expression(stop)
+        last = self._end(loop.axis, around=around) if stop is None else self.places.expression(stop)
         return f"range({last})" if start is None else f"range({self.places.expression(start)}, {last})"
+
+    def _end(self, axis: Axis, *, around: bool) -> str:
+        known = around and not axis.size.terms
+        return (self.rolled.get(axis.size.constant) if known else None) or self.names.size(axis.size)
 
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
@@ -356,7 +380,7 @@ class _Body:
             elif value not in loop.starts:
                 yield f"{indent}{locals_[value]} = {self.places.target(value)}"
         self.places.held.update(locals_)
-        yield f"{indent}for {self._counter(loop)} in {self._range(loop)}:"
+        yield f"{indent}for {self._counter(loop)} in {self._range(loop, around=_is_around(loop))}:"
         self.places.open.append(loop.axis)
         if loop.axis == self.plan.blocks:
             yield from self._block(loop, indent + INDENT)
@@ -411,11 +435,10 @@ class _Body:
         if not axes:
             yield f"{indent}{self.places.array(value)} = {self._typed_start(value, fill)}"
         elif value not in self._zeroed():
+            others = [axis for axis in axes if axis not in self.places.open]
             inner = indent
-            for axis in axes:
-                if axis in self.places.open:
-                    continue
-                yield f"{inner}for {self.names.axis(axis)} in {self._range(Loop(axis, 0))}:"
+            for axis in others:
+                yield f"{inner}for {self.names.axis(axis)} in {self._range(Loop(axis, 0), around=axis != others[-1])}:"
                 inner += INDENT
             yield f"{inner}{self.places.target(value)} = {fill}"
 
@@ -523,3 +546,15 @@ class _Body:
 def _kind(value: Value) -> str:
     """Return the kind of numbers in an array: an extremum of whole numbers starts at an infinity, which is none."""
     return "extremum" if value.kind == "int" and value.op in EXTREMA else value.kind
+
+
+def _is_around(loop: Loop) -> bool:
+    """Return whether there are loops in a loop."""
+    return any(isinstance(node, Loop) for node in loop.body)
+
+
+def _steps(loop: Loop) -> float:
+    """Return the steps of a loop together with those of the loops in it; what is not known is large."""
+    known = not loop.axis.size.terms and loop.bounds[1] is None
+    inner = [_steps(node) for node in loop.body if isinstance(node, Loop)]
+    return (loop.axis.size.constant if known else inf) * max(inner, default=1)

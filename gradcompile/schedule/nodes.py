@@ -151,6 +151,14 @@ def all_statements(nodes: Iterable[Node]) -> Iterator[Statement]:
             yield node
 
 
+def all_loops(nodes: Iterable[Node]) -> Iterator[Loop]:
+    """Yield the loops of a schedule, outer ones first."""
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield node
+            yield from all_loops(node.body)
+
+
 def exponent_axis(value: Value) -> Axis | None:
     """Return the axis of which a value is a power by its index, ``x**p``: each one comes of the one before."""
     if value.op != "pow" or value.operands[1].op != "real" or value.operands[1].operands[0].op != "iota":

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+imaxabs: Any = None  # an emitted module declares it, of the C library: LLVM does not know what it returns
 xxgemm: Any = None  # an emitted module declares it: the product of matrices of the BLAS that Numba calls, too
 
 
@@ -36,6 +37,11 @@ def logdet(matrix):
 def samples_in_block(width):
     """Return how many samples to take at once: `width` values of each stay in the cache."""
     return min(256, max(64, 24576 // (8 * width) * 8)) if width > 0 else 256
+
+
+def rolled(length):
+    """Return a length that LLVM does not know then: it would write out the loop, for seconds."""
+    return imaxabs(length)
 
 
 def leading(rows, columns, down, right, item):
