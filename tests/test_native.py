@@ -166,6 +166,26 @@ def test_sines_and_cosines_of_one_name_are_computed_together():
         assert_allclose([found[0], *found[1]], [expected[0], *expected[1]], rtol=4e-16)
 
 
+def test_a_value_is_read_again_after_calls_in_a_branch(monkeypatch):
+    """What a branch reads from memory after a call in it is not known where the other way was taken."""
+    monkeypatch.setattr(translation, "PART", 3)
+    text = """
+    def value(x, y):
+        a = x*y
+        b = math.tanh(a)
+        c = b
+        if y > 0:
+            c = math.exp(-a*a) + a*b
+        d = a + c
+        e = math.tanh(d) + a
+        return a*e + b
+    """
+    known: dict = {"math": math}
+    exec(textwrap.dedent(text), known)  # what this test wrote
+    for x, y in ((0.3, 2.0), (-1.2, -0.4)):
+        assert compiled(text)(x, y) == known["value"](x, y)
+
+
 @pytest.mark.parametrize("part", [1, 2, 7, 40, 1000])
 def test_parts_hand_their_values_on(part, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path / "kernels"))

@@ -280,6 +280,10 @@ class _Body:
         self.fresh = count()
         self.values: dict[str, Operand] = {}  # names that are assigned once
         self.places: dict[str, str] = {}  # names that change, and the type of each
+        self.depth = 0  # choices and loops that are open
+        self.calls = 0  # of functions outside, so far: no register outlives one
+        self.known: dict[str, int] = {}  # how many there had been when a name got its value
+        self.pointers: dict[str, str] = {}  # where sines and cosines are
 
     def lines(self) -> list[str]:
         """Return the body, line by line."""
@@ -308,7 +312,7 @@ class _Body:
                 if name in self.parts.nested:
                     self._store(name, loaded)
                 else:
-                    self.values[name] = loaded
+                    self._keep(name, loaded)
 
     def _assigns_plainly(self, statement: ast.stmt, name: str) -> bool:
         written = isinstance(statement, ast.Assign) and name in assigned_names(statement)
@@ -327,8 +331,10 @@ class _Body:
 
     def _block(self, body: Iterable[ast.stmt]) -> bool:
         over = False
+        self.depth += 1
         for statement in body:
             over = self._statement(statement)
+        self.depth -= 1
         return over
 
     def _assign(self, node: ast.Assign) -> bool:
@@ -339,27 +345,35 @@ class _Body:
         return False
 
     def _assign_several(self, target: ast.expr, value: ast.expr) -> bool:
-        if isinstance(value, ast.Call) and ast.unparse(value.func) == PAIR:
-            values = self._pair(self._number(self._expression(value.args[0])))
-        elif isinstance(value, ast.Tuple):
-            values = [self._expression(each) for each in value.elts]
-        else:
-            raise UntranslatableError("an assignment of something that is no number")
         if not isinstance(target, ast.Tuple):
             raise UntranslatableError("an assignment to something that is no name")
+        if isinstance(value, ast.Call) and ast.unparse(value.func) == PAIR:
+            self._pair(target, self._number(self._expression(value.args[0])))
+            return False
+        if not isinstance(value, ast.Tuple):
+            raise UntranslatableError("an assignment of something that is no number")
+        values = [self._expression(each) for each in value.elts]
         for name, each in zip(target.elts, values, strict=True):
             if not isinstance(name, ast.Name):
                 raise UntranslatableError("an assignment to something that is no name")
             self._store(name.id, each)
         return False
 
-    def _pair(self, argument: Operand) -> list[Operand]:
-        """Return the sine and the cosine of a number."""
-        if not self.module.pairs:
-            self.module.pairs = True
-            self.entry += [f"  %pair.{wave} = alloca double" for wave in WAVES]
-        self.out.append(f"  call void @{PAIR}(double {argument.text}, ptr %pair.sin, ptr %pair.cos)")
-        return [Operand(self._new(f"load double, ptr %pair.{wave}")) for wave in WAVES]
+    def _pair(self, names: ast.Tuple, argument: Operand) -> None:
+        """Assign the sine and the cosine of a number: the call writes them to where they are read later."""
+        self.module.pairs = True
+        at = []
+        for name in names.elts:
+            assert isinstance(name, ast.Name)
+            if name.id in self.parts.slots:
+                self.pointers[name.id] = self._slot(name.id)
+            else:
+                self.pointers[name.id] = f"%{name.id}.place"
+                self.entry.append(f"  %{name.id}.place = alloca {NUMBER}")
+            self.places[name.id] = NUMBER
+            at.append(f"ptr {self.pointers[name.id]}")
+        self.out.append(f"  call void @{PAIR}(double {argument.text}, {', '.join(at)})")
+        self.calls += 1
 
     def _augmented(self, node: ast.AugAssign) -> bool:
         if not isinstance(node.target, ast.Name):
@@ -372,7 +386,7 @@ class _Body:
         if name in self.parts.slots:
             self.out.append(f"  store double {self._number(value).text}, ptr {self._slot(name)}")
         if name not in self.parts.nested:
-            self.values[name] = self._number(value) if name in self.parts.slots else value
+            self._keep(name, self._number(value) if name in self.parts.slots else value)
             return
         if name not in self.places:
             self.places[name] = NUMBER if name in self.parts.slots else value.type
@@ -382,6 +396,11 @@ class _Body:
         elif value.type != BIT:
             raise UntranslatableError(f"{name} is a condition and a number")
         self.out.append(f"  store {value.type} {value.text}, ptr %{name}.place")
+
+    def _keep(self, name: str, value: Operand) -> None:
+        """Have a name stand for a value."""
+        self.values[name] = value
+        self.known[name] = self.calls
 
     def _if(self, node: ast.If) -> bool:
         number = next(self.fresh)
@@ -452,11 +471,21 @@ class _Body:
 
     def _name(self, node: ast.Name) -> Operand:
         if node.id in self.values:
-            return self.values[node.id]
+            return self._again(node.id) if node.id in self.parts.slots else self.values[node.id]
         if node.id in self.places:
             kind = self.places[node.id]
-            return Operand(self._new(f"load {kind}, ptr %{node.id}.place"), kind)
+            at = self.pointers.get(node.id, f"%{node.id}.place")
+            return Operand(self._new(f"load {kind}, ptr {at}"), kind)
         raise UntranslatableError(f"{node.id} has no value")
+
+    def _again(self, name: str) -> Operand:
+        """Return a value that is kept: after a call, which no register outlives, from where it is kept."""
+        if self.known.get(name) == self.calls:
+            return self.values[name]
+        loaded = Operand(self._new(f"load double, ptr {self._slot(name)}"))
+        if not self.depth:  # else it would not be known on every way
+            self._keep(name, loaded)
+        return loaded
 
     def _constant(self, node: ast.Constant) -> Operand:
         if isinstance(node.value, bool):
@@ -554,6 +583,7 @@ class _Body:
         if known is not None:
             return self._call_library(known, arguments)
         own = self.module.own(name, len(arguments))
+        self.calls += 1
         return Operand(self._new(f"call double @{own}({', '.join(f'double {a.text}' for a in arguments)})"))
 
     def _kind(self, name: str, value: Operand) -> Operand:
@@ -565,6 +595,7 @@ class _Body:
 
     def _call_library(self, name: str, arguments: list[Operand]) -> Operand:
         called = self.module.library(name, len(arguments))
+        self.calls += not name.startswith("llvm.")
         return Operand(self._new(f"call double @{called}({', '.join(f'double {a.text}' for a in arguments)})"))
 
 
