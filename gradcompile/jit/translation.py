@@ -55,9 +55,9 @@ class Translated(NamedTuple):
     ----------
     modules : tuple of str
         One for each part, one for what they call, and one for the function itself, which calls the parts in turn:
-        ``void(arguments, kept, results)`` of three pointers to doubles.
+        ``void(memory)`` of a pointer to doubles, which are the arguments, what is kept, and the results.
     kept : int
-        The length of the array `kept`.
+        How many doubles are kept.
     """
 
     modules: tuple[str, ...]
@@ -105,14 +105,26 @@ def translate(
             head = f"define void @{name}.{k}({POINTERS}) {{"
             modules.append(module.text([head, *_Body(module, parts, k).lines(), "}"]))
             shared.called |= module.called
-    calls = [f"  call void @{name}.{k}({GIVEN})" for k in range(len(modules))]
-    declared = [f"declare void @{name}.{k}(ptr, ptr, ptr)" for k in range(len(modules))]
-    entry = "\n".join([*declared, f"define void @{name}({POINTERS}) {{", *calls, "  ret void", "}", ""])
-    return Translated((*modules, shared.support(), entry), len(parts.slots))
+    return Translated((*modules, shared.support(), _entry(name, parts)), len(parts.slots))
+
+
+def _entry(name: str, parts: _Parts) -> str:
+    """Return the module of the function itself."""
+    count = len(parts.bodies)
+    kept, results = len(parts.arguments), len(parts.arguments) + len(parts.slots)
+    lines = [
+        *(f"declare void @{name}.{k}(ptr, ptr, ptr)" for k in range(count)),
+        f"define void @{name}(ptr %given) {{",
+        f"  %kept = getelementptr double, ptr %given, i64 {kept}",
+        f"  %results = getelementptr double, ptr %given, i64 {results}",
+        *(f"  call void @{name}.{k}(ptr %given, ptr %kept, ptr %results)" for k in range(count)),
+        "  ret void",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 POINTERS = "ptr noalias %given, ptr noalias %kept, ptr noalias %results"
-GIVEN = "ptr %given, ptr %kept, ptr %results"
 
 
 class _Module:
