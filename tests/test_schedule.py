@@ -54,6 +54,17 @@ def test_the_softmax_classifier_is_one_loop_over_the_samples() -> None:
     assert loops[-1].axis == found.blocks  # the regulariser comes before
 
 
+def test_a_plan_tells_of_copies_in_the_order_in_which_they_are_made() -> None:
+    names = "abcdefgh"
+    factors = "*".join(f"exp({name}[n, m]*T[m, k])" for name in names)
+    data = "\n".join(f"{name}: data[N, M]" for name in names)
+    model = gc.parse(f"{data}\nT: parameter[M, K]\nloss = Sum(Sum({factors}, m)**2, n, k)")
+    found = plan(passes.optimise(adjoint(passes.prepare(gc.compile(model).lowered))))
+    copied = [target.attr for target, _ in statements(found.body) if target.op == "input"]
+    assert sorted(copied) == [*names]
+    assert re.findall(r"(\w) is copied", str(found)) == copied
+
+
 def test_a_sum_inside_the_objective_takes_a_second_pass() -> None:
     found = planned("share of a total")
     assert found.passes > 1

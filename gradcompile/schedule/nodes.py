@@ -110,8 +110,8 @@ class Plan:
     def _told_of_blocks(self) -> Iterator[str]:
         if self.blocks is not None:
             yield "in blocks: values of a block stay in the cache, and loops over its samples are innermost"
-            for value in self.blocked:
-                if value.op == "input":
+            for value in self.stored:
+                if value in self.blocked and value.op == "input":
                     yield f"{value.attr} is copied a block at a time, samples contiguous, as each number is used often"
 
 
