@@ -288,7 +288,7 @@ def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     (array, *indices), incoming, mask = value.operands, applied(total), total[1]
     more = riding(incoming, value)
     places = [*indices, *map(value.builder.iota, more)]
-    own = {a for a, i in zip(array.axes, indices, strict=True) if i.op == "iota" and i.attr == a}
+    own = {a for a, i in zip(array.axes, indices, strict=True) if i.is_index(a)}
     holds = mask if mask is not None and own.issuperset(mask.axes) else None  # of what each element receives
     yield array, (value.builder.accumulate(incoming, places, array.axes + more), holds)
 

@@ -131,6 +131,10 @@ class Value:
         """Return whether the value is this very number."""
         return self.op == "const" and self.attr == number and not isinstance(self.attr, str)
 
+    def is_index(self, axis: Axis) -> bool:
+        """Return whether the value is the index of this axis, as it is."""
+        return self.op == "iota" and self.attr == axis
+
     # Arithmetic, so that a partial derivative reads as it does on paper.
     def __add__(self, other: Value | Number) -> Value:
         return self.builder.apply("add", self, other)
@@ -260,7 +264,7 @@ class Builder:
     def read(self, array: Value, indices: Iterable[Value]) -> Value:
         """Return ``array[indices]``: an integer value for each axis of `array`, in their order."""
         indices = tuple(indices)  # none for a number, which is the same everywhere
-        if all(i.op == "iota" and i.attr == a for i, a in zip(indices, array.axes, strict=True)):
+        if all(i.is_index(a) for i, a in zip(indices, array.axes, strict=True)):
             return array
         return self.make("read", (array, *indices), union(i.axes for i in indices), array.kind)
 
@@ -477,7 +481,7 @@ def moved(
 def _reads_along(value: Value, index: Mapping[Axis, Value]) -> bool:
     """Return whether a read takes, of a computed array, just what belongs to the axes that are replaced."""
     array, *indices = value.operands
-    along = [a for a, i in zip(array.axes, indices, strict=True) if a in index and i.op == "iota" and i.attr == a]
+    along = [a for a, i in zip(array.axes, indices, strict=True) if a in index and i.is_index(a)]
     others = {a for a in array.axes if a not in along}
     free = not any(a in others for axis in along for a in index[axis].axes)
     return bool(along) and free and not others & index.keys() and array.op not in (*LEAVES, "accumulate")

@@ -114,7 +114,7 @@ class Places:
         """Return whether an array's axis is indexed by the sample itself."""
         if axis not in index:
             return axis == self.plan.sample
-        return index[axis].op == "iota" and index[axis].attr == self.plan.sample
+        return self.plan.sample is not None and index[axis].is_index(self.plan.sample)
 
     def at(self, axis: Axis, index: dict[Axis, Value]) -> str:
         """Return the index of an array along an axis, as it stands in brackets."""

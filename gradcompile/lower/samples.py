@@ -156,7 +156,7 @@ class _Walk:
         """Return whether a read stays at its sample."""
         array, *indices = value.operands
         along = [i for a, i in zip(array.axes, indices, strict=True) if a.size == self.axis.size]
-        return all(i.op == "iota" and i.attr == self.axis for i in along)
+        return all(i.is_index(self.axis) for i in along)
 
 
 NOT_LINEAR = {

@@ -14,11 +14,6 @@ from gradcompile.ir import REDUCTIONS, Axis, Graph, Input, Size, Value, free_nam
 from gradcompile.primitives import PRIMITIVES
 
 
-def is_index(value: Value, axis: Axis) -> bool:
-    """Return whether a value is the index of an axis."""
-    return value.op == "iota" and value.attr == axis
-
-
 class Apart:
     """A program in which the samples of a part are told from all samples.
 
@@ -140,7 +135,7 @@ class Apart:
     def _read(self, value: Value, operands: tuple[Value, ...]) -> Value:
         array = value.operands[0]
         if array.op == "input":
-            own = self.sample in array.axes[:1] and is_index(value.operands[1], self.sample)
+            own = self.sample in array.axes[:1] and value.operands[1].is_index(self.sample)
             return self.read(self._inputs[array.attr], operands[1:], own=own)
         if array in self._everywhere:
             return self.builder.read(self._everywhere[array], operands[1:])

@@ -192,7 +192,7 @@ def aligned(term: Value, axis: Axis) -> bool:
     """Return whether a sum is complete for one index of `axis` as soon as the body of that loop ends."""
     if term.op == "accumulate":
         index = dict(zip(term.axes, term.operands[1:], strict=True)).get(axis)
-        return index is not None and index.op == "iota" and index.attr == axis
+        return index is not None and index.is_index(axis)
     return axis in term.axes
 
 

@@ -492,7 +492,7 @@ class _Work:
         if read is None:
             return True
         index = dict(zip(value.axes, read.operands[1:], strict=True))[axis]
-        return index.op == "iota" and index.attr == axis
+        return index.is_index(axis)
 
     # Order of loops, and storage
 

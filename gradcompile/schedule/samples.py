@@ -55,7 +55,7 @@ class Samples:
     def reads_own(self, value: Value) -> bool:
         """Return whether a read takes of each sample only what belongs to that sample."""
         array, *indices = value.operands
-        return all(a != self.axis or (i.op == "iota" and i.attr == a) for a, i in zip(array.axes, indices, strict=True))
+        return all(a != self.axis or i.is_index(a) for a, i in zip(array.axes, indices, strict=True))
 
     def needed_later(self, graph: Graph, sizes: Container[Size]) -> list[Value]:
         """Return the sums over samples for each sample that a later pass needs; `sizes` are numbers of samples.
