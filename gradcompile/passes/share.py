@@ -85,8 +85,11 @@ def is_of_pairs(value: Value, samples: Container[Size]) -> bool:
     return count(value.axes) > 1 and not any(count(v.attr) and count(v.axes) for v in summed)
 
 
-def is_window(value: Value) -> bool:
-    """Return whether a read takes elements of an array several times, as windows do: ``h[n, i + a]``."""
+def combines_axes(value: Value) -> bool:
+    """Return whether a read has an index of several axes, so that it may take elements again: ``h[n, i + a]``.
+
+    These need not be windows that cover the array: see `gradcompile.passes.gather`.
+    """
     return value.op == "read" and any(i.op in PRIMITIVES and len(i.axes) > 1 for i in value.operands[1:])
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
-from gradcompile.passes.share import is_renaming, is_window, sample_sizes
+from gradcompile.passes.share import combines_axes, is_renaming, sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import (
@@ -244,7 +244,8 @@ class _Work:
             return True
         if value in self.arrays or value in self.products.factors or exponent_axis(value) is not None:
             return True
-        if value in self.again or is_window(value) or (value.op in ("neg", "read") and value.operands[0].op in LEAVES):
+        given = value.op in ("neg", "read") and value.operands[0].op in LEAVES
+        if value in self.again or combines_axes(value) or given:
             return False
         return self.uses[value] > 1 or value in self.narrower
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.share import is_renaming, is_window
+from gradcompile.passes.share import combines_axes, is_renaming
 
 SMALL = 8  # the size, where it is a number, below which a matrix is too narrow to be worth a call
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
@@ -133,9 +133,9 @@ class Products:
         return not known or prod(axis.size.constant for axis in axes) >= SMALL
 
     def _has_channels(self, value: Value) -> bool:
-        """Return whether a matrix is not made of windows of single numbers: loops take those from where they lie."""
+        """Return whether a matrix is not made of single numbers at combined axes: loops take those where they lie."""
         plain = (i.attr for i in value.operands[1:] if i.op == "iota")
-        return not is_window(value) or any(axis != self.sample for axis in plain)
+        return not combines_axes(value) or any(axis != self.sample for axis in plain)
 
     # Products that need their arrays laid out for them
 
@@ -223,5 +223,5 @@ def _is_matrix(value: Value) -> bool:
     if value.op == "read":
         array, *indices = value.operands
         picked = array.op == "input" and any(i.op in ("input", "read", "const") for i in indices)
-        return value.kind == "real" and (picked or is_window(value) or is_renaming(value))
+        return value.kind == "real" and (picked or combines_axes(value) or is_renaming(value))
     return value.kind == "real" and value.op not in ("const", "size", "iota", "real")

@@ -119,7 +119,10 @@ class Rows:
                 stack.extend(value.operands)
 
     def _copied_factors(self, packed: Collection[Value]) -> dict[Value, None]:
-        """Return the rows of a block that a product of matrices needs together: those that labels pick, and windows."""
+        """Return the rows of a block that a product of matrices needs together.
+
+        Those that labels pick, and those at combined axes.
+        """
         picked = [v for v in self.products.factors if self._is_found(v) and v not in packed]
         self.laid.update(picked)
         self.data.difference_update(picked)
