@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -73,11 +73,11 @@ class InParts:
     def __call__(self, *arguments: Argument) -> Result:
         """Return what the function returns, for arguments that it is called with."""
         length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
-        samples = sizes[self.parts.every]
+        dtype, samples = self.arguments.dtype, sizes[self.parts.every]
         given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.count: samples}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
-                work = _Pass(self.parts, part, self.arguments.dtype, self.function(kernel), given, sizes, length)
+                work = _Work(_Pass(self.parts, part, sizes), self.function(kernel), given, dtype, length)
                 totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
                 given |= zip(part.sums, totals, strict=True)
                 given |= work.streamed
@@ -95,29 +95,45 @@ class InParts:
         return value, tuple(every[name] for name in self.arguments.names if name in every)
 
 
-class _Pass:
-    """One pass over the samples of one call."""
+class _Pass(NamedTuple):
+    """One pass over the samples, with the sizes that a call has."""
+
+    parts: Parts
+    part: Part
+    sizes: Mapping[str, int]
+
+    @property
+    def samples(self) -> int:
+        """How many samples are passed."""
+        return self.sizes[self.parts.every]
+
+    def arguments(self, given: Mapping[str, Any]) -> list[tuple[Any, bool]]:
+        """Return the arguments of the kernel, None for where a chunk starts, and whether a chunk takes its rows."""
+        start, sources = self.parts.start, self.parts.sources
+        return [
+            (None if name == start else given[sources.get(name, name)], name in self.part.sliced)
+            for name in self.part.graph.inputs
+        ]
+
+    def streamed(self, dtype: Any) -> dict[str, Any]:
+        """Return arrays for what there is for each sample."""
+        graph, made = self.part.graph, dict[str, Any]()
+        for name in self.part.streamed:
+            rest = (axis.size.evaluate(self.sizes) for axis in graph.output_axes(name)[1:])
+            made[name] = np.empty((self.samples, *rest), dtype)
+        return made
+
+
+class _Work:
+    """What is to be done in one pass of a call, chunk by chunk."""
 
     def __init__(
-        self,
-        parts: Parts,
-        part: Part,
-        dtype: Any,
-        kernel: Callable[..., Result],
-        given: Mapping[str, Any],
-        sizes: Mapping[str, int],
-        length: int,
+        self, each: _Pass, kernel: Callable[..., Result], given: Mapping[str, Any], dtype: Any, length: int
     ) -> None:
-        self.kernel, self.samples, self.length = kernel, sizes[parts.every], length
-        self.arguments = [
-            (None if name == parts.start else given[parts.sources.get(name, name)], name in part.sliced)
-            for name in part.graph.inputs
-        ]
-        self.ways = [WAYS[way] for way in part.sums.values()]
-        self.streamed: dict[str, Any] = {}
-        for name in part.streamed:
-            rest = (axis.size.evaluate(sizes) for axis in part.graph.output_axes(name)[1:])
-            self.streamed[name] = np.empty((self.samples, *rest), dtype)
+        self.kernel, self.samples, self.length = kernel, each.samples, length
+        self.arguments = each.arguments(given)
+        self.ways = [WAYS[way] for way in each.part.sums.values()]
+        self.streamed = each.streamed(dtype)
 
     def chunk(self, number: int) -> Total:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
