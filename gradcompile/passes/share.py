@@ -70,7 +70,12 @@ def exchanges(value: Value) -> bool:
 
 
 def sample_sizes(graph: Graph) -> set[Size]:
-    """Return the numbers of samples: the lengths of data; of parameters where there are no data."""
+    """Return the numbers of samples: the lengths of data; of parameters where there are no data.
+
+    Of these there are several where a part of the samples reads what belongs to all, or where data are of two kinds,
+    edges and nodes; loops stream over one axis, `gradcompile.schedule.stream_axis`. What there is for pairs must not be
+    kept whichever number it is: so one does not follow from the other.
+    """
     data = {i.shape[0] for i in graph.inputs.values() if i.shape and i.role in ("data", "labels")}
     return data or {i.shape[0] for i in graph.inputs.values() if i.shape}
 

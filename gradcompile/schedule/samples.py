@@ -91,7 +91,8 @@ class Samples:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
-    Without data it is the axis of all sums, or one that is summed over and is the first of a parameter.
+    Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
+    of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
     """
     if graph.sample is not None:
         return graph.sample
