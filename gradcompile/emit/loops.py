@@ -365,41 +365,46 @@ class _Body:
         return [value for value in targets if self._can_hold(value, loop)]
 
     def _loop(self, loop: Loop, indent: str, before: Define | None) -> Iterator[str]:
-        held = self._holdable(loop)
-        locals_ = {value: self._local(value) for value in held}
-        for value in loop.starts:
-            if value in self.moved:
-                continue
-            if value in locals_:
-                yield f"{indent}{locals_[value]} = {self._typed_start(value, self._filling(value))}"
-            else:
-                yield from self._start(value, indent)
-        for value in held:
-            if before is not None and before.target is value:
-                yield f"{indent}{locals_[value]} = {self.places.expression(before.expression)}"
-            elif value not in loop.starts:
-                yield f"{indent}{locals_[value]} = {self.places.target(value)}"
-        self.places.held.update(locals_)
+        held = {value: self._local(value) for value in self._holdable(loop)}
+        yield from (indent + line for line in self._starts(loop, held, before))
+        self.places.held.update(held)
         yield f"{indent}for {self._counter(loop)} in {self._range(loop, around=_is_around(loop))}:"
         self.places.open.append(loop.axis)
         if loop.axis == self.plan.blocks:
             yield from self._block(loop, indent + INDENT)
             self.places.open.pop()
             return
+        yield from self._turn(loop, indent + INDENT)
+        self.places.open.pop()
+        for value, local in held.items():
+            del self.places.held[value]
+            yield f"{indent}{self.places.target(value)} = {local}"
+
+    def _starts(self, loop: Loop, held: Mapping[Value, str], before: Define | None) -> Iterator[str]:
+        """Yield what sums start from that a loop adds to, in an array or in the local variable that holds them."""
+        for value in (v for v in loop.starts if v not in self.moved):
+            if value in held:
+                yield f"{held[value]} = {self._typed_start(value, self._filling(value))}"
+            else:
+                yield from self._start(value, "")
+        for value, local in held.items():
+            if before is not None and before.target is value:
+                yield f"{local} = {self.places.expression(before.expression)}"
+            elif value not in loop.starts:
+                yield f"{local} = {self.places.target(value)}"
+
+    def _turn(self, loop: Loop, indent: str) -> Iterator[str]:
+        """Yield what is done in each turn of a loop: indices that are data are read first, and once."""
         indices = self._data_indices(loop)
         asked = self.places.in_block and self.asked
         if self.ahead is not None and indices and loop.axis == self.plan.sample and not asked:
             self.asked = True
-            yield from (f"{indent}{INDENT}{line}" for line in self.ahead(self.places.sample_number(loop.axis)))
+            yield from (indent + line for line in self.ahead(self.places.sample_number(loop.axis)))
         for index in indices:
-            yield f"{indent}{INDENT}{self._hoist(index)}"
-        yield from self._nodes(loop.body, indent + INDENT)
+            yield indent + self._hoist(index)
+        yield from self._nodes(loop.body, indent)
         for index in indices:
             del self.places.held[index]
-        self.places.open.pop()
-        for value in held:
-            local = self.places.held.pop(value)
-            yield f"{indent}{self.places.target(value)} = {local}"
 
     def _counter(self, loop: Loop) -> str:
         return self.names.word("first") if loop.axis == self.plan.blocks else self.names.axis(loop.axis)
