@@ -37,6 +37,7 @@ from gradcompile.schedule.statements import Statements, is_recomputed
 from gradcompile.schedule.sums import Sums
 
 ARITHMETIC = ("add", "sub", "mul", "neg", "div")
+Used = tuple[Value, Value | None]  # a value that a statement uses, and the read through which it does
 MOST_STEPS = 8  # of a branch that is computed though it may not be taken
 
 
@@ -365,60 +366,75 @@ class _Work:
 
     def _insert(self, statement: Statement, value: Value, axes: tuple[Axis, ...], operands: Iterable[Value]) -> None:
         """Put a statement into the earliest loops that it can share, opening the loops that are missing."""
-        remaining = self._loop_order(statement, axes)
-        condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
-        bounds = (index_bounds(condition, remaining) or {}) if condition is not None else {}
-        reads = self.statements.reads([*operands, *self._conditions(value)])
-        if isinstance(statement, Define) and statement.expression is value and value.op == "read":
-            array = value.operands[0]  # of which any element is read; an argument is there as a whole
-            reads = [(v, value if v is array else how) for v, how in reads if v is not array or array.op != "input"]
-        rows = self.rows.are_along(statement)
-        body, path = self.body, list[Loop]()
-        sums = isinstance(statement, Update | Product)
-        starts = sums and not self.spot[value]
-        while remaining:
-            limits = bounds.get(remaining[0], (None, None))
-            updated = (value, statement.term) if isinstance(statement, Update | Product) else None
-            alone = (
-                self.blocks is not None
-                and remaining == [self.sample]
-                and (self.rows.scatters(statement) or self._looks_up(statement))
-            )
-            loop = None if alone else self._joinable(body, path, (remaining[0], limits, rows), reads, updated)
-            if loop is None:
-                loop = Loop(remaining[0], len(body), limits, rows=rows and remaining[0] == self.sample)
-                body.append(loop)
-            if starts and isinstance(statement, Update | Product) and not self._starts_inside(statement, loop):
-                loop.starts.append(value)
-                self.begun.setdefault(value, []).append(path)
-                self._note(value, path)
-                starts = False
-            path, body = [*path, loop], loop.body
-            remaining.remove(loop.axis)
-            if alone:
-                self.closed.add(loop)
+        reads = self._reads(statement, value, operands)
+        path, starts = self._loops(statement, value, axes, reads)
+        body = path[-1].body if path else self.body
         if starts and isinstance(statement, Product):
             statement.begins = True
         elif starts:
             body.append(Start(value))
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
-        if not isinstance(statement, Result) and not self._has_order(value):
-            self.filled[value] = self._filling_order(statement, path)
-        body.append(statement)
-        term = statement.term if isinstance(statement, Update | Product) else None
         if not isinstance(statement, Result):
-            self.spot[value].append((path, len(body) - 1, term))
+            if not self._has_order(value):
+                self.filled[value] = self._filling_order(statement, path)
+            term = None if isinstance(statement, Define) else statement.term
+            self.spot[value].append((path, len(body), term))
             self._note(value, path)
+        body.append(statement)
         for read, _ in reads:
             self._note(read, path)
 
-    def _starts_inside(self, statement: Update | Product, loop: Loop) -> bool:
-        """Return whether each turn of a loop starts what it adds to: else that is started before the loop.
+    def _reads(self, statement: Statement, value: Value, operands: Iterable[Value]) -> list[Used]:
+        """Return the values that a statement uses, each with the read through which it does."""
+        reads = self.statements.reads([*operands, *self._conditions(value)])
+        if not isinstance(statement, Define) or statement.expression is not value or value.op != "read":
+            return reads
+        array = value.operands[0]  # of which any element is read; an argument is there as a whole
+        return [(v, value if v is array else how) for v, how in reads if v is not array or array.op != "input"]
+
+    def _loops(
+        self, statement: Statement, value: Value, axes: tuple[Axis, ...], reads: list[Used]
+    ) -> tuple[list[Loop], bool]:
+        """Return the loops around a statement, and whether it is in the innermost that its sum is to start."""
+        order = self._loop_order(statement, axes)
+        bounds, rows = self._bounds(statement, value, order), self.rows.are_along(statement)
+        updated = (value, statement.term) if isinstance(statement, Update | Product) else None
+        starts = updated is not None and not self.spot[value]
+        alone = order[-1:] == [self.sample] and self._stands_apart(statement)
+        body, path = self.body, list[Loop]()
+        for axis in order:
+            wanted = axis, bounds.get(axis, (None, None)), rows and axis == self.sample
+            own = alone and axis == self.sample
+            loop = None if own else self._joinable(body, path, wanted, reads, updated)
+            if loop is None:
+                loop = Loop(axis, len(body), wanted[1], rows=wanted[2])
+                body.append(loop)
+            if starts and updated and not self._starts_inside(updated[1], loop):
+                loop.starts.append(value)
+                self.begun.setdefault(value, []).append(path)
+                self._note(value, path)
+                starts = False
+            path, body = [*path, loop], loop.body
+            if own:
+                self.closed.add(loop)
+        return path, starts
+
+    def _bounds(self, statement: Statement, value: Value, order: list[Axis]) -> Mapping[Axis, Bounds]:
+        """Return the bounds of the loops around a term that is added under a condition."""
+        condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
+        return {} if condition is None else index_bounds(condition, order) or {}
+
+    def _stands_apart(self, statement: Statement) -> bool:
+        """Return whether a loop over the samples of a block has nothing but a statement: others become vectors."""
+        return self.blocks is not None and (self.rows.scatters(statement) or self._looks_up(statement))
+
+    def _starts_inside(self, term: Value, loop: Loop) -> bool:
+        """Return whether each turn of a loop starts what a term is added to: else that is started before the loop.
 
         A loop over a triangle leaves out elements, which are zero.
         """
-        return loop.bounds == (None, None) and aligned(statement.term, self._along(loop))
+        return loop.bounds == (None, None) and aligned(term, self._along(loop))
 
     def _looks_up(self, statement: Statement) -> bool:
         """Return whether a statement copies what data pick for the samples of a block."""
@@ -446,15 +462,14 @@ class _Work:
         body: list[Node],
         path: list[Loop],
         wanted: tuple[Axis, Bounds, bool],
-        reads: list[tuple[Value, Value | None]],
+        reads: list[Used],
         updated: tuple[Value, Value] | None,
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
         A sum that is `updated` by a further term must have been started; its other terms may still be running.
         """
-        depth, (axis, bounds, rows) = len(path), wanted
-        rows = rows and axis == self.sample
+        depth, axis = len(path), wanted[0]
         first = self.barrier if axis == self.outermost and not depth else 0
         blocked: set[int] = set()
         for value, read in [*reads, *([] if updated is None else [(updated[0], None)])]:
@@ -469,7 +484,7 @@ class _Work:
         for node in body[first:]:
             if not isinstance(node, Loop) or node in self.closed:
                 continue
-            if (node.axis, node.bounds, node.rows) == (axis, bounds, rows):
+            if (node.axis, node.bounds, node.rows) == wanted:
                 return node
         return None
 
