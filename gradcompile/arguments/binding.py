@@ -131,10 +131,8 @@ class Arguments:
                 arguments.append(self._cast(declared, value, given))
                 others.append((name, value, arguments[-1]))
         sizes, limits = self._solved(arguments)
-        for (limit, position), (low, high) in zip(self._ranges, limits, strict=True):
-            labels = arguments[position]
-            if outside(labels, low, high):
-                raise self._out_of_range(limit, np.asarray(labels), low, high, sizes)
+        if self._ranges:
+            self._check_ranges(arguments, limits, sizes)
         if self._indices:
             self._check_indices(arguments, sizes)
         if check_finite:
@@ -274,6 +272,13 @@ class Arguments:
         what = f"{limit.name} leaves the axis that it indexes: {_axis(limit, sizes)}"
         expected = f"whole numbers from {low} to {high}"
         return self.signature.fail(LabelError, limit.name, what, expected=expected, found=found, hint=hint)
+
+    def _check_ranges(self, arguments: list[Argument], limits: list[tuple[int, int]], sizes: Mapping[str, int]) -> None:
+        """Look at the labels that index an axis, or that an affine index is made of."""
+        for (limit, position), (low, high) in zip(self._ranges, limits, strict=True):
+            labels = arguments[position]
+            if outside(labels, low, high):
+                raise self._out_of_range(limit, np.asarray(labels), low, high, sizes)
 
     def _check_indices(self, arguments: list[Argument], sizes: Mapping[str, int]) -> None:
         """Evaluate every index that is no affine form in one label array, and look at what comes out."""
