@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from gradcompile.cli import data, given, numbers, output, terminal
 from gradcompile.cli.start import known
 from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.saving import arrays
+
+if TYPE_CHECKING:
+    from gradcompile.compiler import CompiledModel
 
 EXAMPLES = """\
 examples:
@@ -40,7 +43,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Compute and write; return the exit status."""
     from gradcompile.compiler import compile
-    from gradcompile.compiler.outputs import alone
 
     suffix = ".csv" if chosen.file in output.STANDARD else Path(chosen.file).suffix.lower()
     if suffix not in WRITERS:
@@ -52,32 +54,29 @@ def run(chosen: argparse.Namespace) -> int:
     output.check_writable(chosen.file, force=chosen.force, inputs=files)
     name = _output(found, chosen.output)
     compiled = compile(found.model, dtype=found.dtype)
-    parameters = known(Path(chosen.params), compiled)
-    declared = alone(compiled.saved().graph, name).inputs
-    constants = numbers.numbers(chosen.constants, "--set")
-    wanted = {
-        n: i
-        for n, i in declared.items()
-        if i.role != "parameter" and n not in constants and n not in parameters and (i.shape or i.default is None)
-    }
-    inputs: dict[str, Any] = {**parameters, **constants}
-    if wanted:
-        if chosen.data is None:
-            raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
-        unused = [n for n, i in compiled.lowered.inputs.items() if i.role in data.ROWS]
-        read = data.read(chosen, wanted, compiled.dtype, unused)
-        inputs |= read.inputs
-        terminal.note(read.told(chosen.data), quiet=chosen.quiet or chosen.json)
-    result = np.asarray(compiled.predict(name, **inputs))
-    shown = chosen.file in output.STANDARD
-    if not (shown and chosen.json):
+    result = np.asarray(compiled.predict(name, **_inputs(chosen, compiled, name)))
+    if not (chosen.json and chosen.file in output.STANDARD):
         output.write(chosen.file, _packed(result, name, suffix), force=chosen.force, inputs=files)
-    if chosen.json:
-        content: dict[str, Any] = {"values": result.tolist()} if shown else {"file": chosen.file}
-        terminal.result_as_json({"output": name, "shape": list(result.shape), **content})
-    elif not shown:
-        terminal.note(f"wrote {chosen.file}: {name}, shape {result.shape}", quiet=chosen.quiet)
+    _tell(chosen, name, result)
     return 0
+
+
+def _inputs(chosen: argparse.Namespace, compiled: CompiledModel, name: str) -> dict[str, Any]:
+    """Return what an output is computed of: parameters, constants, and data where it needs any."""
+    from gradcompile.compiler.outputs import alone
+
+    inputs = {**known(Path(chosen.params), compiled), **numbers.numbers(chosen.constants, "--set")}
+    declared = alone(compiled.saved().graph, name).inputs.values()
+    missing = [i for i in declared if i.role != "parameter" and i.name not in inputs]
+    wanted = {i.name: i for i in missing if i.shape or i.default is None}
+    if not wanted:
+        return inputs
+    if chosen.data is None:
+        raise ArgumentError(f"{name} needs data for {', '.join(wanted)}", hint="name the file: --data FILE")
+    unused = [n for n, i in compiled.lowered.inputs.items() if i.role in data.ROWS]
+    read = data.read(chosen, wanted, compiled.dtype, unused)
+    terminal.note(read.told(chosen.data), quiet=chosen.quiet or chosen.json)
+    return {**inputs, **read.inputs}
 
 
 def _output(found: given.Given, wanted: str | None) -> str:
@@ -91,6 +90,16 @@ def _output(found: given.Given, wanted: str | None) -> str:
         raise UnknownNameError(what, expected=", ".join(known) or "none: the model has no definition", hint=hint)
     assert wanted is not None
     return wanted
+
+
+def _tell(chosen: argparse.Namespace, name: str, result: Any) -> None:
+    """Tell what was computed, or where it was written: a table on stdout tells itself."""
+    shown = chosen.file in output.STANDARD
+    if chosen.json:
+        content: dict[str, Any] = {"values": result.tolist()} if shown else {"file": chosen.file}
+        terminal.result_as_json({"output": name, "shape": list(result.shape), **content})
+    elif not shown:
+        terminal.note(f"wrote {chosen.file}: {name}, shape {result.shape}", quiet=chosen.quiet)
 
 
 def _packed(result: Any, name: str, suffix: str) -> str | bytes:
