@@ -10,7 +10,7 @@ import numpy as np
 import sympy
 
 from gradcompile.errors import IndexRangeError, ModelError
-from gradcompile.ir import Axis, Graph, Requirement, Size, Value
+from gradcompile.ir import LEAVES, Axis, Graph, Requirement, Size, Value
 from gradcompile.model import Model
 from gradcompile.model.affine import Affine
 from gradcompile.model.parts import walk
@@ -68,11 +68,7 @@ def lower(model: Model) -> Graph:
     found = {"value": _output(state, model.objective, objective=True)}
     for name, expr in model.outputs.items():
         found[name] = _output(state, expr, objective=False)
-    names: dict[Value, str] = {}
-    for name, definition in state.definitions.items():
-        value = state.value(definition.ask)
-        if value.op not in ("input", "const", "size", "iota"):
-            names.setdefault(value, name)
+    names = _defined(state)
     for declared in inputs.values():
         for axis in state.arrays[declared.name].axes:
             state.name_axis(axis)
@@ -89,6 +85,16 @@ def lower(model: Model) -> Graph:
         wrt=tuple(name_of(p) for p in model.wrt),
     )
     return replace(graph, sample=detect_samples(graph))
+
+
+def _defined(state: State) -> dict[Value, str]:
+    """Lower the definitions; return their names, the first one where several define the same."""
+    names: dict[Value, str] = {}
+    for name, definition in state.definitions.items():
+        value = state.value(definition.ask)
+        if value.op not in LEAVES:
+            names.setdefault(value, name)
+    return names
 
 
 def _requirements(state: State) -> Iterator[Requirement]:
