@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gradcompile.emit.expression import NOT, OR
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import ALWAYS, guards
 from gradcompile.schedule.nodes import Case, Guard, Literal
@@ -74,4 +74,4 @@ def raising(graph: Graph) -> dict[Value, Guard]:
 
 def _may_raise(value: Value) -> bool:
     """Return whether pure Python may raise on evaluating the value: a domain, an overflow, a division by zero."""
-    return value.op not in SAFE or any(o.op not in ("const", "input", "iota", "size") for o in value.operands)
+    return value.op not in SAFE or any(o.op not in LEAVES for o in value.operands)

@@ -18,10 +18,9 @@ from gradcompile.emit.layout import wrapped
 from gradcompile.emit.names import Names
 from gradcompile.emit.whole_arrays import ArrayPrinter
 from gradcompile.errors import NonDifferentiableError
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
 
-LEAVES = ("const", "input", "size", "iota")
 FEW = 150
 
 
