@@ -382,3 +382,21 @@ def test_a_model_tells_what_was_rewritten() -> None:
     assert found.error_after <= 2
     assert "log(1 + exp(x))" in str(found)
     assert gc.compile(x**2, wrt=x).stability == ()
+
+
+def test_weights_of_many_rows_leave_as_many_exponentials_as_there_are_exponents() -> None:
+    """A scale for each row of data would take an exponential for each row and term: a product of matrices is lost."""
+    for use in ("Sum(z[n]**2, n)", "Sum(z[n] - y[n]*log(z[n]), n)"):
+        for weights in ("exp(w[k])", "softmax(w[k], k)"):
+            text = f"x: data[N, K]\ny: data[N]\nw: parameter[K]\nz[n] = Sum(x[n, k]*{weights}, k)\nloss = {use}"
+            model = gc.compile(gc.parse(text))
+            exponents = [v.operands[0] for v in model.graph.order() if v.op == "exp"]
+            assert all(len(u.axes) == 1 for u in exponents), text
+    random = np.random.default_rng(0)
+    x, y, w = random.random((5, 3)), random.random(5), np.array([900.0, 1.0, 901.0])
+    found, (gradient,) = model.value_and_grad(x=x, y=y, w=w)
+    share = np.exp(w - w.max()) / np.exp(w - w.max()).sum()
+    z = x @ share
+    assert found == pytest.approx(np.sum(z - y * np.log(z)), rel=1e-13)
+    slope = (1 - y / z) @ x
+    np.testing.assert_allclose(gradient, share * (slope - slope @ share), rtol=1e-11, atol=1e-15)

@@ -117,7 +117,7 @@ def _form_sum(value: Value, a: Form | None) -> Form | None:
     builder, (w, u) = value.builder, a
     if not any(axis in u.axes for axis in value.attr):
         return (None if w is None else builder.reduce("sum", w, value.attr)), u
-    if w is None or not _is_given(w):
+    if w is None or not _is_given(w) or not set(w.axes) <= set(u.axes):  # a scale for each weight: many exponentials
         top = builder.apply("detach", builder.reduce("max", u, value.attr))
         return builder.reduce("sum", _weighted(a, top), value.attr), top
     counted = builder.apply("select", builder.apply("ne", w, 0), u, builder.const(-math.inf))
