@@ -24,13 +24,14 @@ from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, load, specialise
-from gradcompile.passes import optimise, prepare
+from gradcompile.passes import optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
 
+TRUST = {"float64": 1e200, "float32": 1e25}  # beyond, and below the reciprocal, gradients might overflow
 MANY = 400  # values of a program of numbers, beyond which it is worth compiling
 EMISSION = threading.RLock()  # the programs of one model share its graph, and emission adds to that
 
@@ -40,6 +41,17 @@ def differentiate(lowered: Graph) -> Graph:
     stable = verify(prepare(lowered))
     both = verify(adjoint(stable))
     return verify(optimise(both))
+
+
+def trusting(lowered: Graph, dtype: str) -> Graph | None:
+    """Return a graph as `differentiate` does whose value is no finite number where it is not to be trusted.
+
+    None if there is none that is faster than the exact one: see passes/trusted.py.
+    """
+    if not trusted.occurs(lowered):
+        return None
+    hopeful = verify(prepare(lowered, trust=TRUST[dtype]))
+    return verify(optimise(verify(adjoint(hopeful))))
 
 
 def simplify(lowered: Graph) -> Graph:
@@ -296,3 +308,34 @@ class Program:
                 self._slices[name] = in_slices(cut, name, self.arguments, self.dtype) if cut else None
         sliced = self._slices[name]
         return sliced if sliced is not None and sliced.length(arguments) else None
+
+
+class Trusting(Program):
+    """A program whose value is no finite number where it is not to be trusted: then an exact one answers.
+
+    Parameters
+    ----------
+    graph : Graph
+        What `trusting` returns.
+    exact : Program
+        The same in the exact form.
+    """
+
+    def __init__(self, graph: Graph, exact: Program) -> None:
+        super().__init__(graph, exact.dtype, exact.strict)
+        self.exact, self.patient = exact, exact.patient
+
+    @property
+    def plan(self) -> Plan:
+        """The schedule."""
+        note = f"where a sum is not within {1 / TRUST[self.dtype]:g} and {TRUST[self.dtype]:g}, an exact form answers"
+        schedule = super().plan
+        return replace(schedule, notes=(*schedule.notes, note))
+
+    def run(self, name: str, arguments: Sequence[Argument]) -> Any:
+        """Call a function with checked arguments; once more in the exact form if the value is no finite number."""
+        found = super().run(name, arguments)
+        if np.isfinite(found if name == "value" else found[0]):
+            return found
+        self.exact.patient = self.patient
+        return self.exact.run(name, arguments)

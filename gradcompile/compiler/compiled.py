@@ -26,7 +26,7 @@ from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
-from gradcompile.pipeline import Decision, Program, differentiate, simplify
+from gradcompile.pipeline import Decision, Program, Trusting, differentiate, simplify, trusting
 from gradcompile.saving import Saved, replace, to_bytes
 from gradcompile.verify import verify
 
@@ -123,7 +123,9 @@ class CompiledModel(DerivativeCalls):
         self.is_array = bool(self.lowered.output_axes("value"))
         self.graph = simplify(self.lowered) if self.is_array else differentiate(self.lowered)
         self._patient = False  # whether the user has waited for compiled code
-        self._program = self._new(self.graph)
+        self._exact = self._new(self.graph)
+        faster = None if self.is_array or self.strict else trusting(self.lowered, self.dtype)
+        self._program = Trusting(faster, self._exact) if faster is not None else self._exact
         self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
@@ -446,7 +448,7 @@ class CompiledModel(DerivativeCalls):
         made = vars(self)  # those that are made when they are first asked for
         derivatives = made["_derivatives"].programs if "_derivatives" in made else ()
         estimate = [made["_minibatch"]] if "_minibatch" in made else []
-        return [self._program, *self._outputs.values(), *derivatives, *estimate]
+        return [*dict.fromkeys((self._program, self._exact)), *self._outputs.values(), *derivatives, *estimate]
 
     def _named(self, positional: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
         if positional:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from gradcompile.ir import Graph
 from gradcompile.passes.divide import divide_once
@@ -30,9 +31,20 @@ BEFORE: tuple[Pass, ...] = (
 AFTER: tuple[Pass, ...] = (settle, fold, renumber, share, fold, factor)
 
 
-def prepare(graph: Graph) -> Graph:
-    """Run the passes that come before differentiation."""
-    return _run(BEFORE, graph)
+def prepare(graph: Graph, *, trust: float | None = None) -> Graph:
+    """Run the passes that come before differentiation.
+
+    Parameters
+    ----------
+    graph : Graph
+        As it was lowered.
+    trust : float, optional
+        The range within which sums of products of exponentials are trusted as they are written: see `stabilise`.
+    """
+    if trust is None:
+        return _run(BEFORE, graph)
+    trusting = partial(stabilise, trust=trust)
+    return _run([trusting if each is stabilise else each for each in BEFORE], graph)
 
 
 def optimise(graph: Graph) -> Graph:
@@ -40,7 +52,7 @@ def optimise(graph: Graph) -> Graph:
     return _run(AFTER, graph)
 
 
-def _run(passes: tuple[Pass, ...], graph: Graph) -> Graph:
+def _run(passes: Iterable[Pass], graph: Graph) -> Graph:
     """Run passes in order; one that ran before is left out where nothing has changed since."""
     result: dict[Pass, Graph] = {}
     for each in passes:

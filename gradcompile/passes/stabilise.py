@@ -8,13 +8,13 @@ Rows are tried from the top; the rewrite gets the operands of the operation that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from math import ceil, isqrt, log
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, logarithms, quotients
+from gradcompile.passes import exponentials, logarithms, quotients, trusted
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact, factored, scaled
@@ -67,7 +67,7 @@ class Rewritten:
     row: Row
 
 
-def stabilise(graph: Graph, found: list[Rewritten] | None = None) -> Graph:
+def stabilise(graph: Graph, found: list[Rewritten] | None = None, *, trust: float | None = None) -> Graph:
     """Return the graph with every unstable pattern rewritten.
 
     Parameters
@@ -76,22 +76,34 @@ def stabilise(graph: Graph, found: list[Rewritten] | None = None) -> Graph:
         Before differentiation.
     found : list, optional
         Each rewrite is added to it.
+    trust : float, optional
+        Logarithms of sums of products that are made of few exponentials stay as they are written, and the objective is
+        nan where such a sum or its reciprocal is not below this: see trusted.py.
     """
-    for rows in (BY_OPERATION, LATER):
+    kept: dict[Value, None] = {}
+    for rows in (BY_OPERATION if trust is None else TRUSTING, LATER):
         if any(value.op in rows for value in graph.order()):
-            graph = _rewritten(graph, rows, [] if found is None else found)
+            graph = _rewritten(graph, rows, [] if found is None else found, None if trust is None else kept)
+    if trust is not None and kept:
+        value = trusted.doubted(graph.outputs["value"], kept, trust)
+        graph = replace(graph, outputs={**graph.outputs, "value": value})
     return graph
 
 
 Table = dict[str, tuple[Row, ...]]
 
 
-def _rewritten(graph: Graph, rows: Table, found: list[Rewritten]) -> Graph:
+def _rewritten(graph: Graph, rows: Table, found: list[Rewritten], kept: dict[Value, None] | None) -> Graph:
+    """Return a graph with the rewrites of a table; sums whose logarithm is to be trusted are added to `kept`."""
     forms: Forms = {}
     learned: set[Value] = set()
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         old = value.builder.rebuild(value, operands)
+        few = list(trusted.sums(old.operands[0])) if kept is not None and old.op == "log" else []
+        if kept is not None and few:
+            kept.update(dict.fromkeys(few))
+            return old
         row, result = _stable(old, forms, rows)
         if row is not None:
             found.append(Rewritten(value, result, row))
@@ -510,3 +522,8 @@ LATER: Table = {
     op: (Row(op, before, after, _saturated(op, signs), STEEP, (-1e4, 20.0)),)
     for op, (before, after, signs) in SATURATED.items()
 }
+
+# Where sums of products of exponentials are trusted, their ratios come in the same form.
+TRUSTED = Row("div", "Sum(exp(x[i])*exp(y[j, i]), i)/Sum(exp(x[i]), i)", "Sum(exp(x[i] - max(x))*exp(y[j, i]), i)/...",
+    trusted.ratio, OVERFLOWS, forms=True)  # fmt: skip
+TRUSTING: Table = {**BY_OPERATION, "div": (TRUSTED, *BY_OPERATION["div"])}
