@@ -105,6 +105,11 @@ def where(condition: Any, taken: Any, otherwise: Any) -> Any:
     return Piecewise((taken, condition), (otherwise, True))
 
 
+def written(*factors: Any) -> Any:
+    """Return a product as it is written, which SymPy would make one power."""
+    return sympy.Mul(*factors, evaluate=False)
+
+
 def tanhs(count: int) -> tuple[dict[Any, Any], Any]:
     """Return a recurrence a <- tanh(a), unrolled into definitions."""
     names = [x, *symbols(f"h1:{count + 1}")]
@@ -163,6 +168,9 @@ CASES: dict[str, Case] = {
     "G9 x**1": Case(x**1, at_x((0, 0, 1))),
     "G9 x**2": Case(x**2, at_x((0, 0, 0))),
     "G9 x**(3/2)": Case(x ** Rational(3, 2), at_x((0, 0, 0), (4, 8, 3))),
+    "G9 sqrt(x)*x": Case(written(sqrt(x), x), at_x((0, 0, 0), (4, 8, 3))),
+    "G9 x**2/sqrt(x)": Case(written(x**2, 1 / sqrt(x)), at_x((0, 0, 0), (4, 8, 3))),
+    "G9 x/x": Case(written(x, 1 / x), at_x((0, NAN, NAN), (4, 1, 0)), raises=True),
     "G9 sqrt": Case(x**0.5, at_x((0, 0, INF)), raises=True),
     "G9 x**0.3": Case(x**0.3, at_x((0, 0, INF)), raises=True),
     "G9 x**-1": Case(1 / x, at_x((0.0, INF, -INF)), raises=True),

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil, isqrt, log
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, logarithms, quotients, trusted
+from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact, factored, scaled
@@ -459,6 +459,7 @@ def _acosh(x: Value) -> Value | None:
 OVERFLOWS = "the exponential overflows, and so do its derivatives"
 CANCELS = "the difference of what is nearly equal is mostly rounding"
 UNDERFLOWS = "the product underflows to 0, whose logarithm is -inf"
+NO_SLOPE = "at 0 a factor is infinite, or its slope, while the product is not"
 TINY = 1e-30
 SMALL, POSITIVE, UNIT = (-1.0, 1.0), (1e-3, 1e3), (-0.9, 0.9)
 
@@ -504,6 +505,10 @@ ROWS: tuple[Row, ...] = (
     Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
         exponentials.ratio, OVERFLOWS, forms=True, measured="exp(x)/(exp(x) + exp(y) + exp(-x))"),
+    Row("mul", "sqrt(x)*x", "x**(3/2)", powers.of_product, NO_SLOPE, (0.0, 1e3)),
+    Row("div", "x**2/sqrt(x)", "x**(3/2)", powers.of_quotient, NO_SLOPE, (1e-9, 1e3)),
+    Row("pow", "sqrt(x)**3", "x**(3/2)", powers.of_power, NO_SLOPE, (0.0, 1e3)),
+    Row("sqrt", "sqrt(x**3)", "x**(3/2)", powers.of_root, NO_SLOPE, (0.0, 1e3)),
 )  # fmt: skip
 BY_OPERATION: Table = {op: tuple(r for r in ROWS if r.op == op) for op in {r.op for r in ROWS}}
 

@@ -1,0 +1,104 @@
+"""Powers of one base are one power: right at 0, where a factor of the product is infinite or steep."""
+
+import math
+from fractions import Fraction
+from random import Random
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mpf
+
+import gradcompile as gc
+
+INF, NAN = math.inf, math.nan
+
+
+def model(text: str) -> gc.CompiledModel:
+    return gc.compile(gc.parse(f"x: parameter\ny: constant = 2\nz = 0*y + x\nloss = {text}"))
+
+
+def at(text: str, x: float) -> list[float]:
+    """Return value, slope and second derivative."""
+    compiled = model(text)
+    value, (slope,) = compiled.value_and_grad(x=x)
+    return [value, slope, float(np.ravel(compiled.hessian(x=x))[0])]
+
+
+def power(exponent: Fraction, x: float, factor: int = 1) -> list[float]:
+    """Return value and two derivatives of factor*x**exponent at 50 digits."""
+    with mpmath.workdps(50):
+        e, where = mpf(exponent.numerator) / exponent.denominator, mpf(x)
+        terms = (where**e, e * where ** (e - 1), e * (e - 1) * where ** (e - 2) if e != 1 else mpf(0))
+        return [float(factor * term) for term in terms]
+
+
+@pytest.mark.parametrize(
+    ("text", "at_zero"),
+    [
+        ("x**0.5*x", [0, 0, INF]),
+        ("sqrt(x)*x", [0, 0, INF]),
+        ("y*x*sqrt(x)", [0, 0, INF]),
+        ("x**2*x**(-0.5)", [0, 0, INF]),
+        ("x**3/sqrt(x)", [0, 0, 0]),
+        ("sqrt(x)*x*x", [0, 0, 0]),
+        ("sqrt(x)**3", [0, 0, INF]),
+        ("sqrt(x**3)", [0, 0, INF]),
+        ("(y*sqrt(x))**2*x", [0, 0, 8]),
+        ("sqrt(x)*sqrt(x)", [0, 1, 0]),
+        ("sqrt(x)**2", [0, 1, 0]),
+        ("x**0.3*x**0.4", [0, INF, -INF]),
+        ("x**0.3*x**1.9", [0, 0, 0]),
+        ("x/sqrt(x)", [0, INF, -INF]),
+        ("sqrt(x)/x", [INF, -INF, INF]),
+        ("x**2/x", [0, 1, 0]),
+        ("1/x/x", [INF, -INF, INF]),
+        ("x/(1/x)", [0, 0, 2]),
+    ],
+)
+def test_a_product_of_powers_has_the_slope_of_its_limit_at_0(text: str, at_zero: list[float]) -> None:
+    assert at(text, 0.0) == at_zero
+
+
+@pytest.mark.parametrize(
+    ("text", "at_zero", "below"),
+    [
+        ("x/x", NAN, 1.0),  # what is no power at all stays as it is
+        ("sqrt(x)*sqrt(x)", 0.0, NAN),  # a root is not defined where the product of two of them would be
+        ("sqrt(x)**4", 0.0, NAN),
+        ("x**0.3*x**0.7*x", 0.0, NAN),
+        ("sqrt(x)*sqrt(x)/x", NAN, NAN),
+        ("sqrt(exp(x))*sqrt(exp(x))", 1.0, math.exp(-3)),
+        ("abs(x)**0.5*abs(x)**0.5", 0.0, 3.0),
+        ("x**2*x**3", 0.0, -243.0),
+        ("x**(1/3)*x**(2/3)", 0.0, NAN),
+        ("(x**2)**0.5*x", 0.0, -9.0),
+        ("((x**2)**0.25)**4*sqrt(y)*y", 0.0, 18 * math.sqrt(2)),
+        ("((x*z)**0.25)**4*sqrt(y)*y", 0.0, 18 * math.sqrt(2)),
+        ("(sqrt(x)**4)**0.5*sqrt(y)*y", 0.0, NAN),
+        ("sqrt(x)**4*sqrt(y)*y", 0.0, NAN),
+        ("sqrt(x**2*y)/sqrt(y)*x", 0.0, -9.0),
+    ],
+)
+def test_products_of_powers_keep_their_domain(text: str, at_zero: float, below: float) -> None:
+    values = [model(text).value(x=place) for place in (0.0, -3.0)]
+    assert values == pytest.approx([at_zero, below], rel=1e-15, nan_ok=True)
+
+
+def test_a_product_of_roots_is_nan_with_its_slope_where_the_roots_are() -> None:
+    value, (slope,) = model("sqrt(x)*sqrt(x)").value_and_grad(x=-1.0)
+    assert math.isnan(value)
+    assert math.isnan(slope)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_products_of_powers(seed: int) -> None:
+    """Value and two derivatives against the one power that a product is, at 50 digits."""
+    random = Random(seed)
+    exponents = [Fraction(random.randint(-6, 9), random.choice((1, 2, 2, 4))) for _ in range(random.randint(2, 4))]
+    text = "*".join(f"x**({e.numerator / e.denominator})" for e in exponents)
+    total = sum(exponents)
+    for place in (1e-3, 0.7, 4.0, 1e5):
+        assert at(text, place) == pytest.approx(power(total, place), rel=1e-13)
+    if total > 2 and not all(e >= 0 and e.denominator == 1 for e in exponents):
+        assert at(text, 0.0) == [0, 0, 0]
