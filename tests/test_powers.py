@@ -10,6 +10,7 @@ import pytest
 from mpmath import mpf
 
 import gradcompile as gc
+from gradcompile.interpret import evaluate
 
 INF, NAN = math.inf, math.nan
 
@@ -102,3 +103,17 @@ def test_random_products_of_powers(seed: int) -> None:
         assert at(text, place) == pytest.approx(power(total, place), rel=1e-13)
     if total > 2 and not all(e >= 0 and e.denominator == 1 for e in exponents):
         assert at(text, 0.0) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("exponent", [Fraction(n, 2) for n in range(3, 19, 2)])
+@pytest.mark.parametrize("place", [1e-310, 1e-3, 0.7, 4.0, 1e60])
+def test_powers_of_halves(exponent: Fraction, place: float) -> None:
+    """Some are beyond those that are computed as roots; overflow is that of the power itself."""
+    assert at(f"3*x**{float(exponent)}", place) == pytest.approx(power(exponent, place, 3), rel=4e-15, abs=1e-320)
+
+
+def test_powers_of_halves_are_computed_as_roots() -> None:
+    graph = model("x**2.5").graph
+    assert "pow" not in [v.op for v in graph.order() if not v.operands[1:] or v.operands[1].kind != "int"]
+    assert "sqrt" in [v.op for v in graph.order()]
+    assert evaluate(graph, {"x": 4.0, "y": 2.0})["dx"] == 20.0

@@ -11,6 +11,7 @@ from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
 from gradcompile.passes.renumber import renumber
+from gradcompile.passes.roots import roots
 from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.turn import turn
@@ -28,7 +29,7 @@ BEFORE: tuple[Pass, ...] = (
     turn,
     fold,
 )  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, renumber, share, fold, factor)
+AFTER: tuple[Pass, ...] = (settle, fold, roots, renumber, share, fold, factor)
 
 
 def prepare(graph: Graph, *, trust: float | None = None) -> Graph:
