@@ -325,6 +325,84 @@ def test_logits_of_ten_thousand(name: str, target: str, dtype: str, tmp_path: An
         assert [float(g) for g in gradient] == pytest.approx(exact[1:], rel=digits * 10, abs=digits)
 
 
+GIVEN = [1.0, 2.0, -1.0]
+MASKED: dict[str, tuple[str, Any]] = {  # the model of w and the given a, and what it means with mpmath
+    "some": ("log(Sum(where(a[i] > 0, exp(w[i]), 0), i))", lambda w: mp.log(mp.exp(w[0]) + mp.exp(w[1]))),
+    "the others": ("log(Sum(where(a[i] > 0, 0, exp(w[i])), i))", lambda w: w[2]),
+    "weights": ("log(Sum(where(a[i] > 0, a[i]*exp(w[i]), 0), i))", lambda w: mp.log(mp.exp(w[0]) + 2 * mp.exp(w[1]))),
+    "one of two": (
+        "log(Sum(where(a[i] > 0, exp(w[i]), exp(-w[i])), i))",
+        lambda w: mp.log(mp.exp(w[0]) + mp.exp(w[1]) + mp.exp(-w[2])),
+    ),
+    "a number": (
+        "log(Sum(where(a[i] > 0, exp(w[i]), 3), i))",
+        lambda w: mp.log(mp.exp(w[0]) + mp.exp(w[1]) + 3),
+    ),
+    "two masks": ("log(Sum(where(a[i] > 0, where(a[i] < 2, exp(w[i]), 0), 0), i))", lambda w: w[0]),
+    "share": (
+        "where(a[0] > 0, exp(w[0]), 0)/Sum(where(a[i] > 0, exp(w[i]), 0), i)",
+        lambda w: 1 / (1 + mp.exp(w[1] - w[0])),
+    ),
+    "no share": ("where(a[2] > 0, exp(w[2]), 0)/Sum(where(a[i] > 0, exp(w[i]), 0), i)", lambda w: mpf(0)),
+    "risk sets": (
+        "Sum(log(Sum(where(a[i] >= a[j], exp(w[i]), 0), i)), j)",
+        lambda w: w[1] + mp.log(mp.exp(w[0]) + mp.exp(w[1])) + mp.log(mp.exp(w[0]) + mp.exp(w[1]) + mp.exp(w[2])),
+    ),
+}
+NEAR = [[1e4, 9999.0, 9400.0], [-1e4, -9999.0, -1e4], [0.5, 0.25, -0.5], [710.0, 720.0, 90.0]]
+APART = [20.0, -600.0, 60.0]  # too far for one shift in float32
+
+
+def masked(name: str) -> Any:
+    return gc.parse(f"w: parameter[D]\na: data[D]\nloss = {MASKED[name][0]}")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("name", MASKED)
+def test_sums_of_exponentials_behind_a_mask(name: str, target: str, dtype: str, tmp_path: Any) -> None:
+    if target == "python" and dtype == "float32":
+        pytest.skip("Python has one kind of float")
+    read_module = load_uncompiled if target == "numba" else load
+    module = read_module(gc.emit(masked(name), target=target, dtype=dtype), tmp_path / "module.py")
+    digits = 1e-13 if dtype == "float64" else 1e-5
+    for logits in [*NEAR, APART] if dtype == "float64" else NEAR:
+        arrays = (logits, GIVEN) if target == "python" else (np.array(logits, dtype), np.array(GIVEN, dtype))
+        with np.errstate(all="ignore"):
+            value, (gradient,) = module.value_and_grad(*arrays)
+        exact = slopes(MASKED[name][1], logits)
+        assert float(value) == pytest.approx(exact[0], rel=digits, abs=digits)
+        assert [float(g) for g in gradient] == pytest.approx(exact[1:], rel=digits * 10, abs=digits)
+
+
+@pytest.mark.parametrize("name", ["some", "weights", "two masks"])
+@pytest.mark.parametrize("hidden", [math.nan, math.inf, -math.inf, 5000.0])
+def test_what_a_mask_leaves_out_is_not_seen(name: str, hidden: float) -> None:
+    value, (gradient,) = gc.compile(masked(name)).value_and_grad(w=[1000.0, 1001.0, hidden], a=GIVEN)
+    exact = slopes(MASKED[name][1], [1000.0, 1001.0, 0.0])
+    assert value == pytest.approx(exact[0], rel=1e-13)
+    assert list(gradient) == pytest.approx(exact[1:], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["some", "weights", "two masks", "risk sets"])
+def test_of_no_exponential_at_all_the_log_is_minus_infinite_and_the_gradient_0(name: str) -> None:
+    given = [-1.0, -2.0, -3.0] if name != "risk sets" else [math.nan] * 3
+    value, (gradient,) = gc.compile(masked(name)).value_and_grad(w=[1000.0, 1001.0, 5.0], a=given)
+    assert value == -math.inf
+    assert list(gradient) == [0, 0, 0]
+
+
+def test_risk_sets_share_their_exponentials() -> None:
+    graph = prepare(gc.compile(masked("risk sets")).lowered)
+    assert [len(v.axes) for v in graph.order() if v.op == "exp"] == [1]
+
+
+def test_a_risk_set_far_below_the_largest_exponent_is_what_it_was() -> None:
+    """One shift for all of them: what is 600 below the largest must not underflow for its sake."""
+    value = gc.compile(masked("risk sets")).value(w=[-520.0, -530.0, 80.0], a=[1.0, 2.0, -1.0])
+    assert value == pytest.approx(slopes(MASKED["risk sets"][1], [-520.0, -530.0, 80.0])[0], rel=1e-13)
+
+
 def test_shares_of_equal_totals_are_divided_by_each() -> None:
     """The divisor Z*Z of two shares has a factor twice, of which a rewrite takes one."""
     model = gc.compile(gc.parse("x: parameter[D]\np[i] = softmax(x[i], i)\nloss = Sum(p[i]*p[i], i)"))

@@ -1,8 +1,9 @@
 """Scaled exponentials: values known to be ``w*exp(u)``.
 
-Products, quotients, powers and sums of such values are again of this form (a sum takes out its largest exponent), so
-``log`` of any of them is ``u + log(w)``, and their ratio is ``(w1/w2)*exp(u1 - u2)``, without an exponential that
-overflows. That one idea covers log-sum-exp, softmax, log-softmax, mixtures and products of probabilities.
+Products, quotients, powers and sums of such values are again of this form (a sum takes out its largest exponent; one
+behind a mask is -inf where that is not taken), so ``log`` of any of them is ``u + log(w)``, and their ratio is
+``(w1/w2)*exp(u1 - u2)``, without an exponential that overflows. That one idea covers log-sum-exp, softmax, log-softmax,
+mixtures and products of probabilities.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 from collections.abc import Callable
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.fold import exact, factored
+from gradcompile.passes.fold import SHIFTS, exact, factored
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
@@ -44,7 +45,7 @@ def form_of(value: Value, forms: Forms) -> Form | None:
     if value.op == "pow" and (base := exact(value.operands[0])) is not None and base > 0:
         return None, value.operands[1] * apply("log", value.operands[0])
     if not any(known):
-        return None
+        return _form_masked_sum(value, forms) if value.op == "sum" else None
     rule = FORMS.get(value.op)
     return rule(value, *known) if rule is not None else None
 
@@ -93,13 +94,35 @@ def _weighted(form: Form, shift: Value) -> Value:
     return exponential if form[0] is None else form[0] * exponential
 
 
+def _larger(u: Value, v: Value) -> Value:
+    top = u.builder.apply("maximum", u, v)
+    return _shift(top, top)
+
+
+def _shift(top: Value, u: Value) -> Value:
+    """Return a largest exponent as a shift, without a derivative: of exponents that a mask makes -inf, 0 if all are."""
+    return top.builder.apply("finite" if _is_masked(u) else "detach", top)
+
+
+def _is_masked(u: Value) -> bool:
+    """Return whether an exponent may be the -inf of an exponential that is masked."""
+    stack, seen = [u], 0
+    while stack and seen < NEARBY:
+        value, seen = stack.pop(), seen + 1
+        if value.is_const(-math.inf) or value.op == "finite":
+            return True
+        if value.op in ("select", "add", "sub", "mul", "div", "neg", "read", "maximum"):
+            stack.extend(value.operands)
+    return False
+
+
 def _form_add(value: Value, a: Form | None, b: Form | None) -> Form | None:
     """Take the larger exponent out of a sum of two terms; a plain number counts as number*exp(0)."""
     zero = value.builder.const(0)
     parts = [f or ((o, zero) if o.op == "const" else None) for f, o in zip((a, b), value.operands, strict=True)]
     if parts[0] is None or parts[1] is None:
         return None
-    top = value.builder.apply("detach", value.builder.apply("maximum", parts[0][1], parts[1][1]))
+    top = _larger(parts[0][1], parts[1][1])
     return _weighted(parts[0], top) + _weighted(parts[1], top), top
 
 
@@ -107,7 +130,7 @@ def _form_sub(value: Value, a: Form | None, b: Form | None) -> Form | None:
     """Take the larger exponent out of a difference of two terms."""
     if a is None or b is None:
         return None
-    top = value.builder.apply("detach", value.builder.apply("maximum", a[1], b[1]))
+    top = _larger(a[1], b[1])
     return _weighted(a, top) - _weighted(b, top), top
 
 
@@ -118,15 +141,15 @@ def _form_sum(value: Value, a: Form | None) -> Form | None:
     if not any(axis in u.axes for axis in value.attr):
         return (None if w is None else builder.reduce("sum", w, value.attr)), u
     if w is None or not _is_given(w) or not set(w.axes) <= set(u.axes):  # a scale for each weight: many exponentials
-        top = builder.apply("detach", builder.reduce("max", u, value.attr))
+        top = _shift(builder.reduce("max", u, value.attr), u)
         return builder.reduce("sum", _weighted(a, top), value.attr), top
     counted = builder.apply("select", builder.apply("ne", w, 0), u, builder.const(-math.inf))
-    top = builder.apply("detach", builder.reduce("max", counted, value.attr))
+    top = _shift(builder.reduce("max", counted, value.attr), u)
     terms = w * builder.apply("exp", builder.apply("minimum", u - top, HIGHEST))
     return builder.reduce("sum", terms, value.attr), top
 
 
-HIGHEST = 80  # of the exponent of a term without weight, relative to the others: exp(80) is a float32
+HIGHEST = 80  # of an exponent that others do not bound: exp(80) is a float32
 
 
 def _is_given(w: Value) -> bool:
@@ -136,9 +159,53 @@ def _is_given(w: Value) -> bool:
         value = stack.pop()
         if value.op == "input" or (value.op == "read" and value.operands[0].op == "input"):
             return True
-        if value.op in ("mul", "div", "neg", "real"):
-            stack.extend(value.operands[:1] if value.op == "div" else value.operands)
+        if value.op in ("mul", "div", "neg", "real", "select"):
+            operands = value.operands
+            stack.extend(operands[:1] if value.op == "div" else operands[1:] if value.op == "select" else operands)
     return False
+
+
+# --- exponentials behind a mask
+
+
+def _form_select(value: Value, condition: Form | None, a: Form | None, b: Form | None) -> Form | None:
+    """Choose between exponents; that of 0 is -inf: ``where(c, exp(u), 0)`` is ``exp(where(c, u, -inf))``."""
+    choice, *branches = value.operands
+    one, other = (f or _of_number(o) for f, o in zip((a, b), branches, strict=True))
+    if one is None or other is None or not set(choice.axes) <= {*one[1].axes, *other[1].axes}:
+        return None  # with more axes there would be an exponential for each of their points
+    apply = value.builder.apply
+    weights = [value.builder.const(1) if w is None else w for w, _ in (one, other)]
+    weight = None if one[0] is other[0] is None else apply("select", choice, *weights)
+    return weight, apply("select", choice, one[1], other[1])
+
+
+def _of_number(x: Value) -> Form | None:
+    """Return a number as a weighted exponential."""
+    if x.op != "const":
+        return None
+    const = x.builder.const
+    return (None, const(-math.inf)) if x.is_const(0) else (None if x.is_const(1) else x, const(0))
+
+
+def _form_masked_sum(value: Value, forms: Forms) -> Form | None:
+    """Take one shift for all masks out of ``Sum(where(c[i, j], exp(u[j]), 0), j)``, so that exp(u[j]) stays shared.
+
+    What is far below the largest exponent of all may underflow, in a sum that does not have that term: the shift is no
+    larger than the largest term needs that it does not overflow.
+    """
+    builder, (body,) = value.builder, value.operands
+    if body.op != "select" or not body.operands[2].is_const(0) or body.operands[1] not in forms:
+        return None
+    weight, u = forms[body.operands[1]]
+    axes = [axis for axis in value.attr if axis in u.axes]
+    if weight is not None or not axes:
+        return None
+    top = builder.apply("finite", builder.reduce("max", u, axes))
+    within = builder.apply("maximum", builder.apply("minimum", top, HIGHEST), -HIGHEST)
+    shift = builder.apply("finite", top - within)
+    term = builder.apply("select", body.operands[0], builder.apply("exp", u - shift), 0)
+    return builder.reduce("sum", term, value.attr), shift
 
 
 def _form_prod(value: Value, a: Form | None) -> Form | None:
@@ -173,6 +240,7 @@ FORMS: dict[str, Callable[..., Form | None]] = {
     "sum": _form_sum,
     "prod": _form_prod,
     "read": _form_read,
+    "select": _form_select,
 }
 
 
@@ -227,17 +295,19 @@ def _exponents(x: Value) -> list[Value] | None:
 
 def logarithm(x: Value, forms: Forms, log: Log) -> Value:
     """Return the logarithm of a value, as its form has it if it has one."""
-    if _is_shifted(x, DEEPEST):
-        return x.builder.apply("log", x)
+    if (shift := _shift_in(x, DEEPEST)) is not None:
+        return x.builder.apply("log" if shift.op == "detach" else "logtotal", x)
     return log_of(x, forms, log) or log(x)
 
 
 DEEPEST = 6  # operations between a sum and the shift in its exponents
 
 
-def _is_shifted(x: Value, depth: int) -> bool:
-    """Return whether the largest exponent has been taken out of a sum: it does not overflow any more."""
-    return x.op == "detach" or (depth > 0 and any(_is_shifted(o, depth - 1) for o in x.operands))
+def _shift_in(x: Value, depth: int) -> Value | None:
+    """Return the largest exponent, where it has been taken out of a sum: that does not overflow any more."""
+    if x.op in SHIFTS or not depth:
+        return x if x.op in SHIFTS else None
+    return next((found for o in x.operands if (found := _shift_in(o, depth - 1)) is not None), None)
 
 
 def one_plus_exp(x: Value) -> Value | None:
@@ -297,7 +367,7 @@ def grows(x: Value) -> bool:
         value, seen = stack.pop(), seen + 1
         if value.op == "exp":
             return True
-        if value.op in ("mul", "div", "add", "sum", "pow", "sqrt"):
+        if value.op in ("mul", "div", "add", "sum", "pow", "sqrt", "select"):
             stack.extend(value.operands)
     return False
 

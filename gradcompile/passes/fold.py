@@ -18,6 +18,7 @@ Exact = int | Fraction
 
 
 MARKS = ("detach", "custom")
+SHIFTS = ("detach", "finite")  # what takes the largest exponent out of a sum of exponentials
 
 
 def fold(graph: Graph) -> Graph:
@@ -136,7 +137,7 @@ def _sub(a: Value, b: Value) -> Value | None:
         return _neg(b) or -b
     if b.op == "neg":
         return a + b.operands[0]
-    if a is b and a.op == "detach":  # the same shift of two sums of exponentials: these are nan where it is not finite
+    if a is b and a.op in SHIFTS:  # the same one of two sums of exponentials: these are nan where it is not finite
         return a.builder.const(0)
     return None
 
