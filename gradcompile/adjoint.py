@@ -242,6 +242,8 @@ def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     apply, beyond = value.builder.apply, "gt" if value.op == "maximum" else "lt"
     constants = [o for o in value.operands if o.op == "const"]
     rest = [o for o in value.operands if o.op != "const"]
+    if not rest:
+        return
     above = total[1]
     for constant in constants:
         above = _both(above, apply(beyond, value if len(rest) > 1 else rest[0], constant))

@@ -11,7 +11,8 @@ from sympy import IndexedBase, MatrixSymbol, Sum, exp, symbols
 
 import gradcompile as gc
 from gradcompile.emit import listing, support
-from tests.oracle import Problem
+from tests.oracle import Answer, Problem
+from tests.random_models import numbered
 from tests.zoo import ZOO, arguments, reference
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,6 +33,12 @@ def run(text: str, inputs: dict[str, Any]) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         exec(text, space)
     return space
+
+
+def random_model(seed: int) -> tuple[Problem, Answer]:
+    found = numbered(seed)
+    assert found is not None
+    return found.problem, found.answer
 
 
 def test_the_lecture() -> None:
@@ -99,6 +106,49 @@ def test_an_alias_is_not_changed_in_place() -> None:
     expected = 2 * (u + np.exp(u)) * (1 + np.exp(u))
     np.testing.assert_allclose(found["dw"], expected, rtol=1e-14)
     np.testing.assert_allclose(found["dc"], expected, rtol=1e-14)
+
+
+POINT = np.array([0.5, -2.0, 3.0])
+POSITIVE = (POINT > 0) * 1.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("Sum(where(x[i] > 0, 1, 0)*x[i], i) + Sum(sin(x[i]), i)", POSITIVE + np.cos(POINT)),
+        ("Sum(sin(x[i]), i) + Sum(where(x[i] > 0, 1, 0)*x[i], i)", POSITIVE + np.cos(POINT)),
+        ("Sum(where(x[i] > 0, x[i], 0) - x[i]/3, i)", POSITIVE - 1 / 3),
+        ("Sum(where(x[i] > 0, 1, 0)*x[i], i) + Sum(x[i], i) + Sum(x[i]*0.5, i)", POSITIVE + 1.5),
+        ("Sum(where(x[i] > 0, 1, 0)*x[i], i) + x[1]/4", POSITIVE + np.array([0, 0.25, 0])),
+        ("Sum(where(x[i] > 0, 1, 0)*x[i], i) + Sum(x[a[i]]/4, i)", POSITIVE + np.array([0.5, 0, 0.25])),
+        ("where(x[0] > 0, x[0], 0) + x[0]/4", np.array([1.25, 0, 0])),
+        ("where(x[0] > 0, min(x[0], 1) + x[0]**2, 0) - x[0]/4", np.array([1.75, 0, 0])),
+    ],
+)
+def test_fractions_are_added_to_what_begins_as_whole_numbers(loss: str, expected: Any) -> None:
+    model = gc.compile(gc.parse(f"x: parameter[N]\na: labels[N]\nloss = {loss}"))
+    found = run(model.listing, {"x": POINT, "a": np.array([0, 0, 2])})
+    np.testing.assert_allclose(found["dx"], expected, rtol=1e-14)
+
+
+def test_a_number_that_a_choice_makes_is_not_changed_through_its_other_name() -> None:
+    """np.where makes an array of a number, and `dp = dq` is that array."""
+    text = "y: parameter\nx: parameter\np = y*x\nq = p + x\nloss = where(x > y, q, 0)"
+    found = run(gc.compile(gc.parse(text)).listing, {"x": np.array(3.0), "y": np.array(2.0)})
+    assert (found["dx"], found["dy"]) == (3.0, 3.0)
+
+
+@pytest.mark.parametrize("seed", [41, 45, 86, 205, 235, 304, 586])
+def test_random_models_that_were_wrong(seed: int) -> None:
+    """Choices of whole numbers, logarithms of determinants, maxima of numbers alone."""
+    problem, answer = random_model(seed)
+    model = gc.compile(**arguments(problem))
+    inputs = {
+        n: np.asarray(v, float if model.graph.inputs[n].kind == "real" else int) for n, v in problem.inputs.items()
+    }
+    found = run(model.listing, inputs)
+    for name, expected in answer.floats()[1].items():
+        np.testing.assert_allclose(np.broadcast_to(found[f"d{name}"], inputs[name].shape), expected, rtol=1e-9)
 
 
 def test_constants_and_data_get_no_derivative() -> None:

@@ -22,6 +22,7 @@ from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
 
 FEW = 150
+WHOLE = ("neg", "add", "sub", "mul", "sum", "read", "abs", "sign")  # of whole numbers, NumPy makes whole numbers
 
 
 def render(graph: Graph) -> str:
@@ -51,7 +52,9 @@ class _Listing:
         self.shown: set[Value] = self._operations()
         self.identifiers: dict[Value, str] = {}  # of derivatives
         self.derivatives: dict[Value, Value] = {}  # a value -> what stands for its derivative
-        self.shared: set[Value] = set()  # values whose derivative is so far another's array
+        self.shared: set[Value] = set()  # values whose derivative must not be changed in place
+        self.whole: set[Value] = set()  # derivatives whose arrays hold whole numbers: no fraction can be added in place
+        self.choices: set[Value] = set()  # derivatives by numbers that are arrays all the same, as np.where makes them
         self.visible: set[Value] | None = None
         self.array = ArrayPrinter(graph, self.names, self.printer, "float64", self._name)
 
@@ -107,6 +110,7 @@ class _Listing:
         path = active(self.order, set(parameters))
         if self.root in path:
             yield f"{self._derivative(self.root)} = 1"
+            self.whole.add(self.derivatives[self.root])
         for value in reversed(self.order):
             if value in path and value in self.shown and value in self.derivatives:
                 for operand, part, visible in reversed(list(self._sent(value))):
@@ -149,18 +153,36 @@ class _Listing:
         if part.op == "accumulate" and not self.array.is_renaming(part):
             yield from self._scattered(operand, part, first)
             return
-        text = self._filled(operand, part, layout)
         if first:
-            yield f"{name} = {text}"
-            if self._is_shared(operand, part):
-                self.shared.add(operand)
+            yield f"{name} = {self._filled(operand, part, layout)}"
+            self._note(operand, part)
         elif operand in self.shared:
             yield f"{name} = {name} + {self._addend(part, layout)}"
-            self.shared.discard(operand)
         elif part.op == "neg":
             yield f"{name} -= {self.array(part.operands[0], layout)}"
         else:
             yield f"{name} += {self.array(part, layout)}"
+        if not first:
+            self._note_sum(operand, part)
+
+    def _note(self, operand: Value, part: Value) -> None:
+        """Note what the first contribution makes a derivative."""
+        derivative = self.derivatives[operand]
+        if self._is_whole(part) and (part.axes or not operand.axes):
+            self.whole.add(derivative)
+        if not operand.axes and (part.op == "select" or part in self.choices):
+            self.choices.add(derivative)
+        if self._is_shared(operand, part):
+            self.shared.add(operand)
+
+    def _note_sum(self, operand: Value, part: Value) -> None:
+        """Note what a further contribution makes a derivative: a new array, which may still be of whole numbers."""
+        derivative = self.derivatives[operand]
+        if not self._is_whole(part):
+            self.whole.discard(derivative)
+        if not operand.axes or derivative not in self.whole:
+            self.shared.discard(operand)
+            self.choices.discard(derivative)
 
     def _addend(self, part: Value, layout: tuple[object, ...]) -> str:
         text = self.array(part, layout)  # type: ignore[arg-type]  # a layout is a tuple of axes
@@ -175,11 +197,21 @@ class _Listing:
         return f"np.full_like({whole}, {text})" if not part.axes else f"np.broadcast_to({text}, {whole}.shape)"
 
     def _is_shared(self, operand: Value, part: Value) -> bool:
-        """Return whether the first contribution is another's array, so that it must not be changed in place."""
+        """Return whether the first contribution must not be changed in place: another's array, or of whole numbers."""
+        derivative = self.derivatives[operand]
         if not operand.axes:
-            return False
+            return derivative in self.choices
         partial = bool(part.axes) and set(part.axes) != set(operand.axes)
-        return partial or part in self.identifiers or part.op in ("input", "read", "accumulate")
+        another = part in self.identifiers or part.op in ("input", "read", "accumulate")
+        return partial or another or derivative in self.whole
+
+    def _is_whole(self, part: Value) -> bool:
+        """Return whether a contribution is computed from whole numbers alone: the first derivative is 1."""
+        if part in self.identifiers:
+            return part in self.whole
+        if part.op == "select":
+            return all(map(self._is_whole, part.operands[1:]))
+        return part.kind == "int" or (part.op in WHOLE and all(map(self._is_whole, part.operands)))
 
     def _scattered(self, operand: Value, part: Value, first: bool) -> Iterator[str]:
         """Yield the lines of the transpose of a read: add at the places that were read."""
@@ -190,7 +222,9 @@ class _Listing:
         if first:
             yield f"{name} = {self._zero(operand)}"
         elif operand in self.shared:
-            yield f"{name} = {name}.copy()"
+            derivative = self.derivatives[operand]
+            yield f"{name} = {name}.{'astype(float)' if derivative in self.whole else 'copy()'}"
+            self.whole.discard(derivative)
             self.shared.discard(operand)
         if place.distinct:
             yield f"{name}{place.text} += {self.array(added, place.axes)}"

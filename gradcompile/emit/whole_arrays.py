@@ -173,7 +173,8 @@ class ArrayPrinter:
     def _read(self, value: Value, wanted: Axes) -> Text:
         array, *indices = value.operands
         place = self.subscript(array, indices)
-        return self.aligned((f"{self.name_of(array)}{place.text}", ATOM), place.axes, wanted)
+        base = self.name_of(array) or self(array, self.layout(array), ATOM)  # an inverse has no line in a listing
+        return self.aligned((f"{base}{place.text}", ATOM), place.axes, wanted)
 
     def _renamed(self, value: Value, wanted: Axes) -> Text:
         """Return an accumulation that moves nothing: the same array with other names of its axes."""
