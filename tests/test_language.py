@@ -349,9 +349,16 @@ MISTAKES = [
     ("loss = where(v, v, 1)", 13, ("a number is not a condition",)),
     ("loss = where(where(v < 1, 1, 2) < 2, v, 1)", 32, ("holds another where",)),
     ("loss = v + ", 11, ("missing before the end",)),
-    ("loss = (v + 1", 7, ("'(' is never closed",)),
+    ("loss = (v + 1", 7, ("'(' is never closed", "the end of the text", "write ')' where it ends")),
     ("loss = (v + \nk = 1", 7, ("'(' is never closed",)),
-    ("loss = v)", 8, ("closes nothing",)),
+    ("loss = v)", 8, ("closes nothing", "open it with '('")),
+    ("loss = v@v", 8, ("'@' is not of the language",)),
+    ("loss = sine(v)", 7, ("no function 'sine'", "'sin'", "found:    'sine'")),
+    ("loss = quux(v)", 7, ("no function 'quux'", "one of exp expm1", "found:    'quux'", "as a definition")),
+    ("loss = exp(v, 2)", 7, ("'exp' has 2 arguments", "write exp(x)")),
+    ("loss = where(v > 0, v)", 7, ("'where' has 2 arguments", "write where(condition, a, b)")),
+    ("loss = v v", 9, ("'v' cannot follow", "a*b")),
+    ("loss = v, 3", 8, ("',' cannot follow", "one expression")),
     ("loss = exp(v]", 12, ("closes nothing", "a ')'")),
     ("loss = v/(1 - 1)", 8, ("division by zero",)),
     ("loss = v*log(0)", 9, ("log(0) is not a real number",)),
@@ -391,6 +398,8 @@ def test_a_mistake_is_shown_with_its_place(body, place, words):
     assert column(error) == place
     for word in words:
         assert word in message
+    assert error.expected or error.found
+    assert error.hint
 
 
 def test_a_message_reads_like_this():

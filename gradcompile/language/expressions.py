@@ -72,7 +72,8 @@ class Builder:
     def constant(self, node: Node) -> float:
         """Return the value of an expression that depends on nothing."""
         if self._term(node).constant is None:
-            raise self.source.error(node.place, "the value of a constant must be a number", expected="such as 1e-4")
+            what, hint = "the value of a constant must be a number", "give what is computed a line of its own: c = ..."
+            raise self.source.error(node.place, what, expected="such as 1e-4", hint=hint)
         return float(self.expression(node))
 
     def _term(self, node: Node) -> Term:
@@ -95,7 +96,8 @@ class Builder:
 
     def _located(self, error: ConstantError, node: Node) -> ParseError:
         """Return the error of a constant with its place."""
-        return self.source.error(node.place, error.what, hint=error.hint)
+        expected = "a real number within the range of float64"
+        return self.source.error(node.place, error.what, expected=expected, hint=error.hint)
 
     def _build(self, node: Node, operands: list[Term | Condition]) -> Term | Condition:
         """Return one node, its parts being built."""
@@ -118,12 +120,14 @@ class Builder:
     def _number(self, node: Node, value: Term | Condition) -> Term:
         if not isinstance(value, Term):
             what = "a comparison is not a number"
-            raise self.source.error(node.place, what, hint="comparisons stand inside where(condition, a, b)")
+            hint = "comparisons stand inside where(condition, a, b)"
+            raise self.source.error(node.place, what, expected="a number", hint=hint)
         return value
 
     def _condition(self, node: Node, value: Term | Condition) -> sympy.Basic:
         if isinstance(value, Term):
-            raise self.source.error(node.place, "a number is not a condition", expected="a comparison, such as a < b")
+            what, hint = "a number is not a condition", "compare it with something, as in x > 0"
+            raise self.source.error(node.place, what, expected="a comparison, such as a < b", hint=hint)
         return value.expr
 
     def _where(self, node: Node, operands: list[Term | Condition]) -> Term:
@@ -132,6 +136,7 @@ class Builder:
             raise self.source.error(
                 node.parts[0].place,
                 "a condition holds another where",
+                expected="a comparison of what holds none",
                 hint="define the inner one on a line of its own, or join conditions with 'and', 'or', 'not'",
             )
         a, b = (expression(self._number(n, o)) for n, o in zip(node.parts[1:], operands[1:], strict=True))
@@ -166,7 +171,7 @@ class Builder:
         beyond = size is not None and size.is_Integer and term.is_number and term.coefficient >= int(size)
         if beyond or (term.is_number and term.coefficient < 0):
             what = f"the index {term.coefficient} leaves the axis of {quoted(array.word)}"
-            hint = "the last one is [N - 1], N being its size" if term.coefficient < 0 else ""
+            hint = "indices count from 0" if term.coefficient > 0 else "the last one is [N - 1], N being its size"
             raise self.source.error(node.place, what, expected=f"0 to {size} - 1", hint=hint)
         return expression(term)
 
@@ -210,7 +215,8 @@ class Builder:
         counts = [high - low + 1 for _, low, high in ranges]
         if any(count.free_symbols & symbols for count in counts):
             what = "a mean has a number of terms; here one index bounds another"
-            raise self.source.error(node.place, what, hint="write the Sum and divide it")
+            expected, hint = "bounds without another index", "write the Sum and divide it"
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
         divisors = [plain(int(c)) if c.is_Integer else of(c) for c in counts]
         return self.operations["product"](of(total), *(self.operations["reciprocal"](d) for d in divisors))
 
@@ -226,7 +232,8 @@ class Builder:
             low, high = (self._bound(part, self._term_of_bound(part, terms)) for part in index.bounds)
             if (high - low).is_negative:
                 what = f"the bounds of the index {quoted(index.word)} hold nothing"
-                raise self.source.error(index.place, what, found=f"{low} to {high}, both included")
+                found, hint = f"{low} to {high}, both included", "write the lower bound first"
+                raise self.source.error(index.place, what, expected="a range", found=found, hint=hint)
             ranges.append((index.symbol, low, high))
         symbols = {index.symbol for index in indices}
         nested = any((low.free_symbols | high.free_symbols) & symbols for _, low, high in ranges)
@@ -244,7 +251,8 @@ class Builder:
         bound = expression(term)
         if not term.whole or bound.has(sympy.Indexed):
             what = "this is not a bound of an index"
-            raise self.source.error(node.place, what, expected="whole numbers, sizes and outer indices: D - 1")
+            expected, hint = "whole numbers, sizes and outer indices: D - 1", "leave bounds out to run over an axis"
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
         return bound
 
 

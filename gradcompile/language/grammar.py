@@ -61,6 +61,7 @@ OPERATORS = {
 PREFIXES = {"-": Operator(SIGN, "negative"), "+": Operator(SIGN, "plus"), "not": Operator(NOT, "not")}
 CLOSES = {"group": ")", "call": ")", "read": "]"}
 OPENS = {"group": "(", "call": "(", "read": "["}
+OPENED = {")": "(", "]": "["}
 
 
 @dataclass(slots=True)
@@ -177,7 +178,8 @@ class ExpressionParser:
         top = self.stack[-1] if self.stack else None
         if top and top.level == operator.level and operator.kind == "compare":
             what = "comparisons do not chain"
-            raise self.source.error(token.place, what, hint="write a < b and b < c")
+            hint = "write a < b and b < c"
+            raise self.source.error(token.place, what, expected="one comparison", found="two in a row", hint=hint)
         if not (top and top.level == operator.level and operator.kind != "power"):
             word = token.text if operator.kind == "compare" else ""
             top = Frame(operator.kind, token.place, operator.level, word)
@@ -195,40 +197,44 @@ class ExpressionParser:
         """Return the expression at its end, if every bracket is closed."""
         node = self._close(node, OUTSIDE + 1)
         if self.stack:
-            raise self._never_closed(self.stack[-1])
+            raise self._never_closed(self.stack[-1], self.tokens[self.position])
         return node
 
-    def _never_closed(self, frame: Frame) -> Exception:
-        place = frame.place + len(frame.word)
+    def _never_closed(self, frame: Frame, token: Token) -> Exception:
+        place, closing = frame.place + len(frame.word), CLOSES[frame.kind]
         what = f"the bracket '{OPENS[frame.kind]}' is never closed"
-        return self.source.error(place, what, expected=f"a '{CLOSES[frame.kind]}'")
+        hint = f"write '{closing}' where it ends, or take it away"
+        return self.source.error(place, what, expected=f"a '{closing}'", found=_shown(token), hint=hint)
 
     def _no_operand(self, token: Token) -> Exception:
         """Return the error for a token where a number, a name or a bracket must stand."""
         frame = next((f for f in reversed(self.stack) if f.level == OUTSIDE), None)
         if token.kind == "end" and frame:
-            return self._never_closed(frame)
+            return self._never_closed(frame, token)
         found = _shown(token)
         hint = DOUBLED.get(self.tokens[self.position - 2].text + token.text, "") if self.position > 1 else ""
-        return self.source.error(
-            token.place, f"an expression is missing before {found}", expected="a number, a name or '('", hint=hint
-        )
+        what, expected = f"an expression is missing before {found}", "a number, a name or '('"
+        hint = hint or "write what is missing, or take away what stands next to it"
+        return self.source.error(token.place, what, expected=expected, found=found, hint=hint)
 
     def _no_operator(self, token: Token, frame: Frame | None) -> Exception:
         """Return the error for a token that cannot follow an operand."""
         found = _shown(token)
         if frame and token.text in ("=", ":") and "\n" in self.source.text[frame.place : token.place]:
-            return self._never_closed(frame)
+            return self._never_closed(frame, token)
         if token.text in (")", "]"):
             wanted = f"a '{CLOSES[frame.kind]}'" if frame else "an operator or the end"
-            return self.source.error(token.place, f"{found} closes nothing that is open", expected=wanted)
+            hint = f"write {wanted}" if frame else f"take it away, or open it with '{OPENED[token.text]}'"
+            what = f"{found} closes nothing that is open"
+            return self.source.error(token.place, what, expected=wanted, found=found, hint=hint)
         hint = NOT_AN_OPERATOR.get(token.text, "")
         if not hint and (token.kind in ("name", "number") or token.text == "("):
             hint = "write a*b for a product"
-        elif token.text == ",":
-            hint = "bounds follow their index without brackets: Sum(f, j, 0, D - 1)" if frame else ""
-        expected = f"an operator or '{CLOSES[frame.kind]}'" if frame else "an operator"
-        return self.source.error(token.place, f"{found} cannot follow here", expected=expected, hint=hint)
+        elif token.text == "," and frame:
+            hint = "bounds follow their index without brackets: Sum(f, j, 0, D - 1)"
+        hint = hint or "one expression stands in a line; take away what follows it"
+        expected = f"an operator or '{CLOSES[frame.kind]}'" if frame else "an operator or the end of the line"
+        return self.source.error(token.place, f"{found} cannot follow here", expected=expected, found=found, hint=hint)
 
 
 DOUBLED = {

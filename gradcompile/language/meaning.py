@@ -102,7 +102,9 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         readable = Source(shown, content[: error.start].decode("utf-8-sig"))
-        raise readable.error(len(readable.text), "the file is not a text in UTF-8") from None
+        byte, hint = f"the byte {content[error.start]:#04x}", "save it as UTF-8; a model is a text"
+        what = "the file is not a text in UTF-8"
+        raise readable.error(len(readable.text), what, expected="UTF-8", found=byte, hint=hint) from None
     return parse(text, loss=loss, name=shown, limits=limits)
 
 
@@ -229,7 +231,8 @@ class _ModelText:
         if earlier is not None:
             what = f"the name {quoted(entry.word)} is taken"
             where = f"{'used as a size' if earlier.role == 'size' else 'introduced'} in"
-            raise self.source.error(entry.place, what, found=f"{where} {self.source.line_of(earlier.place)}")
+            found = f"{where} {self.source.line_of(earlier.place)}"
+            raise self.source.error(entry.place, what, expected="a new name", found=found, hint="choose another name")
         self.entries[entry.word] = entry
 
     def _declared_axes(self, declaration: Declaration) -> tuple[Axis, ...]:
@@ -244,7 +247,7 @@ class _ModelText:
                 self._enter(Entry(word, "size", place, symbol=_size(word)))
             elif known.role != "size":
                 what = f"{quoted(word)} is not a size: it is introduced in {self.source.line_of(known.place)}"
-                raise self.source.error(place, what, hint="choose another name for the size")
+                raise self.source.error(place, what, expected="a size", hint="choose another name for the size")
             axes.append(Axis(_size(word), place))
         return tuple(axes)
 
@@ -253,13 +256,16 @@ class _ModelText:
         if loss not in self.definitions:
             others = f"the scalar definitions are {', '.join(scalars)}" if scalars else "write loss = ..."
             hint = suggestion(loss, scalars) or others
-            raise self.source.error(len(self.source.text), f"there is no definition of {quoted(loss)}", hint=hint)
+            what, expected = f"there is no definition of {quoted(loss)}", f"a line {loss} = ..."
+            raise self.source.error(len(self.source.text), what, expected=expected, hint=hint)
         definition = self.definitions[loss]
         if definition.indices:
             what = f"{quoted(loss)} has axes; what is minimised is one number"
-            raise self.source.error(definition.place, what, hint=f"sum over them: Sum({loss}[s], s)")
+            hint = f"sum over them: Sum({loss}[s], s)"
+            raise self.source.error(definition.place, what, expected="a number", hint=hint)
         if not any(d.role == "parameter" for d in self.declarations):
-            raise self.source.error(definition.place, "the model has no parameter", hint="declare one: w: parameter[D]")
+            what, hint = "the model has no parameter", "declare one: w: parameter[D]"
+            raise self.source.error(definition.place, what, expected="something to differentiate by", hint=hint)
 
     def _resolved(self) -> dict[str, set[str]]:
         """Resolve every definition, and return the definitions that each one uses."""
@@ -280,7 +286,8 @@ class _ModelText:
         scope: dict[str, Index] = {}
         for (word, place), axis in zip(definition.indices, entry.axes, strict=True):
             if word in scope:
-                raise self.source.error(place, f"the index {quoted(word)} is written twice")
+                what, hint = f"the index {quoted(word)} is written twice", "choose another letter for one of them"
+                raise self.source.error(place, what, expected="a name for each index", hint=hint)
             scope[word] = self.names.new_index(word, place, scope, axis)
         return tuple(scope.values())
 

@@ -115,10 +115,12 @@ class Names:
             raise self.source.error(
                 place,
                 f"{quoted(word)} cannot be an index: it is {_described(entry)}, {self.source.line_of(entry.place)}",
+                expected="a name that nothing else has",
                 hint="choose another letter for the index",
             )
         if word in ("and", "or", "not"):
-            raise self.source.error(place, f"{quoted(word)} is a word of the language, not an index")
+            what, hint = f"{quoted(word)} is a word of the language, not an index", "choose a letter for the index"
+            raise self.source.error(place, what, expected="a name", hint=hint)
         taken = {index.symbol.name for index in _around(scope)}.union(self.entries)
         name = next(n for n in (word, *(f"{word}_{k}" for k in range(2, len(taken) + 3))) if n not in taken)
         index = Index(word, place, sympy.Symbol(name, integer=True), axis or Axis(), hidden=scope.get(word))
@@ -173,7 +175,8 @@ class Names:
         """Let a name that nothing declares be an input; the order of `place` is the order of appearance."""
         if any(index.word == node.word for index in self.indices):
             what = f"{quoted(node.word)} is an index elsewhere and cannot be an input as well"
-            raise self.source.error(node.place, what, hint="choose another letter for the index")
+            expected, hint = "a name that no index has", "choose another letter for the index"
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
         entry = self.entries[node.word] = Entry(node.word, "input", node.place)
         return entry
 
@@ -185,15 +188,19 @@ class Names:
             raise self.source.error(
                 node.place,
                 f"{quoted(node.word)} is a number and has no axes",
-                hint="an expression alone has no arrays; declare them in a model file" if self.implicit else "",
+                expected=f"{node.word}, without indices",
+                found=f"indices: {len(node.parts)}",
+                hint="an expression alone has no arrays; declare them in a model file"
+                if self.implicit
+                else f"take the indices away, or give {node.word} axes where it is introduced: {node.word}[N]",
             )
         assert isinstance(found, Entry)
         raise self.source.error(
             node.place,
             f"{quoted(node.word)} needs one index for each of its axes",
-            expected=str(rank),
+            expected=f"{rank}: it is {_described(found)}",
             found=str(len(node.parts)),
-            hint=f"it is {_described(found)}",
+            hint="write one for each: Sum(x[s, j], j) sums along the last axis",
         )
 
     def _join(self, index: Index, axis: Axis, place: int) -> None:
@@ -214,7 +221,7 @@ class Names:
         taken = scope.get(word) or self.entries.get(word)
         if taken:
             what = f"{quoted(word)} is {_described(taken)} here, not a function"
-            raise self.source.error(node.place, what, hint=f"write {word}*(...) for a product")
+            raise self.source.error(node.place, what, expected="a function", hint=f"write {word}*(...) for a product")
         if word not in WORDS:
             raise self._unknown_function(node)
         if word == "softmax":
@@ -223,10 +230,9 @@ class Names:
             return self._bind(node, scope)
         fewest, most = (3, 3) if word == "where" else (FUNCTIONS[word].fewest, FUNCTIONS[word].most)
         if not fewest <= len(node.parts) <= (most or len(node.parts)):
-            hint = "the largest over an index is Max(f, i)" if word == "max" else ""
             expected = str(fewest) if fewest == most else f"{fewest} or more"
             what = f"{quoted(word)} has {len(node.parts)} argument{'s' * (len(node.parts) != 1)}"
-            raise self.source.error(node.place, what, expected=expected, hint=hint)
+            raise self.source.error(node.place, what, expected=expected, hint=f"write {_as_called(word, fewest)}")
         return [(part, scope) for part in node.parts]
 
     def _softmax(self, node: Node, scope: Scope) -> Scoped:
@@ -235,7 +241,8 @@ class Names:
         index = scope.get(parts[1].word) if len(parts) == 2 and parts[1].kind == "name" else None
         if index is None:
             what = "softmax needs an expression and an index that is bound outside of it"
-            raise self.source.error(node.place, what, hint="p[s, i] = softmax(y[s, i], i)")
+            expected, hint = "softmax(f, i)", "write p[s, i] = softmax(y[s, i], i)"
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
         self.bound[node.place] = (index,)
         return [(part, scope) for part in parts]
 
@@ -252,7 +259,7 @@ class Names:
             index = self.new_index(name.word, name.place, inner)
             if self._is_bound(rest, inner):
                 if len(rest) < 2:
-                    raise self.source.error(rest[0].place, "an index has a lower and an upper bound, or none")
+                    raise self._one_bound(node, index, rest[0])
                 index.bounds = (rest.pop(0), rest.pop(0))
                 bounds += [(part, inner) for part in index.bounds]
             self.meaning[name.place] = index
@@ -260,9 +267,10 @@ class Names:
             bound.append(index)
         if not bound:
             what = f"{quoted(node.word)} needs an index to run over"
-            raise self.source.error(node.place, what, hint=f"{node.word}(x[i], i)")
+            raise self.source.error(node.place, what, expected="a name", hint=f"write {node.word}(x[i], i)")
         if len({index.word for index in bound}) < len(bound):
-            raise self.source.error(bound[-1].place, f"an index of {quoted(node.word)} is named twice")
+            what, hint = f"an index of {quoted(node.word)} is named twice", "take one away, or choose another letter"
+            raise self.source.error(bound[-1].place, what, expected="a name for each index", hint=hint)
         self.bound[node.place] = tuple(bound)
         return [(node.parts[0], inner), *bounds]
 
@@ -273,8 +281,13 @@ class Names:
         fresh = [n.kind == "name" and n.word not in scope and n.word not in self.entries for n in rest[:2]]
         return rest[0].kind != "name" or (len(fresh) == 2 and not any(fresh))
 
+    def _one_bound(self, call: Node, index: Index, bound: Node) -> Exception:
+        what = "an index has a lower and an upper bound, or none"
+        hint = f"write {call.word}(f, {index.word}, 0, N - 1): both ends are included"
+        return self.source.error(bound.place, what, expected="two bounds", found="one", hint=hint)
+
     def _no_index(self, call: Node, argument: Node) -> Exception:
-        hint = f"{call.word}(x[i], i) or, with bounds, {call.word}(x[i], i, 0, N - 1)"
+        hint = f"write {call.word}(x[i], i) or, with bounds, {call.word}(x[i], i, 0, N - 1)"
         if call.word in ("Max", "Min"):
             hint += f"; the {call.word.lower()} of numbers is {call.word.lower()}(a, b)"
         what = f"{quoted(call.word)} runs over an index"
@@ -301,8 +314,18 @@ class Names:
         hint = f"write {written}" if written else suggestion(node.word, WORDS)
         if node.word in CONSTANTS or len(node.word) == 1:
             hint = f"write {node.word}*(...) for a product"
-        hint = hint or "the functions are " + " ".join(FUNCTIONS)
-        return self.source.error(node.place, f"there is no function {quoted(node.word)}", hint=hint)
+        expected = "a function of the language" if hint else "one of " + " ".join((*FUNCTIONS, "where"))
+        hint = hint or f"write it with these, or as a definition: {node.word}[i] = ..."
+        what = f"there is no function {quoted(node.word)}"
+        return self.source.error(node.place, what, expected=expected, found=quoted(node.word), hint=hint)
+
+
+CALLS = {"where": "where(condition, a, b)", "max": "max(a, b); the largest over an index is Max(f, i)"}
+
+
+def _as_called(word: str, arguments: int) -> str:
+    """Return how a function is written."""
+    return CALLS.get(word) or f"{word}({', '.join('xyz'[:arguments])})"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -97,28 +97,31 @@ class StatementParser:
         """Read one line."""
         name = self._take("a name", kind="name", hint=f"a line is {FORMS}")
         if name.text in ("and", "or", "not"):
-            raise self.source.error(name.place, f"{quoted(name.text)} is a word of the language, not a name")
+            what = f"{quoted(name.text)} is a word of the language, not a name"
+            raise self.source.error(name.place, what, expected="a name", hint="choose another name")
         if self._token().text == ":":
             self.position += 1
             return self._declaration(name)
         indices = self._bracketed("an index, one letter or word", numbers=False)
-        hint = "" if indices else f"a line is {FORMS}; for an expression alone there is parse_expression"
+        hint = (
+            f"a line is {FORMS}" if indices else f"a line is {FORMS}; for an expression alone there is parse_expression"
+        )
         self._take("'=' or ':'", sign="=", hint=hint)
         return Definition(name.text, name.place, indices, self._expression())
 
     def _declaration(self, name: Token) -> Declaration:
-        role = self._take("one of " + ", ".join(ROLES), kind="name")
+        role = self._take("one of " + ", ".join(ROLES), kind="name", hint=f"a line is {FORMS}")
         if role.text not in ROLES:
             raise self.source.error(
                 role.place,
                 f"there is no role {quoted(role.text)}",
                 expected="one of " + ", ".join(ROLES),
-                hint=suggestion(role.text, ROLES),
+                hint=suggestion(role.text, ROLES) or "write what it is, as in x: data[N] or w: parameter",
             )
         axes = self._bracketed("a size, such as N or 3", numbers=True)
         default = self._default(role, axes) if self._token().text == "=" else None
         if self._token().kind not in ("newline", "end"):
-            self._take("the end of the line", sign="\n")
+            self._take("the end of the line", sign="\n", hint=f"a line is {FORMS}")
         return Declaration(name.text, name.place, role.text, axes, default)
 
     def _default(self, role: Token, axes: tuple[tuple[str, int], ...]) -> Node:
@@ -126,7 +129,8 @@ class StatementParser:
         sign = self._take("'='", sign="=")
         if role.text != "constant" or axes:
             what = "only a constant without axes has a value in the text"
-            raise self.source.error(sign.place, what, hint="give it when the model is called or fitted")
+            hint = "give it when the model is called or fitted"
+            raise self.source.error(sign.place, what, expected="the end of the line", found="'='", hint=hint)
         return self._expression()
 
     def _bracketed(self, expected: str, *, numbers: bool) -> tuple[tuple[str, int], ...]:
@@ -138,18 +142,21 @@ class StatementParser:
         while not found or self._token().text == ",":
             self.position += 1
             token = self._token()
-            item = self._take(expected, kind="number" if numbers and token.kind == "number" else "name")
+            kind = "number" if numbers and token.kind == "number" else "name"
+            item = self._take(expected, kind=kind, hint=f"a line is {FORMS}")
             found.append((self._size(item) if item.kind == "number" else item.text, item.place))
         if "\n" in self.source.text[opened : self._token().place] and self._token().text != "]":
-            raise self.source.error(opened, "the bracket '[' is never closed", expected="',' or ']' in its line")
-        self._take("',' or ']'", sign="]")
+            what, expected = "the bracket '[' is never closed", "',' or ']' in its line"
+            raise self.source.error(opened, what, expected=expected, hint="write ']' after the last one")
+        self._take("',' or ']'", sign="]", hint=f"a line is {FORMS}")
         return tuple(found)
 
     def _size(self, token: Token) -> str:
         """Check that a number is the size of an axis."""
         value = value_of(self.source, token, self.limits)
         if not isinstance(value, int) or value < 1:
-            raise self.source.error(token.place, f"{token.text} is not a size", expected="a whole number from 1")
+            what, hint = f"{token.text} is not a size", "write its length, or a name for it: N"
+            raise self.source.error(token.place, what, expected="a whole number from 1", hint=hint)
         return str(value)
 
     def _expression(self) -> Node:

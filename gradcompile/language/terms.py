@@ -33,7 +33,7 @@ class ConstantError(ValueError):
         What to do.
     """
 
-    def __init__(self, what: str, hint: str = "") -> None:
+    def __init__(self, what: str, hint: str = "change the constants that it is made of") -> None:
         super().__init__(what)
         self.what, self.hint = what, hint
 

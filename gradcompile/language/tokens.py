@@ -141,7 +141,7 @@ def _stranger(source: Source, place: int) -> Exception:
         place,
         f"the character {shown.strip()} is not of the language",
         expected="numbers, names, + - * / **, brackets, commas",
-        hint=hint,
+        hint=hint or "take it away",
     )
 
 
@@ -149,7 +149,8 @@ def _check_comment(source: Source, place: int, comment: str) -> None:
     """Refuse characters that make a comment look like something else."""
     for offset, character in enumerate(comment.rstrip("\r")):
         if not (character.isprintable() or character == "\t"):
-            raise source.error(place + offset, f"a comment holds the invisible character U+{ord(character):04X}")
+            what = f"a comment holds the invisible character U+{ord(character):04X}"
+            raise source.error(place + offset, what, expected="what can be seen", hint="take it away")
 
 
 def _check_name(source: Source, token: Token, limits: Limits) -> None:
@@ -157,9 +158,11 @@ def _check_name(source: Source, token: Token, limits: Limits) -> None:
     if len(word) > limits.name_characters:
         raise source.error(token.place, f"a name has {len(word):,} letters", hint=limits.exceeded("name_characters"))
     if "__" in word:
-        raise source.error(token.place, f"the name {quoted(word)} has two underscores in a row", hint="use one")
+        what = f"the name {quoted(word)} has two underscores in a row"
+        raise source.error(token.place, what, expected="one", found="two", hint="take one away")
     if word in NO_NAMES:
-        raise source.error(token.place, f"{quoted(word)} is not a real number and cannot be a name")
+        what, hint = f"{quoted(word)} is not a real number and cannot be a name", "choose another name"
+        raise source.error(token.place, what, expected="a number or a name", hint=hint)
 
 
 def value_of(source: Source, token: Token, limits: Limits) -> int | float:
@@ -178,12 +181,14 @@ def value_of(source: Source, token: Token, limits: Limits) -> int | float:
         raise source.error(token.place, what, hint=limits.exceeded("number_characters"))
     match = NUMBER.match(text)
     if match is None or match.end() != len(text) or (len(text) > 1 and text[0] == "0" and text[1].isdigit()):
-        raise source.error(token.place, f"{quoted(text)} is not a number", hint=_meant(text, match))
+        what, expected = f"{quoted(text)} is not a number", "digits, as in 3, 0.5 or 1e-4"
+        raise source.error(token.place, what, expected=expected, hint=_meant(text, match))
     if text.isdigit() and int(text) <= LARGEST_EXACT:
         return int(text)
     value = float(text)
     if math.isinf(value) or (value == 0 and any(c in "123456789" for c in re.split("[eE]", text)[0])):
-        raise source.error(token.place, f"the number {text} is not within the range of float64, 5e-324 to 1.8e308")
+        what, hint = f"the number {text} is not within the range of float64", "choose other units"
+        raise source.error(token.place, what, expected="5e-324 to 1.8e308", hint=hint)
     return value
 
 
