@@ -46,6 +46,7 @@ def adjoint(graph: Graph, cotangent: Value | None = None) -> Graph:
             "the objective is not a scalar",
             expected="no free index",
             found=f"axes ({_letters(graph, graph.output_axes('value'))})",
+            hint="sum over the free index, or compile the components one by one",
         )
     parameters = _parameters(graph)
     on_path = active(graph.order([root]), set(parameters.values()))

@@ -88,11 +88,20 @@ def numbers(
 def _array(declared: Input, inputs: Mapping[str, ArrayLike]) -> Array:
     """Return one input as an array of the declared rank and kind."""
     if declared.name not in inputs:
-        raise ArgumentError(f"the input {declared.name} is missing")
+        raise ArgumentError(
+            f"the input {declared.name} is missing",
+            expected="an array for each input",
+            hint="give an array for each input of the graph",
+        )
     array: Array = np.asarray(inputs[declared.name], DTYPES[declared.kind])
     if array.ndim != len(declared.shape):
         shape = f"({', '.join(map(str, declared.shape))})"
-        raise ShapeError(f"{declared.name} has another rank", expected=shape, found=str(array.shape))
+        raise ShapeError(
+            f"{declared.name} has another rank",
+            expected=shape,
+            found=str(array.shape),
+            hint="give one length for each axis",
+        )
     return array
 
 
@@ -113,7 +122,12 @@ def find_sizes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
             sizes[term] = rest // count
         if len(unknown) < 2 and size.evaluate(sizes) != length:
             expected = f"{size} = {size.evaluate(sizes)}"
-            raise ShapeError(f"{name} has the wrong length", expected=expected, found=str(length))
+            raise ShapeError(
+                f"{name} has the wrong length",
+                expected=expected,
+                found=str(length),
+                hint="give arrays that agree about their axes",
+            )
     return sizes
 
 
@@ -176,6 +190,7 @@ class _Machine:
                     f"an index leaves the axis of length {axis.size}",
                     expected=f"0 to {self.length(axis) - 1}",
                     found=f"{index.min()} to {index.max()}",
+                    hint="correct the labels that it is made of",
                 )
         return arrays
 

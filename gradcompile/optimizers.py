@@ -102,7 +102,9 @@ class Rule:
             given = self.__signature__.bind(*values, **named)
         except TypeError as error:
             raise ArgumentError(
-                f"{self.name} cannot be called like this: {error}", expected=f"{self.name}{self.__signature__}"
+                f"{self.name} cannot be called like this: {error}",
+                expected=f"{self.name}{self.__signature__}",
+                hint="write the learning rate, then what else there is by name",
             ) from None
         given.apply_defaults()
         return Optimizer(self, {name: _setting(self.name, name, value) for name, value in given.arguments.items()})
@@ -146,6 +148,7 @@ def _setting(rule: str, name: str, value: Any) -> sympy.Expr:
             f"{name} of {rule} is not a number",
             expected="a number, or a SymPy formula in the step number t",
             found=f"{type(value).__name__} {value!r}"[:80],
+            hint="pass 0.1, or a formula such as 0.1/(1 + t/100)",
         )
     others = sorted(symbol.name for symbol in expression.free_symbols if str(symbol) != t.name)
     if others:

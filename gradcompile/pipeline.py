@@ -257,7 +257,9 @@ class Program:
             return function(*arguments)
         except np.linalg.LinAlgError:
             raise DataError(
-                "a matrix of the model is singular, or not positive definite, for these arguments"
+                "a matrix of the model is singular, or not positive definite, for these arguments",
+                expected="an inverse, or a Cholesky factor",
+                hint="add a multiple of the identity to it, or start from other parameters",
             ) from None
         except MemoryError:
             sizes = ", ".join(f"{name} = {size}" for name, size in self.arguments.sizes(arguments).items())

@@ -91,7 +91,12 @@ def _moved(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
         return rule(value, *(known[operand] for operand in value.operands))
     if value.op in PRIMITIVES or value.op == "custom":
         return _pointwise(value, known)
-    raise NonDifferentiableError(f"'{value.op}' has no derivative", text=str(value.origin or ""))
+    raise NonDifferentiableError(
+        f"'{value.op}' has no derivative",
+        text=str(value.origin or ""),
+        expected="an operation with a derivative",
+        hint="keep parameters out of it",
+    )
 
 
 def _pointwise(value: Value, known: Mapping[Value, Tangent]) -> Tangent:

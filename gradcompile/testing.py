@@ -73,6 +73,7 @@ def assert_gradient(
             f"the gradient has too few right digits; the worst component is {worst.name}",
             expected=f"{digits:g} digits",
             found=f"{worst.digits:.1f} digits, at a condition of {worst.condition:.1g}",
+            hint="check at another point, or ask for fewer digits",
         )
     return report
 
@@ -126,7 +127,9 @@ def assert_function_gradient(
 
     value, gradient = called(flat)
     if not np.isfinite(value):
-        raise DataError(f"the function is {value} at this point", expected="a finite value")
+        raise DataError(
+            f"the function is {value} at this point", expected="a finite value", hint="check at another point"
+        )
     named = list(names) or [f"x[{k}]" for k in range(flat.size)]
     found = tuple(by_differences(called, flat, gradient, named, FEW, tolerance))
     report = GradientReport(value, found, flat.size, "with differences in floating point")

@@ -1,12 +1,19 @@
 """What an error says: one line a field, a caret under the place, and nothing that a terminal would obey."""
 
+import ast
+from pathlib import Path
+
 import pytest
+import sympy
 
 import gradcompile as gc
 from gradcompile import errors
 from gradcompile.errors import GradcompileError
 
 EVIL = "a\x1b[2J\r\nb\x00\u202e\u2028\x9b"
+Z = sympy.Symbol("z")
+PACKAGE = Path(gc.__file__).parent
+NAMES = {name for name, each in vars(errors).items() if isinstance(each, type)}
 FIELDS = ("what", "text", "expected", "found", "hint", "source")
 
 
@@ -58,3 +65,52 @@ def test_a_setting_that_cannot_be_says_what_can(wrong):
     with pytest.raises(gc.errors.ArgumentError) as caught:
         wrong(gc.parse("x: data[N]\nw: parameter\nloss = Sum((w*x[n] - 1)**2, n)"))
     assert all(part in str(caught.value) for part in ("expected:", "found:", "to do:"))
+
+
+CALLS = [
+    pytest.param(call, id=f"{path.relative_to(PACKAGE).as_posix()}:{call.lineno}")
+    for path in sorted(PACKAGE.rglob("*.py"))
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in NAMES - {"EmissionError"}
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_error_says_what_to_do(call):
+    """Of what users meet: a graph that is not well formed, and text that was not emitted, are for us."""
+    given = {keyword.arg for keyword in call.keywords}
+    assert "hint" in given or "well formed" in ast.unparse(call)
+
+
+def test_a_missing_argument_is_told_from_those_that_were_given():
+    model = gc.compile(gc.parse("x: data[N]\nw: parameter\nloss = Sum((w*x[n] - 1)**2, n)"))
+    with pytest.raises(gc.errors.ArgumentError) as caught:
+        model.value(x=[1.0, 2.0])
+    assert str(caught.value).split("\n")[1:] == [
+        "    w, x[N]",
+        "    ^",
+        "  expected: a number",
+        "  found:    x",
+        "  to do:    add w=... to the call (a parameter)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda model: model.ravel([1.0], x=[1.0]), ("dict of parameters", "list", "{name: value}")),
+        (lambda model: model.hvp([1.0], w=2.0, x=[1.0]), ("a number", "shape (1,)", "the shape of the parameter")),
+        (lambda model: model.predict("q", x=[1.0]), ("y", "ask for one of these")),
+        (lambda model: model.fit(x=[1.0], init={"v": 1.0}, progress=False), ("w", "v", "one of these")),
+        (lambda model: gc.SGD("fast"), ("a number", "'fast'", "0.1")),
+        (lambda model: gc.compile(sympy.Function("foo")(Z), wrt=Z), ("a function of SymPy", "define=")),
+    ],
+    ids=["ravel", "hvp", "predict", "init", "rate", "function"],
+)
+def test_a_mistake_in_a_call_says_what_to_do(wrong, words):
+    model = gc.compile(gc.parse("x: data[N]\nw: parameter\ny[n] = w*x[n]\nloss = Sum((y[n] - 1)**2, n)"))
+    with pytest.raises(GradcompileError) as caught:
+        wrong(model)
+    message = str(caught.value)
+    assert "to do:" in message
+    assert all(word in message for word in words), message

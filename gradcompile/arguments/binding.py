@@ -150,7 +150,7 @@ class Arguments:
     def _absent(self, given: Mapping[str, Any], name: str) -> GradcompileError:
         """Return the error for a missing argument; a misspelt one explains it better."""
         unknown = [other for other in given if other not in self.names]
-        return self.signature.unknown(unknown[0]) if unknown else self.signature.missing(name)
+        return self.signature.unknown(unknown[0]) if unknown else self.signature.missing(name, given)
 
     # casting ------------------------------------------------------------------------------------------------------
 
@@ -289,7 +289,13 @@ class Arguments:
             if outside(index, 0, high):
                 what = f"an index of {labels_in(limit.index)} leaves the axis that it indexes: {_axis(limit, sizes)}"
                 found = f"{index.min()} to {index.max()}"
-                raise LabelError(what, text=str(self), expected=f"whole numbers from 0 to {high}", found=found)
+                raise LabelError(
+                    what,
+                    text=str(self),
+                    expected=f"whole numbers from 0 to {high}",
+                    found=found,
+                    hint="correct the labels that it is made of",
+                )
 
     def check_finite(self, arguments: list[Argument]) -> None:
         """Raise a DataError if the data among bound arguments hold a nan or an infinity; it says where."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from keyword import iskeyword
 
@@ -50,11 +50,13 @@ class Signature:
             f"the model has no argument {name!r}", expected=str(self), found=f"{name}=...", hint=hint
         )
 
-    def missing(self, name: str) -> GradcompileError:
-        """Return the error for an argument that was not given."""
+    def missing(self, name: str, given: Iterable[str] = ()) -> GradcompileError:
+        """Return the error for an argument that was not given, while others were."""
         declared = self.inputs[name]
         hint = f"add {name}=... to the call ({ROLES[declared.role]})"
-        return self.fail(ArgumentError, name, f"the argument {name!r} is missing", expected=wanted(declared), hint=hint)
+        found = ", ".join(given) or "no arguments"
+        what = f"the argument {name!r} is missing"
+        return self.fail(ArgumentError, name, what, expected=wanted(declared), found=found, hint=hint)
 
     def positional(self, count: int) -> GradcompileError:
         """Return the error for arguments without names."""

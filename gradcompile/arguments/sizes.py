@@ -50,7 +50,12 @@ class Sizes:
         if not self.solved(requirement.size) or requirement.size.evaluate(self.known) >= 0:
             return
         found = f"{requirement.size} = {requirement.size.evaluate(self.known)}; {self._all_told(requirement.size)}"
-        raise ShapeError(requirement.message, expected=f"{requirement.size} of at least 0", found=found)
+        raise ShapeError(
+            requirement.message,
+            expected=f"{requirement.size} of at least 0",
+            found=found,
+            hint="give longer arrays, or make the range or the window shorter",
+        )
 
     def told(self, name: str) -> str:
         """Return a size, its number and the array that says so: ``N is 10 from gt``."""

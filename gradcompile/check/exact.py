@@ -189,7 +189,8 @@ class _Machine:
         if value.op in REDUCTIONS:
             return self._reduced(value)
         if value.op not in OPERATIONS:
-            raise UnsupportedError(f"{value.op} is not evaluated at {DIGITS} digits")
+            hint = "check it with gradcompile.testing.assert_function_gradient"
+            raise UnsupportedError(f"{value.op} is not evaluated at {DIGITS} digits", hint=hint)
         return OPERATIONS[value.op](self, value)
 
     def length(self, axis: Axis) -> int:

@@ -40,7 +40,12 @@ def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int, known
     """
     for name in fixed:
         if name not in compiled.arguments:
-            raise UnknownNameError(f"the model has no {name!r}", expected=", ".join(compiled.arguments), found=name)
+            raise UnknownNameError(
+                f"the model has no {name!r}",
+                expected=", ".join(compiled.arguments),
+                found=name,
+                hint="leave it out, or correct the name",
+            )
     random = np.random.default_rng(seed)
     for low, high in RANGES:
         point = _random(compiled, random, low, high, known) | dict(fixed)

@@ -81,14 +81,23 @@ def choose(
     known = {need.name: need for need in needs}
     for name in given:
         if name not in known:
-            raise ArgumentError(f"--map names {name!r}, which takes no data", expected=", ".join(known), found=name)
+            raise ArgumentError(
+                f"--map names {name!r}, which takes no data",
+                expected=", ".join(known),
+                found=name,
+                hint="map columns to one of these",
+            )
     chosen = {}
     for need in needs:
         mapped = given.get(need.name)
         found = _mapped(need, mapped, names, file) if mapped else _by_name(need, names, file)
         if need.rank < 2 and len(found) > 1:
             shown = ", ".join(names[k] for k in found[:SHOWN])
-            raise ArgumentError(f"{need.name} is one column, and {len(found)} are mapped to it", found=shown)
+            raise ArgumentError(
+                f"{need.name} is one column, and {len(found)} are mapped to it",
+                found=shown,
+                hint="map one to it, or declare a second axis",
+            )
         if found:
             chosen[need.name] = found
     return chosen

@@ -113,7 +113,9 @@ class Reader:
             yield part
         if not rows:
             rejected = f"{told.rejected:,} rejected rows" if told.rejected else "a line of names and nothing else"
-            raise DataError(f"{self.name} has no rows that can be used", found=rejected)
+            raise DataError(
+                f"{self.name} has no rows that can be used", found=rejected, hint="give a file with rows of numbers"
+            )
 
     def _header(self) -> list[str]:
         """Return the names of the columns."""
@@ -124,7 +126,11 @@ class Reader:
             raise self._error(1, error.start + 1, "the names are not text in UTF-8") from None
         names = [name.strip() for name in next(csv.reader([text], delimiter=self.delimiter), [])]
         if not any(names):
-            raise DataError(f"{self.name} is empty", expected="a line with the names of the columns, then rows")
+            raise DataError(
+                f"{self.name} is empty",
+                expected="a line with the names of the columns, then rows",
+                hint="give a file that has data",
+            )
         if len(names) > MOST_COLUMNS:
             raise self._error(1, 1, f"there are {len(names):,} columns", expected=f"at most {MOST_COLUMNS:,}")
         if all(NUMBER.fullmatch(name) for name in names):

@@ -92,7 +92,11 @@ def read(
     elif suffix in (".npy", ".npz"):
         found = _arrays(path, needs, given, inputs, dtype)
     else:
-        raise ArgumentError(f"{chosen.data}: data are read from files {FORMATS}", found=suffix or "no suffix")
+        raise ArgumentError(
+            f"{chosen.data}: data are read from files {FORMATS}",
+            found=suffix or "no suffix",
+            hint="give the file one of these suffixes",
+        )
     for need in needs:
         if need.name not in found.inputs:
             raise columns.missing(need, found.names, path.name)

@@ -147,7 +147,11 @@ class Gathered:
         wrong = np.flatnonzero((labels != np.floor(labels)) | (np.abs(labels) > 2.0**62))
         if len(wrong):
             found = f"{labels.flat[wrong[0]]!r} in row {self._rows + int(wrong[0]) // labels.shape[1] + 1}"
-            raise DataError(f"{name} holds labels, and they are whole numbers", found=found)
+            raise DataError(
+                f"{name} holds labels, and they are whole numbers",
+                found=found,
+                hint="number the classes from 0, or declare it as data",
+            )
 
 
 def _shaped(table: Array, declared: Input) -> Array:
@@ -160,5 +164,9 @@ def _shaped(table: Array, declared: Input) -> Array:
     if 0 in lengths or np.prod(lengths) != table.shape[1]:
         axes = ", ".join(map(str, declared.shape))
         hint = "give the sizes as numbers in the model, or the array in an NPZ file"
-        raise DataError(f"{declared.name}[{axes}] cannot be made of {table.shape[1]} columns", hint=hint)
+        raise DataError(
+            f"{declared.name}[{axes}] cannot be made of {table.shape[1]} columns",
+            hint=hint,
+            expected="columns for each of its elements",
+        )
     return table.reshape(len(table), *lengths)

@@ -163,7 +163,12 @@ def _no_such_model(word: str, known: Sequence[str]) -> UnknownNameError:
 
 def _expression(text: str, chosen: argparse.Namespace) -> Given:
     if chosen.loss:
-        raise ArgumentError("--loss chooses a definition of a model, and an expression has none", text=text)
+        raise ArgumentError(
+            "--loss chooses a definition of a model, and an expression has none",
+            text=text,
+            expected="no --loss",
+            hint="leave --loss out",
+        )
     wanted = names_in(chosen.wrt)
     wrt = None if chosen.wrt is None else wanted[0] if len(wanted) == 1 else wanted
     if wrt == []:
@@ -182,14 +187,22 @@ def _read_stdin(limits: Limits) -> str:
     """Return what stands in stdin, and no more than the language reads."""
     text = sys.stdin.read(limits.characters + 1)
     if not text:
-        raise DataError("stdin is empty", expected="an expression, or the text of a model")
+        raise DataError(
+            "stdin is empty",
+            expected="an expression, or the text of a model",
+            hint="write it to the command, as in: echo 'x**2' | gradcompile emit -",
+        )
     return text
 
 
 def _adjusted(given: Given, chosen: argparse.Namespace) -> Given:
     """Return a model with the parameters that ``--wrt`` asks for."""
     if chosen.columns:
-        raise ArgumentError("--columns belongs to an expression; a model says itself what its data are")
+        raise ArgumentError(
+            "--columns belongs to an expression; a model says itself what its data are",
+            expected="no --columns",
+            hint="leave --columns out, and declare what is data in the model",
+        )
     if chosen.wrt is None:
         return given
     model = given.model
@@ -248,7 +261,12 @@ def _model_in(found: Any, word: str, chosen: argparse.Namespace) -> Given:
         return Given(_bare(found, word, chosen), word)
     kind = type(found).__name__
     expected = "a compiled model, a Model, or a SymPy expression"
-    raise ModelError(f"{word} is no model", expected=expected, found=f"an object of type {kind}")
+    raise ModelError(
+        f"{word} is no model",
+        expected=expected,
+        found=f"an object of type {kind}",
+        hint="name one of these after the colon: module:name",
+    )
 
 
 def _bare(expression: Any, word: str, chosen: argparse.Namespace) -> Model:
@@ -261,7 +279,10 @@ def _bare(expression: Any, word: str, chosen: argparse.Namespace) -> Model:
     for name in columns:
         if name not in variables:
             raise UnknownNameError(
-                f"the expression has no {name!r}", expected=", ".join(variables), found=chosen.columns
+                f"the expression has no {name!r}",
+                expected=", ".join(variables),
+                found=chosen.columns,
+                hint="name one of these",
             )
     chosen.columns = ""
     wrt = tuple(v for n, v in variables.items() if n not in columns)

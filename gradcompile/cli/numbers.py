@@ -35,6 +35,12 @@ def sizes(text: str, option: str = "--size") -> dict[str, int]:
     found = {}
     for name, number in numbers(text, option).items():
         if number != int(number) or number < 1:
-            raise ArgumentError(f"{option}: {name} is not a whole number from 1", text=text, place=name)
+            raise ArgumentError(
+                f"{option}: {name} is not a whole number from 1",
+                text=text,
+                place=name,
+                expected="a whole number from 1",
+                hint="write NAME=NUMBER, as in N=10",
+            )
         found[name] = int(number)
     return found

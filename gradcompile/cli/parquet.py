@@ -31,7 +31,11 @@ class ParquetTable:
         try:
             self._file = self._arrow.ParquetFile(path)
         except BROKEN as error:
-            raise DataError(f"{path.name} is not a Parquet file: {_first(error)}") from None
+            raise DataError(
+                f"{path.name} is not a Parquet file: {_first(error)}",
+                expected="a Parquet file",
+                hint="write the file again, or give it the suffix of what it is",
+            ) from None
         self.names: list[str] = list(self._file.schema_arrow.names)
 
     def parts(self, wanted: Sequence[int]) -> Iterator[NDArray[np.float64]]:
@@ -51,7 +55,7 @@ class ParquetTable:
             before += len(part)
             yield part
         if not before:
-            raise DataError(f"{self.path.name} has no rows")
+            raise DataError(f"{self.path.name} has no rows", expected="a row", hint="give a file that has data")
 
     def _batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield rows as the file holds them; what is wrong with it is an error of ours."""
@@ -62,17 +66,29 @@ class ParquetTable:
             except StopIteration:
                 return
             except BROKEN as error:
-                raise DataError(f"{self.path.name} is broken: {_first(error)}") from None
+                raise DataError(
+                    f"{self.path.name} is broken: {_first(error)}",
+                    expected="a Parquet file",
+                    hint="write the file again",
+                ) from None
             yield batch
 
     def _column(self, column: Any, name: str, before: int) -> Any:
         types = import_module("pyarrow.types")
         kind = column.type
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-            raise DataError(f"{self.path.name}: column {name} does not hold numbers", found=str(kind)[:80])
+            raise DataError(
+                f"{self.path.name}: column {name} does not hold numbers",
+                found=str(kind)[:80],
+                hint="leave the column out with --map, or convert it to numbers",
+            )
         if column.null_count:
             row = next(k for k, entry in enumerate(column.is_null().to_pylist()) if entry)
-            raise DataError(f"{self.path.name}: {name} is missing in row {before + row + 1}")
+            raise DataError(
+                f"{self.path.name}: {name} is missing in row {before + row + 1}",
+                expected="a number",
+                hint="fill it, or leave the row out",
+            )
         return column.to_numpy(zero_copy_only=False)
 
 

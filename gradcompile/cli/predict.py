@@ -47,7 +47,9 @@ def run(chosen: argparse.Namespace) -> int:
     suffix = ".csv" if chosen.file in output.STANDARD else Path(chosen.file).suffix.lower()
     if suffix not in WRITERS:
         raise ArgumentError(
-            f"{chosen.file}: predictions are written as {', '.join(WRITERS)}", found=suffix or "no suffix"
+            f"{chosen.file}: predictions are written as {', '.join(WRITERS)}",
+            found=suffix or "no suffix",
+            hint="give the file one of these suffixes",
         )
     found = given.read(chosen)
     files = [*found.files, Path(chosen.params), *([Path(chosen.data)] if chosen.data not in (None, "-") else [])]

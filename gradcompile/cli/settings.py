@@ -57,7 +57,12 @@ def optimizer(text: str) -> optimizers.Optimizer:
     except TypeError as error:
         if isinstance(error, ArgumentError):
             raise
-        raise ArgumentError(f"{name} cannot be called like this: {error}", text=text) from None
+        raise ArgumentError(
+            f"{name} cannot be called like this: {error}",
+            text=text,
+            expected="a learning rate, then settings by name",
+            hint="`gradcompile train --help` shows the optimizers",
+        ) from None
 
 
 def _parts(text: str) -> Iterator[str]:

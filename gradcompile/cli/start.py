@@ -32,7 +32,12 @@ def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[st
     for name in constants:
         if name not in declared or declared[name].shape:
             expected = ", ".join(name for name, i in declared.items() if not i.shape) or "no constant"
-            raise UnknownNameError(f"the model has no constant {name!r}", expected=expected, found=chosen.constants)
+            raise UnknownNameError(
+                f"the model has no constant {name!r}",
+                expected=expected,
+                found=chosen.constants,
+                hint="set one of these, or leave it out",
+            )
     wanted = {name: i for name, i in declared.items() if name not in constants and (i.shape or i.default is None)}
     if not wanted:
         raise ArgumentError("the model takes no data", hint="its minimum needs no data: use ravel and SciPy in Python")
@@ -98,7 +103,8 @@ def _check_names(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, comp
     if strange or lacking:
         parts = [f"has {', '.join(strange)}"] * bool(strange) + [f"lacks {', '.join(lacking)}"] * bool(lacking)
         what = f"{file} holds parameters of another model: it {' and '.join(parts)}"
-        raise ArgumentError(what, expected=", ".join(wrt), found=", ".join(found))
+        hint = "give the file of this model, or train it again"
+        raise ArgumentError(what, expected=", ".join(wrt), found=", ".join(found), hint=hint)
 
 
 def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.compiler.stability import Stabilised, stability
 from gradcompile.emit import listing
-from gradcompile.errors import UnknownNameError
+from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
@@ -244,7 +244,7 @@ class CompiledModel(DerivativeCalls):
         """
         if output not in self.model.outputs:
             known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
-            raise UnknownNameError(f"the model has no output {output!r}", expected=known)
+            raise UnknownNameError(f"the model has no output {output!r}", expected=known, hint="ask for one of these")
         for name in inputs:
             if name not in self._all.inputs:
                 raise Arguments(self._all).signature.unknown(name)
@@ -305,10 +305,18 @@ class CompiledModel(DerivativeCalls):
         array([1., 1.])
         """
         self._need_number("gradient")
+        if not isinstance(start, Mapping):
+            found, hint = f"an object of type {type(start).__name__}", "write {name: value} for each parameter"
+            raise ArgumentError("start has no names", expected="a dict of parameters", found=found, hint=hint)
         for name in start:
             if name not in self.graph.wrt:
                 expected = ", ".join(self.graph.wrt)
-                raise UnknownNameError(f"start has {name!r}, which is not a parameter", expected=expected, found=name)
+                raise UnknownNameError(
+                    f"start has {name!r}, which is not a parameter",
+                    expected=expected,
+                    found=name,
+                    hint="start from parameters; give the rest as arguments of their own",
+                )
         arguments, _ = self.checked.bind({**inputs, **start})
         fun = FlatFunction(self._flat_call, arguments, self.graph.wrt, self.dtype)
         return fun, fun.start()

@@ -100,6 +100,7 @@ class Derivatives:
                 "the direction v does not have one part for each parameter",
                 expected=f"v=({', '.join(self.names)}{',' * (len(self.names) == 1)})",
                 found=f"an object of type {type(direction).__name__}",
+                hint="give a tuple with one array for each parameter",
             )
         shapes = [np.shape(argument) for argument in arguments[: len(self.names)]]
         named = (f"the direction of {name}" for name in self.names)
@@ -111,8 +112,10 @@ class Derivatives:
             array = np.asarray(part, self.dtype)
         except (TypeError, ValueError):
             found = f"an object of type {type(part).__name__}"
-            raise ArgumentError(f"{name} does not hold numbers", found=found) from None
+            raise ArgumentError(f"{name} does not hold numbers", found=found, hint="give an array of numbers") from None
         if array.shape != shape:
             expected, found = f"shape {shape}" if shape else "a number", f"shape {array.shape}"
-            raise ShapeError(f"{name} has another shape", expected=expected, found=found)
+            raise ShapeError(
+                f"{name} has another shape", expected=expected, found=found, hint="give it the shape of the parameter"
+            )
         return np.ascontiguousarray(array) if array.ndim else float(array)

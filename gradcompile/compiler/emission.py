@@ -58,7 +58,9 @@ def emit(
         )
     model = compile(expr, wrt, data, define, outputs, dtype, strict)
     if order not in ORDERS:
-        raise ArgumentError("there is no such order", expected="1 or 2", found=f"order={order!r}")
+        raise ArgumentError(
+            "there is no such order", expected="1 or 2", found=f"order={order!r}", hint="choose one of these"
+        )
     if target == "listing":
         return model.listing
     further = _of_array(model) if model.is_array else _of_number(model) if order == 2 else []

@@ -61,7 +61,10 @@ class FlatFunction:
         array = np.asarray(flat, np.float64)
         if array.shape != (self._ends[-1],):
             raise ShapeError(
-                "the flat array has another shape", expected=f"({self._ends[-1]},)", found=str(array.shape)
+                "the flat array has another shape",
+                expected=f"({self._ends[-1]},)",
+                found=str(array.shape),
+                hint="start from the array that ravel returns: all parameters, one after another",
             )
         parts = zip(self._shapes, self._ends, self._ends[1:], strict=False)
         return [self._part(array[first:last], shape) for shape, first, last in parts]

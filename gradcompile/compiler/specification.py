@@ -104,12 +104,21 @@ def _components(expr: Any) -> Any:
     """Return a list of expressions as an objective that is a vector, and a list of lists as one that is a matrix."""
     rows = list(expr.tolist() if isinstance(expr, sympy.NDimArray) else expr)
     if not rows:
-        raise ArgumentError("the objective is an empty list", expected="an expression, or several", found=repr(expr))
+        raise ArgumentError(
+            "the objective is an empty list",
+            expected="an expression, or several",
+            found=repr(expr),
+            hint="list what is to be differentiated",
+        )
     nested = [isinstance(row, (list, tuple, sympy.Tuple)) for row in rows]
     if not any(nested):
         return sympy.Tuple(*map(_scalar, rows))
     if not all(nested) or len({len(row) for row in rows}) > 1:
-        raise UnsupportedError("the objective is a list of lists of different lengths", expected="rows of one length")
+        raise UnsupportedError(
+            "the objective is a list of lists of different lengths",
+            expected="rows of one length",
+            hint="give each row as many components",
+        )
     return sympy.ImmutableDenseMatrix([[_scalar(each) for each in row] for row in rows])
 
 
@@ -133,7 +142,13 @@ def _parameters(wrt: Any) -> tuple[tuple[Any, ...], bool]:
         )
     names = [str(parameter) for parameter in parameters]
     if (name := _repeated(names)) is not None:
-        raise DuplicateNameError(f"{name} is listed twice", text=f"wrt={list(parameters)}", place=name)
+        raise DuplicateNameError(
+            f"{name} is listed twice",
+            text=f"wrt={list(parameters)}",
+            place=name,
+            expected="each parameter once",
+            hint="take one away",
+        )
     return parameters, single
 
 
@@ -167,10 +182,15 @@ def _pairs(argument: str, given: Any) -> list[tuple[Any, Any]]:
     for pair in pairs:
         if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
             raise ArgumentError(
-                f"{argument} does not say what is what", expected="{name: expression}", found=f"{pair!r:.60}"
+                f"{argument} does not say what is what",
+                expected="{name: expression}",
+                found=f"{pair!r:.60}",
+                hint="write {y: expression}",
             )
     if (name := _repeated([key for key, _ in pairs])) is not None:
-        raise DuplicateNameError(f"{name} is defined twice", expected="one definition for each name")
+        raise DuplicateNameError(
+            f"{name} is defined twice", expected="one definition for each name", hint="rename one of them"
+        )
     return [(key, value if isinstance(value, sympy.Lambda) else _expression(value)) for key, value in pairs]
 
 

@@ -252,6 +252,10 @@ def _contributions(value: Value, incoming: Value) -> Iterator[tuple[Value, Value
             continue
         local = partial(*value.operands, value)
         if local is NO_DERIVATIVE:
-            raise NonDifferentiableError(f"'{value.op}' has no derivative in one of its arguments")
+            raise NonDifferentiableError(
+                f"'{value.op}' has no derivative in one of its arguments",
+                expected="an argument with a derivative",
+                hint="keep parameters out of that argument",
+            )
         if not (isinstance(local, int) and local == 0):
             yield operand, applied(unbroadcast((times(incoming, local), None), value.axes, operand))

@@ -40,7 +40,12 @@ def _exact(expr: Any, scope: Scope) -> Number:
         return Fraction(int(expr.p), int(expr.q))
     converted = float(expr)
     if not abs(converted) < float("inf"):
-        raise UnsupportedError("the number is too large for a float64", **shown(scope.root, expr))
+        raise UnsupportedError(
+            "the number is too large for a float64",
+            **shown(scope.root, expr),
+            expected="at most 1.8e308",
+            hint="choose other units, or take its logarithm",
+        )
     return converted
 
 

@@ -190,13 +190,17 @@ def _definition(state: State, key: Any, body: Any) -> Definition:
         row, column = (state.builder.iota(a) for a in axes)
         return Definition(name_of(key), body, scope, axes, (row, column))
     expected = "a symbol, an element with formal indices such as y[s, i], or a MatrixSymbol"
-    raise UnsupportedError(f"{key} cannot be defined", expected=expected)
+    raise UnsupportedError(f"{key} cannot be defined", expected=expected, hint="name it by one of these")
 
 
 def _family(state: State, key: Any, body: Any, scope: Scope) -> Definition:
     """Return the definition of ``y[s, i]``: each formal index runs over an axis of y."""
     if not all(isinstance(i, SYMBOLS) for i in key.indices) or len(set(key.indices)) < len(key.indices):
-        raise UnsupportedError(f"the left side {key} is not a definition", expected="different symbols as indices")
+        raise UnsupportedError(
+            f"the left side {key} is not a definition",
+            expected="different symbols as indices",
+            hint="write the elements in general: y[s, i]",
+        )
     shape = state.shapes.get(key.base.name)
     if shape is None:
         shape = tuple(state.size(length, body) for length in inferred_lengths(state, key.indices, body, scope))
@@ -219,6 +223,7 @@ def _same_rank(use: Any, shape: tuple[Size, ...], scope: Scope) -> None:
             **shown(scope.root, use),
             expected=f"{len(shape)}: ({', '.join(map(str, shape))})",
             found=f"{len(use.indices)}",
+            hint="write one index for each axis",
         )
 
 
@@ -238,7 +243,12 @@ def scalar(state: State, ask: Ask) -> Value | Steps:
     if name in state.definitions:
         return _whole(state.definitions[name])
     if name not in state.arrays:
-        raise UnknownNameError(f"nothing declares {name}", **shown(ask.scope.root, symbol))
+        raise UnknownNameError(
+            f"nothing declares {name}",
+            **shown(ask.scope.root, symbol),
+            expected="a symbol of the model",
+            hint="list it in wrt or data, or define it",
+        )
     return state.arrays[name]
 
 

@@ -149,7 +149,12 @@ def polygamma(state: State, ask: Ask) -> Steps:
     """Lower the polygamma function, whose order is a number."""
     order, argument = ask.expr.args
     if not (order.is_Integer and order >= 0):
-        raise UnsupportedError("the order of polygamma is not a whole number", **shown(ask.scope.root, ask.expr))
+        raise UnsupportedError(
+            "the order of polygamma is not a whole number",
+            **shown(ask.scope.root, ask.expr),
+            expected="0, 1, 2, ...",
+            hint="write the number itself: polygamma(1, x)",
+        )
     value = yield Ask(argument, ask.scope)
     if order == 0:
         return state.apply("digamma", value)
@@ -185,9 +190,15 @@ def _unknown(ask: Ask) -> UnsupportedError:
     name = type(ask.expr).__name__
     if isinstance(ask.expr, AppliedUndef):
         hint = f"name it with define=..., or make it a subclass of sympy.Function whose eval says what {name} is"
-        return UnsupportedError(f"there is no function {name!r}", **shown(ask.scope.root, ask.expr), hint=hint)
+        return UnsupportedError(
+            f"there is no function {name!r}",
+            **shown(ask.scope.root, ask.expr),
+            hint=hint,
+            expected="a function of SymPy",
+        )
     return UnsupportedError(
         f"the function {name!r} has no form in elementary functions",
         **shown(ask.scope.root, ask.expr),
         hint=f"write it out, or give the class a method _eval_rewrite_as_exp that says what {name} is",
+        expected="a function of SymPy with a form in elementary functions",
     )

@@ -34,7 +34,12 @@ def bind_range(state: State, limit: Any, scope: Scope, taken: set[Axis], body: A
     low, high = (_end(state, end, scope, limit) for end in (first, last))
     lowest, highest = low.extreme(largest=False), high.extreme(largest=True)
     if lowest is None or highest is None:
-        raise UnsupportedError("the range depends on something that is not an index", **shown(scope.root, limit))
+        raise UnsupportedError(
+            "the range depends on something that is not an index",
+            **shown(scope.root, limit),
+            expected="sizes, indices further out, and whole multiples of them",
+            hint="let it end at sizes and outer indices",
+        )
     length = _aligned(low, high, lowest, highest) or highest - lowest + 1
     check_length(state, length, f"the range of {symbol}", limit, scope)
     _check_sizes(state, length, limit, scope)
@@ -60,11 +65,21 @@ def _limit(state: State, limit: Any, scope: Scope, body: Any) -> tuple[Any, Any,
     """Return index, first and last; a limit without ends takes them from the axes that the index indexes."""
     symbol, *ends = limit
     if not isinstance(symbol, SYMBOLS):
-        raise UnsupportedError(f"{symbol} is not an index", **shown(scope.root, limit), expected="a Symbol")
+        raise UnsupportedError(
+            f"{symbol} is not an index",
+            **shown(scope.root, limit),
+            expected="a Symbol",
+            hint="write (i, 0, N - 1) with a Symbol i",
+        )
     if len(ends) == 2:
         return symbol, ends[0], ends[1]
     if ends:
-        raise UnsupportedError(f"the range of {symbol} has one end", **shown(scope.root, limit))
+        raise UnsupportedError(
+            f"the range of {symbol} has one end",
+            **shown(scope.root, limit),
+            expected="two ends, or none",
+            hint="write both, (i, 0, N - 1), or none",
+        )
     return symbol, sympy.Integer(0), inferred_length(state, symbol, body, scope) - 1
 
 
@@ -103,7 +118,12 @@ def check_length(state: State, length: Size, name: str, use: Any, scope: Scope) 
     fits = never_negative(length)
     what = f"{name} has the length {length}"
     if fits is False:
-        raise IndexRangeError(f"{what}, which is negative", **shown(scope.root, use), expected="first <= last + 1")
+        raise IndexRangeError(
+            f"{what}, which is negative",
+            **shown(scope.root, use),
+            expected="first <= last + 1",
+            hint="correct the ends of the range, or the shape",
+        )
     if fits is None:
         state.require(length, f"{what}, which must not be negative: {text_of(use)}", use)
 

@@ -113,7 +113,12 @@ def matrix_function(state: State, op: str, matrix: Any, scope: Scope) -> Steps:
     """Return an inverse, a determinant or its logarithm; an inverse has the axes of the matrix."""
     rows, columns = shape_of(state, matrix, scope)
     if rows != columns:
-        raise ShapeError(f"the {op} of a matrix that is not square", **shown(scope.root, matrix))
+        raise ShapeError(
+            f"the {op} of a matrix that is not square",
+            **shown(scope.root, matrix),
+            expected="as many rows as columns",
+            hint="multiply it by its transpose, or take a part of it",
+        )
     if rows == ONE:
         zero = state.builder.const(0)
         only = yield Ask(matrix, scope, (zero, zero))

@@ -53,7 +53,12 @@ def _indices(ask: Ask) -> list[Any]:
 def _empty(state: State, op: str, ask: Ask) -> Value:
     """Return what is left of a range without elements."""
     if op in ("max", "min"):
-        raise UnsupportedError(f"there is no {op}imum of nothing", **shown(ask.scope.root, ask.expr))
+        raise UnsupportedError(
+            f"there is no {op}imum of nothing",
+            **shown(ask.scope.root, ask.expr),
+            expected="a range with an element",
+            hint="correct the ends of the range",
+        )
     return state.builder.const(EMPTY[op])
 
 

@@ -361,7 +361,9 @@ def number_text(number: Any) -> Text:
     ('0.0001', 9)
     """
     if not number.is_finite:
-        raise UnsupportedError(f"{number} is not a real number")
+        raise UnsupportedError(
+            f"{number} is not a real number", expected="a real number", hint="correct the constants that it is made of"
+        )
     if not number.is_Rational:
         text = repr(float(number))
         return text, SIGN if text.startswith("-") else ATOM

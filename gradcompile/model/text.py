@@ -171,7 +171,11 @@ class _Leaves:
                 self.sizes.setdefault(_checked(length.name, length), length)
             elif not (isinstance(length, sympy.Integer) and length > 0):
                 what = f"an axis of {name} has the length {length}"
-                raise UnsupportedError(what, expected="a name or a whole number, as in x[N, 3]")
+                raise UnsupportedError(
+                    what,
+                    expected="a name or a whole number, as in x[N, 3]",
+                    hint="give the shape in names and whole numbers, or save the model instead",
+                )
 
     def _define(self, key: Any) -> None:
         name = _checked(name_of(key), key)

@@ -87,7 +87,11 @@ def read(path: Path) -> Saved:
     """
     with arrays.opened(path) as archive:
         if not is_saved(archive):
-            raise DataError(f"{path.name} is not a saved model", expected="a file that model.save has written")
+            raise DataError(
+                f"{path.name} is not a saved model",
+                expected="a file that model.save has written",
+                hint="give a file that model.save has written; gradcompile.load reads model files",
+            )
         content = _checked(archive, path.name)
     described = _described(content, path.name)
     return replace(described, known=checked_arrays(path, content["arrays"], described.graph))
@@ -134,7 +138,11 @@ def _checked(archive: zipfile.ZipFile, name: str) -> Any:
     """Return the content of the JSON, once the digest agrees with every member."""
     members = members_of(archive, name)
     if list(members)[-1] != DIGEST or len(members[MODEL]) > LARGEST_MODEL:
-        raise DataError(f"{name} is not a saved model: its digest is missing, or its model is too large")
+        raise DataError(
+            f"{name} is not a saved model: its digest is missing, or its model is too large",
+            expected="a file that model.save has written",
+            hint="save the model again",
+        )
     if members.pop(DIGEST) != digest(members).encode("ascii"):
         raise DataError(f"{name} was changed since it was saved: its SHA-256 is another", hint="save the model again")
     return unpacked(members[MODEL], name)
@@ -150,7 +158,11 @@ def members_of(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     """
     entries = archive.infolist()
     if len({entry.filename for entry in entries}) < len(entries):
-        raise DataError(f"{name} has two members of one name")
+        raise DataError(
+            f"{name} has two members of one name",
+            expected="a file that model.save has written",
+            hint="save the model again",
+        )
     if any(e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size for e in entries):
         raise DataError(f"{name} is packed: its members would have to be inflated", hint="save the model again")
     arrays.check_fits(entries, name)
@@ -159,7 +171,9 @@ def members_of(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     except DataError:
         raise
     except Exception as error:  # a broken archive makes zipfile and zlib raise errors of many sorts
-        raise DataError(f"{name} is broken: {error}") from None
+        raise DataError(
+            f"{name} is broken: {error}", expected="a file that model.save has written", hint="save the model again"
+        ) from None
 
 
 def _contents(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterator[tuple[str, bytes]]:
@@ -168,7 +182,11 @@ def _contents(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Itera
         with archive.open(entry) as file:
             content = file.read(entry.file_size + 1)
         if len(content) != entry.file_size:
-            raise DataError(f"{entry.filename} is not of the size that it declares")
+            raise DataError(
+                f"{entry.filename} is not of the size that it declares",
+                expected="as many bytes as it declares",
+                hint="save the model again",
+            )
         yield entry.filename, content
 
 
@@ -176,20 +194,35 @@ def _described(content: Any, name: str) -> Saved:
     """Return the model that the JSON describes."""
     keys = {"format", "version", "dtype", "strict", "single", "arrays", "graph"}
     if not isinstance(content, dict) or set(content) != keys:
-        raise DataError(f"{name} is not a saved model of this kind", expected=", ".join(sorted(keys)))
+        raise DataError(
+            f"{name} is not a saved model of this kind", expected=", ".join(sorted(keys)), hint="save the model again"
+        )
     if content["format"] != FORMAT:
         found = f"format {content['format']!r:.20} of gradcompile {content['version']!r:.20}"
-        raise DataError(f"{name} has another format", expected=f"format {FORMAT}", found=found)
+        raise DataError(
+            f"{name} has another format",
+            expected=f"format {FORMAT}",
+            found=found,
+            hint="save the model again, with this version",
+        )
     dtype, strict, single = (content[key] for key in ("dtype", "strict", "single"))
     if dtype not in DTYPES or type(strict) is not bool or type(single) is not bool:
-        raise DataError(f"{name} has no dtype, or no flags", found=f"{dtype!r:.40}, {strict!r:.40}, {single!r:.40}")
+        raise DataError(
+            f"{name} has no dtype, or no flags",
+            found=f"{dtype!r:.40}, {strict!r:.40}, {single!r:.40}",
+            hint="save the model again",
+        )
     return Saved(decoded(content["graph"]), dtype, strict, single)
 
 
 def checked_arrays(path: Path, places: Any, graph: Graph) -> dict[str, Any]:
     """Return arrays by the names of a model, which must have them with these axes."""
     if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
-        raise DataError(f"{path.name} does not say what its arrays are")
+        raise DataError(
+            f"{path.name} does not say what its arrays are",
+            expected="a name for each array",
+            hint="save the model again",
+        )
     members = arrays.load_members(path, dict.fromkeys(places.values()))
     known = {name: members[place] if members[place].ndim else members[place][()] for name, place in places.items()}
     _check_axes(known, graph, path.name)
@@ -204,10 +237,20 @@ def _check_axes(known: Mapping[str, Any], graph: Graph, name: str) -> None:
         lengths = np.shape(array)
         if declared is None or len(lengths) != len(declared.shape):
             expected = "no such array" if declared is None else f"{len(declared.shape)} axes"
-            raise DataError(f"{name}: the array {key!r:.80} is not of the model", expected=expected, found=f"{lengths}")
+            raise DataError(
+                f"{name}: the array {key!r:.80} is not of the model",
+                expected=expected,
+                found=f"{lengths}",
+                hint="save the model again",
+            )
         for size, length in zip(declared.shape, lengths, strict=True):
             told = size.terms[0][0] if len(size.terms) == 1 and size == type(size).of(size.terms[0][0]) else ""
             known_length = size.constant if not size.terms else sizes.setdefault(told, length) if told else length
             if length != known_length:
                 what = f"{name}: {key!r:.80} has {length} along an axis"
-                raise DataError(what, expected=f"{size} = {known_length}", found=f"the shape {lengths}")
+                raise DataError(
+                    what,
+                    expected=f"{size} = {known_length}",
+                    found=f"the shape {lengths}",
+                    hint="save the model again, with arrays that agree about their axes",
+                )

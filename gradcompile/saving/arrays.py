@@ -57,7 +57,11 @@ def member_names(path: Path) -> list[str]:
         names = [i.filename.removesuffix(".npy") for i in archive.infolist() if i.filename.endswith(".npy")]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path.name} has two arrays called {twice!r}")
+        raise DataError(
+            f"{path.name} has two arrays called {twice!r}",
+            expected="a name for each array",
+            hint="write the file again, with a name for each",
+        )
     return names
 
 
@@ -84,9 +88,11 @@ def load_members(path: Path, wanted: Iterable[str] | None = None) -> dict[str, A
             except DataError:
                 raise
             except Exception as error:  # a broken archive makes zipfile and zlib raise errors of many sorts
-                raise DataError(f"{shown}: {error}") from None
+                raise DataError(
+                    f"{shown}: {error}", expected="an array that NumPy has written", hint="write the file again"
+                ) from None
             if len(content) != header.bytes:
-                raise DataError(f"{shown} is cut short")
+                raise DataError(f"{shown} is cut short", expected="a whole array", hint="write the file again")
             found[name] = np.frombuffer(content, header.dtype).reshape(header.shape, order=header.order)
     return found
 
@@ -94,14 +100,22 @@ def load_members(path: Path, wanted: Iterable[str] | None = None) -> dict[str, A
 def check_fits(entries: Iterable[zipfile.ZipInfo], name: str) -> None:
     """Raise if members declare more bytes than the machine has memory."""
     if sum(entry.file_size for entry in entries) > _memory():
-        raise DataError(f"the arrays in {name} do not fit into memory")
+        raise DataError(
+            f"the arrays in {name} do not fit into memory",
+            expected="less than the memory of the machine",
+            hint="give a file with fewer rows",
+        )
 
 
 def _member(archive: zipfile.ZipFile, name: str, file: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(f"{name}.npy")
     except KeyError:
-        raise DataError(f"{file} has no array {name!r:.80}") from None
+        raise DataError(
+            f"{file} has no array {name!r:.80}",
+            expected="an array of this name",
+            hint="write the file again, with all arrays",
+        ) from None
 
 
 def packed(arrays: Mapping[str, Any]) -> bytes:
@@ -118,7 +132,11 @@ def opened(path: Path) -> zipfile.ZipFile:
     except OSError:
         raise
     except Exception as error:  # as above
-        raise DataError(f"{path.name} is not an NPZ file: {error}") from None
+        raise DataError(
+            f"{path.name} is not an NPZ file: {error}",
+            expected="arrays that NumPy has written",
+            hint="write it with numpy.savez",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -136,15 +154,27 @@ def _header(file: IO[bytes], size: int, name: str) -> _Header:
     start = file.read(START)
     version = (start[6], start[7]) if start[:6] == MAGIC and len(start) == START else None
     if version not in LENGTHS:
-        raise DataError(f"{name} is not an array in NPY format")
+        raise DataError(
+            f"{name} is not an array in NPY format",
+            expected="an array that NumPy has written",
+            hint="write it with numpy.save",
+        )
     told = file.read(LENGTHS[version])
     length = int.from_bytes(told, "little")
     rest = size - START - len(told) - length
     if len(told) < LENGTHS[version] or length > LONGEST_HEADER or rest < 0:
-        raise DataError(f"{name}: the header is longer than the file, or than {LONGEST_HEADER:,} bytes")
+        raise DataError(
+            f"{name}: the header is longer than the file, or than {LONGEST_HEADER:,} bytes",
+            expected="an array that NumPy has written",
+            hint="write the file again",
+        )
     header = _parsed(file.read(length).decode("latin-1"), name)
     if header.bytes != rest:
-        raise DataError(f"{name}: the header declares {header.bytes:,} bytes, and there are {rest:,}")
+        raise DataError(
+            f"{name}: the header declares {header.bytes:,} bytes, and there are {rest:,}",
+            expected="as many bytes as the header declares",
+            hint="write the file again",
+        )
     return header
 
 
@@ -159,10 +189,19 @@ def _parsed(text: str, name: str) -> _Header:
     except (KeyError, TypeError, ValueError, AttributeError):  # of NumPy, for a type that there is not, among others
         rest = []
     if "".join(rest) != "{}":
-        raise DataError(f"{name}: the header of the array is broken")
+        raise DataError(
+            f"{name}: the header of the array is broken",
+            expected="an array that NumPy has written",
+            hint="write the file again",
+        )
     fields = [dtype[field] for field in dtype.names] if dtype.names else [dtype]
     if not all(field.kind in NUMBERS and not field.shape for field in fields):
-        raise DataError(f"{name} does not hold numbers", expected="integers or floats", found=f"dtype {dtype}"[:120])
+        raise DataError(
+            f"{name} does not hold numbers",
+            expected="integers or floats",
+            found=f"dtype {dtype}"[:120],
+            hint="convert it before it is written",
+        )
     return _Header(dtype, shape, "F" if fortran else "C", dtype.itemsize * math.prod(shape))
 
 

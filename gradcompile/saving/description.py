@@ -112,7 +112,11 @@ def decoded(content: Any) -> Graph:
     except DataError:
         raise
     except (GradcompileError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise DataError(f"the model is broken: {str(error).splitlines()[0][:200]}") from None
+        raise DataError(
+            f"the model is broken: {str(error).splitlines()[0][:200]}",
+            expected="a model that model.save has written",
+            hint="save the model again",
+        ) from None
 
 
 def _graph(builder: Builder, values: list[Value], fields: Mapping[str, Any]) -> Graph:
@@ -170,7 +174,11 @@ def _input(row: Any, where: str) -> Input:
 
 
 def _refuse(where: str, what: str) -> NoReturn:
-    raise DataError(f"the model is broken: {where}: {what}")
+    raise DataError(
+        f"the model is broken: {where}: {what}",
+        expected="a model that model.save has written",
+        hint="save the model again",
+    )
 
 
 def _fields(content: Any) -> dict[str, Any]:
@@ -283,7 +291,9 @@ def unpacked(text: bytes, name: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not JSON: {str(error)[:100]}") from None
+        raise DataError(
+            f"{name} is not JSON: {str(error)[:100]}", expected="JSON", hint="save the model again"
+        ) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -50,10 +50,18 @@ def read(path: Path, model: Saved) -> dict[str, Any] | None:
             return None
         content = unpacked(archive.comment, path.name)
         if set(content) != KEYS or not _is_facts(content["model"]):
-            raise DataError(f"{path.name} does not say of which model it is")
+            raise DataError(
+                f"{path.name} does not say of which model it is",
+                expected="parameters that gradcompile has saved",
+                hint="save the parameters again",
+            )
         members = members_of(archive, path.name)
     if content["sha256"] != digest(members):
-        raise DataError(f"{path.name} was changed since it was saved: its SHA-256 is another")
+        raise DataError(
+            f"{path.name} was changed since it was saved: its SHA-256 is another",
+            expected="the digest that it was saved with",
+            hint="train the model again, and save its parameters",
+        )
     ours = facts(model.graph)
     check_same(content["model"], ours if content["model"]["inputs"] else {**ours, "inputs": {}}, path.name)
     return checked_arrays(path, content["arrays"], model.graph)

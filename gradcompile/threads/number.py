@@ -40,7 +40,10 @@ def set_threads(number: int | None) -> None:
     _default.cache_clear()
     if number is not None and (isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST):
         raise ArgumentError(
-            "there cannot be so many threads", expected=f"1 to {MOST}, or None", found=repr(number)[:40]
+            "there cannot be so many threads",
+            expected=f"1 to {MOST}, or None",
+            found=repr(number)[:40],
+            hint="give one of these: None leaves the choice to gradcompile",
         )
     _chosen = number
 

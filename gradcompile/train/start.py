@@ -64,7 +64,9 @@ def _check_names(graph: Graph, inputs: Mapping[str, Any], init: Mapping[str, Any
                 f"init has {name!r}, which is not a parameter",
                 expected=", ".join(graph.wrt) or "no parameters",
                 found=name,
-                hint="give data and constants as arguments of fit" if name in graph.inputs else "",
+                hint="give data and constants as arguments of fit"
+                if name in graph.inputs
+                else "give one of these, or leave it out",
             )
         if name in inputs:
             raise ArgumentError(f"{name!r} is given twice", hint=f"give {name} in init alone")

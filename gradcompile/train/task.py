@@ -112,7 +112,12 @@ def _check_valid(graph: Graph, valid: Any) -> None:
 
 def _split(seed: int, samples: int, fraction: float) -> tuple[shuffle.Rows, shuffle.Rows]:
     if samples < 2:
-        raise DataError("one sample cannot be split", expected="two samples or more", found="valid=" + str(fraction))
+        raise DataError(
+            "one sample cannot be split",
+            expected="two samples or more",
+            found="valid=" + str(fraction),
+            hint="give more samples, or valid=None",
+        )
     return shuffle.split(seed, samples, fraction)
 
 
