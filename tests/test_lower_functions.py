@@ -1,5 +1,6 @@
 """Functions without a row in the table are rewritten until rows fit; a user's own keep their derivative."""
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -8,6 +9,7 @@ from sympy.codegen import cfunctions
 from sympy.utilities.lambdify import implemented_function
 
 from gradcompile.adjoint import adjoint
+from gradcompile.compiler import compile
 from gradcompile.errors import UnsupportedError
 from gradcompile.interpret import evaluate
 from gradcompile.lower import lower
@@ -125,3 +127,28 @@ def test_what_has_no_meaning_is_shown(expr):
     with pytest.raises(UnsupportedError) as caught:
         lower(Model(Symbol("q") + 2 * expr, (x, y)))
     assert "^" in str(caught.value)
+
+
+NEAR_1 = (1 + 1e-12, -1 - 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("asech", (1e-300, 1e-10, 0.5, 1 - 1e-9, 1 - 1e-15)),
+        ("acsch", (1e-200, -1e-10, -3.0, 1e10, 1e150)),
+        ("acoth", (*NEAR_1, 2.0, -3.0, 1e150)),
+        ("asec", (*NEAR_1, 2.0, -3.0, 1e150)),
+        ("acsc", (*NEAR_1, 2.0, -3.0, 1e150)),
+    ],
+)
+def test_inverses_of_reciprocals_keep_their_digits(name, places):
+    """Value and slope to 15 digits, from mpmath, with differences at 700 digits."""
+    compiled, function = compile(getattr(sympy, name)(x), wrt=x), getattr(mpmath.mp, name)
+    for place in places:
+        value, slope = compiled.value_and_grad(x=place)
+        with mpmath.workdps(700):
+            at = mpmath.mpf(place)
+            exact, exact_slope = function(at), mpmath.diff(function, at, h=at * mpmath.mpf(10) ** -250)
+        assert value == pytest.approx(float(exact), rel=1e-15, abs=0)
+        assert slope == pytest.approx(float(exact_slope), rel=1e-15, abs=0)

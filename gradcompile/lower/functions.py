@@ -30,6 +30,27 @@ NOT_REAL = (
 )
 
 
+Exact = Callable[[Any], tuple[Any, Any]]  # from x to the value and the slope
+
+
+def _cathetus(x: Any) -> Any:
+    """Return sqrt(x**2 - 1) for abs(x) > 1, without a difference of squares."""
+    return sympy.sqrt(sympy.Abs(x) - 1) * sympy.sqrt(sympy.Abs(x) + 1)
+
+
+# Inverses of reciprocals: as functions of 1/x they lose digits where that is near 1, and their slopes overflow near 0.
+RECIPROCAL: dict[type, Exact] = {
+    sympy.asech: lambda x: (
+        2 * sympy.asinh(sympy.sqrt((1 - x) / 2) / sympy.sqrt(x)),
+        -1 / x / sympy.sqrt((1 - x) * (1 + x)),
+    ),
+    sympy.acsch: lambda x: (sympy.asinh(1 / x), -1 / sympy.Abs(x) / sympy.sqrt(1 + x**2)),
+    sympy.acoth: lambda x: (sympy.sign(x) * sympy.log(1 + 2 / (sympy.Abs(x) - 1)) / 2, -1 / (x - 1) / (x + 1)),
+    sympy.asec: lambda x: (sympy.atan2(_cathetus(x), sympy.sign(x)), 1 / sympy.Abs(x) / _cathetus(x)),
+    sympy.acsc: lambda x: (sympy.atan2(sympy.sign(x), _cathetus(x)), -1 / sympy.Abs(x) / _cathetus(x)),
+}
+
+
 @dataclass(frozen=True)
 class Template:
     """A function in terms of rows: its value, and the derivative that the user gave it, in the symbols of arguments."""
@@ -75,6 +96,9 @@ def _make(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | Non
         return None
     symbols = tuple(sympy.Dummy(f"a{k}", real=True) for k in range(len(expr.args)))
     call = expr.func(*(a if a.is_Number else d for a, d in zip(expr.args, symbols, strict=True)))
+    if expr.func in RECIPROCAL:
+        value, slope = RECIPROCAL[expr.func](symbols[0])
+        return _known(state, Template(symbols, value, (slope,), sympy.Dummy("f", real=True)))
     candidates = [c for c in _equal_to(call) if _is_lowered(state, c, visiting)]
     if not candidates:
         return None
@@ -83,9 +107,14 @@ def _make(state: State, expr: Any, visiting: tuple[type, ...]) -> Template | Non
     output = sympy.Dummy("f", real=True)
     if _has_own_derivative(expr.func):
         partials = tuple(_partial(call, value, symbols, k, output) for k in range(len(symbols)))
-    state.survey.free.bound.update((*symbols, output))
-    state.survey.free.learn([value, *partials])
-    return Template(symbols, value, partials, output)
+    return _known(state, Template(symbols, value, partials, output))
+
+
+def _known(state: State, template: Template) -> Template:
+    """Let the survey know the symbols and the parts of a template."""
+    state.survey.free.bound.update((*template.symbols, template.output))
+    state.survey.free.learn([template.value, *template.partials])
+    return template
 
 
 def _equal_to(call: Any) -> Iterator[Any]:
