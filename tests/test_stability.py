@@ -478,3 +478,27 @@ def test_weights_of_many_rows_leave_as_many_exponentials_as_there_are_exponents(
     assert found == pytest.approx(np.sum(z - y * np.log(z)), rel=1e-13)
     slope = (1 - y / z) @ x
     np.testing.assert_allclose(gradient, share * (slope - slope @ share), rtol=1e-11, atol=1e-15)
+
+
+def test_steps_of_a_differential_equation_keep_their_exponentials() -> None:
+    """Each addition would shift the exponents of those inside of it: twenty exponentials a step."""
+    text, last = "y: data[N]\na: parameter\nb: parameter[N]\nx0[n] = exp(b[n])\n", 3
+    for k in range(last):
+        text += f"u{k}[n] = exp(a)*x{k}[n] - 0.1*x{k}[n]*(x{k}[n] + 0.5*exp(a))\nx{k + 1}[n] = x{k}[n] + 0.1*u{k}[n]\n"
+    model = gc.compile(gc.parse(f"{text}loss = Sum((log(x{last}[n]) - y[n])**2, n)"))
+    operations = [value.op for value in model.graph.order()]
+    assert operations.count("exp") == 2
+    assert "maximum" not in operations
+
+
+def test_mixtures_of_mixtures_do_not_overflow() -> None:
+    a, b = symbols("a b")
+    inner = 2 * exp(a) + 3 * exp(b)
+    nested = 5 * exp(-a) * (exp(2 * a) + 7 * exp(b) * (inner + exp(3 * b)))
+    model = gc.compile(log(nested), wrt=[a, b])
+    for place in ((800.0, -3.0), (-900.0, 700.0)):
+        value, gradients = model.value_and_grad(a=place[0], b=place[1])
+        point = dict(zip((a, b), map(mpf, place), strict=True))
+        with mp.workdps(50):
+            right = [mpf(sympy.N(each.subs(point), 50)) for each in (log(nested), *map(log(nested).diff, (a, b)))]
+        np.testing.assert_allclose([value, *gradients], [float(each) for each in right], rtol=1e-12, atol=1e-300)

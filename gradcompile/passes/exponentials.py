@@ -9,7 +9,7 @@ mixtures and products of probabilities.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.fold import SHIFTS, exact, factored
@@ -19,8 +19,21 @@ Forms = dict[Value, Form]
 Log = Callable[[Value], Value]
 
 
-def learn(value: Value, forms: Forms, learned: set[Value]) -> None:
-    """Add the forms of a value, and of all that it is made of, operands first."""
+DEEPEST_SUM = 3  # sums of products of sums: each shifts the exponents of those in it, and takes exponentials of its own
+
+
+def learn(value: Value, forms: Forms, learned: dict[Value, int]) -> None:
+    """Add the forms of a value, and of all that it is made of, operands first.
+
+    Parameters
+    ----------
+    value : Value
+        What a rewrite made.
+    forms : dict
+        The forms known so far.
+    learned : dict of Value to int
+        What has been looked at, and how deep it is: how many additions are products' factors inside of one another.
+    """
     stack = [value]
     while stack:
         each = stack[-1]
@@ -30,9 +43,19 @@ def learn(value: Value, forms: Forms, learned: set[Value]) -> None:
             continue
         stack.pop()
         if each not in learned:
-            learned.add(each)
-            if each not in forms and (form := form_of(each, forms)) is not None:
+            learned[each] = depth = _depth(each, learned)
+            if depth <= DEEPEST_SUM and each not in forms and (form := form_of(each, forms)) is not None:
                 forms[each] = form
+
+
+ADDITIONS = ("add", "sub")
+
+
+def _depth(value: Value, depths: Mapping[Value, int]) -> int:
+    """Return how many additions a value has inside of one another, those that follow one another counted once."""
+    if value.op in ADDITIONS:
+        return max(depths[o] + (o.op not in ADDITIONS) for o in value.operands)
+    return max((depths[o] for o in value.operands), default=0) if value.op in FORMS else 0
 
 
 def form_of(value: Value, forms: Forms) -> Form | None:

@@ -96,7 +96,7 @@ Table = dict[str, tuple[Row, ...]]
 def _rewritten(graph: Graph, rows: Table, found: list[Rewritten], kept: dict[Value, None] | None) -> Graph:
     """Return a graph with the rewrites of a table; sums whose logarithm is to be trusted are added to `kept`."""
     forms: Forms = {}
-    learned: set[Value] = set()
+    learned: dict[Value, int] = {}
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         old = value.builder.rebuild(value, operands)
