@@ -27,6 +27,7 @@ from gradcompile.threads import InParts
 
 LISTED = 1000  # numbers in lists of fixed length, up to which plain Python is faster than a compiled call
 ENTRIES = 1 << 22  # numbers that NumPy may hold at once, if the arguments are not more: 32 MB
+UNCUT = 4  # times as many where the samples cannot be cut into slices
 SLICES = 64  # of so many numbers each, that NumPy may work on: beyond, some seconds are gone and the compiler is done
 
 Function = Callable[..., Any]
@@ -68,8 +69,16 @@ class Early:
             return None
         return load(text, compiled=False)
 
-    def affords(self, arguments: Sequence[Argument]) -> bool:
-        """Return whether all arrays of the program together are about as large as the arguments, or small."""
+    def affords(self, arguments: Sequence[Argument], *, times: int = 1) -> bool:
+        """Return whether all arrays of the program together are about as large as the arguments, or small.
+
+        Parameters
+        ----------
+        arguments : sequence of array or number
+            Of the call.
+        times : int
+            How many times larger than usual they may be.
+        """
         if self.target == "python":
             return True
         given = dict(zip(self.graph.inputs, map(np.asarray, arguments), strict=True))
@@ -77,7 +86,7 @@ class Early:
             held = self.held(find_sizes(self.graph, given))
         except KeyError:  # a size that labels alone tell
             return False
-        return held <= max(ENTRIES, sum(array.size for array in given.values()))
+        return held <= times * max(ENTRIES, sum(array.size for array in given.values()))
 
     def held(self, sizes: Mapping[str, int]) -> int:
         """Return how many numbers all arrays of the program have together, the arguments apart."""

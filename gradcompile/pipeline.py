@@ -19,7 +19,7 @@ import numpy as np
 
 from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
-from gradcompile.early import Early, has_arrays, in_slices
+from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
@@ -290,10 +290,11 @@ class Program:
         task = self._task(needed)
         if task.over or self.patient or not self.compiles:
             return None
-        early = self._answer(name) if self.early.affords(arguments) else self._in_slices(name, arguments)
-        if early is not None:
-            task.begin()
-        return early
+        sliced = None if self.early.affords(arguments) else self._in_slices(name, arguments)
+        if sliced is None and not self.early.affords(arguments, times=UNCUT):
+            return None
+        task.begin()
+        return sliced or self._answer(name)
 
     def _answer(self, name: str) -> Function:
         """Return what answers without a compiler, with all samples at once."""
