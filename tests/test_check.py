@@ -336,3 +336,21 @@ def test_helper_draws_a_point():
 def test_helper_asks_for_digits():
     with pytest.raises(gc.GradientCheckError, match="too few right digits"):
         assert_gradient(gc.compile(CANCELLING, wrt=x), digits=12, x=1e-2)
+
+
+def test_code_with_masks_and_known_lengths_is_checked_as_it_stands() -> None:
+    text = """
+        x: data[N, 9, 9]
+        y: data[N, 7, 7]
+        w: parameter[3, 3, C]
+        h[n, i, j, c] = Sum(x[n, i + a, j + b]*w[a, b, c], a, b)
+        loss = Sum(where(y[n, i, j] > 0, h[n, i, j, c]**2, 0) + where(y[n, i, j] > 0, 0, sin(h[n, i, j, c]))
+            + where(y[n, i, j] > 0, exp(-h[n, i, j, c]), 0), n, i, j, c)
+    """
+    model = gc.compile(gc.parse(text))
+    assert "vwhen(" in model.source
+    assert "rolled(" in model.source
+    random = np.random.default_rng(0)
+    gc.check_grad(
+        model, x=random.normal(size=(2, 9, 9)), y=random.normal(size=(2, 7, 7)), w=random.normal(size=(3, 3, 1)) / 3
+    )

@@ -556,3 +556,26 @@ def test_powers_by_an_index_are_right_where_numbers_end(dtype: str) -> None:
         with np.errstate(all="ignore"):
             right = ((a * powers[sample]).sum(dtype=dtype)) ** 2
         np.testing.assert_allclose(model.value(**one), right, rtol=1e-5 if dtype == "float32" else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_several_choices_by_one_condition_are_no_branches(dtype: str) -> None:
+    """LLVM makes one branch of them, and a loop with sums in a branch takes seven times as long as one of vectors."""
+    text = """
+        y: data[N]
+        x: data[N]
+        a: parameter
+        b: parameter
+        t[n] = where(y[n] > 0, log(y[n])*a, 0)
+        loss = Sum(t[n]**2 + where(y[n] > 0, exp(a*x[n]), 0) + where(y[n] > 0, 0, sin(b*x[n])) - a*b, n)
+    """
+    model = gc.compile(gc.parse(text), dtype=dtype)
+    mask, unless = ("vwhen", "vunless") if dtype == "float64" else ("vwhen32", "vunless32")
+    assert re.search(rf"\+= {mask}\(\w+, ", model.source)
+    assert re.search(rf"\+= {unless}\(\w+, ", model.source)
+    y, x = np.array([1.5, -1.0, 0.0, 2.0, np.nan, -0.0]), np.array([0.5, 1.0, -2.0, 0.25, 3.0, 1.0])
+    value, gradients = model.value_and_grad(y=y, x=x, a=0.3, b=-0.7)
+    right = evaluate(model.graph, {"y": y, "x": x, "a": np.array(0.3), "b": np.array(-0.7)})
+    tolerance = 1e-13 if dtype == "float64" else 1e-5
+    assert np.isfinite(right["value"])
+    np.testing.assert_allclose([value, *gradients], [right["value"], right["da"], right["db"]], rtol=tolerance)

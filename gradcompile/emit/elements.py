@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import Value
-from gradcompile.vecmath import VECTOR
+from gradcompile.vecmath import MASKED, VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
 GAMMAS = ("lgamma", "digamma")  # as long; a likelihood has some of each, and the functions they stand in for are slow
 FEW_GAMMAS = 16
+FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
 MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands
 
 
@@ -24,13 +27,23 @@ class LoopPrinter(Printer):
         groups = ((tuple(VECTOR), MANY), (LONG, FEW_LONG), (GAMMAS, FEW_GAMMAS))
         left = {row for group, most in groups if sum(op in group for op in called) > most for row in group}
         self.vectorised = {row: of for row, of in VECTOR.items() if row not in left}
+        choices = Counter(v.operands[0] for v in names.graph.order() if v.op == "select" and v.kind == "real")
+        self.masks = {condition for condition, count in choices.items() if count > FEW_CHOICES}
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
         if self.target == "numba" and value.op in self.vectorised and not _is_whole_power(value):
             name = self.vectorised[value.op][1 if self.real else 0]
             return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
+        if self.target == "numba" and self._is_masked(value):
+            for zero, spellings in MASKED.items():
+                if value.operands[zero].is_const(0):
+                    return spellings[1 if self.real else 0]
         return super().spelling(value)
+
+    def _is_masked(self, value: Value) -> bool:
+        """Return whether a value is one of several choices by one condition."""
+        return value.op == "select" and value.kind == "real" and value.operands[0] in self.masks
 
     def row(self, value: Value, operands: list[Text]) -> Text:
         """Return a row of the table, its numbers in the model's type."""

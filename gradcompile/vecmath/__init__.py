@@ -64,3 +64,7 @@ ROWS = (
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})
 # For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
 NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})
+# A choice between a number and 0: {0} is the condition, {1} what is taken where it holds, {2} elsewhere.
+MASKED = MappingProxyType(
+    {2: ("vwhen({0}, {1})", "vwhen32({0}, {1})"), 1: ("vunless({0}, {2})", "vunless32({0}, {2})")}
+)  # by the operand that is 0

@@ -21,6 +21,16 @@ def vsigned(y, x):
     return vfloat(vbits(y) ^ vbits(x) ^ vbits(abs(x)))
 
 
+def vwhen(condition, x):
+    """Return x where a condition holds, else 0, without a branch."""
+    return vfloat(vbits(x) & -np.int64(condition))
+
+
+def vunless(condition, x):
+    """Return x where a condition does not hold, else 0, as vwhen."""
+    return vfloat(vbits(x) & (np.int64(condition) - 1))
+
+
 def vhead(x):
     """Return the leading 26 bits of x: the product of two such numbers is exact."""
     return vfloat(vbits(x) & -134217728)
@@ -44,3 +54,13 @@ def vhead32(x):
 def vsigned32(y, x):
     """Return y, its sign changed if x has one."""
     return vfloat32(vbits32(y) ^ vbits32(x) ^ vbits32(abs(x)))
+
+
+def vwhen32(condition, x):
+    """Return x where a condition holds, else 0, as vwhen."""
+    return vfloat32(vbits32(x) & -np.int32(condition))
+
+
+def vunless32(condition, x):
+    """Return x where a condition does not hold, else 0, as vwhen."""
+    return vfloat32(vbits32(x) & (np.int32(condition) - 1))
