@@ -65,6 +65,7 @@ EXACT = {
     "sinh": mp.sinh,
     "cosh": mp.cosh,
     "tanh": mp.tanh,
+    "sech": mp.sech,
     "erf": mp.erf,
     "erfc": lambda x: mp.erfc(x) if x < 1e100 else mpf(0),
     "erfcx": lambda x: scaled_tail(x) if x > 1 else mp.exp(x * x) * mp.erfc(x),
@@ -393,6 +394,7 @@ EDGES = {
     "sinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (1e300, INF)],
     "cosh": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, INF), (-1e300, INF)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (1e300, 1.0)],
+    "sech": [(0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, 0.0), (1e300, 0.0), (-1e300, 0.0)],
     "erf": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (-1e300, -1.0)],
     "erfc": [(0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, 2.0), (1e300, 0.0), (-1e300, 2.0), (30.0, 0.0), (1e-30, 1.0)],
     "erfcx": [(0.0, 1.0), (-0.0, 1.0), (INF, 0.0), (-INF, INF), (-1e300, INF), (-27.3, INF)],
@@ -411,7 +413,7 @@ EDGES |= {
     "lgamma": [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (INF, INF), (-INF, INF), (-1.0, INF), (-1e300, INF)],
     "digamma": [(0.0, -INF), (-0.0, INF), (INF, INF), (-INF, NAN), (-1.0, NAN), (-7.0, NAN), (-1e300, NAN)],
 }
-GROWING = ("exp", "expm1", "sinh", "cosh", "sigmoid")
+GROWING = ("exp", "expm1", "sinh", "cosh", "sech", "sigmoid")
 ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan", "asinh", "atanh")  # f(x) = x where x is tiny
 BASES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 1e30, 1e-40, INF]
 EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 2.0**53, 1e30, INF]
@@ -566,6 +568,12 @@ class TestCode:
         for row in ("lgamma", "digamma"):
             assert (f"{spelled(row, np.dtype(dtype).type)}(" in text) == called
         assert f"{spelled('erfc', np.dtype(dtype).type)}(" in text
+
+    @pytest.mark.parametrize("dtype", ["float64", "float32"])
+    def test_the_slope_of_tanh_calls_one(self, dtype):
+        model = gc.parse("x: data[N]\na: parameter\nloss = Sum(1 - tanh(a*x[s])**2, s)\n")
+        text = gc.emit(model, target="numba", dtype=dtype)
+        assert f" {spelled('sech', np.dtype(dtype).type)}(a*x[s])" in text
 
     def test_squares_do_not_count_as_long_functions(self):
         terms = "(cos(a*x[s]) - u)**2 + (sin(a*x[s]) - v)**2 + a**2 + u**3 + v**4"

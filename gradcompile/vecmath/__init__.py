@@ -56,8 +56,8 @@ ARITY = MappingProxyType(
     {"pow": 2, "hypot": 2, "atan2": 2, "xlogy": 2}
 )  # of the rows below; all others have one operand
 ROWS = (
-    "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh erf erfc erfcx logtail pow hypot sin cos tan atan "
-    "atan2 asinh acosh atanh log1mexp xlogx xlogy lgamma digamma"
+    "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh sech erf erfc erfcx logtail pow hypot sin cos tan "
+    "atan atan2 asinh acosh atanh log1mexp xlogx xlogy lgamma digamma"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.

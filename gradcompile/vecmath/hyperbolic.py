@@ -1,8 +1,9 @@
-"""sinh, cosh, tanh: |x| = n log 2 + r, as exp does; the sign is put back at the end."""
+"""sinh, cosh, tanh: |x| = n log 2 + r, as exp does; the sign is put back at the end. sech is made of exp itself."""
 
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vsigned, vsigned32
+from gradcompile.vecmath.exponentials import vexp, vexp32
 
 
 def vhyperbolic(a):
@@ -58,6 +59,15 @@ def vtanh(x):
     return vsigned(1.0 if y > 1.0 else y, x)
 
 
+def vsech(x):
+    """Return 1/cosh(x) = 2 e/(1 + e**2) with e = exp(-|x|); neither tail overflows."""
+    e = vexp(-abs(x))
+    z = e * e
+    d = 1.0 + z
+    y = (e + e) / d
+    return y - y * ((1.0 - 0.5 * z) * (z - (d - 1.0)))  # what d was rounded by, over nearly d
+
+
 def vhyperbolic32(a):
     """Return p, q, r, c, s, as vhyperbolic."""
     a = np.float32(89.5) if a > np.float32(89.5) else a
@@ -105,3 +115,13 @@ def vtanh32(x):
     q = two + r * (np.float32(1.3333214) + r * q)  # the coefficients of exp32 times 4, 8, 16, ...
     e = (one + (r + r) + r * r * q) * vfloat32(vbits32(t) << 23)
     return vsigned32(s if a < np.float32(0.55) else one - two / (e + one), x)
+
+
+def vsech32(x):
+    """Return 1/cosh(x), as vsech."""
+    x, one = np.float32(x), np.float32(1.0)
+    e = vexp32(-abs(x))
+    z = e * e
+    d = one + z
+    y = (e + e) / d
+    return y - y * ((one - np.float32(0.5) * z) * (z - (d - one)))
