@@ -255,6 +255,69 @@ def test_terms_of_the_relative_entropy_are_0_where_the_probability_is(q: float) 
     assert (value, dx, dy) == pytest.approx((0.5 * math.log(0.5 / q), math.log(0.5 / q) + 1, -0.5 / q), rel=1e-15)
 
 
+TARGETS = [0.0, 0.4, 1.0]
+RATIOS: dict[str, tuple[str, Any]] = {  # q in text, and q[i] of w with mpmath
+    "softmax": ("softmax(w[i], i)", lambda w, i: mp.exp(w[i]) / sum(map(mp.exp, w))),
+    "quotient": ("exp(w[i])/Sum(exp(w[k]), k)", lambda w, i: mp.exp(w[i]) / sum(map(mp.exp, w))),
+    "total": ("Sum(exp(w[k]), k)", lambda w, i: sum(map(mp.exp, w))),
+    "two terms": ("(exp(w[i]) + exp(2*w[i]))", lambda w, i: mp.exp(w[i]) + mp.exp(2 * w[i])),
+    "one over": ("1/(1 + exp(w[i]) + exp(2*w[i]))", lambda w, i: 1 / (1 + mp.exp(w[i]) + mp.exp(2 * w[i]))),
+    "root": ("sqrt(exp(w[i]) + exp(2*w[i]))", lambda w, i: mp.sqrt(mp.exp(w[i]) + mp.exp(2 * w[i]))),
+    "sigmoid": ("sigmoid(w[i])", lambda w, i: 1 / (1 + mp.exp(-w[i]))),
+    "softplus": ("log(1 + exp(w[i]))", lambda w, i: mp.log1p(mp.exp(w[i]))),
+    "gamma": ("gamma(w[i])", lambda w, i: mp.gamma(w[i])),
+    "itself": ("w[i]", lambda w, i: w[i]),
+    "1": ("(1 + 0*w[i])", lambda w, i: mpf(1)),
+}
+ENTROPIES: dict[str, tuple[str, Any]] = {  # a term in text, and with mpmath: t is a target
+    "t*log(t/q)": ("t[i]*log(t[i]/({q}))", lambda t, q: t * mp.log(t / q) if t else 0),
+    "t*log(t*q)": ("t[i]*log(t[i]*({q}))", lambda t, q: t * mp.log(t * q) if t else 0),
+    "-t*log(q/t)": ("-t[i]*log(({q})/t[i])", lambda t, q: t * mp.log(t / q) if t else 0),
+    "in bits, masked": ("m[i]*t[i]*log(t[i]/({q}))/log(2)", lambda t, q: t * mp.log(t / q) / mp.log(2) if t else 0),
+    "deviance": ("2*t[i]*(log(t[i]/({q})) - 1)", lambda t, q: 2 * t * (mp.log(t / q) - 1) if t else 0),
+    "(1 - t)*log": ("(1 - t[i])*log((1 - t[i])/({q}))", lambda t, q: (1 - t) * mp.log((1 - t) / q) if 1 - t else 0),
+    "t**2*log": ("t[i]**2*log(t[i]/({q}))", lambda t, q: t**2 * mp.log(t / q) if t else 0),
+}
+
+
+@pytest.mark.one_in(5)
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("form", ENTROPIES)
+def test_a_term_with_a_target_of_0_is_0_whatever_it_is_compared_with(form: str, ratio: str) -> None:
+    (text, term), (q, of) = ENTROPIES[form], RATIOS[ratio]
+    lines = "t: {}[D]\nw: parameter[D]\nm: data[D]\nloss = Sum(" + text.format(q=q) + " + 0*m[i], i)"
+    logits, given = [0.3, 0.1, 0.5], {"t": np.array(TARGETS), "m": np.ones(3)}
+    right = slopes(lambda w: sum(term(mpf(t), of(w, i)) for i, t in enumerate(TARGETS)), logits)
+    with np.errstate(all="ignore"):
+        value, (gradient,) = gc.compile(gc.parse(lines.format("data"))).value_and_grad(w=logits, **given)
+        both = gc.compile(gc.parse(lines.format("parameter"))).value_and_grad(w=logits, **given)
+    np.testing.assert_allclose([value, *gradient], right, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose([both[0], *both[1][1]], right, rtol=1e-13, atol=1e-15)
+    if "**" not in text:  # of t**2*log(t) it is 0*inf
+        at_0 = 2 if "1 - t" in text else 0
+        assert np.isinf(both[1][0][at_0])
+        assert np.isfinite(np.delete(both[1][0], at_0)).all()
+
+
+def test_several_factors_are_taken_out_of_a_logarithm_together() -> None:
+    """One alone would leave a product of 0 with the logarithm of the other."""
+    text = "a: data[N]\nb: data[N]\nc: data[N]\nw: parameter\nloss = Sum(a[s]*b[s]*c[s]*log(a[s]*c[s]/w), s)"
+    numbers = {"a": [0.0, 2.0, 0.0, 2.0], "b": [1.0, 1.0, 3.0, 3.0], "c": [3.0, 0.0, 0.0, 0.5]}
+    assert gc.compile(gc.parse(text)).value_and_grad(w=4.0, **numbers) == pytest.approx((3 * math.log(0.25), (-0.75,)))
+
+
+@pytest.mark.parametrize("place", [1e-20, 1e-9, 0.3, 1.0, 0.0])
+def test_the_entropy_of_a_bit_is_exact(place: float) -> None:
+    value, slope = gc.compile(x * log(x) + (1 - x) * log(1 - x), wrt=x).value_and_grad(x=place)
+    with mp.workdps(50):
+        p = mpf(place)
+        exact = sum(q * mp.log(q) for q in (p, 1 - p) if q)
+        right = mp.log(p) - mp.log1p(-p) if 0 < place < 1 else mpf("inf") * (2 * p - 1)
+    assert_ulps("value", value, float(exact))
+    assert slope == pytest.approx(float(right), rel=1e-14)
+    assert gc.compile((1 - x) * log(1 - x), wrt=x).value(x=1e-20) == -1e-20
+
+
 def test_a_choice_of_the_user_is_none_that_a_quotient_of_gamma_functions_was_made() -> None:
     """The hazard leaves such a quotient as it is, in a branch of the user's own."""
     quotient = exp(-(x**2)) * gamma(y) / (erfc(x) * gamma(y + 1))

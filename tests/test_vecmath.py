@@ -38,6 +38,7 @@ LIMITS = {
     ("logcosh", np.float64): 4.0,
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,
+    ("xlogx1p", np.float32): 3.0,
     ("lgamma", np.float64): 3.0,
     ("digamma", np.float64): 3.0,  # sums of a polynomial and a logarithm or a quotient
 }  # ULP; 2 for all others
@@ -82,6 +83,7 @@ EXACT = {
     "atanh": mp.atanh,
     "log1mexp": lambda x: mp.nan if x >= 0 else mp.log(-mp.expm1(x)) if x > -1 else mp.log1p(-mp.exp(x)),
     "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
+    "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
@@ -181,7 +183,7 @@ def valid(row: str, x: np.ndarray) -> np.ndarray:
     """Those numbers at which the function is real and finite."""
     with np.errstate(all="ignore"):
         within = {
-            "log": np.abs(x), "log1p": x[x > -1], "xlogx": np.abs(x), "log1mexp": -np.abs(x),
+            "log": np.abs(x), "log1p": x[x > -1], "xlogx": np.abs(x), "xlogx1p": x[x > -1], "log1mexp": -np.abs(x),
             "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1], "lgamma": np.abs(x), "digamma": np.abs(x),
         }  # fmt: skip
     found = within.get(row, x)
@@ -410,11 +412,12 @@ EDGES |= {
     "atanh": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN)],
     "log1mexp": [(0.0, -INF), (-0.0, -INF), (1.0, NAN), (INF, NAN), (-1e300, -0.0)],
     "xlogx": [(0.0, 0.0), (1.0, 0.0), (INF, INF), (-1.0, NAN)],
+    "xlogx1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, 0.0), (INF, INF), (-1.5, NAN), (-INF, NAN)],
     "lgamma": [(0.0, INF), (-0.0, INF), (1.0, 0.0), (2.0, 0.0), (INF, INF), (-INF, INF), (-1.0, INF), (-1e300, INF)],
     "digamma": [(0.0, -INF), (-0.0, INF), (INF, INF), (-INF, NAN), (-1.0, NAN), (-7.0, NAN), (-1e300, NAN)],
 }
 GROWING = ("exp", "expm1", "sinh", "cosh", "sech", "sigmoid")
-ODD = ("expm1", "log1p", "sinh", "tanh", "sin", "tan", "atan", "asinh", "atanh")  # f(x) = x where x is tiny
+ODD = ("expm1", "log1p", "xlogx1p", "sinh", "tanh", "sin", "tan", "atan", "asinh", "atanh")  # f(x) = x where x is tiny
 BASES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 8.0, 1e30, 1e-40, INF]
 EXPONENTS = [0.0, 0.5, 1.0, 2.0, 3.0, 1 / 3, 2.0**23 + 1, 2.0**24, 2.0**52 + 1, 2.0**53, 1e30, INF]
 

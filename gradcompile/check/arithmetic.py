@@ -108,6 +108,7 @@ ROWS: dict[str, Function] = {
     "sqrt": real(mp.sqrt), "norm": real(mp.sqrt), "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
     "sigmoid": lambda x: 1 / (1 + mp.exp(-x)), "softplus": real(lambda x: mp.log1p(mp.exp(x))),
     "xlogy": real(xlogy), "xlogx": real(lambda x: xlogy(x, x)), "hypot": mp.hypot,
+    "xlogx1p": real(lambda x: (1 + x) * mp.log1p(x) if x != -1 else mp.mpf(0)),
     "relent": real(lambda x, y: xlogy(x, x / y)),
     "sin": mp.sin, "cos": mp.cos, "tan": real(mp.tan), "asin": real(mp.asin), "acos": real(mp.acos),
     "atan": real(mp.atan), "atan2": real(mp.atan2), "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "sech": mp.sech,

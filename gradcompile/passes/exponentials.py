@@ -93,6 +93,8 @@ def _form_div(value: Value, a: Form | None, b: Form | None) -> Form:
     exponent = -b[1] if u is None else u - b[1]
     if b[0] is None:
         return w, exponent
+    if b[0].op == "div" and b[0].operands[0].is_const(1):
+        return _product(w, b[0].operands[1]), exponent
     return (1 / b[0] if w is None else w / b[0]), exponent
 
 

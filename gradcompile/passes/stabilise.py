@@ -16,6 +16,7 @@ from math import ceil, isqrt, log
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
+from gradcompile.passes.entropies import x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.quotients import without_choice
@@ -422,32 +423,6 @@ def _saturated(name: str, signs: tuple[int, ...]) -> Callable[[Value], Value | N
     return rule
 
 
-def _x_log_x(a: Value, b: Value) -> Value | None:
-    """Return x*log(x) and x*log(x/y), which are 0 where x is; and those in x*(log(x) - y)."""
-    for x, other in ((a, b), (b, a)):
-        if other.op == "log":
-            return _x_log_ratio(x, other.operands[0])
-        if other.op in ("add", "sub"):
-            for log, rest in (other.operands, other.operands[::-1]):
-                if log.op == "log" and log.operands[0] is x:
-                    first, second = x.builder.apply("xlogx", x), x * rest
-                    if other.op == "add":
-                        return first + second
-                    return first - second if log is other.operands[0] else second - first
-    return None
-
-
-def _x_log_ratio(x: Value, argument: Value) -> Value | None:
-    """Return x*log(x/y)."""
-    apply = x.builder.apply
-    if argument is x:
-        return apply("xlogx", x)
-    if argument.op == "div" and argument.operands[0] is x:
-        return apply("relent", x, argument.operands[1])
-    factor, rest = factored(argument)
-    return apply("relent", x, 1 / Fraction(factor)) if rest is x and factor > 0 else None
-
-
 def _acosh(x: Value) -> Value | None:
     """Return acosh(1 + z) as 2*asinh(sqrt(z/2))."""
     for one, rest in (x.operands, x.operands[::-1]) if x.op == "add" else ():
@@ -494,7 +469,7 @@ ROWS: tuple[Row, ...] = (
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
     Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
     Row("add", "y + (x - y)", "x", added_back, "what is added and taken away again is never computed"),
-    Row("mul", "x*log(x)", "xlogx(x)", _x_log_x, "0*log(0) is 0", (1e-3, 1e3)),
+    Row("mul", "x*log(x)", "xlogx(x)", x_log_x, "0*log(0) is 0", (1e-3, 1e3)),
     Row("mul", "exp(x)*exp(y - x)", "exp(y)", quotients.exponents_cancel, OVERFLOWS),
     Row("mul", "exp(x**2)*erfc(x)", "erfcx(x)", quotients.tail_times, OVERFLOWS, (-5.0, 100.0)),
     Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", quotients.as_tanh, OVERFLOWS),

@@ -81,6 +81,12 @@ def vxlogx(x):
     return z if x == 0.0 else x * vlog(x)
 
 
+def vxlogx1p(x):
+    """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
+    z = 1.0 + x
+    return 0.0 if z == 0.0 else z * vlog1p(x)
+
+
 def vlogsum32(n, f):
     """Return n log 2 + log(1 + f), as vlogsum."""
     s = f / (np.float32(2.0) + f)
@@ -159,3 +165,10 @@ def vxlogx32(x):
     x, zero = np.float32(x), np.float32(0.0)
     z = zero * x
     return z if x == zero else x * vlog32(x)
+
+
+def vxlogx1p32(x):
+    """Return (1 + x)*log(1 + x), as vxlogx1p."""
+    x, zero, one = np.float32(x), np.float32(0.0), np.float32(1.0)
+    z = one + x
+    return zero if z == zero else z * vlog1p32(x)

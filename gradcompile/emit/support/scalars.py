@@ -102,6 +102,11 @@ def xlogy(x, y):
     return x * math.log(y) if y > 0 else -x * math.inf if y == 0 else math.nan
 
 
+def xlogx1p(x):
+    """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
+    return (1 + x) * math.log1p(x) if x > -1 else 0.0 if x == -1 else math.nan
+
+
 def digamma(x):
     """Return the derivative of lgamma: recurrence, then Stirling's series; dlmf.nist.gov/5.11."""
     if x <= 0 and x == floor(x):

@@ -1,0 +1,162 @@
+"""Products with the logarithm of one of their own factors: ``x*log(x/y)``, a term of an entropy, is 0 where x is.
+
+When such a product is looked at, its logarithm may have been taken apart already: for a sum of exponentials Z,
+``log(x/Z)`` is ``log(x) - u - log(w)``. So all terms of the other factor are looked at, and what is left stays one
+product: ``xlogx(x) - x*(u + log(w))``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gradcompile.ir import Value
+from gradcompile.passes.exponentials import negated
+from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.logarithms import not_negative
+
+Terms = list[tuple[int, Value]]  # each with its sign
+DEEPEST = 8  # sums, or products, inside one another that are looked through
+
+
+def x_log_x(a: Value, b: Value) -> Value | None:
+    """Return a product that is 0 where a factor is 0 of which, or of a multiple of which, it has the logarithm."""
+    return _times(a, b) or _times(b, a)
+
+
+def _times(product: Value, other: Value) -> Value | None:
+    """Return product*other, if terms of `other` are logarithms of what `product` has as a factor."""
+    made, left = _parted(product, other, DEEPEST)
+    if not made:
+        return None
+    if left and all(sign < 0 for sign, _ in left):  # v*log(v) - v*(p + q)
+        made.append((-1, product * _total([(1, term) for _, term in left])))
+    elif left:
+        made.append((1, product * _total(left)))
+    return _total(made)
+
+
+def _parted(product: Value, other: Value, depth: int) -> tuple[Terms, Terms]:
+    """Return what the product is with those terms that are such logarithms, and the terms that are left."""
+    if (whole := _with_logarithm(product, other)) is not None:
+        return [(1, whole)], []
+    if depth and other.op in ("add", "sub", "neg"):
+        parts = [_parted(product, operand, depth - 1) for operand in other.operands]
+        if any(made for made, _ in parts):  # a term without any stays as it is, for others may have it, too
+            last = 1 if other.op == "add" else -1
+            signs = (last,) if other.op == "neg" else (1, last)
+            made, left = ([(s * sign, t) for s, part in zip(signs, parts, strict=True) for sign, t in part[k]]
+                          for k in (0, 1))  # fmt: skip
+            return made, left
+    return [], [(1, other)]
+
+
+def _total(terms: Terms) -> Value:
+    """Return a sum; what is added comes first."""
+    (sign, total), *others = sorted(terms, key=lambda term: -term[0])
+    total = total if sign > 0 else negated(total)
+    for sign, term in others:
+        total = total + term if sign > 0 else total - term
+    return total
+
+
+def _with_logarithm(product: Value, term: Value) -> Value | None:
+    """Return product*term if the term is a number times log(x*r) or log(r/x), x being what is a factor of both."""
+    number, function = factored(term)
+    if function is None or function.op not in LOGARITHMS:
+        return None
+    made = LOGARITHMS[function.op](product, *function.operands)
+    return None if made is None else scaled(made, number, term)
+
+
+def _with_choice(product: Value, condition: Value, *branches: Value) -> Value | None:
+    """Return the choice of products where one of them is rewritten."""
+    made = [_times(product, branch) for branch in branches]
+    if not any(made):
+        return None
+    whole = (new or product * branch for new, branch in zip(made, branches, strict=True))
+    return product.builder.apply("select", condition, *whole)
+
+
+def _with_log(product: Value, argument: Value) -> Value | None:
+    """Return product*log(argument)."""
+    if (made := _with_log_above(product, argument)) is not None or argument.op != "div":
+        return made
+    top, bottom = argument.operands
+    made = _with_log_above(product, bottom if top.is_const(1) else bottom / top)
+    return None if made is None else -made
+
+
+def _with_log_above(product: Value, argument: Value) -> Value | None:
+    """Return product*log(x*r), x being the product of the factors that both have."""
+    x, rest, ratio = None, product, argument
+    for factor in _factors(product, DEEPEST):
+        left, within = _without(rest, factor), _without(ratio, factor)
+        if left is not None and within is not None:
+            x, rest, ratio = (factor if x is None else x * factor), left, within
+    if x is None:
+        return None
+    made = _x_log(x, ratio)
+    return made if rest.is_const(1) else rest * made
+
+
+def _x_log(x: Value, ratio: Value) -> Value:
+    """Return x*log(x*ratio)."""
+    apply = x.builder.apply
+    if ratio.is_const(1):
+        return apply("xlogx", x)
+    if (number := exact(ratio)) is not None:
+        return apply("relent", x, x.builder.const(1) / number)
+    if ratio.op == "div" and ratio.operands[0].is_const(1):
+        return apply("relent", x, ratio.operands[1])
+    if not_negative(ratio):
+        return apply("xlogx", x) + x * apply("log", ratio)
+    return apply("relent", x, 1 / ratio)
+
+
+def _with_log1p(product: Value, argument: Value) -> Value | None:
+    """Return product*log(1 + z) if 1 + z is a factor."""
+    for factor in _factors(product, DEEPEST):
+        if _is_one_plus(factor, argument) and (rest := _without(product, factor)) is not None:
+            made = product.builder.apply("xlogx1p", argument)
+            return made if rest.is_const(1) else rest * made
+    return None
+
+
+LOGARITHMS: dict[str, Callable[..., Value | None]] = {"log": _with_log, "log1p": _with_log1p, "select": _with_choice}
+
+
+def _is_one_plus(x: Value, z: Value) -> bool:
+    """Return whether x is 1 + z."""
+    if x.op == "add":
+        return any(one.is_const(1) and other is z for one, other in (x.operands, x.operands[::-1]))
+    return x.op == "sub" and x.operands[0].is_const(1) and negated(x.operands[1]) is z
+
+
+def _factors(x: Value, depth: int) -> Iterator[Value]:
+    """Yield a product, its factors, and theirs, but for numbers: of a power above 1, its base."""
+    if x.op == "const":
+        return
+    yield x
+    if depth and x.op == "mul":
+        for operand in x.operands:
+            yield from _factors(operand, depth - 1)
+    elif depth and x.op in ("div", "neg"):
+        yield from _factors(x.operands[0], depth - 1)
+    elif x.op == "pow" and (exact(x.operands[1]) or 0) > 1:
+        yield x.operands[0]
+
+
+def _without(x: Value, factor: Value, depth: int = DEEPEST) -> Value | None:
+    """Return x/factor if that can be seen, or None."""
+    if x is factor:
+        return x.builder.const(1)
+    if x.op == "pow" and x.operands[0] is factor and (number := exact(x.operands[1]) or 0) > 1:
+        return factor if number == 2 else factor ** (number - 1)
+    if not depth or x.op not in ("mul", "div", "neg"):
+        return None
+    for operand, other in (x.operands, x.operands[::-1]) if x.op == "mul" else ((x.operands[0], x.operands[-1]),):
+        if (left := _without(operand, factor, depth - 1)) is not None:
+            if x.op == "mul":
+                return other if left.is_const(1) else left * other
+            return left / other if x.op == "div" else -left
+    return None
