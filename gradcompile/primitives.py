@@ -148,6 +148,13 @@ def _log_1m_exp(x: Any) -> Any:
     return np.where(below > -np.log(2), np.log(-np.expm1(below)), np.log1p(-np.exp(below)))
 
 
+def _log_1p_w_exp(w: Any, u: Any) -> Any:
+    """Return log(1 + w*exp(u)); where the product overflows it is u + log(w)."""
+    half = np.exp(u / 2)
+    product = w * half * half
+    return np.where(w == 0, 0.0 * w, np.where(product < np.inf, np.log1p(product), u + np.log(w)))
+
+
 def _log_tail(x: Any) -> Any:
     """Return log(erfc(x)/2): below 0 from the other tail, beyond 1 from the scaled function, which does not underflow."""
     far, near = np.maximum(x, 1.0), np.clip(x, 0.0, 1.0)
@@ -183,6 +190,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("log", sympy.log, np.log, (lambda x, y: 1 / x,), **_math("log"), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((0.0,), -INF), ((INF,), INF))),
     Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), relative=lambda x, y: -1 / op.expm1(-x), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
+    Primitive("log1pwexp", lambda w, u: sympy.log(1 + w * sympy.exp(u)), _log_1p_w_exp, (lambda w, u, y: 1 / (w + op.exp(-u)), lambda w, u, y: _share(w, w + op.exp(-u))), **_support("log1pwexp", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 1e4), 10000.693147180559), ((0.0, 1e4), 0.0), ((1e-9, 0.0), 9.999999995e-10), ((-1.0, 0.0), -INF)), source="log1p of a product whose exponential may overflow"),
     Primitive("log1mexp", lambda x: sympy.log(1 - sympy.exp(x)), _log_1m_exp, (lambda x, y: op.exp(x) / op.expm1(x),), **_support("log1mexp"), domain=((-3.0, -0.05),), extremes=(((-1e4,), 0.0), ((0.0,), -INF), ((-1e-300,), -690.7755278982137)), source="M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012"),
     Primitive("logtotal", sympy.log, np.log, (lambda x, y: op.select(op.ne(x, 0), 1 / x, 0),), **_support("logtotal") | {"numpy": "np.log({0})"}, domain=(POSITIVES,), extremes=(((0.0,), -INF),), source="log of a sum of exponentials: of none, all exponents -inf, the gradient is 0"),
     Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
@@ -253,6 +261,11 @@ def _power_base(a: Operand, b: Operand) -> Operand:
     if getattr(b, "is_number", False) or getattr(b, "op", "") == "const":
         return b * a ** (b - 1)
     return op.select(op.eq(b, 0), 0, b * a ** (b - 1))
+
+
+def _share(part: Operand, whole: Operand) -> Operand:
+    """Return part/whole, 0 of nothing."""
+    return part / op.select(op.ne(whole, 0), whole, 1)
 
 
 def _after(n: Operand) -> Operand:

@@ -318,6 +318,60 @@ def test_the_entropy_of_a_bit_is_exact(place: float) -> None:
     assert gc.compile((1 - x) * log(1 - x), wrt=x).value(x=1e-20) == -1e-20
 
 
+WEIGHTED = {  # z in log(1 + z), w in z = w*exp(u), and the derivative of w
+    "w*exp(u)": (y * exp(x), lambda y: y, lambda y: mpf(1)),
+    "w/(2*exp(-u))": (y / (2 * exp(-x)), lambda y: y / 2, lambda y: mpf(1) / 2),
+    "tanh(w)*exp(u)": (tanh(y) * exp(x), mp.tanh, lambda y: mp.sech(y) ** 2),
+    "-w*exp(u)": (-y * exp(x), lambda y: -y, lambda y: -mpf(1)),
+}
+WEIGHTS = [
+    (0.7, 0.3),
+    (1e-9, 0.3),
+    (1e-6, -50.0),
+    (0.0, 0.3),
+    (-1e-3, 0.5),
+    (1e-200, 500.0),
+    (2.0, 800.0),
+    (1e-200, 800.0),
+]
+
+
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize(("weight", "exponent"), WEIGHTS)
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_a_weighted_exponential_is_added_to_1_exactly(name: str, weight: float, exponent: float) -> None:
+    """Where it is small, as where the exponential alone would overflow."""
+    z, function, derivative = WEIGHTED[name]
+    model = gc.compile(log(1 + z), wrt=[x, y])
+    if name == "-w*exp(u)":
+        weight = -weight
+    value, (dx, dy) = model.value_and_grad(x=exponent, y=weight)
+    with mp.workdps(700):
+        w, e = mpf(weight), mp.exp(mpf(exponent))
+        product = function(w) * e
+        exact = mp.log1p(product), product / (1 + product), derivative(w) * e / (1 + product)
+        assert value == pytest.approx(float(exact[0]), rel=2e-15)
+        assert (dx, dy) == pytest.approx((float(exact[1]), float(exact[2])), rel=2e-15)
+        second = model.hvp((1.0, 0.0), x=exponent, y=weight)[0]
+        assert second == pytest.approx(float(product / (1 + product) ** 2), rel=1e-13, abs=1e-100)
+
+
+def test_a_weight_of_0_hides_an_exponential_that_overflows() -> None:
+    value, (dx, dy) = gc.compile(log(1 + y * exp(x)), wrt=[x, y]).value_and_grad(x=800.0, y=0.0)
+    assert (value, dx, dy) == (0.0, 0.0, math.inf)
+
+
+@pytest.mark.parametrize("shape", [1e-2, 1e-4, 1e-6])
+def test_the_shape_of_a_generalised_pareto_distribution_has_its_gradient(shape: float) -> None:
+    """(1 + 1/k)*log(1 + k*z) is divided by k: what its logarithm loses is multiplied by 1e6, and squared."""
+    value, slope = gc.compile((1 + 1 / y) * log(1 + y * Rational(7, 10) / exp(x)), wrt=y).value_and_grad(x=0.3, y=shape)
+    with mp.workdps(60):
+        k, z = mpf(shape), mpf(7) / 10 / mp.exp(mpf(0.3))
+        exact = (1 + 1 / k) * mp.log1p(k * z), (1 + 1 / k) * z / (1 + k * z) - mp.log1p(k * z) / k**2
+    assert value == pytest.approx(float(exact[0]), rel=1e-15)
+    assert slope == pytest.approx(float(exact[1]), rel=1e-15 / shape)
+
+
 def test_a_choice_of_the_user_is_none_that_a_quotient_of_gamma_functions_was_made() -> None:
     """The hazard leaves such a quotient as it is, in a branch of the user's own."""
     quotient = exp(-(x**2)) * gamma(y) / (erfc(x) * gamma(y + 1))

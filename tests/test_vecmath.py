@@ -39,6 +39,8 @@ LIMITS = {
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,
     ("xlogx1p", np.float32): 3.0,
+    ("log1pwexp", np.float64): 4.0,
+    ("log1pwexp", np.float32): 4.0,
     ("lgamma", np.float64): 3.0,
     ("digamma", np.float64): 3.0,  # sums of a polynomial and a logarithm or a quotient
 }  # ULP; 2 for all others
@@ -84,6 +86,7 @@ EXACT = {
     "log1mexp": lambda x: mp.nan if x >= 0 else mp.log(-mp.expm1(x)) if x > -1 else mp.log1p(-mp.exp(x)),
     "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
     "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
+    "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
@@ -268,7 +271,17 @@ def reflected(row: str, dtype: type, count: int) -> float:
     return float(np.max(np.abs(found - exact) / (allowed * np.maximum(1, np.abs(exact)))))
 
 
-PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors}
+def weights(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A weight of any size and an exponent, whose product is not below -0.3."""
+    draw = np.random.default_rng(seed)
+    u = np.concatenate([draw.uniform(-s, s, count) for s in (2.0, 30.0, 3000.0)]).astype(dtype)
+    size = draw.uniform(-60, 30, u.size) - np.where(draw.random(u.size) < 0.5, u, 0.0)
+    size = np.where(np.abs(size) < np.log(float(np.finfo(dtype).max)) * 0.95, size, draw.uniform(-50, 50, u.size))
+    negative = (size + u < np.log(0.3)) & (draw.random(u.size) < 0.5)
+    return (np.exp(size) * np.where(negative, -1, 1)).astype(dtype), u
+
+
+PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors, "log1pwexp": weights}
 
 
 class TestAccuracy:
@@ -498,6 +511,17 @@ class TestEdges:
         cases += [(0.0, NAN, NAN), (NAN, 1.0, NAN), (0.0, 5.0, 0.0)]
         x, y, expected = np.array(cases, dtype).T
         np.testing.assert_array_equal(run("xlogy", np.ascontiguousarray(x), np.ascontiguousarray(y)), expected)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_the_logarithm_of_1_and_a_weighted_exponential(self, dtype):
+        tiny = float(np.finfo(dtype).smallest_subnormal)
+        cases = [(0.0, u, 0.0) for u in (-2000.0, 0.0, 800.0, 3000.0, INF, -INF)]
+        cases += [(1.0, INF, INF), (INF, 1.0, INF), (1.0, -INF, 0.0), (-1.0, 0.0, -INF), (-2.0, 0.0, NAN)]
+        cases += [(-2.0, 3000.0, NAN), (NAN, 1.0, NAN), (1.0, NAN, NAN), (0.0, NAN, NAN), (NAN, 3000.0, NAN)]
+        cases += [(tiny, 3000.0, 3000.0 + math.log(tiny)), (1.0, 3000.0, 3000.0), (2e-30, 89.0, 20.615594391852253)]
+        w, u, expected = np.array(cases, dtype).T
+        found = run("log1pwexp", np.ascontiguousarray(w), np.ascontiguousarray(u))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
     @pytest.mark.one_in(3)
     @pytest.mark.parametrize("dtype", DTYPES)

@@ -285,6 +285,19 @@ def _log_1p(x: Value) -> Value | None:
     return None
 
 
+def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
+    """Return log(1 + w*exp(u)) as one function: as the log of two exponentials it loses what is small beside 1."""
+    apply, sign = x.builder.apply, 1 if x.op == "add" else -1
+    for one, other in (x.operands, x.operands[::-1]) if x.op == "add" else (x.operands,) if x.op == "sub" else ():
+        if not one.is_const(1) or other.op in ("add", "sum") or other not in forms or not exponentials.grows(other):
+            continue
+        w, u = forms[other]
+        if w is None:
+            return apply("softplus" if sign > 0 else "log1mexp", u)
+        return apply("log1pwexp", w if sign > 0 else negated(w), u)
+    return None
+
+
 def _log_softplus(x: Value) -> Value | None:
     """Return log(1 + c*exp(u)) as softplus(u + log(c))."""
     if (exponent := one_plus_exp(x)) is not None:
@@ -453,6 +466,7 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(erfc(x))", "logtail(x) + log(2)", _log_tail, UNDERFLOWS, (-5.0, 100.0)),
     Row("log", "log(x + sqrt(x**2 + 1))", "asinh(x)", _log_inverse, CANCELS),
     Row("log", "log((1 + x)/(1 - x))", "2*atanh(x)", _log_atanh, CANCELS, UNIT),
+    Row("log", "log(1 + y*exp(x))", "log1pwexp(y, x)", _log_1p_scaled, CANCELS, forms=True),
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",

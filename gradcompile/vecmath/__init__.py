@@ -12,11 +12,11 @@ flags of the caller, and "reassoc" would cancel the sums.
 
 Those for float32 round their operand to it first: an operand of another type would undo the rounding that they rely on.
 
-At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh and float32 erf, erfc, erfcx and logtail, 3 for
-float32 `acosh` and xlogx1p and float64 log(1 - exp) and logtail, which take two steps, and for float64 lgamma and
-digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for they are 0 between poles); nan, infinities, zeros,
-subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without exceptions. Coefficients:
-tests/minimax.py.
+At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh, log(1 + w exp) and float32 erf, erfc, erfcx and
+logtail, 3 for float32 `acosh` and xlogx1p and float64 log(1 - exp) and logtail, which take two steps, and for float64
+lgamma and digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for they are 0 between poles); nan,
+infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without exceptions.
+Coefficients: tests/minimax.py.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ MODULES: tuple[ModuleType, ...] = (
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType(
-    {"pow": 2, "hypot": 2, "atan2": 2, "xlogy": 2}
+    {"pow": 2, "hypot": 2, "atan2": 2, "xlogy": 2, "log1pwexp": 2}
 )  # of the rows below; all others have one operand
 ROWS = (
     "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh sech erf erfc erfcx logtail pow hypot sin cos tan "
-    "atan atan2 asinh acosh atanh log1mexp xlogx xlogx1p xlogy lgamma digamma"
+    "atan atan2 asinh acosh atanh log1mexp log1pwexp xlogx xlogx1p xlogy lgamma digamma"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.

@@ -52,6 +52,24 @@ def vsoftplus(x):
     return y + (0.0 if x < 0.0 else x)
 
 
+def vlog1pwexp(w, u):
+    """Return log(1 + w*exp(u)), 0 at w = 0: as log1p; where the product overflows, u + log(w)."""
+    e = vexp(0.5 * u)  # so that only the product overflows
+    h = w * e * e
+    near = h < np.inf
+    x = 1.0 + h if near else w
+    tiny = x < 2.2250738585072014e-308
+    y = x * 18014398509481984.0 if tiny else x
+    b = vbits(y) - 0x3FE6A09E667F3BCD
+    n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
+    f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    c = (h - (x - 1.0)) * ((1.0 + f) / x) if near else 0.0  # what the sum was rounded by
+    y = vlogsum(n - 54.0 if tiny else n, f + c) + (0.0 if near else u)
+    y = y if x > 0.0 else (-np.inf if h == -1.0 else np.nan)
+    y = y if x < np.inf else x + u
+    return 0.0 * w if w == 0.0 and u == u else y
+
+
 def vlogcosh(x):
     """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
     a = abs(x)
@@ -130,6 +148,26 @@ def vsoftplus32(x):
     large = e > np.float32(0.41)
     y = vlogsum32(np.float32(1.0) if large else zero, half * e - half if large else e)
     return y + (zero if x < zero else x)
+
+
+def vlog1pwexp32(w, u):
+    """Return log(1 + w*exp(u)), as vlog1pwexp."""
+    w, u = np.float32(w), np.float32(u)
+    zero, one, infinite = np.float32(0.0), np.float32(1.0), np.float32(np.inf)
+    e = vexp32(np.float32(0.5) * u)
+    h = w * e * e
+    near = h < infinite
+    x = one + h if near else w
+    tiny = x < np.float32(1.1754943508222875e-38)
+    y = x * np.float32(33554432.0) if tiny else x
+    b = np.int32(vbits32(y) - 0x3F3504F3)
+    n = vfloat32((b >> 23) + 0x4B400000) - np.float32(12582912.0)
+    f = vfloat32((b & 0x7FFFFF) + 0x3F3504F3) - one
+    c = (h - (x - one)) * ((one + f) / x) if near else zero
+    y = vlogsum32(n - np.float32(25.0) if tiny else n, f + c) + (zero if near else u)
+    y = y if x > zero else np.float32(-np.inf if h == -one else np.nan)
+    y = y if x < infinite else x + u
+    return zero * w if w == zero and u == u else y
 
 
 def vlogcosh32(x):

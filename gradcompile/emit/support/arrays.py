@@ -48,6 +48,15 @@ def logcosh(x):
     return np.where(a < 1, np.log1p(m * m / (2 + 2 * m)), far)
 
 
+def log1pwexp(w, u):
+    """Return log(1 + w*exp(u)), also where the exponential overflows; 0 at w = 0."""
+    with np.errstate(all="ignore"):
+        half = np.exp(u / 2)
+        product = w * half * half
+        there = np.where(product < np.inf, np.log1p(product), u + np.log(w))
+        return np.where((w == 0) & (u == u), 0 * w, there)
+
+
 def log1mexp(x):
     """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
     with np.errstate(all="ignore"):

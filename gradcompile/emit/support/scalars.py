@@ -67,6 +67,17 @@ def logcosh(x):
     return a + (math.log1p(math.exp(-2 * a)) - 0.6931471805599453)
 
 
+def log1pwexp(w, u):
+    """Return log(1 + w*exp(u)), also where the exponential overflows; 0 at w = 0."""
+    if w == 0:
+        return 0.0 * w if u == u else u
+    half = math.exp(u / 2) if u < 1400 else math.inf
+    product = w * half * half
+    if product < math.inf:
+        return math.log1p(product) if product > -1 else -math.inf if product == -1 else math.nan
+    return u + math.log(w) if w > 0 else math.nan
+
+
 def log1mexp(x):
     """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
     if x < -0.6931471805599453:
