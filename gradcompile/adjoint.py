@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from gradcompile.errors import NonDifferentiableError, UnsupportedError
-from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis, substitute
+from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis, moved, substitute
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
 
 Masked = tuple[Value, Value | None]  # a cotangent, and where it counts (None: everywhere)
@@ -282,8 +282,8 @@ def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]
         unequal = builder.apply("ne", builder.iota(axis), builder.iota(other))
         differs = unequal if differs is None else builder.apply("or", differs, unequal)
     assert differs is not None
-    moved = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
-    rest = builder.reduce("prod", builder.apply("select", differs, moved, 1), others.values())
+    elsewhere = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
+    rest = builder.reduce("prod", builder.apply("select", differs, elsewhere, 1), others.values())
     yield operand, (times(total[0], rest), total[1])
 
 
@@ -297,12 +297,11 @@ def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
 
 
 def _accumulate(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    source, *indices = value.operands
-    incoming = applied(total)
+    (source, *indices), (incoming, mask) = value.operands, total
     index = dict(zip(value.axes, indices, strict=True))
     back = value.builder.read(incoming, [index.get(a) or value.builder.iota(a) for a in incoming.axes])
     axes = tuple(dict.fromkeys(a for i in indices for a in i.axes))
-    yield source, unbroadcast((back, None), axes, source)
+    yield source, unbroadcast((back, None if mask is None else moved(mask, index)), axes, source)
 
 
 def _custom(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

@@ -429,12 +429,14 @@ def reachable(roots: Iterable[Value]) -> list[Value]:
     return sorted(seen, key=lambda v: v.number)
 
 
-def substitute(values: Iterable[Value], index: Mapping[Axis, Value], *, through: bool = False) -> dict[Value, Value]:
+def substitute(
+    values: Iterable[Value], index: Mapping[Axis, Value], *, through: bool = False, whole: Container[Value] = ()
+) -> dict[Value, Value]:
     """Return each value with indices put in place of axes, as ``y[s, i]`` becomes ``y[s, gt[s]]``.
 
     The indices sink to the leaves; reductions and arrays whose own axes they are stay as they are. With `through`
     they also sink into a computed array that is read along such an axis: of ``p[s, gt[s]]`` only the rows that the
-    index picks are then computed, where otherwise all of ``p`` would be.
+    index picks are then computed, where otherwise all of ``p`` would be. Values in `whole` are computed and read.
     """
     new: dict[Value, Value] = {}
     for value in reachable(values):
@@ -442,7 +444,7 @@ def substitute(values: Iterable[Value], index: Mapping[Axis, Value], *, through:
             new[value] = value
         elif value.op == "iota":
             new[value] = index[value.attr]
-        elif value.op in ("input", "accumulate", *MATRIX_FUNCTIONS):
+        elif value.op in ("input", "accumulate", *MATRIX_FUNCTIONS) or value in whole:
             builder = value.builder
             new[value] = builder.read(value, (index.get(a) or builder.iota(a) for a in value.axes))
         elif value.op in REDUCTIONS:

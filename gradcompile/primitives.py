@@ -164,6 +164,11 @@ def _log_tail(x: Any) -> Any:
     )
 
 
+def _place(x: Any, count: Any) -> Any:
+    """Return numbers as indices of an axis: 0 for those below it and nan, its last one for those beyond."""
+    return np.minimum(np.fmin(np.fmax(x, 0), 2.0**53).astype(np.int64), count - 1)
+
+
 NO_DERIVATIVE = object()  # a partial that must never be asked for: adjoint.py raises NonDifferentiableError
 TWO_OVER_ROOT_PI = 1.1283791670955126
 TWO = (REALS, REALS)
@@ -184,6 +189,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("sign", sympy.sign, np.sign, (lambda x, y: 0,), **(_support("sign") | {"numpy": "np.sign({0})"}), heads=(sympy.sign,), extremes=(((0.0,), 0.0), ((-INF,), -1.0))),
     Primitive("floor", sympy.floor, np.floor, (lambda x, y: 0,), **_support("floor") | {"numpy": "np.floor({0})"}, heads=(sympy.floor,)),
     Primitive("ceil", sympy.ceiling, np.ceil, (lambda x, y: 0,), **_support("ceil") | {"numpy": "np.ceil({0})"}, heads=(sympy.ceiling,)),
+    Primitive("place", lambda x, count: sympy.floor(sympy.Max(0, sympy.Min(x, count - 1))), _place, (lambda x, count, y: 0, lambda x, count, y: 0), **_support("place", 2), domain=(REALS, (3.0, 3.0)), kind="int", extremes=(((-INF, 3.0), 0.0), ((1.5, 3.0), 1.0), ((NAN, 3.0), 0.0), ((INF, 3.0), 2.0)), source="a label as an index of an axis; what is none becomes one, to be left out"),
     Primitive("mod", sympy.Mod, np.mod, (lambda a, b, y: 1, lambda a, b, y: -op.floor(a / b)), **_infix("%"), heads=(sympy.Mod,), domain=(REALS, POSITIVES), kind="same", source="sign of the divisor, as SymPy and Python"),
     # exponentials and logarithms
     Primitive("exp", sympy.exp, np.exp, (lambda x, y: y,), **_math("exp"), heads=(sympy.exp,), extremes=(((-INF,), 0.0), ((INF,), INF)), textbook=(lambda x, y: op.exp(x),)),

@@ -81,6 +81,19 @@ def test_maximum_and_minimum_pass_nan_on(target, name):
 
 
 @pytest.mark.parametrize("target", support.FILES)
+def test_place_is_an_index_whatever_the_number(target):
+    for count in (1, 3, 2**24 + 2):
+        for x in (0, 1, 2, count - 1):
+            if x < count:
+                assert function(target, "place")(np.float64(x), count) == x
+        for x in (*EDGES, 1e30, float(count), count - 0.5, -0.5):
+            found = int(function(target, "place")(np.float64(x), count))
+            assert 0 <= found < count, (x, count)
+            assert found == x or not (0 <= x < count and x == math.floor(x)), (x, count)
+    assert function(target, "place")(np.float32(2**24 + 8), 2**24 + 2) == 2**24 + 1  # the length, rounded, is longer
+
+
+@pytest.mark.parametrize("target", support.FILES)
 def test_xlogy(target):
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         for x in EDGES:
@@ -139,9 +152,9 @@ def test_gamma_of_arrays(name):
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
     x = np.linspace(0.25, 2, 6, dtype=np.float32).reshape(2, 3)
-    operands = {"xlogy": (x, x), "polygamma": (1, x)}.get(name, (x,))
+    operands = {"xlogy": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(name, (x,))
     found = call(*operands)
-    assert found.dtype == np.float32
+    assert found.dtype == (np.int64 if name == "place" else np.float32)
     assert found.shape == (2, 3)
     np.testing.assert_allclose(found, PRIMITIVES[name].reference(*operands), rtol=2e-6)
 

@@ -172,6 +172,8 @@ def _bounds(index: Value) -> tuple[int | None, Size | None]:
             found[value] = max(lows, default=None), None if len(highs) < len(parts) else _one_of(highs)
         elif value.op == "minimum":
             found[value] = min(lows) if len(lows) == len(parts) else None, next(iter(highs), None)
+        elif value.op == "place":
+            found[value] = 0, highs[-1] - 1 if highs else None
         else:
             found[value] = None, None
     return found[index]

@@ -103,6 +103,7 @@ ROWS: dict[str, Function] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": quotient,
     "neg": lambda a: -a, "pow": real(power), "abs": abs, "sign": sign, "mod": real(lambda a, b: a % b),
     "floor": real(mp.floor), "ceil": real(mp.ceil),
+    "place": lambda x, count: int(min(x, count - 1)) if x > 0 else 0,
     "exp": mp.exp, "log": real(mp.log), "expm1": mp.expm1, "log1p": real(mp.log1p),
     "log1mexp": real(lambda x: mp.log(-mp.expm1(x))), "logtotal": real(mp.log), "logcosh": real(_log_cosh),
     "sqrt": real(mp.sqrt), "norm": real(mp.sqrt), "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),

@@ -10,6 +10,7 @@ from gradcompile.passes.divide import divide_once
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
+from gradcompile.passes.group import group
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
 from gradcompile.passes.share import share
@@ -24,6 +25,7 @@ BEFORE: tuple[Pass, ...] = (
     fold,
     share,
     stabilise,
+    group,
     gather,
     share,
     turn,

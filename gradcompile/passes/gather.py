@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, substitute
 from gradcompile.passes.factor import used_bare
+from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
 
 
@@ -29,6 +30,7 @@ def _sink(graph: Graph) -> Graph:
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
+    kept |= summed_up(graph.order())
     windows = _windows(graph)
     kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}
     letters, names = dict[Axis, str](), dict[Value, str]()
@@ -167,7 +169,7 @@ def _read_operands(array: Value, indices: list[Value]) -> Value:
 def _data_indices(values: list[Value]) -> list[Value]:
     """Return the index values that come from data and not from an axis."""
     indices = (i for value in values if value.op == "read" for i in value.operands[1:])
-    return list(dict.fromkeys(i for i in indices if i.op in ("input", "read")))
+    return list(dict.fromkeys(i for i in indices if i.op in ("input", "read", "place")))
 
 
 def _axes_read(values: list[Value], index: Value) -> list[Axis]:

@@ -95,7 +95,8 @@ def combines_axes(value: Value) -> bool:
 
     These need not be windows that cover the array: see `gradcompile.passes.gather`.
     """
-    return value.op == "read" and any(i.op in PRIMITIVES and len(i.axes) > 1 for i in value.operands[1:])
+    computed = (i for i in value.operands[1:] if i.op in PRIMITIVES and i.op != "place")
+    return value.op == "read" and any(len(i.axes) > 1 for i in computed)
 
 
 def composed(array: Value, *indices: Value) -> Value | None:

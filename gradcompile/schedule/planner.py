@@ -239,7 +239,8 @@ class _Work:
     def _stands_alone(self, value: Value) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
             return True
-        if is_renaming(value) or (value.kind == "int" and not (value in self.returned or value in self.arrays)):
+        index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
+        if is_renaming(value) or index:
             return False  # an index, made of loop variables and labels; or an array under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True

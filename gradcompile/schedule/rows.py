@@ -155,9 +155,11 @@ class Rows:
 
         Where numbers are looked up and others are stored, a loop does not become vectors.
         """
-        if value.op != "read" or value.operands[0].op != "input" or value in self.kept:
+        if value.op != "read" or value in self.kept or value.axes != (self.sample,):
             return False
-        return value.axes == (self.sample,) and any(i.op in ("input", "read") for i in value.operands[1:])
+        array, *indices = value.operands
+        known = array.op == "input" or self.sample not in array.axes
+        return known and any(i.op in ("input", "read", "place") for i in indices)
 
     # What lies by rows
 

@@ -91,10 +91,12 @@ class Samples:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
+    Where the samples of the objective are groups of other samples, it is not theirs: those are more.
+
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
     """
-    if graph.sample is not None:
+    if graph.sample is not None and not _are_groups(graph, graph.sample):
         return graph.sample
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
     used = {axis for value in graph.order() for axis in value.axes}
@@ -106,6 +108,13 @@ def stream_axis(graph: Graph) -> Axis | None:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
     return next((axis for axis in summed if axis in first), None)
+
+
+def _are_groups(graph: Graph, sample: Axis) -> bool:
+    """Return whether the objective is made of sums by group, and of none over the samples."""
+    objective = graph.order([graph.outputs["value"]]) if "value" in graph.outputs else []
+    sums = [v for v in objective if v.op == "accumulate" and any(i.axes and i.op != "iota" for i in v.operands[1:])]
+    return bool(sums) and not any(sample in loop_axes(v) for v in sums)
 
 
 def in_blocks(order: list[Value], sample: Axis) -> bool:

@@ -48,13 +48,19 @@ class Statements:
         self.packed: dict[Value, None] = {}
 
     def pack(self, data: dict[Value, None]) -> None:
-        """Copy data, a block at a time: after the indices at which they are read, where these have statements."""
+        """Copy data, a block at a time: after what they are read of, and at, where that has statements."""
         self.packed |= data
         first: dict[Value, None] = {}
+        later: dict[Value, list[Value]] = {}  # what is copied after a value
         for value in data:
-            first |= dict.fromkeys(i for i in reachable(value.operands[1:]) if i.kind == "int" and i in self.made)
-            first[value] = None
-        self.made = first | self.made
+            needed = {v for v in reachable(value.operands) if v in self.made}
+            if any(v.kind != "int" for v in needed):
+                later.setdefault([v for v in self.made if v in needed][-1], []).append(value)
+            else:
+                first |= dict.fromkeys(v for v in self.made if v in needed)
+                first[value] = None
+        order = [v for made in self.made for v in (made, *later.get(made, ()))]
+        self.made = first | dict.fromkeys(order)
 
     def of(self, value: Value) -> list[Define | Update | Product]:
         """Return the statements that compute a value from its start."""

@@ -34,6 +34,11 @@ def finite(x):
     return np.where(np.isfinite(x), x, 0)
 
 
+def place(x, count):
+    """Return numbers as indices of an axis: 0 below it and for nan, the last beyond."""
+    return np.minimum(np.fmin(np.fmax(x, 0), 2.0**53).astype(np.int64), count - 1)
+
+
 def sech(x):
     """Return 1/cosh(x); neither tail overflows."""
     e = np.exp(-np.abs(x))

@@ -21,6 +21,11 @@ def ceil(x):
     return math.copysign(float(math.ceil(x)), x) if math.isfinite(x) else x
 
 
+def place(x, count):
+    """Return a number as an index of an axis: 0 below it and for nan, the last beyond."""
+    return min(int(min(x, 9007199254740992.0)), count - 1) if x > 0 else 0
+
+
 def maximum(a, b):
     """Return the larger number; nan if one of them is."""
     return a if a >= b or math.isnan(a) else b
