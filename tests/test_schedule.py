@@ -13,7 +13,6 @@ from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
 from gradcompile.schedule.conditions import ALWAYS, covered
 from tests.graphs import CASES, C, D, N
-from tests.random_models import numbered
 
 
 def planned(name: str) -> Plan:
@@ -280,13 +279,17 @@ def test_operands_come_before_what_is_made_of_them(name: str) -> None:
     assert set(found.stored) == made
 
 
-def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_they_lie() -> None:
-    # Number 812 reads the columns of X in blocks and, for a gradient, along another name of the same axis.
-    model = numbered(812)
-    assert model is not None
-    text = gc.emit(model.problem.objective, wrt=model.problem.wrt, target="numba")
-    assert "u[k, 0]*t_t[0, i]*X[j, k]*X_t[j, i]" in text
-    assert "gemm(1.0, X_t[:, :size].T, X, 0.0, s[:, :size].T)" in text
+@pytest.mark.parametrize(
+    ("loss", "statement"),
+    [
+        ("Sum(u[k]*t[i]*exp(X[j, k]*X[j, i]), i, j, k)", "vexp(X_t[k]*X[j, i])"),
+        ("Sum(u[k]*tanh(Sum(X[j, k]*X[j, i], j)), k, i)", "gemm(1.0, X_b.T, X, 0.0, a[:, :size].T)"),
+    ],
+)
+def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_they_lie(loss, statement) -> None:
+    # The columns of X are read in blocks, and along another name of the same axis.
+    model = gc.parse(f"X: parameter[N, D]\nu: data[D]\nt: data[D]\nloss = {loss}\n")
+    assert statement in gc.emit(model, target="numba")
 
 
 def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from gradcompile.ir import Graph
+from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
@@ -27,6 +28,7 @@ BEFORE: tuple[Pass, ...] = (
     stabilise,
     group,
     gather,
+    contract,
     share,
     turn,
     fold,
