@@ -162,3 +162,64 @@ def test_strict_code_divides_as_is_written():
     model.wait()
     value, (slope,) = model.value_and_grad(x=[[0.0]], n=[1e-310], w=[0.0])  # 1/n is infinite
     assert (value, slope.tolist()) == (0.0, [0.0])
+
+
+CAUSAL = """
+    x: data[N, T, D]
+    Q: parameter[D, K]
+    L: parameter[D, K]
+    q[n, s, k] = Sum(x[n, s, d]*Q[d, k], d)
+    l[n, r, k] = Sum(x[n, r, d]*L[d, k], d)
+    e[n, s, r] = where(r <= s, exp(Sum(q[n, s, k]*l[n, r, k], k)), 0)
+    y[n, s, d] = Sum(e[n, s, r]*x[n, r, d], r)
+    loss       = Sum(y[n, s, d]**2, n, s, d)
+"""
+
+
+def causal(random, shape=(5, 12, 9)):
+    return {"x": random.normal(size=shape), "Q": random.normal(size=(9, 10)) / 9, "L": random.normal(size=(9, 10)) / 9}
+
+
+def test_attention_to_what_came_before_is_products_both_ways():
+    """Of each sample, those that give: scores, y, the cotangents of e, of q and of l."""
+    assert products(CAUSAL).count(("N", "T", "T")) == 2
+    assert len(products(CAUSAL)) == 2 + 2 + 3 + 2
+
+
+def test_attention_to_what_came_before_has_the_gradient_of_its_formula():
+    given = causal(np.random.default_rng(0))
+    x, Q, L = given.values()
+    model = compile(language.parse(CAUSAL))
+    model.wait()
+    value, (dQ, dL) = model.value_and_grad(**given)
+    q, k = x @ Q, x @ L
+    e = np.tril(np.exp(q @ k.transpose(0, 2, 1)))
+    y = e @ x
+    ds = 2 * y @ x.transpose(0, 2, 1) * e
+    np.testing.assert_allclose(value, np.sum(y**2), rtol=1e-13)
+    np.testing.assert_allclose(dQ, np.einsum("nsd,nsk->dk", x, ds @ k), rtol=1e-11)
+    np.testing.assert_allclose(dL, np.einsum("nrd,nrk->dk", x, ds.transpose(0, 2, 1) @ q), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "loss = Sum(where(r < s, exp(Sum(q[n, s, k]*l[n, r, k], k)), 0), n, s, r)",
+        "e[n, s, r] = where(r <= s, exp(Sum(q[n, s, k]*l[n, r, k], k)), 0)\n"
+        "loss = Sum(where(s < 5, Sum(e[n, s, r], r), 0), n, s)",
+    ],
+    ids=["without the diagonal", "some rows"],
+)
+def test_what_a_triangle_leaves_out_stays_out_of_the_gradient(text):
+    """The last key is used by nothing: what it holds is not to be multiplied by zero."""
+    random = np.random.default_rng(1)
+    given = {"q": random.normal(size=(3, 8, 9)) / 3, "l": random.normal(size=(3, 8, 9)) / 3}
+    model = compile(language.parse(f"q: parameter[N, T, K]\nl: parameter[N, T, K]\n{text}\n"))
+    model.wait()
+    whole = model.value_and_grad(**given)
+    given["l"][:, -1] = np.nan
+    holes = model.value_and_grad(**given)
+    assert holes[0] == whole[0]
+    for gradient, expected in zip(holes[1], whole[1], strict=True):
+        np.testing.assert_array_equal(gradient, expected)
+    assert np.count_nonzero(whole[1][0]) > 0

@@ -80,6 +80,28 @@ HEADS = """
     y[n, h, s, k] = Sum(a[n, h, s, r]*v[n, h, r, k], r)/Sum(a[n, h, s, r], r)
     loss = Sum((Sum(y[n, h, s, k]*O[h, k, d], h, k) - t[n, s, d])**2, n, s, d)
 """
+CAUSAL = """
+    x: data[N, T, D]
+    t: data[N, T, D]
+    g: parameter[D]
+    Q: parameter[H, D, K]
+    L: parameter[H, D, K]
+    V: parameter[H, D, K]
+    O: parameter[H, K, D]
+    a[n, s, d]    = x[n, s, d]*g[d]
+    q[n, h, s, k] = Sum(a[n, s, d]*Q[h, d, k], d)
+    l[n, h, r, k] = Sum(a[n, r, d]*L[h, d, k], d)
+    v[n, h, r, k] = Sum(a[n, r, d]*V[h, d, k], d)
+    e[n, h, s, r] = where(r <= s, exp(Sum(q[n, h, s, k]*l[n, h, r, k], k)/4), 0)
+    y[n, h, s, k] = Sum(e[n, h, s, r]*v[n, h, r, k], r)/Sum(e[n, h, s, r], r)
+    loss = Sum((a[n, s, d] + Sum(y[n, h, s, k]*O[h, k, d], h, k) - t[n, s, d])**2, n, s, d)
+"""
+BILINEAR = """
+    x: data[N, T, K]
+    y: parameter[N, R, K]
+    w: parameter[T, R]
+    loss = Sum(Sum(x[n, s, k]*y[n, r, k], k)**2*w[s, r], n, s, r)
+"""
 WINDOWS = """
     x: data[N, S, D]
     gt: labels[N]
@@ -104,8 +126,9 @@ IMAGES = """
     y[n, o]       = Sum(Mean(g[n, i, j, f], i, j)*U[f, o], f)
     loss          = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, o]), o)), n)
 """
-SIZES = {"N": 300, "T": 5, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7, "S": 11, "P": 3}
+SIZES = {"N": 300, "T": 5, "R": 10, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7, "S": 11, "P": 3}
 MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS, "windows": WINDOWS}
+MODELS |= {"causal": CAUSAL, "bilinear": BILINEAR}
 
 
 def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -132,11 +155,11 @@ def some_slow(cases: list[tuple[Any, ...]], fast: int) -> list[Any]:
 
 
 DRAWN = [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}]
-NAMES = ("windows", "dense", "mixed", "heads", "attention", "words")
+NAMES = ("windows", "causal", "bilinear", "dense", "mixed", "heads", "attention", "words")
 AGREED = [(name, dtype, sizes) for dtype in ("float64", "float32") for sizes in DRAWN for name in NAMES]
 
 
-@pytest.mark.parametrize(("name", "dtype", "sizes"), some_slow(AGREED, 1))
+@pytest.mark.parametrize(("name", "dtype", "sizes"), some_slow(AGREED, 2))
 def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, sizes: dict[str, int]) -> None:
     tolerance = 1e-12 if dtype == "float64" else 2e-4
     model, data, parameters = drawn(MODELS[name], dtype, **sizes)
@@ -166,7 +189,7 @@ def test_numpy_and_the_listing_agree_with_the_graph(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name", some_slow([("words",), ("heads",), ("dense",), ("attention",), ("mixed",), ("windows",)], 1)
+    "name", some_slow([(name,) for name in ("words", "heads", *sorted(MODELS.keys() - {"words", "heads"}))], 1)
 )
 def test_gradients_are_right_at_50_digits(name: str) -> None:
     sizes = {"N": 2, "T": 2, "D": 2, "H": 2, "G": 2, "C": 2, "K": 2, "A": 3, "S": 5, "P": 2}
@@ -183,7 +206,7 @@ def test_gradients_are_right_at_50_digits(name: str) -> None:
 STEPS = [
     (name, batch)
     for batch in (200, 1, 64, 128)
-    for name in ("words", "dense", "heads", "attention", "mixed", "windows")
+    for name in ("words", "causal", "dense", "heads", "attention", "mixed", "windows")
 ]
 
 
@@ -247,21 +270,34 @@ def test_sums_over_two_axes_are_one_product() -> None:
     assert re.search(r"gemm\(1.0, \w+\[:size\].reshape\(size, T\*D\), W.reshape\(T\*D, H\), 0.0, \w+", gradient)
 
 
-def test_a_small_product_for_each_sample_is_left_to_loops() -> None:
-    """A call for each sample would take longer than vectors over samples, where no array lies by rows anyway."""
-    gradient = gradient_of("""
-        x: data[N, T, K]
-        y: data[N, R, K]
-        w: parameter[T, R]
-        loss = Sum(Sum(x[n, s, k]*y[n, r, k], k)**2*w[s, r], n, s, r)
-    """)
-    assert "gemm(" not in gradient
+def test_a_product_of_each_sample_needs_none_of_all_samples() -> None:
+    gradient = gradient_of(BILINEAR)
+    assert "gemm(1.0, x_b[n], y_b[n].T, 0.0, a)  # " in gradient
+    assert re.search(r"gemm\(1.0, \w+.T, x_b\[n\], 0.0, \w+\)", gradient)
+    assert gradient.count("gemm(") == 2
+    assert "x_t" not in gradient  # data are read where they lie
+
+
+@pytest.mark.parametrize("size", ["T", "R", "K"])
+def test_a_small_product_for_each_sample_is_left_to_loops(size: str) -> None:
+    """A call for each sample would take longer than vectors over samples."""
+    assert "gemm(" not in gradient_of(re.sub(rf"\b{size}\b", "4", BILINEAR))
 
 
 def test_a_product_for_each_head_takes_all_places() -> None:
     gradient = gradient_of(HEADS)
     assert "gemm(1.0, x_b.reshape(size*T, D), Q[h], 0.0, q[:size].reshape(size*T, H, K)[:, h])" in gradient
     assert "gemm(1.0, l[n, :, h], q[n, :, h].T, 0.0, " in gradient
+
+
+def test_a_sum_over_heads_is_a_product_for_each_all_added_to_one_array() -> None:
+    """Three sums, of q, l and v, over heads and their numbers, which lie apart; the rest of the sum is loops before."""
+    gradient = gradient_of(CAUSAL)
+    added = re.findall(
+        r"gemm\(\s*1.0, \w+\[:size\].reshape\(size\*T, H, K\)\[:, h\], \w\[h\].T, 1.0,\s*(\w+)\[", gradient
+    )
+    assert len(added) == 3
+    assert len({*added}) == 1
 
 
 def test_a_triangle_is_no_product_of_whole_matrices() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gradcompile.emit.expression import ATOM, Printer, as_factor
 from gradcompile.emit.names import Names
@@ -40,12 +41,19 @@ class Products:
     def line(self, node: Product) -> str:
         """Return the line of a product of matrices."""
         self.printer.support.add("gemm")
-        f = node.factors
+        f = self._by_rows(node)
         left, right = self._whole(f.left, f.rows, f.inner, f), self._whole(f.right, f.inner, f.columns, f)
         alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
         if node.target in self.moved:
             alpha, beta = self._multiple(node), "1.0"
         return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns, f)}{self.tiles})"
+
+    def _by_rows(self, node: Product) -> Factors:
+        """Return a product, of one sample as that of which the rows are contiguous: transposed, it is the other way."""
+        f = node.factors
+        if self.plan.sample not in f.loops or not self._whole(node.target, f.rows, f.columns, f).endswith(".T"):
+            return f
+        return replace(f, left=f.right, right=f.left, rows=f.columns, columns=f.rows)
 
     def _multiple(self, node: Product) -> str:
         """Return what a product is multiplied by that is added to an array of the caller."""

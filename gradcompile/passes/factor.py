@@ -4,6 +4,9 @@
 BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out as it is
 only if the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing. Else
 it is masked as well, where that needs no further axes: the samples that are left out, their x included, are 0.
+
+A triangle with its diagonal, ``where(r <= s, ..., 0)``, leaves out no index altogether: what has only one of the two is
+in the value at the diagonal. So the keys and queries of attention to what came before count as used outside.
 """
 
 from __future__ import annotations
@@ -12,14 +15,16 @@ from collections.abc import Iterable
 from functools import partial, reduce
 from operator import mul, truediv
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import REDUCTIONS, Graph, Value
+from gradcompile.passes.share import is_renaming
+from gradcompile.primitives import PRIMITIVES
 
 
 def factor(graph: Graph) -> Graph:
     """Return the graph with sums of masked products as sums of products with a masked factor."""
     if "value" not in graph.outputs or not any(v.op == "select" for v in graph.order()):
         return graph
-    bare = used_bare([graph.outputs["value"]])
+    bare = _used_anyhow([graph.outputs["value"]])
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "sum":
@@ -75,3 +80,48 @@ def used_bare(roots: Iterable[Value]) -> set[Value]:
             seen.add(value)
             stack.extend(value.operands[:1] if value.op == "select" else value.operands)
     return seen
+
+
+def _used_anyhow(roots: list[Value]) -> set[Value]:
+    """Return what values are made of outside of branches, and of which triangles leave out no index."""
+    chosen = [value for value in _used_whole(roots) if value.op == "select"]
+    return used_bare([*roots, *(value for each in chosen for value in _on_diagonal(each))])
+
+
+def _used_whole(roots: list[Value]) -> dict[Value, None]:
+    """Return what values are made of by operations that use all elements, whatever they hold."""
+    stack, found = list(roots), dict[Value, None]()
+    while stack:
+        value = stack.pop()
+        if value not in found:
+            found[value] = None
+            everywhere = value.op in (*PRIMITIVES, *REDUCTIONS) and value.op != "select"
+            stack.extend(value.operands if everywhere else value.operands[:1] if is_renaming(value) else [])
+    return found
+
+
+def _on_diagonal(chosen: Value) -> list[Value]:
+    """Return what is used under a triangle with its diagonal and has but one of the two indices: nothing is left out.
+
+    Inside of a reduction, an index may have the name of one of the two: what then seems to have both is not returned.
+    """
+    condition, taken, _ = chosen.operands
+    stack, seen, found = [taken] if _has_diagonal(condition) else [], set[Value](), []
+    while stack:
+        value = stack.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if not {*condition.axes} <= {*value.axes}:
+            found.append(value)
+        elif value.op in (*PRIMITIVES, *REDUCTIONS) and value.op != "select":
+            stack.extend(value.operands)
+    return found
+
+
+def _has_diagonal(condition: Value) -> bool:
+    """Return whether a condition compares two indices of one size, and holds where they are equal."""
+    if condition.op not in ("le", "ge") or any(o.op != "iota" for o in condition.operands):
+        return False
+    low, high = (o.attr for o in condition.operands)
+    return low != high and bool(low.size == high.size)

@@ -93,6 +93,7 @@ class Products:
         self.terms, self.uses, self.sample, self.given, self.kept = terms, uses, sample, given, kept
         self.found: dict[Value, Factors] = {}
         self.orders: Orders = {}
+        self.inputs = [value.axes for value in terms if value.op == "input" and value.kind == "real"]
         parted = {term: factors for term in terms if (factors := self._factors(term)) is not None}
         self.found = {term: factors for term, factors in parted.items() if factors.is_plain}
         self._lay({term: factors for term, factors in parted.items() if not factors.is_plain})
@@ -140,15 +141,15 @@ class Products:
     # Products that need their arrays laid out for them
 
     def _lay(self, wanted: dict[Value, Factors]) -> None:
-        """Lay arrays out as products need them, where they agree.
+        """Lay arrays out as products need them, where they agree: those of all samples first.
 
-        Products for each sample, or for each component, are worth their calls only where their arrays are laid by rows
-        for another one anyway.
+        Products for each component of all samples are worth their calls only where their arrays are laid by rows for
+        another one anyway: else the samples are the longest axis, and contiguous.
         """
-        for term, factors in wanted.items():
-            if not factors.loops:
-                self._accept(term, factors)
-        own = {term: factors for term, factors in wanted.items() if factors.loops}
+        whole = [term for term, factors in wanted.items() if not factors.loops]
+        for term in (*whole, *(term for term, factors in wanted.items() if self.sample in factors.loops)):
+            self._accept(term, wanted[term])
+        own = {t: f for t, f in wanted.items() if t not in self.found and f.loops and self.sample not in f.loops}
         while near := [t for t, f in own.items() if any(self._array(v)[0] in self.orders for v in self._of(t, f))]:
             for term in near:
                 self._accept(term, own.pop(term))
@@ -161,12 +162,17 @@ class Products:
             self.found[term] = laid
 
     def _ways(self, factors: Factors) -> Iterator[Factors]:
-        """Yield a product, and as products for each index of an axis, where that is not the only one of its matrix."""
+        """Yield a product, and as products for each index of an axis, where that is not the only one of its matrix.
+
+        Those of an axis that is summed over are added up, to what there is for each sample: a sum over samples is one.
+        """
         yield factors
-        for axis in (*factors.rows, *factors.columns):
-            rows, columns = (tuple(a for a in group if a != axis) for group in (factors.rows, factors.columns))
-            if rows and columns and axis != self.sample:
-                yield replace(factors, rows=rows, columns=columns, loops=(*factors.loops, axis))
+        groups = (factors.rows, factors.columns, factors.inner)
+        summed = () if self.sample in factors.inner else factors.inner
+        for axis in (*factors.rows, *factors.columns, *summed):
+            rows, columns, inner = (tuple(a for a in group if a != axis) for group in groups)
+            if rows and columns and inner and axis != self.sample:
+                yield replace(factors, rows=rows, columns=columns, inner=inner, loops=(*factors.loops, axis))
 
     def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
         """Return the three matrices of a product."""
@@ -194,15 +200,28 @@ class Products:
             order = self._order(matrix, orders)
             if order is None:
                 array, own = self._array(matrix)
-                first, second = (groups[a], groups[b]) if self.sample not in groups[b] else (groups[b], groups[a])
+                first, second = groups[a], groups[b]
+                if not self._comes_first(first, second):
+                    first, second = second, first
                 looped = [axis for axis in factors.loops if axis in matrix.axes]
                 before = [axis for axis in looped if axis == self.sample or self.sample not in first]
                 order = (*before, *first, *(axis for axis in looped if axis not in before), *second)
                 orders[array] = tuple(own[axis] for axis in order)
-            elif self.sample in order[1:] or not _is_laid(order, groups[a], groups[b]):
-                return None  # the samples of a block are not next to each other, or the axes of a group are not
+            elif self.sample in order[1:] or order[-1] in factors.loops or not _is_laid(order, groups[a], groups[b]):
+                return None  # the samples of a block, the axes of a group, or the numbers of a matrix lie apart
         self.orders |= orders
         return replace(factors, rows=groups[0], inner=groups[1], columns=groups[2])
+
+    def _comes_first(self, rows: Axes, columns: Axes) -> bool:
+        """Return whether a new matrix has its rows first: those are the samples, or most arrays of them lie so."""
+        if self.sample in (*rows, *columns):
+            return self.sample in rows
+        places = [
+            (order.index(rows[0]), order.index(columns[0]))
+            for order in (*self.inputs, *self.given.values(), *self.orders.values())
+            if {self.sample, rows[0], columns[0]} <= {*order}
+        ]
+        return sum(1 if row < column else -1 for row, column in places) >= 0
 
     def _order(self, matrix: Value, new: Orders) -> Axes | None:
         """Return the axes of a matrix in the order in which its array is laid out, or newly is, if that is known."""

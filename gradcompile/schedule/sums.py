@@ -85,7 +85,7 @@ class Sums:
                 stack.append((part.operands[-1], second))
                 if part.op != "neg":
                     stack.append((part.operands[0], sign))
-            elif self._absorbable(part, value) and part.op in ("sum", "accumulate") and part.axes == value.axes:
+            elif self._absorbable(part, value) and self._is_term(part, value):
                 terms.append((part, sign))
             else:
                 rest.append((part, sign))
@@ -94,6 +94,15 @@ class Sums:
         self.found[value] = self._base(rest), terms
         self.absorbed.update(v for v in inner if v is not value)
         self.absorbed.update(term for term, _ in terms)
+
+    def _is_term(self, part: Value, into: Value) -> bool:
+        """Return whether a part is a sum with the same axes: a product of matrices in any order, BLAS writes them all.
+
+        Loops of another order would take the others apart.
+        """
+        if part.op not in ("sum", "accumulate") or {*part.axes} != {*into.axes}:
+            return False
+        return part.axes == into.axes or (part.op == "sum" and part.operands[0].op == "mul")
 
     def _absorbable(self, part: Value, into: Value) -> bool:
         return self.uses[part] == 1 and part not in self.kept and part.kind == into.kind
