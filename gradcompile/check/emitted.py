@@ -191,6 +191,7 @@ NAMES: dict[str, Any] = {
     **dict.fromkeys(("vwhen", "vwhen32"), lambda condition, x: x if condition else mpf(0)),
     **dict.fromkeys(("vunless", "vunless32"), lambda condition, x: mpf(0) if condition else x),
     "samples_in_block": lambda width: BLOCK,
+    "samples_to_multiply": lambda width, samples: BLOCK,
     "inverse": matrices.inverse,
     "determinant": matrices.determinant,
     "logdet": matrices.logdet,

@@ -23,7 +23,6 @@ from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, re
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update
 from gradcompile.schedule.nodes import all_loops, all_statements, exponent_axis
-from gradcompile.schedule.products import SAMPLES
 
 INDENT = "    "
 WIDTH = 100
@@ -216,12 +215,14 @@ class _Body:
         for axes, count in sorted(widths.items(), key=lambda item: -len(item[0])):
             number = [str(count)] if count > 1 or not axes else []
             terms.append("*".join([*number, *(as_factor(self.names.size(a.size)) for a in axes)]))
-        self.printer.support.add("samples_in_block")
-        length = f"samples_in_block({' + '.join(terms) or '1'})"
         products = any(
             isinstance(node, Product) for loop in self.plan.body if isinstance(loop, Loop) for node in loop.body
         )
-        yield f"{self.names.word('T')} = {f'max({SAMPLES}, {length})' if products else length}"
+        function, samples = "samples_in_block", ""
+        if products and self.plan.sample is not None:
+            function, samples = "samples_to_multiply", f", {self.names.size(self.plan.sample.size)}"
+        self.printer.support.add(function)
+        yield f"{self.names.word('T')} = {function}({' + '.join(terms) or '1'}{samples})"
 
     def _length(self, value: Value, axis: Axis) -> str:
         """Return the length of an array along an axis."""

@@ -39,6 +39,15 @@ def samples_in_block(width):
     return min(256, max(64, 24576 // (8 * width) * 8)) if width > 0 else 256
 
 
+def samples_to_multiply(width, samples):
+    """Return how many of the samples to take at once where these are rows or columns of matrices.
+
+    On fewer than 128, BLAS is slow. Of fewer samples, there are not to be arrays for so many: what
+    the system gives and takes back at every call, it clears every time.
+    """
+    return max(1, min(samples, max(128, samples_in_block(width))))
+
+
 def rolled(length):
     """Return a length that LLVM does not know then: it would write out the loop, for seconds."""
     return imaxabs(length)
