@@ -31,6 +31,7 @@ BEFORE: tuple[Pass, ...] = (
     contract,
     share,
     turn,
+    share,
     fold,
 )  # on the model, before it is differentiated
 AFTER: tuple[Pass, ...] = (settle, fold, roots, renumber, share, fold, factor)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 
 from gradcompile.ir import Value
+from gradcompile.passes.share import is_renaming
 from gradcompile.schedule.conditions import index_bounds
 from gradcompile.schedule.nodes import LINE, loop_axes
 from gradcompile.schedule.samples import Samples
 
+STEPS = 4  # before two sums, within which they are seen to be made of one value
 Signed = tuple[Value, int]  # a term, added (1) or taken away (-1)
 
 
@@ -109,6 +111,8 @@ class Sums:
 
     def _together(self, terms: list[Signed], rest: list[Signed]) -> bool:
         """Return whether one loop over the samples can do all terms, with the rest known before it."""
+        if any(_in_one_loop(term, part) for term, _ in terms for part, _ in rest):
+            return False
         if not any(self.samples.crosses(t) for t, _ in terms):
             # What adds to few elements can wait for the rest; a sum is better added up in a block of its own.
             summed = [self.samples.phase[t] for t, _ in terms if t.op == "sum"]
@@ -129,3 +133,25 @@ class Sums:
             signed = part if sign > 0 else -part
             base = signed if base is None else base + part if sign > 0 else base - part
         return base
+
+
+def _in_one_loop(term: Value, rest: Value) -> bool:
+    """Return whether a sum and another one, under other names of its axes, are made of one value in one loop.
+
+    ``Σ_j e[i, j]`` cannot start from ``Σ_j e[j, i]`` without a second loop over the pairs, for which e would be kept.
+    """
+    other = rest.operands[0] if is_renaming(rest) else rest
+    if term.op != "sum" or other.op != "sum" or set(loop_axes(other)) != set(loop_axes(term)):
+        return False
+    return not _computed_in_loop(term).isdisjoint(_computed_in_loop(other))
+
+
+def _computed_in_loop(total: Value) -> set[Value]:
+    """Return what a sum is made of, an operation or two before it, that is computed in each turn of its loop."""
+    axes, found = set(loop_axes(total)), set[Value]()
+    layer = list(total.operands)
+    for _ in range(STEPS):
+        layer = [value for value in layer if value.kind == "real" and value.op != "input" and set(value.axes) == axes]
+        found.update(layer)
+        layer = [operand for value in layer for operand in value.operands]
+    return found
