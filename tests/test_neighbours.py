@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,34 @@ import numpy as np
 import pytest
 
 import gradcompile as gc
+from gradcompile import passes
 from gradcompile.interpret import evaluate
 from gradcompile.lower import lower
 from tests.oracle import Problem, exact
 from tests.zoo import load_uncompiled
 
+ATTENTION = """
+    x:  data[N, D]
+    nb: labels[N, K]
+    W:  parameter[D, H]
+    a:  parameter[H]
+    b:  parameter[H]
+    h[n, i] = Sum(x[n, d]*W[d, i], d)
+    s[n]    = Sum(h[n, i]*a[i], i)
+    t[n]    = Sum(h[n, i]*b[i], i)
+    e[n, k] = max(s[n] + t[nb[n, k]], 0.2*(s[n] + t[nb[n, k]]))
+    z[n, i] = tanh(Sum(softmax(e[n, k], k)*h[nb[n, k], i], k))
+    loss    = Sum(z[n, i]**2, n, i)
+"""
+CONVOLUTION = """
+    x:  data[N, D]
+    y:  data[N]
+    nb: labels[N, K]
+    W:  parameter[D, H]
+    v:  parameter[H]
+    h[n, i] = sigmoid(Sum(x[n, d]*W[d, i], d))
+    loss    = Sum((Sum(h[nb[n, k], i]*v[i], k, i) - y[n])**2, n)
+"""
 RANKING = """
     x: data[N, L, D]
     r: data[N, L]
@@ -23,7 +47,16 @@ RANKING = """
     s[n, i] = Sum(tanh(Sum(x[n, i, d]*W[d, k], d))*v[k], k)
     loss    = Sum(where(r[n, i] > r[n, j], log(1 + exp(s[n, j] - s[n, i])), 0), n, i, j)
 """
-MODELS = {"ranking": RANKING}
+DILATED = """
+    x: data[N, T, D]
+    A: parameter[3, D, H]
+    B: parameter[3, H, H]
+    v: parameter[2, H]
+    h[n, t, f] = max(0, Sum(x[n, t + k, d]*A[k, d, f], k, d))
+    g[n, t, f] = tanh(Sum(h[n, t + 2*k, c]*B[k, c, f], k, c))
+    loss       = Sum(Sum(g[n, t + 4*k, c]*v[k, c], k, c)**2, n, t)
+"""
+MODELS = {"attention": ATTENTION, "convolution": CONVOLUTION, "ranking": RANKING, "dilated": DILATED}
 FEW = {"N": 2, "D": 2, "H": 2, "K": 2, "L": 2, "T": 11}
 MANY = {"N": 300, "D": 4, "H": 5, "K": 3, "L": 6, "T": 17}
 
@@ -57,8 +90,9 @@ def test_gradients_are_right_at_50_digits(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(gradient, gradients[parameter], rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "attention")) for name in MODELS]
+)
 def test_compiled_code_agrees_with_the_graph(name: str) -> None:
     model, data, parameters = drawn(MODELS[name], MANY)
     right = evaluate(lower(gc.parse(MODELS[name])), data | parameters)["value"]
@@ -71,6 +105,18 @@ def test_compiled_code_agrees_with_the_graph(name: str) -> None:
         np.testing.assert_allclose(gradient, gradients[f"d{parameter}"], rtol=1e-9, atol=1e-10)
 
 
+def test_what_neighbours_read_is_computed_once() -> None:
+    """Each has K neighbours, for each of which its layer would be computed again."""
+    gradient = gradient_of(ATTENTION)
+    assert gradient.count("gemm(") == 2  # the layer and its gradient
+    assert gradient.count("vtanh(") == gradient.count("vexp(") == 1
+
+
+def test_what_is_added_to_neighbours_is_added_where_it_is_computed() -> None:
+    """A pass of its own would compute it again: the layer, the objective, and what comes back to the layer."""
+    assert gradient_of(ATTENTION).count("for first in range(0, N, T)") == 3
+
+
 def test_a_network_is_computed_once_for_both_of_a_pair() -> None:
     gradient = gradient_of(RANKING)
     assert gradient.count("gemm(") == 2
@@ -81,3 +127,80 @@ def test_sums_over_either_of_a_pair_run_in_one_loop() -> None:
     """One that began with the other would need a second loop, and what both are made of for all pairs."""
     _, after = gradient_of(RANKING).split("vsigmoid(")
     assert len(re.findall(r"\[\w+, n\] \+= ", after[: after.index("for ")])) == 2
+
+
+def test_a_layer_of_dilated_windows_is_computed_once() -> None:
+    assert gradient_of(DILATED).count("gemm(") == 5  # two layers, with their gradients but for that of x
+
+
+def axes_read(text: str) -> list[list[str]]:
+    """Return the sizes of the computed arrays that are read at other places than their own."""
+    graph = lower(gc.parse(text))
+    order = passes.prepare(replace(graph, outputs={"value": graph.outputs["value"]})).order()
+    reads = [v for v in order if v.op == "read" and any(i.op != "iota" for i in v.operands[1:])]
+    return [[str(a.size) for a in v.operands[0].axes] for v in reads if v.operands[0].op != "input"]
+
+
+SIX_TIMES = "x: data[N]\nw: parameter\ng: labels[N, 6]\nh[n] = {}\nloss = Sum({}, n, k)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "arrays"),
+    [
+        (SIX_TIMES.format("tanh(w*x[n])", "h[g[n, k]]**2"), [["N"]]),
+        (SIX_TIMES.format("log(w*x[n])", "h[g[n, k]]**2"), []),  # what no label takes may be undefined
+        (SIX_TIMES.format("log(w*x[n])", "h[n]*h[g[n, k]]"), [["N"]]),  # and is not where all of it is taken
+        (SIX_TIMES.format("tanh(w*x[n])", "where(x[n] > 0, h[g[n, k]], 0)"), []),  # in branches neither
+        ("g: labels[N]\nE: parameter[V, D]\nloss = Sum(tanh(Sum(E[g[n], d]**2, d)), n)\n", []),  # a row of a table
+        ("g: labels[N]\nE: parameter[V]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),  # of any size
+        ("g: labels[N]\nE: parameter[N]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),  # as many places
+        ("g: labels[9]\nE: parameter[5]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", [["5"]]),
+        ("g: labels[5]\nE: parameter[9]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),
+        ("g: labels[N, 9]\nE: parameter[5]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n, k]], n, k)\n", [["5"]]),
+    ],
+)
+def test_an_array_is_computed_if_more_is_read_of_it(text: str, arrays: list[list[str]]) -> None:
+    assert axes_read(text) == arrays
+
+
+def test_what_is_never_read_does_not_spoil_a_gradient() -> None:
+    """Of the logarithm of 0, which nobody has as a neighbour, nothing comes back."""
+    model = gc.compile(gc.parse(SIX_TIMES.format("log(w*x[n])", "h[g[n, k]]**2")))
+    x = np.array([0.0, 1.0, 2.0])
+    value, (dw,) = model.value_and_grad(x=x, w=2.0, g=np.array([[1, 2, 1, 2, 1, 2]] * 3))
+    logs = np.log(2 * x[1:])
+    assert value == pytest.approx(9 * np.sum(logs**2), rel=1e-14)
+    assert dw == pytest.approx(9 * np.sum(2 * logs / 2), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("length", "function", "arrays"),
+    [
+        ("T", "tanh", [["T"]]),
+        ("T", "log", []),  # if T is 5, there is one place, from which the windows leave out 1 and 3
+        ("5", "tanh", []),
+        ("6", "log", [["6"]]),
+    ],
+)
+def test_windows_with_steps_cover_an_array_of_unknown_length(
+    length: str, function: str, arrays: list[list[str]]
+) -> None:
+    text = f"x: data[{length}]\nw: parameter\nv: parameter[3]\nh[t] = {function}(w*x[t])\n"
+    assert axes_read(text + "loss = Sum(Sum(h[t + 2*k]*v[k], k)**2, t)\n") == arrays
+
+
+@pytest.mark.slow
+def test_training_takes_steps_of_the_gradients() -> None:
+    """Of a minibatch, the layers of a few are computed; their neighbours are not among them."""
+    text = """
+        x:  data[M, D]
+        y:  data[N]
+        nb: labels[N, K]
+        W:  parameter[D, H]
+        h[m, i] = tanh(Sum(x[m, d]*W[d, i], d))
+        loss    = Sum((Sum(h[nb[n, k], i], k, i) - y[n])**2, n)
+    """
+    model, data, parameters = drawn(text, MANY | {"M": 300})
+    trained = model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=300, progress=False)
+    _, gradient = model.value_and_grad(**data, **parameters)
+    np.testing.assert_allclose(trained.params["W"], parameters["W"] - 1e-3 * gradient[0] / 300, rtol=1e-12)

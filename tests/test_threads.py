@@ -91,6 +91,15 @@ ACROSS = {
         h[s, k] = tanh(Sum(X[s, j]*V[j, k], j))
         loss = Sum((Sum(S[s, r]*h[r, k], r) - h[g[s], k])**2, s, k)
     """,
+    "neighbours that data pick": """
+        X: data[N, D]
+        g: labels[N, D]
+        V: parameter[D, C]
+        u: parameter[C]
+        h[s, k] = Sum(X[s, j]*V[j, k], j)
+        t[s]    = Sum(h[s, k]*u[k], k)
+        loss    = Sum(tanh(Sum(h[g[s, j], k]*exp(tanh(t[s] + t[g[s, j]])), j))**2, s, k)
+    """,
     "both ways": """
         X: data[N, D]
         Z: data[N, D]

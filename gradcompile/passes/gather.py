@@ -3,7 +3,8 @@
 ``y[s, gt[s]]`` is written with the index at the leaves, as a sum over rows of W that labels pick. Where the full ``y``
 is computed anyway, picking one of its elements is free: the value becomes a read of ``y``. Where it is not, a read
 sinks to the leaves: a row of an embedding is read, not the table multiplied. A window that slides over a whole array,
-as ``h[n, i + a]`` in a second convolution, has each element several times: the array is computed, and then read.
+as ``h[n, i + a]`` in a second convolution, has each element several times: the array is computed, and then read. So is
+one of which data pick more than it has, as ``h[nb[n, k]]`` of K neighbours: see `gradcompile.passes.whole`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Valu
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
+from gradcompile.passes.whole import finite_values, worth_computing
 
 
 def gather(graph: Graph) -> Graph:
@@ -31,6 +33,7 @@ def _sink(graph: Graph) -> Graph:
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
     kept |= summed_up(graph.order())
+    kept |= set(worth_computing(graph, kept))
     windows = _windows(graph)
     kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}
     letters, names = dict[Axis, str](), dict[Value, str]()
@@ -51,7 +54,9 @@ def _sink(graph: Graph) -> Graph:
         return array.builder.read(found, [places[axis] for axis in found.axes])
 
     sunk = graph.rewrite(rule)
-    return replace(sunk, names=sunk.names | names, letters=sunk.letters | letters)
+    used = {axis for value in sunk.order() for axis in value.axes} if letters else ()
+    given = {axis: letter for axis, letter in sunk.letters.items() if axis in used or letter not in letters.values()}
+    return replace(sunk, names=sunk.names | names, letters=given | letters)
 
 
 def _shorter(array: Value, lengths: Mapping[Axis, Size]) -> dict[Axis, Axis]:
@@ -76,31 +81,37 @@ def _windows(graph: Graph) -> dict[Value, list[Size]]:
     Those in branches do not count: an element that no branch takes is not to be computed.
     """
     order = graph.order()
-    windows = {value: lengths for value in order if value.op == "read" and (lengths := _slides_over(value))}
+    candidates = [value for value in order if value.op == "read" and len(value.axes) > len(value.operands[0].axes)]
+    finite = finite_values(order) if candidates else ()
+    windows = {v: lengths for v in candidates if (lengths := _slides_over(v, gaps=v.operands[0] in finite))}
     if not windows:
         return {}
     dear, bare = costly(order), used_bare(graph.outputs.values())
     return {value: found for value, found in windows.items() if value.operands[0] in dear and value in bare}
 
 
-def _slides_over(value: Value) -> list[Size] | None:
-    """Return the lengths that a read with more axes than its array covers of these, each from 0 and without a gap."""
-    array, *indices = value.operands
+def _slides_over(value: Value, *, gaps: bool) -> list[Size] | None:
+    """Return the lengths that a read covers of the axes of its array, each from 0 and without a gap."""
+    indices = value.operands[1:]
     axes = [axis for index in indices for axis in index.axes]
-    if len(axes) <= len(array.axes) or len(set(axes)) < len(axes):
+    if len(set(axes)) < len(axes):
         return None
-    lengths = [length for index in indices if (length := _covered(index)) is not None]
+    lengths = [length for index in indices if (length := _covered(index, gaps=gaps)) is not None]
     return lengths if len(lengths) == len(indices) else None
 
 
-def _covered(index: Value) -> Size | None:
-    """Return how many values, from 0 on, a sum of multiples of indices takes; None if it leaves any of them out."""
+def _covered(index: Value, *, gaps: bool) -> Size | None:
+    """Return how many values, from 0 on, a sum of multiples of indices takes; None if it leaves any of them out.
+
+    With `gaps`, an axis of unknown length counts as one no shorter than the steps of another: ``t + 2*k`` leaves out
+    the odd ones if there is one t.
+    """
     steps = _steps(index)
     if steps is None:
         return None
     last = Size()
     for step, axis in sorted(steps, key=lambda pair: pair[0]):
-        if step != 1 and (last.terms or last.constant < step - 1):
+        if step != 1 and not (gaps if last.terms else last.constant >= step - 1):
             return None  # there are gaps, for all that is known
         last = last + (axis.size - 1) * step
     return last + 1

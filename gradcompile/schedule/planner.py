@@ -296,10 +296,18 @@ class _Work:
 
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""
-        if self.samples.streamed(value):
-            kept = value in self.returned or value in self.later or self._read_across(value)
-            return self.phase[value] == index and kept
-        return self.statements.spans(value) and self.phase[value] == index + 1
+        if not self.samples.streamed(value) or self._gathers(value):
+            return self.statements.spans(value) and self.phase[value] == index + 1
+        kept = value in self.returned or value in self.later or self._read_across(value)
+        return self.phase[value] == index and kept
+
+    def _gathers(self, value: Value) -> bool:
+        """Return whether a value is nothing but what is added to other samples than its own.
+
+        It begins as zeros, before the loop over samples in which these terms are computed; what begins as something
+        that has to be computed for all samples waits for the loop after that.
+        """
+        return self.statements.base(value) is None and self._is_added_anywhere(value)
 
     def _kept(self, value: Value) -> bool:
         """Return whether an earlier loop has stored the value for all samples."""
