@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -204,3 +205,17 @@ def test_training_takes_steps_of_the_gradients() -> None:
     trained = model.fit(**data, init=parameters, optimizer=gc.SGD(1e-3), epochs=1, batch_size=300, progress=False)
     _, gradient = model.value_and_grad(**data, **parameters)
     np.testing.assert_allclose(trained.params["W"], parameters["W"] - 1e-3 * gradient[0] / 300, rtol=1e-12)
+
+
+def test_no_array_is_filled_that_nothing_reads() -> None:
+    """Windows that a product takes have a copy of their own, and so the data have none."""
+    text = """
+        x: data[N, 8, D]
+        W: parameter[2, D, F]
+        V: parameter[2, F, D]
+        h[n, i, f] = max(0, Sum(x[n, 2*i + p, d]*W[p, d, f], p, d))
+        loss       = Sum((Sum(h[n, i, f]*V[p, f, d], f) - x[n, 2*i + p, d])**2, n, i, p, d)
+    """
+    names = [node for node in ast.walk(ast.parse(gradient_of(text).split("@njit")[0])) if isinstance(node, ast.Name)]
+    stored, read = ({n.id for n in names if isinstance(n.ctx, context)} for context in (ast.Store, ast.Load))
+    assert not stored - read

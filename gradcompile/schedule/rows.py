@@ -61,12 +61,13 @@ class Rows:
         """
         passing, reach = [s for s in self.statements.passing() if not self._is_picked(s)], self._reach()
         rows = {statement: list(self._rows(statement)) for statement in passing}
-        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)}
+        own = {row for found in rows.values() for row in found if self._is_found(row)}  # copies that products make
+        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)} - own
         while True:
             self.data = {row for found in rows.values() for row in found} - often
             self._mix(rows.values())
             crossed = self._lay(passing)
-            again = {row for statement in crossed for row in rows[statement]} - often
+            again = {row for statement in crossed for row in rows[statement]} - often - own
             if not again:
                 break
             often |= again
@@ -106,7 +107,9 @@ class Rows:
             stack = [statement.expression]
         while stack:
             value = stack.pop()
-            if value.op == "read" and value.operands[0].op == "input":
+            if self._is_found(value):
+                yield from [value] if self.samples.is_row(value) else []
+            elif value.op == "read" and value.operands[0].op == "input":
                 array = value.operands[0]
                 row = array if self.sample in array.axes and self.samples.reads_own(value) else value
                 yield from [row] if self.samples.is_row(row) else []
