@@ -59,6 +59,16 @@ d: data[K]
 q[i] = Sum(exp(c[j]), j, 0, i)
 loss = Sum(log(q[i] + i)**2, i) + Sum((d[i + 1] - d[i + 2]*c[i])**2, i, 0, K - 3)
 """
+DIFFERENCES = """
+x: data[N]
+z: data[N]
+u: parameter[H, W]
+s: parameter[N]
+d[i] = s[i + 1] - s[i]
+c[i] = d[i + 1]/x[i] - d[i]
+l[i, j] = u[i + 2, j + 1] + u[i, j + 1] + u[i + 1, j + 2] + u[i + 1, j] - 4*u[i + 1, j + 1]
+loss = Sum(c[i]**2, i) + Sum(exp(l[i, j]), i, j) + Sum((u[k, i + 1] - u[k, i])**2, k, i) + Mean((s[i + 1] - z[i])**2, i)
+"""
 x39, x310 = numbers(3, 9, seed=1), numbers(3, 10, seed=9)
 w32, v22, b2, t3 = numbers(3, 2, seed=2), numbers(2, 2, seed=3), numbers(2, seed=4), numbers(3, seed=5)
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,6 +76,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "pooled convolution": (POOLED, {"x": x310, "t": t3, "w": w32, "b": b2}),
     "autoregression": (AUTOREGRESSION, {"x": numbers(9, seed=6), "a": numbers(3, seed=7), "c": 0.3}),
     "moving average": (MOVING_AVERAGE, {"x": numbers(9, seed=6), "s": 0.7}),
+    "differences": (
+        DIFFERENCES,
+        {"x": numbers(5, seed=6), "z": numbers(5, seed=7), "u": numbers(4, 5, seed=8), "s": numbers(5, seed=10)},
+    ),
     "cumulative sum": (CUMULATIVE, {"c": numbers(5, seed=8), "d": numbers(5, seed=10)}),
 }
 
@@ -105,7 +119,7 @@ def test_emitted_module(name: str, target: str, tmp_path: Path) -> None:
     check(name, value, dict(zip(problem.names, grads, strict=True)))
 
 
-@pytest.mark.parametrize("name", ["two convolutions", "cumulative sum"])
+@pytest.mark.parametrize("name", ["two convolutions", "cumulative sum", "differences"])
 def test_kernel(name: str) -> None:
     problem = problem_of(name)
     value, grads = call(gc.compile(gc.parse(MODELS[name][0])).wait().value_and_grad, problem)
@@ -183,6 +197,31 @@ def test_definition_without_a_shape_gets_one_from_its_places() -> None:
     np.testing.assert_allclose(model.predict("h", v=values), sums * values[2:], rtol=1e-13)
 
 
+def test_text_of_a_shorter_definition_tells_its_length_where_it_is_used() -> None:
+    h = sympy.IndexedBase("h", shape=(D - 3,))
+    values = numbers(6, seed=1)
+    for body in (v[i], v[i + 1] - v[i], v[i + 3] - v[i]):
+        model = gc.compile(sympy.Sum(h[i] ** 2, (i, 0, D - 4)), wrt=v, define={h[i]: body})
+        again = gc.compile(gc.parse(model.text))
+        assert again.value(v=values) == pytest.approx(model.value(v=values), rel=1e-14)
+
+
+def test_differences_without_a_shape_get_one_from_their_places() -> None:
+    h = sympy.IndexedBase("h")
+    model = gc.compile(
+        sympy.Sum(h[i] ** 2, (i, 0, D - 2)),
+        wrt=v,
+        define={h[i]: v[i + 1] - v[i]},
+        outputs={"h": sympy.Lambda(i, h[i]), "q": sympy.Lambda(j, v[j + 2] - 2 * v[j + 1] + v[j])},
+    )
+    values = numbers(6, seed=1)
+    assert model.value(v=values) == pytest.approx((np.diff(values) ** 2).sum(), rel=1e-14)
+    np.testing.assert_allclose(model.predict("h", v=values), np.diff(values), rtol=1e-13)
+    np.testing.assert_allclose(model.predict("q", v=values), np.diff(values, 2), rtol=1e-13)
+    with pytest.raises(gc.errors.IndexRangeError, match="cannot start at 0"):
+        gc.compile(v[0], wrt=v, outputs={"q": sympy.Lambda(j, v[j] - v[j - 1])})
+
+
 def test_definition_that_has_no_place_at_zero_is_refused() -> None:
     h = sympy.IndexedBase("h")
     with pytest.raises(gc.errors.IndexRangeError, match="cannot start at 0") as caught:
@@ -206,6 +245,8 @@ y: data[M]
 z: data[9]
 c: parameter[K]
 g: labels[N]
+v: data[N]
+w: parameter[3]
 """
 LENGTHS = [
     # a definition h with index i, and the length of its axis
@@ -228,8 +269,27 @@ LENGTHS = [
     ("h[i] = x[g[i + 2]]", "N - 2"),
     ("h[i] = where(i > 0, x[i - 1], 0) + x[i + 1]", "N - 1"),
     ("h[i] = d[i + 1]*x[i + 1]\nd[i] = x[i + 1]", "N - 2"),
-    ("d[i] = x[i + 1]\nh[i] = d[i]*x[i + 2]", "N - 1"),
+    ("d[i] = x[i + 1]\nh[i] = d[i]*x[i + 2]", "N - 2"),
     ("d[i] = x[i + 1]\nf[i] = x[i + 2]\nh[i] = d[i]*f[i]", "N - 2"),
+    # alone and shifted
+    ("h[i] = x[i + 1] - x[i]", "N - 1"),
+    ("h[i] = x[i + 1] - v[i]", "N - 1"),
+    ("h[i] = x[i + 2] - 2*x[i + 1] + x[i]", "N - 2"),
+    ("h[i] = x[N - 2 - i] - x[N - 1 - i] + x[i]", "N - 1"),
+    ("h[i] = z[2*i + 1] - z[i]", "4"),
+    ("h[i] = x[i] - Mean(x[i + a], a, 0, 4)", "N - 4"),
+    ("h[i] = x[i] - Sum(x[i + a]*w[a], a)", "N - 2"),
+    ("h[i] = x[i + K] - x[i]*c[0]", "N - K"),
+    ("h[i] = d[i + 1] - d[i]\nd[i] = x[i + 1] - x[i]", "N - 2"),
+    ("d[i] = x[i + 1] - x[i]\nh[i] = d[i]*2", "N - 1"),
+    ("d[i] = x[i + 1] - x[i]\nh[i] = d[N - 2 - i]", "N - 1"),
+    ("d[i] = x[i + 1] - x[i]\nf[i] = h[i]*d[i]\nh[i] = i**2", "N - 1"),
+    ("d[i] = x[i + 1] - x[i]\nh[i] = d[i + 1] + d[i]*x[i]", "N - 2"),
+    ("h[i] = where(i > 0, x[i - 1], 0) + x[i]", "N"),
+    ("h[i] = x[i] + 0*x[i + 1]", "N"),  # what is multiplied by 0 is no part of the model
+    # what may fit is left as it is, and checked in each call
+    ("h[i] = x[i] - y[i + 1]", "N"),
+    ("h[i] = x[i] - Sum(x[i + a]*c[a], a)", "N"),
 ]
 
 
@@ -249,15 +309,74 @@ def test_sum_without_bounds_runs_over_the_places() -> None:
     assert limit[1:] == (0, N - 4)
 
 
-def test_index_that_stands_alone_keeps_its_axis() -> None:
+SAMPLE = numbers(6, seed=3)
+SQUARE = numbers(4, 5, seed=8)
+FINITE: list[tuple[str, np.ndarray, float]] = [
+    # a formula of the differences of an array p, and its value in NumPy
+    ("Sum((p[i + 1] - p[i])**2, i)", SAMPLE, np.sum(np.diff(SAMPLE) ** 2)),
+    ("Max(p[i + 1] - p[i], i) + Min(p[i + 1] - p[i], i)", SAMPLE, np.diff(SAMPLE).max() + np.diff(SAMPLE).min()),
+    ("Product(p[i + 2] - p[i], i)", SAMPLE, np.prod(SAMPLE[2:] - SAMPLE[:-2])),
+    ("Mean((p[i + 1] - p[i])**2, i)", SAMPLE, np.mean(np.diff(SAMPLE) ** 2)),
+    ("logsumexp(p[i + 1] - p[i], i)", SAMPLE, np.log(np.sum(np.exp(np.diff(SAMPLE))))),
+    ("Sum((p[k, i + 2] - 2*p[k, i + 1] + p[k, i])**2, k, i)", SQUARE, np.sum(np.diff(SQUARE, 2) ** 2)),
+    (
+        "Sum(sqrt(1 + (p[i + 1, j] - p[i, j])**2 + (p[i, j + 1] - p[i, j])**2), i, j)",
+        SQUARE,
+        np.sum(np.sqrt(1 + np.diff(SQUARE, axis=0)[:, :-1] ** 2 + np.diff(SQUARE, axis=1)[:-1] ** 2)),
+    ),
+    ("Sum((d[i] - d[i + 1])**2, i)\nd[i] = p[i + 1] - p[i]", SAMPLE, np.sum(np.diff(SAMPLE, 2) ** 2)),
+    (
+        "Sum(r[i]**2, i)\nd[i] = p[i + 1] - p[i]\nr[i] = d[i + 1] - d[i] + p[i]",
+        SAMPLE,
+        np.sum((np.diff(SAMPLE, 2) + SAMPLE[:-2]) ** 2),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "values", "expected"), FINITE, ids=[text for text, _, _ in FINITE])
+def test_index_alone_and_shifted_runs_as_far_as_all_places_allow(text: str, values: Any, expected: float) -> None:
+    axes = ", ".join("NM"[: values.ndim])
+    model = gc.compile(gc.parse(f"p: parameter[{axes}]\nloss = {text}"))
+    assert model.value(p=values) == pytest.approx(expected, rel=1e-13)
+    gc.check_grad(model, p=values)
+
+
+def test_definition_of_differences_is_predicted_over_its_places() -> None:
+    model = gc.compile(gc.parse(DIFFERENCES))
+    _, inputs = MODELS["differences"]
+    u, s = inputs["u"], inputs["s"]
+    laplace = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1]
+    np.testing.assert_allclose(model.predict("l", u=u), laplace, rtol=1e-13)
+    np.testing.assert_allclose(model.predict("d", s=s), np.diff(s), rtol=1e-13)
+
+
+def test_index_that_may_fit_keeps_its_axis() -> None:
+    model = gc.compile(gc.parse("x: data[N]\ny: data[M]\nw: parameter\nloss = w*Sum(x[i] - y[i + 1], i)"))
+    assert model.value(x=[1.0, 2.0], y=[0.0, 5.0, 7.0, 9.0], w=1.0) == 3 - 12
+    with pytest.raises(ShapeError, match="exceeds its axis"):
+        model.value(x=[1.0, 2.0], y=[0.0, 5.0], w=1.0)
+
+
+def test_two_indices_of_one_sum_keep_their_axes() -> None:
     with pytest.raises(GradcompileError, match="leaves its axis"):
-        gc.compile(gc.parse(DECLARED + "loss = Sum(x[i]*x[i + 1], i) + c[0]"))
+        gc.compile(gc.parse(DECLARED + "loss = Sum(z[i]*z[j]*z[i + j], i, j) + c[0]"))
+
+
+def test_index_with_bounds_keeps_them() -> None:
+    with pytest.raises(GradcompileError, match="leaves its axis"):
+        gc.compile(gc.parse(DECLARED + "loss = Sum(x[i]*x[i + 1], i, 0, N - 1) + c[0]"))
 
 
 # --- what is refused
 
 REFUSED = [
-    ("h[i] = x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "index an array with i alone")),
+    ("h[i] = x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "up by 1, writing i for i - 1, i + 1 for i, i + 2 for")),
+    ("h[i] = x[i + 1] - 2*x[i] + x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "i for i - 1, i + 1 for i, i + 2")),
+    ("h[i] = x[i + 1] - x[i - 1] + x[i]\nd = Sum(h[k]*v[k], k)", ("'i' cannot start at 0", "writing i for i - 1")),
+    ("h[i] = x[i - 2] - x[i - 1]", ("x[i - 2], which is outside", "up by 2, writing i for i - 2, i + 2 for i, i + 3")),
+    ("d = Sum(x[i + 1] - x[i - 1] + x[i], i)", ("'i' cannot start at 0", "or give it bounds: Sum(f, i, 1, N - 1)")),
+    ("d = Sum((x[i + 1] - x[i])*y[i], i)", ("two ends", "N - 2", "M - 1", "to do:    give it bounds")),
+    ("d = Sum(x[i] - y[i], i)", ("'i' has two sizes", "N, from line 8, column 11", "M, here")),
     ("h[i] = z[i + 9]", ("'i' cannot start at 0", "z[i + 9]")),
     ("h[i] = x[i + 1]*y[i + 1]", ("two ends", "N - 2, the last one for x[i + 1]", "M - 2", "in a sum with bounds")),
     ("h[i] = x[2*i]", ("no end that sizes can say", "the whole part of (N - 1)/2", "sizes that are numbers")),
@@ -279,11 +398,22 @@ def test_what_has_no_range_says_why_and_what_to_do(text: str, words: tuple[str, 
     with pytest.raises(ParseError) as caught:
         gc.parse(DECLARED + text + "\nloss = c[0]")
     message = str(caught.value)
-    assert "model:6:" in message
+    assert "model:8:" in message
     assert "\n    " + text.split("\n")[0] in message
     assert "^" in message
     for word in words:
         assert word in message
+
+
+def test_definition_that_is_used_with_a_longer_axis_is_refused() -> None:
+    text = "h[i] = x[i + 1] - x[i]\nd = Sum(h[k]*v[k], k)\n"
+    with pytest.raises(ParseError) as caught:
+        gc.parse(DECLARED + text + "loss = c[0]")
+    message = str(caught.value)
+    assert message.startswith("model:9:16: ")
+    expected = "N - 1, as far as the places of 'i' go in line 8"
+    for words in ("the index 'k' has two sizes", expected, "N, here", "Sum(f, k, 0, N - 2)"):
+        assert words in message
 
 
 def nested(depth: int, places: int) -> str:
@@ -297,6 +427,13 @@ def nested(depth: int, places: int) -> str:
 def test_ranges_are_inferred_in_few_steps_or_not_at_all(depth: int, places: int) -> None:
     with pytest.raises(ParseError, match=r"the limit is 20,000 \(Limits.ranges\)"):  # steps: time is for benchmarks
         gc.parse(nested(depth, places))
+
+
+def test_definitions_that_shorten_one_another_in_many_rounds_are_refused() -> None:
+    chain = [f"d{k}[i] = x[i] + d{k - 1}[i + 0]" for k in range(1, 900)]
+    text = "\n".join([DECLARED + "d0[i] = x[i + 1] - x[i]", *chain, "loss = c[0]"])
+    with pytest.raises(ParseError, match=r"the limit is 20,000 \(Limits.ranges\)"):
+        gc.parse(text)
 
 
 def test_the_limit_can_be_set() -> None:

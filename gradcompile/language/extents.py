@@ -1,13 +1,16 @@
-"""Ranges of indices that index nothing alone: ``Sum(x[t + 3], t)`` and ``h[i] = Sum(x[i + a]*w[a], a)``.
+"""Ranges of indices: ``Sum(x[j], j)``, ``h[i] = Sum(x[i + a]*w[a], a)`` and ``d[i] = x[i + 1] - x[i]``.
 
-An index that indexes an array alone runs over its axis, and is done when this begins. What is left belongs to groups:
-all indices that run over one axis, that of a definition, or one index of a sum. Those in a group that index another
-definition alone run over its axis as well, so the places of the others say how long it is.
+An index that indexes an array alone runs over its axis. What is left belongs to groups: all indices that run over one
+axis, that of a definition, or one index of a sum. Those in a group that index another definition alone run over its
+axis as well, so the places of the others say how long it is.
+
+An index that stands alone may be shifted as well, out of an axis: then the axes that it indexes alone are places like
+the others, and all of this begins again, as definitions that are shorter now may be too short for others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import sympy
@@ -22,7 +25,7 @@ from .limits import Limits
 from .names import Index, Names
 from .ranges import Axis
 from .source import quoted
-from .subscripts import Subscripts, Use, is_open, size_of
+from .subscripts import Subscripts, Use, Work, is_open, size_of
 
 LONGEST_SHOWN = 60  # characters of a place in a message
 LESS = {("<=", 0): "", ("<", 0): " - 1", (">=", 1): "", (">", 1): " - 1"}  # sign and side of the smaller index
@@ -43,7 +46,7 @@ class Group:
 
 
 def complete_ranges(names: Names, bodies: Sequence[Node], limits: Limits) -> None:
-    """Give a range to every index that has none yet.
+    """Give a range to every index that has no bounds.
 
     Parameters
     ----------
@@ -57,22 +60,48 @@ def complete_ranges(names: Names, bodies: Sequence[Node], limits: Limits) -> Non
     Raises
     ------
     ParseError
-        If none follows from the places where the index is written.
+        If none follows from the places where the index is written, or two.
     """
-    if any(map(is_open, names.indices)):
-        _Extents(names, bodies, limits).complete()
+    work, loose = Work(names.source, limits), set[Index]()
+    while True:
+        contradictions = names.join(loose)
+        extents = _Extents(names, bodies, work, loose)
+        if not (more := extents.ending_earlier(contradictions)):
+            if contradictions:
+                raise names.two_sizes(*next(iter(contradictions.items())))
+            extents.complete()
+            more = extents.ending_earlier()
+        if not more:
+            return
+        loose.update(more)
 
 
 class _Extents:
     """The groups of one text, and what is known of them."""
 
-    def __init__(self, names: Names, bodies: Sequence[Node], limits: Limits) -> None:
-        self.names, self.source, self.bodies = names, names.source, bodies
-        self.subscripts = Subscripts(names, bodies, limits)
+    def __init__(self, names: Names, bodies: Sequence[Node], work: Work, loose: Collection[Index]) -> None:
+        self.names, self.source, self.bodies, self.loose = names, names.source, bodies, loose
+        self.subscripts = Subscripts(names, bodies, work, loose)
         self.groups: dict[Axis, Group] = {}
-        for index in filter(is_open, names.indices):
-            self.groups.setdefault(index.axis.root, Group()).members.append(index)
-        self._assign(list(self.subscripts.uses()))
+
+    def ending_earlier(self, contradictions: Collection[Index] = ()) -> list[Index]:
+        """Return indices that cannot run over the axes that they index alone, for a place where they are shifted.
+
+        Those with contradictions, which stand alone on axes of two sizes, are among them wherever they are shifted.
+
+        Raises
+        ------
+        ParseError
+            If none is left but one that was found before.
+        """
+        found: dict[Index, None] = {}
+        for index, _, leaves in self.subscripts.shifted():
+            if leaves or index in contradictions:
+                found[index] = None
+        new = [index for index in found if index not in self.loose]
+        if found and not new:
+            raise self._longer_in_use(next(iter(found)))
+        return new
 
     def _assign(self, uses: Sequence[Use]) -> None:
         """Tell each group its places."""
@@ -89,6 +118,10 @@ class _Extents:
 
     def complete(self) -> None:
         """Give each group its length, those first that others wait for."""
+        for index in filter(is_open, self.names.indices):
+            self.groups.setdefault(index.axis.root, Group()).members.append(index)
+        if self.groups:
+            self._assign(list(self.subscripts.uses()))
         waiting: dict[Axis, list[Axis]] = {}
         for root, group in self.groups.items():
             for other in group.waits:
@@ -112,7 +145,7 @@ class _Extents:
         """Give the axis of a group its length, if its places tell one."""
         group, ranged = self.groups[root], self.subscripts.ranged
         first = group.uses[0][0]
-        uses = [(ranged[i], Place(use.number, size_of(use.axis), self._written(use.read))) for i, use in group.uses]
+        uses = [(ranged[index], self._place(use)) for index, use in group.uses]
         try:
             last = last_value(uses)
         except ExtentError as error:
@@ -139,14 +172,38 @@ class _Extents:
         return any(index in indices for indices in self.names.bound.values())
 
     def _refused(self, index: Index, error: ExtentError) -> ParseError:
-        hint = f"index an array with {index.word} alone, or give it bounds: Sum(f, {index.word}, 1, N - 1)"
-        if not self._is_summed(index):
-            hint = (
-                f"index an array with {index.word} alone, here or where the definition is used, "
-                f"or write the formula where it is used, in a sum with bounds: Sum(f, {index.word}, 1, N - 1)"
-            )
-        what = f"the index {quoted(index.word)} {error.what}"
+        word, up, summed = index.word, error.below, self._is_summed(index)
+        where = "" if summed else ", here or where the definition is used"
+        instead = "" if index in self.loose else f"index an array with {word} alone{where}, or "
+        if up:
+            moved = ", ".join(f"{_plus(word, n + up)} for {_plus(word, n)}" for n in (-up, 0, 1))
+            instead = f"move all places up by {up}, writing {moved}, or "
+        bounds = "give it bounds" if summed else "write the formula where it is used, in a sum with bounds"
+        hint = f"{instead}{bounds}: Sum(f, {word}, {up or 1}, N - 1)"
+        what = f"the index {quoted(word)} {error.what}"
         return self.source.error(index.place, what, expected=error.expected, found=error.found, hint=hint)
+
+    def _longer_in_use(self, index: Index) -> ParseError:
+        """Return the error for an index of a definition that stands alone on a longer axis where that is used."""
+        axis, ranged = index.axis.root, self.subscripts.ranged
+        places = [self._place(use) for other, use, _ in self.subscripts.shifted() if other is index]
+        try:
+            last = last_value((ranged[index], place) for place in places)
+        except ExtentError as error:
+            return self._refused(index, error)
+        assert last is not None  # one of them leaves the axis
+        user = next(use.index for use in self.names.alone if use.place == axis.place)
+        defined = self.source.line_of(index.place)
+        return self.source.error(
+            axis.place,
+            f"the index {quoted(user.word)} has two sizes",
+            expected=f"{last + 1}, as far as the places of {quoted(index.word)} go in {defined}",
+            found=f"{axis.size}, here",
+            hint=f"give it bounds in a sum, Sum(f, {user.word}, 0, {last}), or index an array of that length",
+        )
+
+    def _place(self, use: Use) -> Place:
+        return Place(use.number, size_of(use.axis), self._written(use.read))
 
     def _no_range(self, index: Index) -> ParseError:
         """Return the error for an index that no place gives a range."""
@@ -176,6 +233,11 @@ class _Extents:
             if other is not None and end is not None and other.bounds is None and self._is_summed(other):
                 return f"end the sum at it, without the condition: Sum(f, {other.word}, 0, {index.word}{end})"
         return ""
+
+
+def _plus(word: str, number: int) -> str:
+    """Return ``i + 1``."""
+    return f"{word} {'-' if number < 0 else '+'} {abs(number)}" if number else word
 
 
 def _expression(size: Size) -> sympy.Expr:

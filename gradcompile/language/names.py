@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from gradcompile.errors import ParseError
+
 from .functions import CONSTANTS, FUNCTIONS, REDUCTIONS, WORDS, WRITTEN_INSTEAD
 from .grammar import Node
 from .ranges import Axis, TwoSizesError, join
@@ -54,6 +56,15 @@ class Index:
     hidden: Index | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A place where an index, and nothing else, indexes an axis."""
+
+    index: Index
+    axis: Axis
+    place: int
+
+
 Scope = Mapping[str, Index]
 Scoped = list[tuple[Node, Scope]]
 
@@ -87,6 +98,8 @@ class Names:
         What the name at each place stands for.
     bound : dict of int to tuple of Index
         The indices of the call at each place.
+    alone : list of Alone
+        Where indices without bounds index an axis alone, in the order of the text.
     """
 
     def __init__(
@@ -100,6 +113,7 @@ class Names:
         self.source, self.entries, self.implicit, self.constants = source, entries, implicit, constants
         self.meaning: dict[int, Entry | Index] = {}
         self.bound: dict[int, tuple[Index, ...]] = {}
+        self.alone: list[Alone] = []
         self.indices: list[Index] = []
 
     def new_index(self, word: str, place: int, scope: Scope, axis: Axis | None = None) -> Index:
@@ -128,7 +142,7 @@ class Names:
         return index
 
     def resolve(self, node: Node, scope: Scope) -> set[Entry]:
-        """Find the meaning of every name in an expression, and let its indices run over the axes they index.
+        """Find the meaning of every name in an expression.
 
         Returns
         -------
@@ -138,7 +152,7 @@ class Names:
         Raises
         ------
         ParseError
-            At an unknown name, a wrong number of indices or arguments, an index with two sizes.
+            At an unknown name, a wrong number of indices or arguments.
         """
         used: set[Entry] = set()
         stack: Scoped = [(node, scope)]
@@ -169,7 +183,7 @@ class Names:
         for part, axis in zip(node.parts, found.axes if isinstance(found, Entry) else (), strict=True):
             index = scope.get(part.word) if part.kind == "name" else None
             if index is not None and index.bounds is None:
-                self._join(index, axis, part.place)
+                self.alone.append(Alone(index, axis, part.place))
 
     def _new_input(self, node: Node) -> Entry:
         """Let a name that nothing declares be an input; the order of `place` is the order of appearance."""
@@ -203,17 +217,39 @@ class Names:
             hint="write one for each: Sum(x[s, j], j) sums along the last axis",
         )
 
-    def _join(self, index: Index, axis: Axis, place: int) -> None:
-        try:
-            join(index.axis, axis, place)
-        except TwoSizesError as two:
-            raise self.source.error(
-                place,
-                f"the index {quoted(index.word)} has two sizes",
-                expected=f"{two.first.size}, from {self.source.line_of(two.first.place)}",
-                found=f"{two.second.size}, here",
-                hint="use two indices, or give one of them bounds: Sum(f, j, 0, D - 1)",
-            ) from None
+    def join(self, loose: Collection[Index] = ()) -> dict[Index, TwoSizesError]:
+        """Let every index run over the axes that it indexes alone, whatever it ran over before.
+
+        Parameters
+        ----------
+        loose : collection of Index
+            Those that do not, since other places end them earlier.
+
+        Returns
+        -------
+        dict of Index to TwoSizesError
+            The first contradiction for each index that has one.
+        """
+        found: dict[Index, TwoSizesError] = {}
+        for index in self.indices:
+            index.axis.forget()
+        for use in self.alone:
+            if use.index not in loose:
+                try:
+                    join(use.index.axis, use.axis, use.place)
+                except TwoSizesError as two:
+                    found.setdefault(use.index, two)
+        return found
+
+    def two_sizes(self, index: Index, two: TwoSizesError) -> ParseError:
+        """Return the error for an index that indexes axes of two sizes."""
+        return self.source.error(
+            two.second.place,
+            f"the index {quoted(index.word)} has two sizes",
+            expected=f"{two.first.size}, from {self.source.line_of(two.first.place)}",
+            found=f"{two.second.size}, here",
+            hint="use two indices, or give one of them bounds: Sum(f, j, 0, D - 1)",
+        )
 
     def _call(self, node: Node, scope: Scope) -> Scoped:
         """Check a call, bind its indices, and return its arguments with the scope of each."""
@@ -338,7 +374,9 @@ def _described(found: Entry | Index) -> str:
     """Return ``data[N, D]``: what a name is, with the sizes that are known."""
     if isinstance(found, Index):
         return "an index"
-    axes = [str(axis.root.size) if axis.root.size is not None else "?" for axis in found.axes]
+    axes = [str(axis.root.size) for axis in found.axes]
+    if found.role == "definition":  # no length is known before all of them are read
+        return f"a definition with {len(axes)} {'axis' if len(axes) == 1 else 'axes'}" if axes else "a definition"
     if axes:
         return f"{found.role}[{', '.join(axes)}]"
     return (

@@ -30,6 +30,10 @@ class Axis:
             axis = axis.joined
         return axis
 
+    def forget(self) -> None:
+        """Let the axis be one of unknown size that is joined with no other."""
+        self.size, self.place, self.joined = None, 0, None
+
 
 class TwoSizesError(ValueError):
     """Two axes that one index runs over have different sizes.
@@ -37,7 +41,7 @@ class TwoSizesError(ValueError):
     Parameters
     ----------
     first, second : Axis
-        The two, each with its size and the place where it comes from.
+        The two, each with its size and the place where it comes from; no other axis is joined with them.
     """
 
     def __init__(self, first: Axis, second: Axis) -> None:
@@ -65,7 +69,7 @@ def join(index: Axis, axis: Axis, place: int) -> None:
         return
     if ours.size is not None and theirs.size is not None:
         if ours.size != theirs.size:
-            raise TwoSizesError(ours, Axis(theirs.size, place))
+            raise TwoSizesError(Axis(ours.size, ours.place), Axis(theirs.size, place))
     elif theirs.size is not None:
         ours.size, ours.place = theirs.size, place
     theirs_is_declared = theirs.size is not None

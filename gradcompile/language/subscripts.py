@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradcompile.ir import Size
-from gradcompile.model.affine import Affine, Ranged, affine
+from gradcompile.model.affine import Affine, Ranged, affine, never_negative
 
 from .grammar import Node
 from .limits import Limits
 from .names import Entry, Index, Names
 from .ranges import Axis
+from .source import Source
 
 ARITHMETIC = ("sum", "product", "negative")
 STEPS = 16  # of work that a place takes beside that of its indices
@@ -44,6 +45,38 @@ def size_of(axis: Axis) -> Size:
     return number.size
 
 
+class Work:
+    """The steps of inferring ranges, all of one text together.
+
+    Parameters
+    ----------
+    source : Source
+        The text, for errors.
+    limits : Limits
+        `ranges` bounds the steps.
+    """
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self._source, self._limits = source, limits
+        self._done = 0
+
+    def check(self, steps: int, node: Node) -> None:
+        """Check that there is room for more steps.
+
+        Raises
+        ------
+        ParseError
+            If there is not, with the place of `node`.
+        """
+        if self._done + steps > self._limits.ranges:
+            what = "the ranges of the indices take too long to infer"
+            raise self._source.error(node.place, what, hint=self._limits.exceeded("ranges"))
+
+    def add(self, steps: int) -> None:
+        """Count steps."""
+        self._done += steps
+
+
 class Subscripts:
     """The subscripts of a text that are not an index all alone.
 
@@ -53,8 +86,10 @@ class Subscripts:
         What the names in the bodies stand for.
     bodies : sequence of Node
         All expressions of the text.
-    limits : Limits
-        `ranges` bounds the work.
+    work : Work
+        What was done so far; it grows with the pairs of indices that one subscript depends on.
+    loose : collection of Index
+        Those that do not run over the whole of the axes that they index alone.
 
     Attributes
     ----------
@@ -64,9 +99,10 @@ class Subscripts:
         Those that index an array alone.
     """
 
-    def __init__(self, names: Names, bodies: Sequence[Node], limits: Limits) -> None:
-        self._meaning, self._source, self._bodies, self._limits = names.meaning, names.source, bodies, limits
-        self._work = 0  # of finding the ends of all places: it grows with the pairs of indices that one depends on
+    def __init__(self, names: Names, bodies: Sequence[Node], work: Work, loose: Collection[Index] = ()) -> None:
+        self._meaning, self._bodies, self._work, self._loose = names.meaning, bodies, work, loose
+        self._standing = frozenset(use.index for use in names.alone)
+        self._binders = {index: call for call, indices in names.bound.items() for index in indices}
         self.alone: set[Index] = set()
         self.ranged: dict[Index, Ranged] = {}
         self._owners: dict[Ranged, Index] = {}
@@ -79,16 +115,60 @@ class Subscripts:
             entry = self._meaning.get(node.place)
             for part, axis in zip(node.parts, entry.axes if isinstance(entry, Entry) else (), strict=False):
                 index = self.index(part)
-                if index is not None and index.bounds is None:
+                if index is not None and index.bounds is None and index not in self._loose:
                     self.alone.add(index)
                 elif not guarded and (number := self._number(part)) and (indices := self._dependence(number, part)):
                     yield Use(node, axis, number, indices)
 
-    def _reads(self) -> Iterator[tuple[Node, bool]]:
-        """Yield every element of an array, and whether a condition decides if it counts: there it may be outside."""
+    def shifted(self) -> Iterator[tuple[Index, Use, bool]]:
+        """Yield each index that stands alone elsewhere, where it is shifted, and whether that leaves the axis.
+
+        A place counts if it leaves for certain, whatever the sizes are, and where one index can be the reason.
+        """
+        for node, guarded in self._reads(zeros=False):
+            if self._loose:  # not the first round: a text that needs no other may have any number of places
+                self._work.add(1)
+                self._work.check(0, node)
+            entry = self._meaning.get(node.place)
+            for part, axis in zip(node.parts, entry.axes if isinstance(entry, Entry) else (), strict=False):
+                if guarded or self.index(part) is not None:
+                    continue
+                number = self._number(part)
+                index = None if number is None else self._reason(number)
+                if number is not None and index is not None:
+                    yield index, Use(node, axis, number, frozenset()), self._leaves(number, axis)
+
+    def _reason(self, number: Affine) -> Index | None:
+        """Return the outermost index without bounds in a subscript, if it is one and stands alone elsewhere."""
+        free = [ranged for ranged, _ in number.terms if self._owners[ranged].bounds is None]
+        if not free:
+            return None
+        outermost = min(free, key=lambda ranged: ranged.depth)
+        index = self._owners[outermost]
+        equals = [r for r in free if self._binders.get(self._owners[r]) == self._binders.get(index)]
+        ends = [end for ranged, _ in number.terms if ranged is not outermost for end in (ranged.low, ranged.high)]
+        if len(equals) > 1 or index not in self._standing or any(end is None or end.terms for end in ends):
+            return None
+        return index
+
+    def _leaves(self, number: Affine, axis: Axis) -> bool:
+        """Return whether a subscript leaves its axis for certain."""
+        if axis.root.size is None:
+            return False
+        lowest, highest = (number.extreme(largest) for largest in (False, True))
+        above = None if highest is None else size_of(axis) - 1 - highest
+        return any(room is not None and never_negative(room) is False for room in (lowest, above))
+
+    def _reads(self, zeros: bool = True) -> Iterator[tuple[Node, bool]]:
+        """Yield every element of an array, and whether a condition decides if it counts: there it may be outside.
+
+        Without `zeros`, what is multiplied by 0 or has the exponent 0 is left out: it is no part of the model.
+        """
         stack = [(body, False) for body in reversed(self._bodies)]
         while stack:
             node, guarded = stack.pop()
+            if not zeros and _vanishes(node):
+                continue
             if node.kind == "read":
                 yield node, guarded
             branches = node.kind == "call" and node.word == "where"
@@ -146,14 +226,18 @@ class Subscripts:
     def _dependence(self, number: Affine, node: Node) -> frozenset[Index]:
         """Return the indices without a range that a number depends on."""
         stack, seen = [ranged for ranged, _ in number.terms], set[Ranged]()
-        self._work += STEPS
+        self._work.add(STEPS)
         while stack:
-            if self._work + len(seen) ** 2 > self._limits.ranges:
-                what = "the ranges of the indices take too long to infer"
-                raise self._source.error(node.place, what, hint=self._limits.exceeded("ranges"))
+            self._work.check(len(seen) ** 2, node)
             ranged = stack.pop()
             if ranged not in seen:
                 seen.add(ranged)
                 stack += [inner for end in (ranged.low, ranged.high) if end for inner, _ in end.terms]
-        self._work += len(seen) ** 2
+        self._work.add(len(seen) ** 2)
         return frozenset(index for ranged in seen if is_open(index := self._owners[ranged]))
+
+
+def _vanishes(node: Node) -> bool:
+    """Return whether a part is left out of a model, as the number that stands before or above it says."""
+    factors = node.parts if node.kind == "product" else node.parts[1:] if node.kind == "power" else ()
+    return any(factor.kind == "number" and factor.value == 0 for factor in factors)

@@ -11,7 +11,7 @@ import sympy
 from gradcompile.errors import IndexRangeError
 from gradcompile.ir import Size
 from gradcompile.model.extents import ExtentError
-from gradcompile.model.lengths import Surroundings, lengths_from_places
+from gradcompile.model.lengths import Surroundings, lengths_of_axes
 
 from .places import shown, text_of
 from .state import Scope, State
@@ -23,10 +23,9 @@ def inferred_length(state: State, symbol: Any, body: Any, scope: Scope) -> Any:
 
 
 def inferred_lengths(state: State, symbols: Sequence[Any], body: Any, scope: Scope) -> list[Any]:
-    """Return the length of the axis of each symbol: one that it indexes alone, else as far as its places are inside."""
+    """Return the length of the axis of each symbol: one that it indexes alone, as far as all places are inside."""
     lengths = {symbol: _length_alone(state, symbol, body, scope) for symbol in symbols}
-    if None in lengths.values():
-        lengths |= _from_places(state, lengths, body, scope)
+    lengths |= _from_places(state, lengths, body, scope)
     for symbol, length in lengths.items():
         if length is None:
             raise no_range(symbol, scope, symbol)
@@ -37,9 +36,9 @@ def _from_places(state: State, lengths: Mapping[Any, Size | None], body: Any, sc
     depth = 1 + max((binding.depth for binding in scope.bound.values()), default=0)
     around = Surroundings(partial(_indexed_axes, state), lambda symbol: state.affine(symbol, scope), depth)
     try:
-        return lengths_from_places(body, lengths, around)
+        return lengths_of_axes(body, lengths, around)
     except ExtentError as error:
-        symbol = next(symbol for symbol, length in lengths.items() if length is None)
+        symbol = next((symbol for symbol, length in lengths.items() if length is None), next(iter(lengths)))
         raise IndexRangeError(
             f"the index {symbol} {error.what}",
             **shown(scope.root, body),

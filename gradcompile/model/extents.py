@@ -48,6 +48,11 @@ class Limit:
             return Size(terms, self.room.constant // self.count)
         return None
 
+    @property
+    def first(self) -> int:
+        """The smallest value of the index that keeps a limit which holds from there on; 0 where there is none."""
+        return 0 if self.count >= 0 or self.room.terms else max(0, -(self.room.constant // -self.count))
+
     def admits(self, last: Size) -> bool:
         """Return whether an index that ends there keeps the limit, whatever the sizes are."""
         return never_negative(self.room - last * self.count) is True
@@ -67,11 +72,13 @@ class ExtentError(ValueError):
         What is wrong, after the name of the index.
     expected, found : str
         What would have given a range, and what is there.
+    below : int, optional
+        How far the range would have to be moved up, where a number says that.
     """
 
-    def __init__(self, what: str, expected: str, found: str) -> None:
+    def __init__(self, what: str, expected: str, found: str, below: int = 0) -> None:
         super().__init__(what)
-        self.what, self.expected, self.found = what, expected, found
+        self.what, self.expected, self.found, self.below = what, expected, found, below
 
 
 def last_value(uses: Iterable[tuple[Ranged, Place]]) -> Size | None:
@@ -94,13 +101,15 @@ def last_value(uses: Iterable[tuple[Ranged, Place]]) -> Size | None:
         not a number of sizes.
     """
     limits = [limit for index, place in uses for limit in _limits(index, place)]
-    for limit in limits:
-        if limit.count and never_negative(limit.room) is False:
-            raise ExtentError(
-                "cannot start at 0",
-                expected="places that are inside of their axes from 0 on",
-                found=f"{limit.place.use}, which is outside at 0",
-            )
+    outside = [limit for limit in limits if limit.count and never_negative(limit.room) is False]
+    if outside:
+        first = max(outside, key=lambda limit: limit.first)
+        raise ExtentError(
+            "cannot start at 0",
+            expected="places that are inside of their axes from 0 on",
+            found=f"{first.place.use}, which is outside at 0",
+            below=first.first if all(limit.first for limit in outside) else 0,
+        )
     tightest: dict[object, Limit] = {}
     for limit in (limit for limit in limits if limit.count > 0):
         same = tightest.setdefault((limit.count, limit.room.terms), limit)

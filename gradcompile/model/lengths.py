@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.ir import Size
 
-from .affine import Affine, Lookup, Ranged, affine
+from .affine import Affine, Lookup, Ranged, affine, never_negative
 from .extents import Place, last_value
 from .parts import children
 
@@ -45,6 +45,43 @@ class Surroundings:
         """Return an index that runs over an axis; one without a length has no range yet."""
         depth = self.depth + inside
         return Ranged(depth=depth) if length is None else Ranged(Affine(Size()), Affine(length - 1), depth=depth)
+
+
+def lengths_of_axes(body: Any, alone: Mapping[Any, Size | None], around: Surroundings) -> dict[Any, Size]:
+    """Return the lengths of the axes of indices, each as far as all places where it is written allow.
+
+    Parameters
+    ----------
+    body : SymPy expression
+        Where the indices are written.
+    alone : mapping of Symbol to Size or None
+        All indices that run over axes here: the length of what they index alone, None for those that index nothing
+        alone.
+    around : Surroundings
+        What stands around.
+
+    Raises
+    ------
+    ExtentError
+        If the places contradict one another, or no size can say the length.
+    """
+    ranges = {symbol: around.index(length, inside) for inside, (symbol, length) in enumerate(alone.items())}
+    places = list(_places(body, ranges, around))
+    known = {s: None if any(_ends(ranges[s], p, ranges.values()) for p in places) else n for s, n in alone.items()}
+    found = {symbol: length for symbol, length in known.items() if length is not None}
+    return found | lengths_from_places(body, known, around)
+
+
+def _ends(index: Ranged, place: Place, others: Collection[Ranged]) -> bool:
+    """Return whether a place leaves its axis for certain, and an index that also stands alone is the reason."""
+    inside = [ranged for ranged, _ in place.number.terms if ranged is not index]
+    if len(inside) == len(place.number.terms) or index.high is None or any(ranged in others for ranged in inside):
+        return False
+    if any(end is None or end.terms for ranged in inside for end in (ranged.low, ranged.high)):
+        return False
+    lowest, highest = (place.number.extreme(largest) for largest in (False, True))
+    above = None if highest is None else place.length - 1 - highest
+    return any(room is not None and never_negative(room) is False for room in (lowest, above))
 
 
 def lengths_from_places(body: Any, known: Mapping[Any, Size | None], around: Surroundings) -> dict[Any, Size]:

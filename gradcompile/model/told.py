@@ -11,7 +11,7 @@ from gradcompile.ir import Size
 
 from .affine import Affine, affine
 from .extents import ExtentError
-from .lengths import Surroundings, lengths_from_places
+from .lengths import Surroundings, lengths_of_axes
 from .parts import walk
 
 Axis = tuple[str, int]  # name and position
@@ -39,16 +39,17 @@ def _untold(key: Any, body: Any, shapes: Shapes, untold: set[Axis]) -> set[Axis]
     """Return the axes of one definition that its body does not tell."""
     name = str(key.base.name)
     plain = {(i, axis in untold) for e in walk([body]) if isinstance(e, sympy.Indexed) for axis, i in _axes(e)}
-    lengths = {i: None if _told(i, plain) is None else _size(n) for i, n in zip(key.indices, shapes[name], strict=True)}
+    reads = [read for e in walk([body]) for read in _sized(e, shapes)]
+    alone = {index: next((size for size, i in reads if i == index), None) for index in key.indices}
     try:
-        found = lengths_from_places(body, lengths, Surroundings(lambda expr: _sized(expr, shapes), _length))
+        found = lengths_of_axes(body, alone, Surroundings(lambda expr: _sized(expr, shapes), _length))
     except ExtentError:
         found = {}
     declared = dict(zip(key.indices, map(_size, shapes[name]), strict=True))
     return {
         (name, k)
         for k, i in enumerate(key.indices)
-        if _told(i, plain) is False or (_told(i, plain) is None and i in found and found[i] != declared[i])
+        if _told(i, plain) is False or (i in found and found[i] != declared[i])
     }
 
 
