@@ -73,12 +73,13 @@ def test_the_cheapest_order_is_found(model, expected):
     [
         "Sum((Z[i, j, k] - Sum(A[i, r]*B[j, r]*C[k, r], r))**2, i, j, k)",  # all have the axis of the sum
         "Sum((Y[i, j] - Sum(Sum(A[i, r]*U[r, q], r)*B[j, q], q))**2, i, j)",  # whichever is shorter
+        "Sum(Sum(Y[i, j]*Sum(B[j, r]*V[r, l], r), j)**2, i, l)",  # as long as nobody knows how many r there are
         "Sum(Sum(where(Y[i, j] > 0, A[i, r]*B[j, r], 0), j, r)**2, i)",  # a mask keeps bad data out
     ],
 )
 def test_what_cannot_be_made_cheaper_stays_as_it_is(loss):
     inputs = "Y: data[I, J]\nZ: data[I, J, K]\nA: parameter[I, R]\nB: parameter[J, R]\nC: parameter[K, R]\n"
-    graph = fold(lower(parse(f"{inputs}U: parameter[R, R]\nloss = {loss}")))
+    graph = fold(lower(parse(f"{inputs}U: parameter[R, R]\nV: parameter[R, L]\nloss = {loss}")))
     assert contract(graph).outputs == graph.outputs
 
 
@@ -88,6 +89,21 @@ def test_a_definition_is_computed_as_it_is_written():
     graph = contracted(f"{text}loss = Sum(Sum(h[n, k]*v[k], k)**2, n)")
     assert products(graph)[0] == {"N", "D", "H"}
     assert list(graph.names.values()) == ["h"]
+
+
+def test_what_a_definition_multiplies_is_not_taken_apart():
+    text = f"{VECTORS}u: parameter[D]\nA: parameter[D, H]\nv: parameter[H]\nh[n, i] = x[n, i]*u[i]\n"
+    graph = contracted(f"{text}loss = Sum(Sum(h[n, i]*A[i, k]*v[k], i, k)**2, n)")
+    assert products(graph) == [{"N", "D"}, {"D", "H"}, {"N", "D"}]
+    assert list(graph.names.values()) == ["h"]
+
+
+def test_nothing_is_kept_for_pairs_of_samples_or_for_all_triples_of_features():
+    """Three products of matrices, N by N each, would be fewest multiplications; or an array of D by E by F."""
+    arrays = "\n".join(f"{name}: data[N, {size}]" for name, size in zip("uvwxyz", "DDEEFF", strict=True))
+    body = "Sum(u[n, i]*v[m, i]*w[n, j]*x[m, j]*y[n, k]*z[m, k], m, i, j, k)"
+    graph = contracted(f"{arrays}\nt: parameter[N]\nloss = Sum((t[n] - {body})**2, n)")
+    assert [[str(a.size) for a in value.axes] for value in graph.order() if value.op == "sum"] == [["N"], []]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

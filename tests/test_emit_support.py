@@ -106,6 +106,41 @@ def exact(call, *operands: float) -> float:
         return float(call(*map(mpmath.mpf, operands)))
 
 
+@pytest.mark.parametrize("target", support.FILES)
+def test_xlogx1p(target):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        for x in (-0.75, -1e-20, 1e-20, 1e-9, 0.5, 1e10):
+            assert same(of(target, "xlogx1p", x), exact(lambda x: (1 + x) * mpmath.log1p(x), x), 1e-15), x
+        for x, expected in ((-1.0, 0.0), (0.0, 0.0), (INF, INF), (-2.0, NAN), (-INF, NAN), (NAN, NAN)):
+            assert same(of(target, "xlogx1p", x), expected), x
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_log1pwexp(target):
+    for w, u in [
+        (1e-9, 0.3),
+        (-0.25, 1.0),
+        (2.0, 800.0),
+        (1e-200, 800.0),
+        (1e-300, 1400.0),
+        (3.0, -800.0),
+        (2.0, 5000.0),
+    ]:
+        expected = exact(lambda w, u: mpmath.log1p(w * mpmath.exp(u)), w, u)
+        assert same(of(target, "log1pwexp", w, u), expected, 1e-15), (w, u)
+    edges = [(0.0, 800.0, 0.0), (0.0, 5000.0, 0.0), (0.0, INF, 0.0), (1.0, INF, INF), (INF, 1.0, INF), (1.0, -INF, 0.0)]
+    edges += [
+        (-1.0, 0.0, -INF),
+        (-2.0, 0.0, NAN),
+        (-2.0, 5000.0, NAN),
+        (NAN, 1.0, NAN),
+        (1.0, NAN, NAN),
+        (0.0, NAN, NAN),
+    ]
+    for w, u, expected in edges:
+        assert same(of(target, "log1pwexp", w, u), expected), (w, u)
+
+
 NEAR = [*np.linspace(-4.6, 12, 84).tolist(), 1e-8, -1e-8, 25.0, 171.5, 1e5]
 GAMMA_POINTS = [x for x in NEAR if x > 0 or x != round(x)]
 
@@ -152,7 +187,7 @@ def test_gamma_of_arrays(name):
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
     x = np.linspace(0.25, 2, 6, dtype=np.float32).reshape(2, 3)
-    operands = {"xlogy": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(name, (x,))
+    operands = {"xlogy": (x, x), "log1pwexp": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(name, (x,))
     found = call(*operands)
     assert found.dtype == (np.int64 if name == "place" else np.float32)
     assert found.shape == (2, 3)

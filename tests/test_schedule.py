@@ -292,6 +292,19 @@ def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_t
     assert statement in gc.emit(model, target="numba")
 
 
+def test_a_sum_is_taken_away_from_what_has_its_axes_in_another_order() -> None:
+    # The product of W and h has its axes as (D, N, T).
+    text = """
+        Y: data[N, T, D]
+        x: data[N, T, K]
+        W: parameter[D, K]
+        h[i, j, k] = tanh(x[i, j, k])
+        loss = Sum((Y[i, j, d] - Sum(W[d, k]*h[i, j, k], k))**2, i, j, d)
+    """
+    product = "gemm(-1.0, h[:size].reshape(size*T, K), W.T, 1.0, a[:size].reshape(size*T, D))"
+    assert product in gc.emit(gc.parse(text), target="numba")
+
+
 def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:
     """What has been computed of all samples is a matrix under another name of their axis; so are data as they lie."""
     text = """

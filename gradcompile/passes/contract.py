@@ -7,8 +7,9 @@ summed over it, and that is a factor of the rest. So no factors are multiplied a
 
 The cheapest order is found by comparing all of them, as opt_einsum does (Smith and Gray 2018), with typical lengths in
 place of those that are not numbers. An order that somebody wrote down, as sums in one another, gives way only to one
-that is cheaper whatever the lengths are. Samples are summed at the end, as everything stands in the loop over them, and
-nothing is computed for pairs of samples where the sum itself is not.
+that is cheaper whatever the lengths are. Samples are summed at the end, as everything stands in the loop over them;
+nothing is computed for pairs of samples where the sum itself is not, and what belongs to no sample is not larger than
+all of the factors and the sum.
 """
 
 from __future__ import annotations
@@ -149,8 +150,8 @@ def _reordered(value: Value, lengths: Lengths, own: set[Value], named: Container
     for written in (alone,) if whole.summed == alone.summed else (whole, alone):
         if len(written.summed) == 1 and len(written.factors) < 3:
             continue  # one product, and nothing to put before another
-        orders = Orders(lengths, tuple(written.summed), value.axes)
-        best = orders.best(tuple(factor.axes for factor in written.factors), tuple(written.summed))
+        orders = Orders(lengths, tuple(written.summed), value.axes, tuple(factor.axes for factor in written.factors))
+        best = orders.best()
         cheaper = best.cost[0] < WORTH * sum(map(orders.elements, written.products))
         if cheaper and (written is alone or _is_less(best.products, written.products)):
             return _contracted(written.factors, best, orders, own)
@@ -196,23 +197,30 @@ class Orders:
         Of the axes.
     summed, free : tuple of Axis
         The axes that are summed over, and those of the sum.
+    terms : tuple of tuple of Axis
+        The axes of the factors.
     """
 
-    def __init__(self, lengths: Lengths, summed: Axes, free: Axes) -> None:
-        self.lengths, self.summed, self.free = lengths, summed, free
+    def __init__(self, lengths: Lengths, summed: Axes, free: Axes, terms: tuple[Axes, ...]) -> None:
+        self.lengths, self.summed, self.free, self.terms = lengths, summed, free, terms
+        self.largest = max(map(self.elements, (free, *terms)))
         self._known: dict[Axes, Order] = {}
 
     def elements(self, axes: Iterable[Axis]) -> int:
         """Return how many elements there are along axes."""
         return self.lengths.elements(axes, self.summed)
 
-    def best(self, terms: tuple[Axes, ...], left: Axes) -> Order:
+    def best(self) -> Order:
+        """Return the cheapest order."""
+        return self._best(self.terms, self.summed)
+
+    def _best(self, terms: tuple[Axes, ...], left: Axes) -> Order:
         """Return the cheapest order for terms with these axes, some of which are left to be summed over."""
         if left not in self._known:
             steps = [step for axis in left if (step := self._step(terms, left, axis)) is not None]
             if len(left) > MOST:
                 steps = sorted(steps, key=lambda step: step[0].cost)[:1]
-            orders = [step.then(self.best(rest, _without(left, step.steps[0]))) for step, rest in steps]
+            orders = [step.then(self._best(rest, _without(left, step.steps[0]))) for step, rest in steps]
             self._known[left] = min(orders, key=lambda order: order.cost) if orders else self._at_once(terms, left)
         return self._known[left]
 
@@ -233,8 +241,13 @@ class Orders:
         return Order((sum(map(self.elements, products)), kept), (gone,), products), (*before, total, *after)
 
     def _may_keep(self, axes: Axes) -> bool:
-        """Return whether there is a factor along axes: for pairs of samples, only where the sum itself has them."""
+        """Return whether there is a factor along axes: for pairs of samples, only where the sum itself has them.
+
+        What belongs to no sample, and so is kept as a whole, must not be larger than everything else.
+        """
         samples = [axis for axis in axes if self.lengths.counts(axis)]
+        if not samples:
+            return self.elements(axes) <= self.largest
         return len(samples) < 2 or all(axis in self.free for axis in samples)
 
     def _may_go(self, gone: Axes, left: Axes) -> bool:

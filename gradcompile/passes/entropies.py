@@ -15,17 +15,18 @@ from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.logarithms import not_negative
 
 Terms = list[tuple[int, Value]]  # each with its sign
+SIGNS = {"add": (1, 1), "sub": (1, -1), "neg": (-1,)}  # of the operands of a sum
 DEEPEST = 8  # sums, or products, inside one another that are looked through
 
 
 def x_log_x(a: Value, b: Value) -> Value | None:
     """Return a product that is 0 where a factor is 0 of which, or of a multiple of which, it has the logarithm."""
-    return _times(a, b) or _times(b, a)
+    return _times(a, b, DEEPEST) or _times(b, a, DEEPEST)
 
 
-def _times(product: Value, other: Value) -> Value | None:
+def _times(product: Value, other: Value, depth: int) -> Value | None:
     """Return product*other, if terms of `other` are logarithms of what `product` has as a factor."""
-    made, left = _parted(product, other, DEEPEST)
+    made, left = _parted(product, other, depth)
     if not made:
         return None
     if left and all(sign < 0 for sign, _ in left):  # v*log(v) - v*(p + q)
@@ -37,16 +38,14 @@ def _times(product: Value, other: Value) -> Value | None:
 
 def _parted(product: Value, other: Value, depth: int) -> tuple[Terms, Terms]:
     """Return what the product is with those terms that are such logarithms, and the terms that are left."""
-    if (whole := _with_logarithm(product, other)) is not None:
+    if (whole := _with_logarithm(product, other, depth)) is not None:
         return [(1, whole)], []
-    if depth and other.op in ("add", "sub", "neg"):
+    if depth and other.op in SIGNS:
         parts = [_parted(product, operand, depth - 1) for operand in other.operands]
-        if any(made for made, _ in parts):  # a term without any stays as it is, for others may have it, too
-            last = 1 if other.op == "add" else -1
-            signs = (last,) if other.op == "neg" else (1, last)
-            made, left = ([(s * sign, t) for s, part in zip(signs, parts, strict=True) for sign, t in part[k]]
-                          for k in (0, 1))  # fmt: skip
-            return made, left
+        if any(made for made, _ in parts):  # a sum without any stays one term, for others may have it, too
+            signed = list(zip(SIGNS[other.op], parts, strict=True))
+            made = [(sign * inner, term) for sign, (found, _) in signed for inner, term in found]
+            return made, [(sign * inner, term) for sign, (_, rest) in signed for inner, term in rest]
     return [], [(1, other)]
 
 
@@ -59,18 +58,21 @@ def _total(terms: Terms) -> Value:
     return total
 
 
-def _with_logarithm(product: Value, term: Value) -> Value | None:
+def _with_logarithm(product: Value, term: Value, depth: int) -> Value | None:
     """Return product*term if the term is a number times log(x*r) or log(r/x), x being what is a factor of both."""
     number, function = factored(term)
-    if function is None or function.op not in LOGARITHMS:
+    if function is not None and function.op == "select" and depth:
+        made = _with_choice(product, *function.operands, depth=depth // 2)
+    elif function is not None and function.op in LOGARITHMS:
+        made = LOGARITHMS[function.op](product, *function.operands)
+    else:
         return None
-    made = LOGARITHMS[function.op](product, *function.operands)
     return None if made is None else scaled(made, number, term)
 
 
-def _with_choice(product: Value, condition: Value, *branches: Value) -> Value | None:
+def _with_choice(product: Value, condition: Value, *branches: Value, depth: int) -> Value | None:
     """Return the choice of products where one of them is rewritten."""
-    made = [_times(product, branch) for branch in branches]
+    made = [_times(product, branch, depth) for branch in branches]
     if not any(made):
         return None
     whole = (new or product * branch for new, branch in zip(made, branches, strict=True))
@@ -122,7 +124,7 @@ def _with_log1p(product: Value, argument: Value) -> Value | None:
     return None
 
 
-LOGARITHMS: dict[str, Callable[..., Value | None]] = {"log": _with_log, "log1p": _with_log1p, "select": _with_choice}
+LOGARITHMS: dict[str, Callable[[Value, Value], Value | None]] = {"log": _with_log, "log1p": _with_log1p}
 
 
 def _is_one_plus(x: Value, z: Value) -> bool:
