@@ -118,6 +118,23 @@ def test_what_is_added_to_neighbours_is_added_where_it_is_computed() -> None:
     assert gradient_of(ATTENTION).count("for first in range(0, N, T)") == 3
 
 
+def test_what_is_not_samples_adds_to_samples(tmp_path: Path) -> None:
+    """The loop that adds is one over other things, and comes in no pass over the samples."""
+    text = """
+        x: data[D]
+        y: data[D]
+        g: labels[N]
+        W: parameter[D]
+        loss = log(Sum(x[d]*y[d], d)) + log(Sum(exp(W[g[n]]), n))
+    """
+    loops = load_uncompiled(gc.compile(gc.parse(text)).source, tmp_path / "loops.py")
+    x, g, W = np.array([1.0, 2.0, 3.0]), np.array([2, 0, 2, 2]), np.array([0.5, 1.0, 2.0])
+    value, (dW,) = loops.value_and_grad(W, x, x, g)
+    total = np.exp(0.5) + 3 * np.exp(2)
+    assert value == pytest.approx(np.log(14) + np.log(total), rel=1e-14)
+    np.testing.assert_allclose(dW, [np.exp(0.5) / total, 0, 3 * np.exp(2) / total], rtol=1e-13)
+
+
 def test_a_network_is_computed_once_for_both_of_a_pair() -> None:
     gradient = gradient_of(RANKING)
     assert gradient.count("gemm(") == 2

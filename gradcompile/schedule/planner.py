@@ -302,12 +302,13 @@ class _Work:
         return self.phase[value] == index and kept
 
     def _gathers(self, value: Value) -> bool:
-        """Return whether a value is nothing but what is added to other samples than its own.
+        """Return whether a value is nothing but what samples add to others.
 
         It begins as zeros, before the loop over samples in which these terms are computed; what begins as something
         that has to be computed for all samples waits for the loop after that.
         """
-        return self.statements.base(value) is None and self._is_added_anywhere(value)
+        alone = self.statements.spans(value) and self.statements.base(value) is None
+        return alone and self._is_added_anywhere(value)
 
     def _kept(self, value: Value) -> bool:
         """Return whether an earlier loop has stored the value for all samples."""
