@@ -282,6 +282,7 @@ LENGTHS = [
     ("h[i] = x[i + K] - x[i]*c[0]", "N - K"),
     ("h[i] = d[i + 1] - d[i]\nd[i] = x[i + 1] - x[i]", "N - 2"),
     ("d[i] = x[i + 1] - x[i]\nh[i] = d[i]*2", "N - 1"),
+    ("d[i] = x[i + 1] - x[i]\nh[i] = Sum(d[j], j, 0, i - 1)\nf[i] = h[i]*d[i]", "N - 1"),
     ("d[i] = x[i + 1] - x[i]\nh[i] = d[N - 2 - i]", "N - 1"),
     ("d[i] = x[i + 1] - x[i]\nf[i] = h[i]*d[i]\nh[i] = i**2", "N - 1"),
     ("d[i] = x[i + 1] - x[i]\nh[i] = d[i + 1] + d[i]*x[i]", "N - 2"),
@@ -348,6 +349,36 @@ def test_definition_of_differences_is_predicted_over_its_places() -> None:
     laplace = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1]
     np.testing.assert_allclose(model.predict("l", u=u), laplace, rtol=1e-13)
     np.testing.assert_allclose(model.predict("d", s=s), np.diff(s), rtol=1e-13)
+
+
+def test_differences_of_an_axis_that_is_one_longer() -> None:
+    text = """
+    t: data[R, S + 1]
+    y: data[R]
+    s: parameter[R, S]
+    sig[r, i] = softplus(s[r, i])*(t[r, i + 1] - t[r, i])
+    T[r, i] = exp(-Sum(sig[r, j], j, 0, i - 1))
+    loss = Sum((Sum(T[r, i]*(1 - exp(-sig[r, i])), i) - y[r])**2, r)
+    """
+    model = gc.compile(gc.parse(text))
+    t, y, s = np.sort(numbers(3, 6, seed=1), axis=1), numbers(3, seed=2), numbers(3, 5, seed=3)
+    depth = np.log1p(np.exp(s)) * np.diff(t, axis=1)
+    through = np.exp(-np.concatenate([np.zeros((3, 1)), np.cumsum(depth, axis=1)[:, :-1]], axis=1))
+    expected = np.sum((np.sum(through * (1 - np.exp(-depth)), axis=1) - y) ** 2)
+    assert model.value(t=t, y=y, s=s) == pytest.approx(expected, rel=1e-13)
+    gc.check_grad(model, t=t, y=y, s=s)
+    with pytest.raises(ShapeError, match="disagrees with s about S \\+ 1"):
+        model.value(t=t[:, 1:], y=y, s=s)
+
+
+def test_sizes_that_no_array_tells_are_refused() -> None:
+    A, B = sympy.symbols("A B", integer=True, positive=True)
+    p = sympy.IndexedBase("p", shape=(A + B,))
+    with pytest.raises(gc.errors.IndexRangeError, match="nothing says how large A is"):
+        gc.compile(sympy.Sum(p[i], (i, 0, A + B - 1)), wrt=p)
+    q = sympy.IndexedBase("q", shape=(B,))
+    model = gc.compile(sympy.Sum(p[i], (i, 0, A - 1)) * q[0], wrt=[p, q])
+    assert model.value(p=[1.0, 2.0, 3.0], q=[2.0]) == 6
 
 
 def test_index_that_may_fit_keeps_its_axis() -> None:

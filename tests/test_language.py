@@ -377,6 +377,14 @@ MISTAKES = [
     ("u: data[N\nloss = v", 7, ("'[' is never closed",)),
     ("u[s = v\nloss = v", 4, ("'=' cannot stand here", "']'")),
     ("u: data[0]\nloss = v", 8, ("0 is not a size",)),
+    ("u: data[N - N]\nloss = v", 8, ("the length 0 leaves nothing",)),
+    ("u: data[2 - 3*N]\nloss = v", 8, ("the length 2 - 3*N leaves nothing",)),
+    ("u: data[N + 0]\nloss = v", 12, ("0 is not a size",)),
+    ("u: data[N + ]\nloss = v", 12, ("']' cannot stand here", "a size, such as N or 3")),
+    ("u: data[2*3]\nloss = v", 10, ("'3' cannot stand here", "a size, such as N or 3")),
+    ("u: data[N*2]\nloss = v", 9, ("'*' cannot stand here", "',' or ']'")),
+    ("u: data[N + v]\nloss = v", 12, ("'v' is not a size",)),
+    ("u: data[A + B]\nloss = v", 8, ("no array says how large 'A' is", "an axis of length A", "x: data[A]")),
     ("u: data = 3\nloss = v", 8, ("only a constant",)),
     ("u: constant = v\nloss = v", 14, ("must be a number",)),
     ("u[i, i] = 1\nloss = v", 5, ("written twice",)),
@@ -403,6 +411,16 @@ def test_a_mistake_is_shown_with_its_place(body, place, words):
         assert word in message
     assert error.expected or error.found
     assert error.hint
+
+
+def test_a_length_is_a_sum_of_sizes_and_numbers():
+    declared = "t: data[R, 2*S - 1]\ny: data[R + S + 3]\nw: parameter[S + 1]\nc: parameter[S]\nr: data[R]\n"
+    model = parse(declared + "loss = Sum((w[i + 1] - w[i])*c[i], i) + Sum(t[i, j], i, j) + Sum(y[i], i)")
+    R, S = sympy.symbols("R S", integer=True, positive=True)
+    assert [leaf.shape for leaf in (*model.inputs, *model.wrt)] == [(R, 2 * S - 1), (R + S + 3,), (R,), (S + 1,), (S,)]
+    assert model.objective.args[0].limits == ((i, 0, S - 1),)
+    assert "y: data[R + S + 3]\n" in model.text
+    assert parse(model.text) == model
 
 
 def test_a_message_reads_like_this():

@@ -224,7 +224,7 @@ INJECTED = Symbol("x\nimport os")
         (Symbol("and"), [Symbol("and")], "the name 'and' is not one"),
         (MatrixSymbol("X", N, N)[0, 0], [MatrixSymbol("X", N, N)], "X is a matrix"),
         (sympy.besselj(0, x), [x], "the text language has no besselj"),
-        (Sum(IndexedBase("v", shape=(2 * N,))[i], (i, 0, N - 1)), [IndexedBase("v", shape=(2 * N,))], "the length 2*N"),
+        (Sum(IndexedBase("v", shape=(N**2,))[i], (i, 0, N - 1)), [IndexedBase("v", shape=(N**2,))], "the length N**2"),
     ],
     ids=readable,
 )

@@ -98,7 +98,7 @@ class Names:
 
     def size_lines(self, needed: Iterable[str], target: str) -> Iterator[str]:
         """Yield statements that read the named sizes off the arguments' shapes: ``N, D = x.shape``."""
-        sources = {name: self._source(name) for name in sorted(needed)}
+        sources = self._sources(needed)
         done: set[str] = set()
         for name, (array, dimension, size) in sources.items():
             shape = self.graph.inputs[array].shape
@@ -112,19 +112,39 @@ class Names:
             else:
                 yield f"{self.size(Size.of(name))} = {self._solved(name, size, self._length(array, dimension, target))}"
 
-    def _source(self, name: str) -> tuple[str, int, Size]:
-        """Return the input, its dimension and the size of that, from which a named size is found."""
-        found = [
-            (len(size.terms) + bool(size.constant), abs(count), array, dimension, size)
-            for array, declared in self.graph.inputs.items()
-            for dimension, size in enumerate(declared.shape)
-            for term, count in size.terms
-            if term == name
-        ]
-        if not found:
-            raise EmissionError(f"no argument tells the size {name!r}", hint="give an array that has this size")
-        _, _, array, dimension, size = min(found, key=lambda each: each[:2])
-        return array, dimension, size
+    def _sources(self, needed: Iterable[str]) -> dict[str, tuple[str, int, Size]]:
+        """Return the input, its dimension and the size of that, from which each named size is found.
+
+        Those come first that the size of another is found with, as B for A in ``A + B``.
+        """
+        told = self._told()
+        stack, found = sorted(needed, reverse=True), dict[str, tuple[str, int, Size]]()
+        while stack:
+            name = stack[-1]
+            if name not in told:
+                raise EmissionError(f"no argument tells the size {name!r}", hint="give an array that has this size")
+            missing = [other for other, _ in told[name][2].terms if other != name and other not in found]
+            stack += missing
+            if not missing:
+                found.setdefault(name, told[name])
+                stack.pop()
+        return found
+
+    def _told(self) -> dict[str, tuple[str, int, Size]]:
+        """Return the same for all sizes: each is found from the shortest sum in which it alone is not found before."""
+        inputs = self.graph.inputs.items()
+        sums = [(array, k, size) for array, declared in inputs for k, size in enumerate(declared.shape)]
+        told: dict[str, tuple[str, int, Size]] = {}
+        while True:
+            found: dict[str, list[tuple[int, int, tuple[str, int, Size]]]] = {}
+            for source in sums:
+                unknown = [(name, abs(count)) for name, count in source[2].terms if name not in told]
+                if len(unknown) == 1:
+                    (name, count), length = unknown[0], len(source[2].terms) + bool(source[2].constant)
+                    found.setdefault(name, []).append((length, count, source))
+            if not found:
+                return told
+            told |= {name: min(sources, key=lambda each: each[:2])[2] for name, sources in found.items()}
 
     def _length(self, array: str, dimension: int, target: str) -> str:
         name = self.inputs[array]

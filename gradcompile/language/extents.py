@@ -109,9 +109,10 @@ class _Extents:
         for use in uses:
             for index in use.indices:
                 places.setdefault(index, []).append(use)
-        for group in self.groups.values():
+        for root, group in self.groups.items():
             free = [index for index in group.members if index not in self.subscripts.alone]
-            group.uses = [(index, use) for index in free for use in places.get(index, ())]
+            found = [(index, use) for index in free for use in places.get(index, ())]
+            group.uses = [(index, use) for index, use in found if use.axis.root is not root]  # its own says nothing
             for index, use in group.uses:
                 others = {other.axis.root for other in use.indices if other is not index}
                 group.waits |= others if use.axis.root.size is not None else others | {use.axis.root}

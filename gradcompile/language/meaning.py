@@ -10,6 +10,7 @@ from types import MappingProxyType
 import sympy
 
 from gradcompile.model import Model
+from gradcompile.model.affine import untold_sizes
 
 from .expressions import Builder
 from .extents import complete_ranges
@@ -19,7 +20,8 @@ from .limits import LIMITS, Limits
 from .names import Entry, Index, Names
 from .ranges import Axis
 from .source import Source, quoted, suggestion
-from .statements import Declaration, Definition, StatementParser
+from .statements import Declaration, Definition, Length, StatementParser
+from .subscripts import size_of
 from .tokens import tokenise
 
 BYTES_PER_CHARACTER = 4  # at most, in UTF-8
@@ -191,6 +193,7 @@ class _ModelText:
         self.indices: dict[str, tuple[Index, ...]] = {}
         for statement in statements:
             self._introduce(statement)
+        self._check_sizes()
 
     def model(self, loss: str) -> Model:
         """Return the model with that objective."""
@@ -237,19 +240,32 @@ class _ModelText:
 
     def _declared_axes(self, declaration: Declaration) -> tuple[Axis, ...]:
         """Return the axes of an array; a size that is a name is known from its first use on."""
-        axes = []
-        for word, place in declaration.axes:
-            if word.isdigit():
-                axes.append(Axis(sympy.Integer(int(word)), place))
-                continue
+        return tuple(Axis(self._declared_size(length), length.place) for length in declaration.axes)
+
+    def _declared_size(self, length: Length) -> sympy.Expr:
+        """Return the length of an axis, a sum of sizes and numbers."""
+        for _, word, place in length.terms:
             known = self.entries.get(word)
-            if known is None:
+            if word and known is None:
                 self._enter(Entry(word, "size", place, symbol=_size(word)))
-            elif known.role != "size":
+            elif known is not None and known.role != "size":
                 what = f"{quoted(word)} is not a size: it is introduced in {self.source.line_of(known.place)}"
                 raise self.source.error(place, what, expected="a size", hint="choose another name for the size")
-            axes.append(Axis(_size(word), place))
-        return tuple(axes)
+        size = sympy.Add(*(count * _size(word) if word else count for count, word, _ in length.terms))
+        if size.is_nonpositive:
+            what, hint = f"the length {size} leaves nothing of an axis", "write its length, or a name for it: N"
+            raise self.source.error(length.place, what, expected="a length from 1", hint=hint)
+        return size
+
+    def _check_sizes(self) -> None:
+        """Check that the lengths of the arrays of a call say how large every size is."""
+        axes = [axis for declaration in self.declarations for axis in self.entries[declaration.word].axes]
+        for name in untold_sizes(map(size_of, axes)):
+            place = next(axis.place for axis in axes if sympy.sympify(axis.size).has(_size(name)))
+            what = f"no array says how large {quoted(name)} is"
+            expected = f"an axis of length {name}, or others that say the rest of this one"
+            hint = f"declare an array with it, as in x: data[{name}], or give the whole length one name"
+            raise self.source.error(place, what, expected=expected, hint=hint)
 
     def _check_loss(self, loss: str) -> None:
         scalars = [word for word, definition in self.definitions.items() if not definition.indices]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .grammar import ExpressionParser, Node
 from .limits import Limits
@@ -12,6 +13,19 @@ from .tokens import Token, tokenise, value_of
 
 ROLES = ("data", "column", "labels", "parameter", "constant")
 FORMS = "name: role[axes]  or  name[indices] = expression"
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Length:
+    """The length of an axis as it is written, a sum such as ``2*N - 1``.
+
+    place : where it begins
+    terms : how many times each size is in it, its name (none for a number), and its place
+    """
+
+    place: int
+    terms: tuple[tuple[int, str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -21,14 +35,14 @@ class Declaration:
     word : the name
     place : its offset
     role : one of `ROLES`
-    axes : size (a name, or a number as text) and place of each axis
+    axes : the length of each axis
     default : the value of a constant, or None
     """
 
     word: str
     place: int
     role: str
-    axes: tuple[tuple[str, int], ...] = ()
+    axes: tuple[Length, ...] = ()
     default: Node | None = None
 
 
@@ -102,7 +116,7 @@ class StatementParser:
         if self._token().text == ":":
             self.position += 1
             return self._declaration(name)
-        indices = self._bracketed("an index, one letter or word", numbers=False)
+        indices = self._bracketed(self._index)
         hint = (
             f"a line is {FORMS}" if indices else f"a line is {FORMS}; for an expression alone there is parse_expression"
         )
@@ -118,13 +132,13 @@ class StatementParser:
                 expected="one of " + ", ".join(ROLES),
                 hint=suggestion(role.text, ROLES) or "write what it is, as in x: data[N] or w: parameter",
             )
-        axes = self._bracketed("a size, such as N or 3", numbers=True)
+        axes = self._bracketed(self._length)
         default = self._default(role, axes) if self._token().text == "=" else None
         if self._token().kind not in ("newline", "end"):
             self._take("the end of the line", sign="\n", hint=f"a line is {FORMS}")
         return Declaration(name.text, name.place, role.text, axes, default)
 
-    def _default(self, role: Token, axes: tuple[tuple[str, int], ...]) -> Node:
+    def _default(self, role: Token, axes: tuple[Length, ...]) -> Node:
         """Read the value of a constant."""
         sign = self._take("'='", sign="=")
         if role.text != "constant" or axes:
@@ -133,31 +147,54 @@ class StatementParser:
             raise self.source.error(sign.place, what, expected="the end of the line", found="'='", hint=hint)
         return self._expression()
 
-    def _bracketed(self, expected: str, *, numbers: bool) -> tuple[tuple[str, int], ...]:
-        """Read ``[N, D]``: names or, where allowed, numbers; nothing where there is no bracket."""
+    def _bracketed(self, read: Callable[[], Item]) -> tuple[Item, ...]:
+        """Read ``[N, D]``; nothing where there is no bracket."""
         if self._token().text != "[":
             return ()
         opened = self._token().place
-        found: list[tuple[str, int]] = []
+        found: list[Item] = []
         while not found or self._token().text == ",":
             self.position += 1
-            token = self._token()
-            kind = "number" if numbers and token.kind == "number" else "name"
-            item = self._take(expected, kind=kind, hint=f"a line is {FORMS}")
-            found.append((self._size(item) if item.kind == "number" else item.text, item.place))
+            found.append(read())
         if "\n" in self.source.text[opened : self._token().place] and self._token().text != "]":
             what, expected = "the bracket '[' is never closed", "',' or ']' in its line"
             raise self.source.error(opened, what, expected=expected, hint="write ']' after the last one")
         self._take("',' or ']'", sign="]", hint=f"a line is {FORMS}")
         return tuple(found)
 
-    def _size(self, token: Token) -> str:
-        """Check that a number is the size of an axis."""
+    def _index(self) -> tuple[str, int]:
+        """Read the name of an index."""
+        item = self._take("an index, one letter or word", kind="name", hint=f"a line is {FORMS}")
+        return item.text, item.place
+
+    def _length(self) -> Length:
+        """Read ``N``, ``3`` or a sum such as ``2*N - 1``."""
+        place, terms = self._token().place, [self._multiple(1)]
+        while (sign := self._token().text) in ("+", "-"):
+            self.position += 1
+            terms.append(self._multiple(1 if sign == "+" else -1))
+        return Length(place, tuple(terms))
+
+    def _multiple(self, sign: int) -> tuple[int, str, int]:
+        """Read a name, a number or ``2*N``."""
+        expected, hint = "a size, such as N or 3", f"a line is {FORMS}"
+        if self._token().kind == "number":
+            token = self._take(expected, kind="number")
+            count = self._size(token)
+            if self._token().text != "*":
+                return sign * count, "", token.place
+            self.position += 1
+            sign *= count
+        token = self._take(expected, kind="name", hint=hint)
+        return sign, token.text, token.place
+
+    def _size(self, token: Token) -> int:
+        """Return a number that is the size of an axis."""
         value = value_of(self.source, token, self.limits)
         if not isinstance(value, int) or value < 1:
             what, hint = f"{token.text} is not a size", "write its length, or a name for it: N"
             raise self.source.error(token.place, what, expected="a whole number from 1", hint=hint)
-        return str(value)
+        return value
 
     def _expression(self) -> Node:
         parser = ExpressionParser(self.source, self.tokens, self.position, self.limits)

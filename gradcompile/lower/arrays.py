@@ -17,7 +17,7 @@ from gradcompile.errors import (
     UnsupportedError,
 )
 from gradcompile.ir import Axis, Input, Size, Value
-from gradcompile.model.affine import Affine
+from gradcompile.model.affine import Affine, untold_sizes
 from gradcompile.model.parts import SYMBOLS, walk
 
 from .extents import inferred_lengths
@@ -122,7 +122,16 @@ def _shapes(state: State, leaves: list[Any], inputs: list[Any]) -> None:
             state.shapes[name_of(leaf)] = tuple(state.size(length, leaf) for length in shape)
     names = {name_of(leaf) for leaf in inputs}
     state.shapes.update(used_shapes(state, [leaf for leaf in unknown if name_of(leaf) in names]))
-    state.measured = {term for n in names for size in state.shapes.get(n, ()) for term, _ in size.terms}
+    sizes = [size for leaf in inputs for size in state.shapes.get(name_of(leaf), ())]
+    state.measured = {term for size in sizes for term, _ in size.terms}
+    for name in untold_sizes(sizes):
+        leaf = next(leaf for leaf in inputs if any(name in dict(s.terms) for s in state.shapes.get(name_of(leaf), ())))
+        raise IndexRangeError(
+            f"nothing says how large {name} is",
+            **shown(leaf.shape, sympy.Symbol(name)),
+            expected=f"an array with {name} alone as a length",
+            hint=f"declare one, as in IndexedBase('x', shape=({name},)), or give the whole length one symbol",
+        )
 
 
 def _input(state: State, leaf: Any) -> Input:

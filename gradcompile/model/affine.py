@@ -109,6 +109,23 @@ def never_negative(size: Size) -> bool | None:
     return False if all(c < 0 for c in counts) and at_ones < 0 else None
 
 
+def untold_sizes(lengths: Iterable[Size]) -> list[str]:
+    """Return the names of sizes that do not follow from the lengths of arrays, as those of ``A + B`` alone.
+
+    Examples
+    --------
+    >>> total = Size.of("A") + Size.of("B")
+    >>> untold_sizes([total]), untold_sizes([total, Size.of("B")])
+    (['A', 'B'], [])
+    """
+    waiting = [[name for name, _ in length.terms] for length in lengths if length.terms]
+    told = set[str]()
+    while found := {names[0] for names in waiting if len(names) == 1}:
+        told |= found
+        waiting = [rest for names in waiting if (rest := [name for name in names if name not in told])]
+    return list(dict.fromkeys(name for names in waiting for name in names))
+
+
 Lookup = Callable[[Any], Affine | None]
 
 

@@ -10,7 +10,9 @@ import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.errors import UnsupportedError
+from gradcompile.ir import Size
 
+from .affine import Affine, affine
 from .formula import NAME, WORDS, Formulas, Scope
 from .told import untold_axes
 
@@ -105,7 +107,8 @@ def _declarations(model: Described, leaves: _Leaves) -> Iterator[str]:
     parameters = [(leaf, "parameter") for leaf in model.wrt]
     for leaf, role in (*columns, *rows[:constants], *parameters, *rows[constants:]):
         name = name_of(leaf)
-        axes = f"[{', '.join(map(str, leaves.shapes[name]))}]" if leaves.shapes[name] else ""
+        lengths = [str(_length(length)) for length in leaves.shapes[name]]
+        axes = f"[{', '.join(lengths)}]" if lengths else ""
         default = f" = {model.defaults[name]!r}" if name in model.defaults else ""
         yield f"{name}: {role}{axes}{default}"
 
@@ -167,15 +170,15 @@ class _Leaves:
 
     def _measure(self, name: str, shape: Iterable[Any]) -> None:
         for length in shape:
-            if isinstance(length, sympy.Symbol):
-                self.sizes.setdefault(_checked(length.name, length), length)
-            elif not (isinstance(length, sympy.Integer) and length > 0):
+            if _length(length) is None:
                 what = f"an axis of {name} has the length {length}"
                 raise UnsupportedError(
                     what,
-                    expected="a name or a whole number, as in x[N, 3]",
+                    expected="a sum of names and whole numbers, as in x[N, 3]",
                     hint="give the shape in names and whole numbers, or save the model instead",
                 )
+            for symbol in sorted(length.free_symbols, key=str):
+                self.sizes.setdefault(_checked(symbol.name, symbol), symbol)
 
     def _define(self, key: Any) -> None:
         name = _checked(name_of(key), key)
@@ -193,6 +196,13 @@ class _Leaves:
             self.inputs.append(leaf)
         if index:
             self.labels.add(name)
+
+
+def _length(length: Any) -> Size | None:
+    """Return the length of an axis, which is more than 0 somewhere; None if it is no sum of sizes."""
+    number = affine(sympy.sympify(length, strict=True), lambda s: Affine(Size.of(str(s.name))) if s.is_Symbol else None)
+    fits = number is not None and (number.size.constant > 0 or any(count > 0 for _, count in number.size.terms))
+    return number.size if number is not None and fits else None
 
 
 def _uses(root: Any, formals: frozenset[Any]) -> Iterator[tuple[Any, bool]]:
