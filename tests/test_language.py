@@ -313,7 +313,8 @@ MISTAKES = [
     # text after the declarations, column of the caret, words of the message
     ("loss = Sum(x[s, j]*W[i, j], s, j, i)", 24, ("'j' has two sizes", "D, from line 8, column 17", "C, here")),
     ("loss = Sum(j**2, j)", 17, ("'j' has no range", "Sum(f, j, 0, N - 1)")),
-    ("h[i] = i**2\nloss = v", 2, ("'i' has no range", "x[i]")),
+    ("h[i] = i**2\nloss = v", 2, ("'i' has no range", "x[i]", "k: data[12], and write k[i] for i")),
+    ("h[i] = where(i > 0, q[i], W[i, 0])\nloss = v", 28, ("two sizes", "3, from line 8", "arrays of one length")),
     ("loss = Sum(v, i)", 14, ("'i' has no range",)),
     ("loss = lamm*v", 7, ("there is no 'lamm'", "did you mean 'lam'?")),
     ("loss = Sum(zz[0, j]*W[j, 0], j)", 11, ("there is no 'zz'", "declare it, as in zz: data[N, D]")),

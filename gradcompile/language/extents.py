@@ -211,7 +211,10 @@ class _Extents:
         word, found = index.word, ""
         hint = f"give it bounds: Sum(f, {word}, 0, N - 1)"
         if not self._is_summed(index):
-            hint = f"index an array with {word} alone, on the right side or where the definition is used"
+            hint = (
+                f"index an array with {word} alone, on the right side or where the definition is used; "
+                f"if {word} is a number only, declare its values, as in k: data[12], and write k[{word}] for {word}"
+            )
         for _, use in self.groups[index.axis.root].uses[:1]:
             others = sorted({quoted(other.word) for other in use.indices if other is not index})
             if others:

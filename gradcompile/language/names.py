@@ -243,12 +243,15 @@ class Names:
 
     def two_sizes(self, index: Index, two: TwoSizesError) -> ParseError:
         """Return the error for an index that indexes axes of two sizes."""
+        hint = "use two indices, or give one of them bounds: Sum(f, j, 0, D - 1)"
+        if all(index not in indices for indices in self.bound.values()):
+            hint = "use two indices, or arrays of one length: an element that where() leaves out is never read"
         return self.source.error(
             two.second.place,
             f"the index {quoted(index.word)} has two sizes",
             expected=f"{two.first.size}, from {self.source.line_of(two.first.place)}",
             found=f"{two.second.size}, here",
-            hint="use two indices, or give one of them bounds: Sum(f, j, 0, D - 1)",
+            hint=hint,
         )
 
     def _call(self, node: Node, scope: Scope) -> Scoped:
