@@ -404,6 +404,7 @@ REFUSED = [
     ("h[i] = x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "up by 1, writing i for i - 1, i + 1 for i, i + 2 for")),
     ("h[i] = x[i + 1] - 2*x[i] + x[i - 1]", ("'i' cannot start at 0", "x[i - 1]", "i for i - 1, i + 1 for i, i + 2")),
     ("h[i] = x[i + 1] - x[i - 1] + x[i]\nd = Sum(h[k]*v[k], k)", ("'i' cannot start at 0", "writing i for i - 1")),
+    ("h[i] = x[i + 1] - x[i]*y[i]\nd = Sum(h[k]*v[k], k)", ("'i' has two ends", "N - 2", "M - 1")),
     ("h[i] = x[i - 2] - x[i - 1]", ("x[i - 2], which is outside", "up by 2, writing i for i - 2, i + 2 for i, i + 3")),
     ("d = Sum(x[i + 1] - x[i - 1] + x[i], i)", ("'i' cannot start at 0", "or give it bounds: Sum(f, i, 1, N - 1)")),
     ("d = Sum((x[i + 1] - x[i])*y[i], i)", ("two ends", "N - 2", "M - 1", "to do:    give it bounds")),

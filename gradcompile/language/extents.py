@@ -69,9 +69,11 @@ def complete_ranges(names: Names, bodies: Sequence[Node], limits: Limits) -> Non
         if not (more := extents.ending_earlier(contradictions)):
             if contradictions:
                 raise names.two_sizes(*next(iter(contradictions.items())))
+            given = [index for index in names.indices if index in loose and not is_open(index)]
             extents.complete()
             more = extents.ending_earlier()
         if not more:
+            extents.check_use(given)
             return
         loose.update(more)
 
@@ -102,6 +104,22 @@ class _Extents:
         if found and not new:
             raise self._longer_in_use(next(iter(found)))
         return new
+
+    def check_use(self, given: Sequence[Index]) -> None:
+        """Check that indices of definitions, of which their use gave the length, end where their places do."""
+        for index in given:
+            if size_of(index.axis) != self._own_length(index):
+                raise self._longer_in_use(index)
+
+    def _own_length(self, index: Index) -> Size:
+        """Return the length that follows for an index from its own places alone."""
+        uses = [use for other, use, _ in self.subscripts.shifted() if other is index]
+        places = [self._place(use) for use in uses if use.axis.root.size is not None]
+        try:
+            last = last_value((self.subscripts.ranged[index], place) for place in places)
+        except ExtentError as error:
+            raise self._refused(index, error) from None
+        return size_of(index.axis) if last is None else last + 1
 
     def _assign(self, uses: Sequence[Use]) -> None:
         """Tell each group its places."""
@@ -186,21 +204,15 @@ class _Extents:
 
     def _longer_in_use(self, index: Index) -> ParseError:
         """Return the error for an index of a definition that stands alone on a longer axis where that is used."""
-        axis, ranged = index.axis.root, self.subscripts.ranged
-        places = [self._place(use) for other, use, _ in self.subscripts.shifted() if other is index]
-        try:
-            last = last_value((ranged[index], place) for place in places)
-        except ExtentError as error:
-            return self._refused(index, error)
-        assert last is not None  # one of them leaves the axis
+        axis, length = index.axis.root, self._own_length(index)
         user = next(use.index for use in self.names.alone if use.place == axis.place)
         defined = self.source.line_of(index.place)
         return self.source.error(
             axis.place,
             f"the index {quoted(user.word)} has two sizes",
-            expected=f"{last + 1}, as far as the places of {quoted(index.word)} go in {defined}",
+            expected=f"{length}, as far as the places of {quoted(index.word)} go in {defined}",
             found=f"{axis.size}, here",
-            hint=f"give it bounds in a sum, Sum(f, {user.word}, 0, {last}), or index an array of that length",
+            hint=f"give it bounds in a sum, Sum(f, {user.word}, 0, {length - 1}), or index an array of that length",
         )
 
     def _place(self, use: Use) -> Place:

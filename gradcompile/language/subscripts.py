@@ -131,7 +131,7 @@ class Subscripts:
                 self._work.check(0, node)
             entry = self._meaning.get(node.place)
             for part, axis in zip(node.parts, entry.axes if isinstance(entry, Entry) else (), strict=False):
-                if guarded or self.index(part) is not None:
+                if guarded or ((index := self.index(part)) is not None and index not in self._loose):
                     continue
                 number = self._number(part)
                 index = None if number is None else self._reason(number)
