@@ -33,6 +33,7 @@ LIBRARY = {f"math.{name}": name for name in (
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp", "expm1",
     "fmod", "hypot", "lgamma", "log", "log10", "log1p", "log2", "pow", "sin", "sinh", "tan", "tanh",
 )} | {"math.gamma": "tgamma"}  # fmt: skip
+SMALLER = {"min": "olt", "max": "ogt"}
 WAVES, PAIR = ("sin", "cos"), "sincos"
 CONSTANTS = {"math.pi": math.pi, "math.e": math.e, "math.inf": math.inf, "math.nan": math.nan}
 
@@ -591,12 +592,19 @@ class _Body:
             return arguments[0]
         if name in ("math.isnan", "math.isfinite", "math.isinf"):
             return self._kind(name, arguments[0])
+        if name in SMALLER and len(arguments) == 2:
+            return self._smaller(SMALLER[name], *arguments)
         known = INTRINSICS.get(name) or LIBRARY.get(name)
         if known is not None:
             return self._call_library(known, arguments)
         own = self.module.own(name, len(arguments))
         self.calls += 1
         return Operand(self._new(f"call double @{own}({', '.join(f'double {a.text}' for a in arguments)})"))
+
+    def _smaller(self, relation: str, first: Operand, second: Operand) -> Operand:
+        """Return what Python's min and max return: the first, unless the second is smaller or larger."""
+        other = self._new(f"fcmp {relation} double {second.text}, {first.text}")
+        return Operand(self._new(f"select i1 {other}, double {second.text}, double {first.text}"))
 
     def _kind(self, name: str, value: Operand) -> Operand:
         if name == "math.isnan":

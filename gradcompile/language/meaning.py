@@ -261,7 +261,7 @@ class _ModelText:
         """Check that the lengths of the arrays of a call say how large every size is."""
         axes = [axis for declaration in self.declarations for axis in self.entries[declaration.word].axes]
         for name in untold_sizes(map(size_of, axes)):
-            place = next(axis.place for axis in axes if sympy.sympify(axis.size).has(_size(name)))
+            place = next(axis.place for axis in axes if name in dict(size_of(axis).terms))
             what = f"no array says how large {quoted(name)} is"
             expected = f"an axis of length {name}, or others that say the rest of this one"
             hint = f"declare an array with it, as in x: data[{name}], or give the whole length one name"

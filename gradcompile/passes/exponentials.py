@@ -196,6 +196,8 @@ def _is_given(w: Value) -> bool:
 def _form_select(value: Value, condition: Form | None, a: Form | None, b: Form | None) -> Form | None:
     """Choose between exponents; that of 0 is -inf: ``where(c, exp(u), 0)`` is ``exp(where(c, u, -inf))``."""
     choice, *branches = value.operands
+    if _asks_for_one(choice):
+        return None  # the sum over it has one term for each sample, or is a sum by group: see group.py
     one, other = (f or _of_number(o) for f, o in zip((a, b), branches, strict=True))
     if one is None or other is None or not set(choice.axes) <= {*one[1].axes, *other[1].axes}:
         return None  # with more axes there would be an exponential for each of their points
@@ -203,6 +205,13 @@ def _form_select(value: Value, condition: Form | None, a: Form | None, b: Form |
     weights = [value.builder.const(1) if w is None else w for w, _ in (one, other)]
     weight = None if one[0] is other[0] is None else apply("select", choice, *weights)
     return weight, apply("select", choice, one[1], other[1])
+
+
+def _asks_for_one(choice: Value) -> bool:
+    """Return whether a condition holds for one index of an axis: that of a label."""
+    if choice.op == "and":
+        return any(map(_asks_for_one, choice.operands))
+    return choice.op in ("eq", "ne") and any(operand.op == "iota" for operand in choice.operands)
 
 
 def _of_number(x: Value) -> Form | None:

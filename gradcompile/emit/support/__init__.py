@@ -37,17 +37,14 @@ CHECKS: dict[str, tuple[ModuleType, ...]] = {
 CHECK_OF = {"value_and_grad": "check", "hvp": "check_products", "vjp": "check_map"}
 # Support functions rely on rounding, so they are not to be reordered; Numba must not inline them into a kernel that is.
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy")\n'
-# What a module declares beside functions, where one of these calls it: a symbol of C, or one that Numba itself brings.
-IMAXABS = """\
-imaxabs = types.ExternalFunction("imaxabs", types.int64(types.int64))
-"""
+# What a module declares beside functions, where one of these calls it: a symbol that Numba itself brings.
 GEMM = """\
 xxgemm = types.ExternalFunction(
     "numba_xxgemm",
     types.intc(*[types.char] * 3, *[types.intp] * 11),
 )
 """
-DECLARATIONS = {"rolled": IMAXABS, "multiply": GEMM}
+DECLARATIONS = {"multiply": GEMM}
 # The support functions' files are ours, and read by their layout: a parser takes 15 ms for them at every start.
 FUNCTION = re.compile(r"^def (\w+)\(.*\n(?:[ )].*\n|\n)*", re.MULTILINE)
 PROSE = re.compile(r'"""(?s:.*?)"""|#.*')

@@ -1,10 +1,10 @@
 """Functions of numbers for the target numba, where those of scalars.py would not do."""
 
+import math
 from typing import Any
 
 import numpy as np
 
-imaxabs: Any = None  # an emitted module declares it, of the C library: LLVM does not know what it returns
 xxgemm: Any = None  # an emitted module declares it: the product of matrices of the BLAS that Numba calls, too
 
 
@@ -50,7 +50,7 @@ def samples_to_multiply(width, samples):
 
 def rolled(length):
     """Return a length that LLVM does not know then: it would write out the loop, for seconds."""
-    return imaxabs(length)
+    return int(math.ldexp(length, 0))  # Numba calls a function of its own, of which LLVM knows nothing
 
 
 def leading(rows, columns, down, right, item):
