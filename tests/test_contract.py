@@ -106,7 +106,7 @@ def test_nothing_is_kept_for_pairs_of_samples_or_for_all_triples_of_features():
     assert [[str(a.size) for a in value.axes] for value in graph.order() if value.op == "sum"] == [["N"], []]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_a_core_and_its_matrices_have_the_gradient_of_their_formula(dtype):
     random = np.random.default_rng(0)
     sizes = {"i": 9, "j": 7, "k": 5, "p": 4, "q": 3, "r": 2}

@@ -84,7 +84,7 @@ def test_nan_in_data_is_nan_in_the_value() -> None:
     assert np.isnan(model.value_and_grad(**given)[0])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def test_many_samples_on_threads_and_the_first_answer_agree(dtype: str) -> None:
     model, given = gc.compile(gc.parse(TOPICS), dtype=dtype), drawn(3000, 60, 5)
     early = model.value_and_grad(**given)
