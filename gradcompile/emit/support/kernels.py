@@ -50,7 +50,7 @@ def samples_to_multiply(width, samples):
 
 def rolled(length):
     """Return a length that LLVM does not know then: it would write out the loop, for seconds."""
-    return int(math.ldexp(length, 0))  # Numba calls a function of its own, of which LLVM knows nothing
+    return int(math.ldexp(length, 0))  # in Numba a call of C
 
 
 def leading(rows, columns, down, right, item):
