@@ -185,6 +185,7 @@ def planning(length: int) -> float:
     return timed(lambda: str(model.plan))[1]
 
 
+@pytest.mark.slow
 def test_the_time_of_a_plan_grows_linearly() -> None:
     planning(10)  # imports and tables
     small = min(planning(50) for _ in range(3))

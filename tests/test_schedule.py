@@ -305,6 +305,7 @@ def test_a_sum_is_taken_away_from_what_has_its_axes_in_another_order() -> None:
     assert product in gc.emit(gc.parse(text), target="numba")
 
 
+@pytest.mark.slow
 def test_products_of_samples_with_all_samples_are_left_to_blas() -> None:
     """What has been computed of all samples is a matrix under another name of their axis; so are data as they lie."""
     text = """

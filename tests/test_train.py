@@ -299,7 +299,7 @@ MATRICES = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", MATRICES)
 @pytest.mark.parametrize("rate", [0.05, 0.05 / (1 + Symbol("t"))], ids=str)
 def test_matrices_that_products_move_themselves(name, rate):
