@@ -23,7 +23,7 @@ from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
-from gradcompile.jit import Task, load, specialise
+from gradcompile.jit import Task, kernel, load
 from gradcompile.passes import optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
@@ -225,9 +225,9 @@ class Program:
         elif self.target == "python":
             function = self._in_python(name)
         else:
-            function = getattr(load(source, compiled=True, short=support.functions("numba")), name)
             inputs = self.divided.inputs(name).values()
-            specialise(function, [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs])
+            types = [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs]
+            function = kernel(source, name, types, support.functions("numba"))
         self._functions[name] = function
         return function
 

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from sympy import IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, symbols
 
 import gradcompile as gc
+from gradcompile import jit
 from tests.oracle import exact
 from tests.zoo import BY_NAME, arguments, call
 
@@ -264,6 +265,15 @@ def test_ready_and_wait():
 def test_source_is_what_runs(softmax):
     ast.parse(softmax.source)
     function = softmax._program.function("value_and_grad")
+    assert function.__name__ == "value_and_grad"
+    assert function.__self__.source == softmax.source  # what its machine code was made from
+
+
+def test_source_is_what_numba_runs(softmax, monkeypatch):
+    monkeypatch.setenv("GRADCOMPILE_COMPILER", "numba")
+    inputs = softmax._program.arguments.names
+    types = {"W": ("float64", 2), "b": ("float64", 1), "x": ("float64", 2), "gt": ("int64", 1), "lam": ("float64", 0)}
+    function = jit.kernel(softmax.source, "value_and_grad", [types[name] for name in inputs])
     assert inspect.getsource(function.py_func) in softmax.source
     assert inspect.getsource(sys.modules[function.py_func.__module__]) == softmax.source
 

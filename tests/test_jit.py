@@ -143,15 +143,15 @@ model = gc.compile(gc.parse("x: data[N]\\nw: parameter\\nloss = Sum(exp(w*x[n]),
 model.wait()
 value, _ = model.value_and_grad(x=[0.5, 1.0], w=2.0)
 assert abs(value - 10.107337927389695) < 1e-12  # e + e**2
-print("numba.np.arraymath" in sys.modules)
+print("numba" in sys.modules)
 """
 
 
-def test_second_process_imports_no_more_of_numba_than_it_runs(tmp_path):
+def test_kernels_need_no_numba_compiled_or_kept(tmp_path):
     environment = {**os.environ, "GRADCOMPILE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", IMPORTED]
     said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
-    assert [each.stdout.strip() for each in said] == ["True", "False"]
+    assert [each.stdout.strip() for each in said] == ["False", "False"]
 
 
 PRODUCT = """
@@ -173,11 +173,11 @@ assert model.value_and_grad(**point)[0] == value
 """
 
 
-def test_products_of_a_second_process_import_one_file_of_scipy_linalg(tmp_path):
+def test_products_import_one_file_of_scipy_linalg(tmp_path):
     environment = {**os.environ, "GRADCOMPILE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", PRODUCT]
     said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
-    assert [each.stdout.strip() for each in said] == ["True", "False"]
+    assert [each.stdout.strip() for each in said] == ["False", "False"]
 
 
 def test_eight_processes_at_once_are_all_right(tmp_path):

@@ -19,6 +19,7 @@ from gradcompile.emit import module
 from gradcompile.ir import Builder, Graph, Input
 from gradcompile.jit import directory as directory_module
 from gradcompile.jit import native as native_module
+from gradcompile.jit import objects as objects_module
 from gradcompile.jit import translation
 from gradcompile.jit.native import native
 from gradcompile.jit.translation import UntranslatableError
@@ -256,7 +257,7 @@ def test_what_cannot_be_translated_stays_in_python(monkeypatch):
         raise UntranslatableError("no")
 
     monkeypatch.setattr(native_module, "translate", refuses)
-    monkeypatch.setattr(native_module, "cache_directory", lambda: None)
+    monkeypatch.setattr(objects_module, "cache_directory", lambda: None)
     model = long_model(150)
     assert model.value(x=0.3, y=0.9) == model._program.plain("value")(0.3, 0.9)
 

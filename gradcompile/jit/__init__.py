@@ -3,10 +3,13 @@
 The module that runs is made from the text itself; the file is there so that `inspect.getsource`, tracebacks and
 editors show what runs, and so that its machine code has a place beside it. A second process finds the machine code by
 the same name and compiles nothing.
+
+Kernels are compiled by `direct`, which gives LLVM the text without Numba, and what it does not know by Numba.
 """
 
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
+from gradcompile.jit.kernels import by_arguments, kernel
 from gradcompile.jit.loading import load, specialise
 
-__all__ = ["CacheWarning", "Task", "cache_directory", "load", "specialise"]
+__all__ = ["CacheWarning", "Task", "by_arguments", "cache_directory", "kernel", "load", "specialise"]

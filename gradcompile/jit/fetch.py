@@ -14,12 +14,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LINE = 64  # bytes that the processor transfers at once
-NEAR = 2**21  # bytes of an array that the processor's own caches hold: asking would take longer than it saves
-SHORT = 512  # bytes of a row that the nearest cache takes, beside what is computed: longer ones stay one further off
-LONGEST = 4096  # bytes of a row that are asked for
-READ, DATA = 0, 1  # for reading, not instructions: LLVM's words
-NEAREST, NEXT = 3, 2  # cache in which to keep it, and all further ones
+from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
 
 
 def _prefetch(cache: int) -> Any:

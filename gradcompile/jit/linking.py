@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 
 PRODUCT = "numba_xxgemm"  # of the functions that Numba has for BLAS, the one that emitted code calls
 BLAS = "scipy.linalg.cython_blas"  # where Numba's functions look
@@ -23,6 +24,36 @@ def library() -> str | None:
 
 
 @cache
+def products() -> dict[str, int]:
+    """Return the addresses of BLAS's products of matrices.
+
+    Raises
+    ------
+    ImportError
+        SciPy has none.
+    """
+    spec = _specification()
+    if spec is None or spec.loader is None:
+        raise ImportError(f"there is no {BLAS}", name=BLAS)
+    module = sys.modules.get(BLAS)
+    if module is None:
+        module = _loaded(spec)
+        sys.modules.pop(BLAS, None)  # it put itself there, and whoever imports `scipy.linalg` is to get all of it
+    pointer, title = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_GetName
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+    title.restype, title.argtypes = ctypes.c_char_p, (ctypes.py_object,)
+    capsules = {name: vars(module)["__pyx_capi__"][name] for name in ("dgemm", "sgemm")}
+    return {name: int(pointer(capsule, title(capsule))) for name, capsule in capsules.items()}
+
+
+def _loaded(spec: ModuleSpec) -> ModuleType:
+    module = importlib.util.module_from_spec(spec)
+    assert spec.loader is not None  # `products` and `find_products` look
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
 def find_products() -> None:
     """Let Numba's products of matrices find BLAS now: afterwards they import nothing.
 
@@ -31,9 +62,7 @@ def find_products() -> None:
     spec = _specification()
     if spec is None or spec.loader is None or BLAS in sys.modules:
         return
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.modules[BLAS] = module
+    sys.modules[BLAS] = _loaded(spec)
     try:
         for kind in "ds":
             _multiply_nothing(kind)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
 from gradcompile.ir import Graph
-from gradcompile.jit import load
+from gradcompile.jit import by_arguments
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.passes import divide_once
@@ -56,23 +55,20 @@ class Kernel:
     @cached_property
     def epoch(self) -> Callable[..., float]:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
-        function: Callable[..., float] = self._module.epoch
-        return function
+        return self._function("epoch")
 
     @cached_property
     def rate(self) -> Callable[[int], float]:
         """The function that gives the learning rate of a step."""
-        function: Callable[[int], float] = self._module.learning_rate
-        return function
+        return self._function("learning_rate")
 
     @cached_property
     def products(self) -> Products:
         """The products of matrices of a step."""
         return Products(self.task.graph)
 
-    @property
-    def _module(self) -> ModuleType:
-        return load(self.source, compiled=True, inner=("gradient", "update"), short=support.functions("numba"))
+    def _function(self, name: str) -> Callable[..., float]:
+        return by_arguments(self.source, name, ("gradient", "update"), support.functions("numba"))
 
 
 def taken(batch: int, samples: int) -> Taken:

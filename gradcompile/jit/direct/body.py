@@ -1,0 +1,624 @@
+"""The statements and expressions of one function, translated for the types that it is called with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gradcompile.jit.direct.arrays import Arrays, Cut
+from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, METHODS, NAMES
+from gradcompile.jit.direct.kinds import (
+    BIT,
+    I64,
+    Array,
+    Function,
+    Kind,
+    Scalar,
+    Several,
+    Type,
+    UntranslatableError,
+    Value,
+    held,
+    literal,
+    merged,
+    several,
+)  # fmt: skip
+from gradcompile.jit.direct.outside import product
+from gradcompile.jit.direct.writer import Writer
+
+SIMPLE = 3  # operations that are done for nothing rather than by way of a branch
+NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
+BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all the ways in which they may lie
+
+
+class AgainError(Exception):
+    """A type turned out to be another than was known: the function has to be translated once more."""
+
+
+class Program(Protocol):
+    """What a function may call."""
+
+    constants: dict[str, ast.expr]
+    blas: set[str]
+
+    def function(self, name: str, types: Sequence[Type]) -> Function:
+        """Return a function for arguments of these types."""
+        ...
+
+    def arguments(self, node: ast.Call) -> list[ast.expr]:
+        """Return all arguments of a call of a function of the module."""
+        ...
+
+
+@dataclass
+class Types:
+    """What is known of a function's types, from one attempt to translate it to the next.
+
+    Attributes
+    ----------
+    names : dict of (str, int) to Type
+        Of its names. At the function's own level, each assignment makes a new one.
+    result : Type, optional
+        Of what it returns.
+    fails : bool
+        Whether there may be no memory for what it does.
+    """
+
+    names: dict[tuple[str, int], Type] = field(default_factory=dict)
+    result: Type | None = None
+    fails: bool = False
+
+
+@dataclass
+class Variable:
+    """A name in one of its versions.
+
+    Attributes
+    ----------
+    type : Type
+        What it holds.
+    places : list of str
+        Where the parts of its value are.
+    owner : str or None
+        What keeps the memory of the array that it is.
+    """
+
+    type: Type
+    places: list[str]
+    owner: str | None
+
+
+class Body:
+    """A function in the making.
+
+    Parameters
+    ----------
+    program : Program
+        The module, whose functions may be called.
+    node : FunctionDef
+        The function.
+    types : sequence of Type
+        Of its arguments.
+    found : Types
+        What is known of its types; completed here.
+    writer : Writer
+        Its text.
+
+    Raises
+    ------
+    UntranslatableError
+        Something in it is not translated.
+    AgainError
+        What was `found` before was wrong, and is mended.
+    """
+
+    def __init__(
+        self, program: Program, node: ast.FunctionDef, types: Sequence[Type], found: Types, writer: Writer
+    ) -> None:
+        self.program, self.node, self.found, self.writer = program, node, found, writer
+        self.arrays: Arrays = Arrays(writer)
+        self.names: dict[str, Variable] = {}
+        self.versions: dict[str, int] = {}
+        self.depth = 0  # of the loops and choices that are open
+        self.counted = counted(node)
+        self.leaving = {
+            name.id for each in ast.walk(node) if isinstance(each, ast.Return) for name in ast.walk(each)
+            if isinstance(name, ast.Name)
+        }  # fmt: skip
+        for argument, kind in zip(node.args.args, types, strict=True):
+            name = argument.arg
+            self.assign(name, Value(kind, tuple(f"%{name}.{k}" for k in range(len(held(kind))))))
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        if not self.statements(self.node.body):
+            self.returned(literal(0))
+        if self.found.fails:
+            self.writer.begin("failed")
+            self.arrays.release()
+            self._return([str(NO_MEMORY), *("zeroinitializer" for _ in held(self.result))])
+        return ["entry:", *self.writer.entry, "  br label %start", "start:", *self.writer.out]
+
+    @property
+    def result(self) -> Type:
+        """The type of what is returned."""
+        assert self.found.result is not None  # `returned` has been called
+        return self.found.result
+
+    def failed(self) -> str:
+        """Return the block to go on with where there is no memory."""
+        if not self.found.fails:
+            self.found.fails = True
+            raise AgainError
+        return "failed"
+
+    # Names
+
+    def assign(self, name: str, value: Value) -> None:
+        """Give a name a value: a new name at the function's own level, else the one that there is."""
+        if isinstance(value.type, Kind):
+            raise UntranslatableError("a type as a value")
+        if name not in self.names or not self.depth:
+            self.versions[name] = self.versions.get(name, -1) + 1
+            kind = self.found.names.setdefault((name, self.versions[name]), value.type)
+            self.names[name] = Variable(kind, [self.writer.place(each) for each in held(kind)], value.owner)
+        variable = self.names[name]
+        wider = merged(variable.type, value.type)
+        if wider != variable.type:
+            self.found.names[name, self.versions[name]] = wider
+            raise AgainError
+        if variable.owner != value.owner:
+            variable.owner = None
+        parts = self.fitted(value, wider).parts
+        for llvm, part, place in zip(held(wider), parts, variable.places, strict=True):
+            self.writer.do(f"store {llvm} {part}, ptr {place}")
+
+    def read(self, name: str) -> Value:
+        """Return what a name stands for."""
+        if name not in self.names:
+            if name not in self.program.constants:
+                raise UntranslatableError(f"{name} has no value")
+            return self.expression(self.program.constants[name])
+        variable = self.names[name]
+        places = zip(held(variable.type), variable.places, strict=True)
+        parts = tuple(self.writer.new(f"load {each}, ptr {place}") for each, place in places)
+        return Value(variable.type, parts, owner=variable.owner)
+
+    def fitted(self, value: Value, kind: Type) -> Value:
+        """Return a value as one of a wider type."""
+        if value.type == kind:
+            return value
+        if isinstance(kind, Scalar):
+            return self.writer.convert(value, kind)
+        if isinstance(kind, Several):
+            return several([self.fitted(a, b) for a, b in zip(value.items(), kind.items, strict=True)])
+        return self.arrays.loose(value)
+
+    # Statements: each returns whether what follows it is never reached
+
+    def statements(self, body: Iterable[ast.stmt]) -> bool:
+        """Translate statements."""
+        return any(self._rule(STATEMENTS, statement)(self, statement) for statement in body)
+
+    def _rule(self, rules: dict[type[ast.AST], Any], node: ast.AST) -> Any:
+        if type(node) not in rules:
+            raise UntranslatableError(type(node).__name__)
+        return rules[type(node)]
+
+    def _nested(self, body: Iterable[ast.stmt]) -> bool:
+        self.depth += 1
+        over = self.statements(body)
+        self.depth -= 1
+        return over
+
+    def _note(self, node: ast.Expr) -> bool:
+        if not isinstance(node.value, ast.Constant):  # a docstring, or a call for what it does
+            self.expression(node.value)
+        return False
+
+    def _assignment(self, node: ast.Assign) -> bool:
+        self.arrays.leaves = any(isinstance(each, ast.Name) and each.id in self.leaving for each in node.targets)
+        value = self.expression(node.value)
+        self.arrays.leaves = False
+        if self.depth and isinstance(node.value, ast.Name) and isinstance(value.type, Array):
+            raise UntranslatableError("a second name for an array")  # whose memory the next time round may be another's
+        for target in node.targets:
+            self._give(target, value)
+        return False
+
+    def _give(self, target: ast.expr, value: Value) -> None:
+        if isinstance(target, ast.Name):
+            self.assign(target.id, value)
+        elif isinstance(target, ast.Tuple):
+            for each, item in zip(target.elts, value.items(), strict=True):
+                self._give(each, item)
+        else:
+            array, indices = self._element(target)
+            self.arrays.store(array, self.arrays.element(array, indices), value)
+
+    def _augmented(self, node: ast.AugAssign) -> bool:
+        if isinstance(node.target, ast.Name):
+            before = self.read(node.target.id)
+            self.assign(node.target.id, self.writer.arithmetic(type(node.op), before, self.expression(node.value)))
+            return False
+        array, indices = self._element(node.target)
+        value = self.expression(node.value)
+        address = self.arrays.element(array, indices)
+        changed = self.writer.arithmetic(type(node.op), self.arrays.load(array, address), value)
+        self.arrays.store(array, address, changed)
+        return False
+
+    def _element(self, target: ast.expr) -> tuple[Value, list[str]]:
+        """Return the array and the indices of an element that is assigned."""
+        if not isinstance(target, ast.Subscript):
+            raise UntranslatableError(type(target).__name__)
+        array = self.expression(target.value)
+        return array, [self._index(each, k, array) for k, each in enumerate(listed(target.slice))]
+
+    def _if(self, node: ast.If) -> bool:
+        then, otherwise, after = (self.writer.label() for _ in range(3))
+        self.writer.branch(self.writer.truth(self.expression(node.test)).text, then, otherwise)
+        over = []
+        for label, body in ((then, node.body), (otherwise, node.orelse)):
+            self.writer.begin(label)
+            over.append(self._nested(body))
+            if not over[-1]:
+                self.writer.jump(after)
+        if not all(over):
+            self.writer.begin(after)
+        return all(over)
+
+    def _while(self, node: ast.While) -> bool:
+        test, loop, after = (self.writer.label() for _ in range(3))
+        self.writer.jump(test)
+        self.writer.begin(test)
+        self.writer.branch(self.writer.truth(self.expression(node.test)).text, loop, after)
+        self.writer.begin(loop)
+        if not self._nested(node.body):
+            self.writer.jump(test)
+        self.writer.begin(after)
+        return False
+
+    def _for(self, node: ast.For) -> bool:
+        if not isinstance(node.target, ast.Name) or node.orelse:
+            raise UntranslatableError("a loop over something else than a range")
+        start, stop, step = self._range(node.iter)
+        writer, place = self.writer, self.writer.place("i64")
+        test, loop, after = (writer.label() for _ in range(3))
+        writer.do(f"store i64 {start}, ptr {place}")
+        writer.jump(test)
+        writer.begin(test)
+        now = writer.new(f"load i64, ptr {place}")
+        writer.branch(self._more(now, stop, step), loop, after)
+        writer.begin(loop)
+        self.depth += 1
+        self.assign(node.target.id, Value(I64, (now,)))
+        if not self.statements(node.body):
+            writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
+            writer.jump(test)
+        self.depth -= 1
+        writer.begin(after)
+        return False
+
+    def _range(self, node: ast.expr) -> tuple[str, str, str]:
+        """Return the start, the stop and the step of a range."""
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) != "range":
+            raise UntranslatableError("a loop over something else than a range")
+        given = [self.writer.whole(self.expression(each)) for each in node.args]
+        start, stop, step = [["0", *given, "1"], [*given, "1"], given][len(given) - 1]
+        return start, stop, step
+
+    def _more(self, now: str, stop: str, step: str) -> str:
+        """Return whether a loop goes on."""
+        new = self.writer.new
+        up, down = f"icmp slt i64 {now}, {stop}", f"icmp sgt i64 {now}, {stop}"
+        if step.lstrip("-").isdigit():
+            return new(down if step.startswith("-") else up)
+        return new(f"select i1 {new(f'icmp sgt i64 {step}, 0')}, i1 {new(up)}, i1 {new(down)}")
+
+    def _returning(self, node: ast.Return) -> bool:
+        if node.value is None:
+            raise UntranslatableError("a function without a result")
+        self.returned(self.expression(node.value))
+        return True
+
+    def returned(self, value: Value) -> None:
+        """End the function with a result; memory that is part of it is no longer the function's."""
+        value = self._given_away(value, set())
+        known = self.found.result or value.type
+        self.found.result = merged(known, value.type)
+        if self.found.result != known:
+            raise AgainError
+        value = self.fitted(value, self.result)
+        self.arrays.release()
+        self._return(["0", *value.parts] if self.found.fails else list(value.parts))
+
+    def _return(self, parts: list[str]) -> None:
+        kinds, kind = returned_parts(self.result, self.found.fails), returned_kind(self.result, self.found.fails)
+        if len(parts) == 1:
+            self.writer.do(f"ret {kind} {parts[0]}")
+            return
+        made = "undef"
+        for k, (each, part) in enumerate(zip(kinds, parts, strict=True)):
+            made = self.writer.new(f"insertvalue {kind} {made}, {each} {part}, {k}")
+        self.writer.do(f"ret {kind} {made}")
+
+    def _given_away(self, value: Value, gone: set[str]) -> Value:
+        """Return a result whose arrays each have memory of their own, which its receiver gives back."""
+        if isinstance(value.type, Several):
+            return several([self._given_away(each, gone) for each in value.items()])
+        if not isinstance(value.type, Array):
+            return value
+        if not value.array.dense or value.owner is None or value.owner in gone:
+            self.arrays.leaves = True
+            value = self.arrays.copied(value, value.array.dtype, self.failed())
+            self.arrays.leaves = False
+        assert value.owner is not None  # a copy has one
+        gone.add(value.owner)
+        self.writer.do(f"store ptr null, ptr {value.owner}")
+        return value
+
+    # Expressions
+
+    def expression(self, node: ast.expr) -> Value:
+        """Translate an expression."""
+        found: Value = self._rule(EXPRESSIONS, node)(self, node)
+        return found
+
+    def _name(self, node: ast.Name) -> Value:
+        return self.read(node.id)
+
+    def _constant(self, node: ast.Constant) -> Value:
+        if not isinstance(node.value, int | float):
+            raise UntranslatableError(repr(node.value))
+        return literal(node.value)
+
+    def _tuple(self, node: ast.Tuple) -> Value:
+        return several([self.expression(each) for each in node.elts])
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        name = ast.unparse(node)
+        if name in NAMES:
+            return NAMES[name]
+        if name.endswith(".ctypes.data") and isinstance(node.value, ast.Attribute):
+            address = self.expression(node.value.value).address
+            return Value(I64, (self.writer.new(f"ptrtoint ptr {address} to i64"),))
+        if node.attr not in ATTRIBUTES:
+            raise UntranslatableError(name)
+        return ATTRIBUTES[node.attr](self, self.expression(node.value))
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        whole, cuts = self.expression(node.value), listed(node.slice)
+        if isinstance(whole.type, Several):
+            place = self.expression(node.slice).literal
+            if not isinstance(place, int):
+                raise UntranslatableError("an item of a tuple by a number that is not written")
+            return whole.items()[place]
+        if len(cuts) == whole.array.rank and not any(isinstance(each, ast.Slice) for each in cuts):
+            indices = [self._index(each, k, whole) for k, each in enumerate(cuts)]
+            return self.arrays.load(whole, self.arrays.element(whole, indices))
+        return self.arrays.part(whole, [self._cut(each, k, whole) for k, each in enumerate(cuts)])
+
+    def _cut(self, node: ast.expr, axis: int, array: Value) -> str | Cut:
+        if not isinstance(node, ast.Slice):
+            return self._index(node, axis, array)
+        if node.step is not None:
+            raise UntranslatableError("a slice with a step")
+        lower, upper = (None if e is None else self.writer.whole(self.expression(e)) for e in (node.lower, node.upper))
+        return lower, upper
+
+    def _index(self, node: ast.expr, axis: int, array: Value) -> str:
+        """Return the place along an axis: from its end if it is negative, as in Python."""
+        place = self.writer.whole(self.expression(node))
+        if never_negative(node, self.counted):
+            return place
+        new = self.writer.new
+        back = new(f"add i64 {place}, {array.lengths[axis]}")
+        return new(f"select i1 {new(f'icmp slt i64 {place}, 0')}, i64 {back}, i64 {place}")
+
+    def _unary(self, node: ast.UnaryOp) -> Value:
+        value = self.expression(node.operand)
+        if isinstance(node.op, ast.Not):
+            return Value(BIT, (self.writer.new(f"xor i1 {self.writer.truth(value).text}, true"),))
+        if isinstance(node.op, ast.USub):
+            return self.writer.negative(value)
+        if isinstance(node.op, ast.UAdd):
+            return value
+        raise UntranslatableError(type(node.op).__name__)
+
+    def _binary(self, node: ast.BinOp) -> Value:
+        left, right = self.expression(node.left), self.expression(node.right)
+        if isinstance(node.op, ast.Pow):
+            return self.writer.power(left, right)
+        return self.writer.arithmetic(type(node.op), left, right)
+
+    def _compare(self, node: ast.Compare) -> Value:
+        values = [self.expression(each) for each in (node.left, *node.comparators)]
+        found = ""
+        for op, left, right in zip(node.ops, values, values[1:], strict=False):
+            this = self.writer.compare(type(op), left, right).text
+            found = self.writer.new(f"and i1 {found}, {this}") if found else this
+        return Value(BIT, (found,))
+
+    def _logical(self, node: ast.BoolOp) -> Value:
+        """Translate ``and`` and ``or``: what follows is reached only where it counts."""
+        first, *rest = node.values
+        if not rest:
+            found = self.expression(first)
+            if found.type != BIT:
+                raise UntranslatableError("a number as a condition")
+            return found
+        others, stops = ast.BoolOp(node.op, rest), ast.Constant(isinstance(node.op, ast.Or))
+        yes, no = (stops, others) if isinstance(node.op, ast.Or) else (others, stops)
+        return self._choice(ast.IfExp(first, yes, no))
+
+    def _choice(self, node: ast.IfExp) -> Value:
+        condition = self.writer.truth(self.expression(node.test)).text
+        if is_simple(node.body) and is_simple(node.orelse):
+            first, second = self.expression(node.body), self.expression(node.orelse)
+            if isinstance(first.type, Scalar) and isinstance(second.type, Scalar):
+                return self.writer.select(condition, first, second)
+        return self._branches(condition, node)
+
+    def _branches(self, condition: str, node: ast.IfExp) -> Value:
+        writer, before = self.writer, self.writer.out
+        then, otherwise, after = (writer.label() for _ in range(3))
+        writer.branch(condition, then, otherwise)
+        arms = []
+        for label, each in ((then, node.body), (otherwise, node.orelse)):
+            writer.out = []
+            writer.begin(label)
+            arms.append((self.expression(each), writer.out, writer.block))
+        kind, ways = merged(arms[0][0].type, arms[1][0].type), []
+        for value, written, block in arms:
+            writer.out = written
+            ways.append((self.fitted(value, kind).parts, block))
+            writer.jump(after)
+            before += written
+        writer.out = before
+        writer.begin(after)
+        pairs = zip(held(kind), *(parts for parts, _ in ways), strict=True)
+        phi = "phi {} [ {}, %{} ], [ {}, %{} ]"
+        return Value(kind, tuple(writer.new(phi.format(h, a, ways[0][1], b, ways[1][1])) for h, a, b in pairs))
+
+    def _call(self, node: ast.Call) -> Value:
+        name = ast.unparse(node.func)
+        if name in self.program.blas:
+            return product(self, [self.expression(each) for each in given(node)])
+        if name in CALLS:
+            return CALLS[name](self, [self.expression(each) for each in given(node)])
+        if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and name not in NAMES:
+            of = self.expression(node.func.value)
+            return METHODS[node.func.attr](self, of, [self.expression(each) for each in given(node)])
+        if name in NAMES or name in self.program.constants:
+            return self._as_kind(self.expression(node.func), [self.expression(each) for each in given(node)])
+        arguments = [self.expression(each) for each in self.program.arguments(node)]
+        if name in BY_STRIDES:
+            arguments = [self.arrays.loose(a) if isinstance(a.type, Array) else a for a in arguments]
+        return self._function(self.program.function(name, [a.type for a in arguments]), arguments)
+
+    def _as_kind(self, kind: Value, arguments: list[Value]) -> Value:
+        if not isinstance(kind.type, Kind) or len(arguments) != 1:
+            raise UntranslatableError("a call of something that is no function")
+        return self.writer.convert(arguments[0], kind.type.scalar)
+
+    def _function(self, function: Function, arguments: list[Value]) -> Value:
+        writer, kinds = self.writer, returned_parts(function.result, function.fails)
+        parts = [f"{h} {part}" for a in arguments for h, part in zip(held(a.type), a.parts, strict=True)]
+        kind = returned_kind(function.result, function.fails)
+        flags = writer.flags if kind in ("double", "float") else ""
+        found = writer.new(f"call{flags} {kind} @{function.symbol}({', '.join(parts)})")
+        if len(kinds) == 1:
+            return Value(function.result, (found,))
+        each = [writer.new(f"extractvalue {kind} {found}, {k}") for k in range(len(kinds))]
+        if function.fails:
+            good, failed = writer.label(), self.failed()
+            writer.branch(writer.new(f"icmp eq i32 {each.pop(0)}, 0"), good, failed)
+            writer.begin(good)
+        return self._received(Value(function.result, tuple(each)))
+
+    def _received(self, value: Value) -> Value:
+        """Return what a function returned, with places for the memory that is now this one's."""
+        if isinstance(value.type, Several):
+            return several([self._received(each) for each in value.items()])
+        if not isinstance(value.type, Array):
+            return value
+        return Value(value.type, value.parts, owner=self.arrays.kept(value.address))
+
+
+def given(node: ast.Call) -> list[ast.expr]:
+    """Return the arguments of a call."""
+    if node.keywords:
+        raise UntranslatableError("an argument by name")
+    return node.args
+
+
+def listed(node: ast.expr) -> list[ast.expr]:
+    """Return the indices of a subscript."""
+    return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def returned_parts(result: Type, fails: bool) -> list[str]:
+    """Return the types of what a function returns in LLVM: before the result, whether there was memory."""
+    return ["i32", *held(result)] if fails else list(held(result))
+
+
+def returned_kind(result: Type, fails: bool) -> str:
+    """Return the type of what a function returns in LLVM."""
+    parts = returned_parts(result, fails)
+    return parts[0] if len(parts) == 1 else f"{{ {', '.join(parts)} }}"
+
+
+def is_simple(node: ast.expr) -> bool:
+    """Return whether an expression may be computed where its value is not needed, and takes next to no time."""
+    nodes = list(ast.walk(node))
+    plain = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.operator, ast.unaryop, ast.expr_context)
+    return all(isinstance(each, plain) for each in nodes) and sum(isinstance(e, ast.BinOp) for e in nodes) <= SIMPLE
+
+
+def counted(function: ast.FunctionDef) -> frozenset[str]:
+    """Return the names that are never negative: what counts the steps of a loop, and lengths."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and is_length(node.value):
+            found.update(each.id for target in node.targets for each in listed(target) if isinstance(each, ast.Name))
+    loops = [node for node in ast.walk(function) if isinstance(node, ast.For) and isinstance(node.target, ast.Name)]
+    for _ in range(2):  # a loop may begin where another one is
+        found |= {n.target.id for n in loops if isinstance(n.target, ast.Name) and counts_up(n, frozenset(found))}
+    other = {each.id for node in ast.walk(function) if isinstance(node, ast.Assign) and not is_length(node.value)
+             for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)}  # fmt: skip
+    other |= {
+        n.target.id for n in ast.walk(function) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+    }
+    other |= {n.target.id for n in loops if isinstance(n.target, ast.Name) and not counts_up(n, frozenset(found))}
+    return frozenset(found - other - {a.arg for a in function.args.args})
+
+
+def is_length(node: ast.expr) -> bool:
+    """Return whether an expression is a shape, or one of its lengths."""
+    base = node.value if isinstance(node, ast.Subscript) else node
+    return isinstance(base, ast.Attribute) and base.attr == "shape"
+
+
+def counts_up(node: ast.For, known: frozenset[str]) -> bool:
+    """Return whether a loop is over a range of numbers that are not negative."""
+    if not isinstance(node.iter, ast.Call) or not node.iter.args:
+        return False
+    arguments = node.iter.args
+    upwards = len(arguments) < 3 or not isinstance(arguments[2], ast.UnaryOp)
+    return upwards and (len(arguments) == 1 or never_negative(arguments[0], known))
+
+
+def never_negative(node: ast.expr, known: frozenset[str]) -> bool:
+    """Return whether an integer cannot be negative, given names that cannot."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int) and node.value >= 0
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult | ast.FloorDiv):
+        return never_negative(node.left, known) and never_negative(node.right, known)
+    return isinstance(node, ast.Name) and node.id in known
+
+
+STATEMENTS: dict[type[ast.AST], Any] = {
+    ast.Expr: Body._note,
+    ast.Assign: Body._assignment,
+    ast.AugAssign: Body._augmented,
+    ast.If: Body._if,
+    ast.While: Body._while,
+    ast.For: Body._for,
+    ast.Return: Body._returning,
+}
+EXPRESSIONS: dict[type[ast.AST], Any] = {
+    ast.Name: Body._name,
+    ast.Constant: Body._constant,
+    ast.Tuple: Body._tuple,
+    ast.Attribute: Body._attribute,
+    ast.Subscript: Body._subscript,
+    ast.UnaryOp: Body._unary,
+    ast.BinOp: Body._binary,
+    ast.Compare: Body._compare,
+    ast.BoolOp: Body._logical,
+    ast.IfExp: Body._choice,
+    ast.Call: Body._call,
+}

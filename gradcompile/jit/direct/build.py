@@ -1,0 +1,154 @@
+"""A function of an emitted module as one that Python calls: translated, optimised, kept and linked."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import struct
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from gradcompile.jit.direct.boundary import ARRAY_NEW, ARRAY_TYPE, ENTRY, TABLE
+from gradcompile.jit.direct.calls import OPAQUE
+from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError
+from gradcompile.jit.direct.outside import DOUBLE, SINGLE
+from gradcompile.jit.direct.program import Program
+from gradcompile.jit.linking import PRODUCT, products
+from gradcompile.jit.loading import digest, processor, versions
+from gradcompile.jit.memory import keep_freed
+from gradcompile.jit.objects import Made, initialise, kept, linked, machine_code
+from gradcompile.jit.translation import LIBRARY
+
+LEVEL = 3  # of LLVM's optimisation
+FASTCALL = 0x80  # CPython's `METH_FASTCALL`
+NEW, ARRAY = 93, 2  # places of `PyArray_New` and `PyArray_Type` in NumPy's table of what extensions may call
+KNOWN = {OPAQUE, DOUBLE, SINGLE, *LIBRARY.values()}  # whose addresses LLVM is told
+Typed = Sequence[tuple[str, int]]  # dtype and rank of each argument
+
+
+class _Definition(ctypes.Structure):
+    """CPython's `PyMethodDef`."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("text", ctypes.c_char_p),
+    )  # fmt: skip
+
+
+class Code:
+    """What a function of machine code belongs to, its ``__self__``.
+
+    Attributes
+    ----------
+    source : str
+        The text that it was made from.
+    """
+
+    def __init__(self, source: str, engine: Any, definition: _Definition) -> None:
+        self.source = source
+        self._kept = engine, definition  # they have to live as long as the function
+
+
+def build(source: str, name: str, types: Typed) -> Callable[..., Any]:
+    r"""Return a function of an emitted module, compiled for arguments of these types.
+
+    Parameters
+    ----------
+    source : str
+        The module, for Numba.
+    name : str
+        The function.
+    types : sequence of (dtype, rank)
+        One for each argument; rank 0 is a Python number, anything else an array in C order.
+
+    Returns
+    -------
+    callable
+        Of these arguments, by position. Raises a TypeError where one is of another type, and a MemoryError.
+
+    Raises
+    ------
+    UntranslatableError
+        The module holds something that is left to Numba.
+
+    Examples
+    --------
+    >>> import numpy
+    >>> text = "@njit(error_model='numpy')\ndef last(x):\n    return x[x.shape[0] - 1]\n"
+    >>> build(text, "last", [("float64", 1)])(numpy.arange(3.0))
+    2.0
+    """
+    if not _supported():
+        raise UntranslatableError("another interpreter")
+    file = f"{digest(source, [*versions(), *processor(), name, list(types)])}.direct"
+    _, objects = kept(file, lambda: _made(source, name, [_type(*each) for each in types]))
+    if PRODUCT in source:
+        _know_products()
+    _know_functions()
+    keep_freed()
+    return _callable(source, linked(objects, LEVEL), name)
+
+
+def _type(dtype: str, rank: int) -> Type:
+    if dtype not in SCALARS:
+        raise UntranslatableError(dtype)
+    return Array(SCALARS[dtype], rank) if rank else SCALARS[dtype]
+
+
+def _made(source: str, name: str, types: Sequence[Type]) -> Made:
+    program = Program(source)
+    text = program.text(name, types)
+    for each in program.outside():
+        if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
+            raise UntranslatableError(f"there is no {each}")
+    return 0, [machine_code(text, LEVEL, _passes)]
+
+
+def _passes(module: Any, builder: Any) -> None:
+    passes = builder.getModulePassManager()
+    passes.run(module, builder)
+
+
+def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:
+    """Return the Python function of machine code."""
+    table = (ctypes.c_void_p * 2).from_address(engine.get_global_value_address(TABLE))
+    table[ARRAY_TYPE], table[ARRAY_NEW] = _numpys(ARRAY), _numpys(NEW)
+    definition = _Definition(name.encode(), engine.get_function_address(ENTRY), FASTCALL, None)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    function: Callable[..., Any] = make(ctypes.addressof(definition), Code(source, engine, definition), None)
+    return function
+
+
+def _numpys(place: int) -> int:
+    """Return an address that NumPy tells extensions."""
+    umath = importlib.import_module("numpy._core._multiarray_umath")
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+    table = pointer(umath._ARRAY_API, None)
+    return (ctypes.c_void_p * (NEW + 1)).from_address(table)[place] or 0
+
+
+@cache
+def _know_functions() -> None:
+    initialise()
+    library = ctypes.CDLL(None)
+    llvm.add_symbol(OPAQUE, ctypes.cast(library.ldexp, ctypes.c_void_p).value)
+
+
+@cache
+def _know_products() -> None:
+    found = products()
+    for name, where in ((DOUBLE, "dgemm"), (SINGLE, "sgemm")):
+        llvm.add_symbol(name, found[where])
+
+
+@cache
+def _supported() -> bool:
+    """Return whether objects of Python lie in memory as is known here."""
+    plain = not sysconfig.get_config_var("Py_GIL_DISABLED") and not sysconfig.get_config_var("Py_TRACE_REFS")
+    return sys.implementation.name == "cpython" and plain and struct.calcsize("P") == 8 and sys.platform != "win32"

@@ -1,0 +1,82 @@
+"""What emitted text calls that is no Python: BLAS, and the request for memory that is soon needed."""
+
+from __future__ import annotations
+
+from gradcompile.jit.direct.arrays import Scope
+from gradcompile.jit.direct.kinds import I64, UntranslatableError, Value, literal
+from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
+
+DOUBLE, SINGLE = "gradcompile_dgemm", "gradcompile_sgemm"  # BLAS's dgemm and sgemm, which take addresses alone
+LETTERS, INTEGERS, NUMBERS = (1, 2), (3, 4, 5, 8, 10, 13), (6, 7, 9, 11, 12)  # arguments of the product, from 0
+PRODUCTS = f"""\
+declare void @{DOUBLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind
+declare void @{SINGLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind"""
+PREFETCH = f"""\
+declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
+define internal void @fetch(ptr %data, i64 %size, i64 %length, i64 %row) nounwind {{
+entry:
+  %near = icmp slt i64 %size, {NEAR}
+  br i1 %near, label %after, label %far
+far:
+  %start = mul i64 %row, %length
+  %first = getelementptr i8, ptr %data, i64 %start
+  %short = icmp sle i64 %length, {SHORT}
+  %most = call i64 @llvm.smin.i64(i64 %length, i64 {LONGEST})
+  br label %test
+test:
+  %place = phi i64 [ 0, %far ], [ %next, %ask.nearest ], [ %next, %ask.next ]
+  %next = add nsw i64 %place, {LINE}
+  %more = icmp slt i64 %place, %most
+  br i1 %more, label %loop, label %after
+loop:
+  %address = getelementptr i8, ptr %first, i64 %place
+  br i1 %short, label %ask.nearest, label %ask.next
+ask.nearest:
+  call void @llvm.prefetch.p0(ptr %address, i32 {READ}, i32 {NEAREST}, i32 {DATA})
+  br label %test
+ask.next:
+  call void @llvm.prefetch.p0(ptr %address, i32 {READ}, i32 {NEXT}, i32 {DATA})
+  br label %test
+after:
+  ret void
+}}"""
+
+
+def product(scope: Scope, values: list[Value]) -> Value:
+    """Call BLAS with what emitted text calls it: the letter of a type, then the arguments of gemm.
+
+    Numbers, letters and sizes are given by address there.
+    """
+    writer = scope.writer
+    writer.declare(PRODUCTS)
+    numbers = [writer.whole(each) for each in values]
+    given = {}
+    for kind, places in (("i8", LETTERS), ("i32", INTEGERS)):
+        for k in places:
+            at = given[k] = writer.place(kind)
+            writer.do(f"store {kind} {writer.new(f'trunc i64 {numbers[k]} to {kind}')}, ptr {at}")
+    for k in NUMBERS:
+        given[k] = writer.new(f"inttoptr i64 {numbers[k]} to ptr")
+    arguments = ", ".join(f"ptr {given[k]}" for k in sorted(given))
+    single, double, after = (writer.label() for _ in range(3))
+    writer.branch(writer.new(f"icmp eq i64 {numbers[0]}, {ord('d')}"), double, single)
+    for label, name in ((double, DOUBLE), (single, SINGLE)):
+        writer.begin(label)
+        writer.do(f"call void @{name}({arguments})")
+        writer.jump(after)
+    writer.begin(after)
+    return literal(0)
+
+
+def fetch(scope: Scope, values: list[Value]) -> Value:
+    """Ask for the row of an array, or for the first of it; see `jit.fetch`."""
+    array, row = values
+    if not array.array.dense:
+        raise UntranslatableError("a row of an array that is not contiguous")
+    writer, width = scope.writer, array.array.dtype.width
+    writer.declare("declare i64 @llvm.smin.i64(i64, i64) #0")
+    writer.declare(PREFETCH)
+    size = writer.new(f"mul i64 {scope.arrays.count(array)}, {width}")
+    length = writer.new(f"mul i64 {scope.arrays.strides(array)[0]}, {width}")
+    writer.do(f"call void @fetch(ptr {array.address}, i64 {size}, i64 {length}, i64 {writer.whole(row)})")
+    return Value(I64, ("0",))

@@ -1,0 +1,124 @@
+"""An emitted module as LLVM: the functions that are called, each for the types that it is called with."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradcompile.garbage import uncollected
+from gradcompile.jit.direct import boundary
+from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
+from gradcompile.jit.direct.kinds import Function, Type, UntranslatableError, held
+from gradcompile.jit.direct.writer import Writer
+from gradcompile.jit.linking import PRODUCT
+
+TRAITS = "attributes #0 = { nounwind willreturn memory(none) }"
+
+
+class Program:
+    """A module in the making.
+
+    Parameters
+    ----------
+    source : str
+        The emitted text.
+
+    Attributes
+    ----------
+    constants : dict of str to expression
+        The names of the module that are no functions.
+    """
+
+    def __init__(self, source: str) -> None:
+        with uncollected():
+            tree = ast.parse(source)
+        self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        self.constants: dict[str, ast.expr] = {}
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                self.constants[node.targets[0].id] = node.value
+        self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
+        self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
+        self._texts: list[str] = []
+        self._declared: dict[str, None] = {}
+
+    def arguments(self, node: ast.Call) -> list[ast.expr]:
+        """Return all arguments of a call of a function of the module."""
+        name = ast.unparse(node.func)
+        if node.keywords or name not in self.nodes:
+            raise UntranslatableError(f"a call of {name}")
+        every = self.nodes[name].args
+        missing = len(every.args) - len(node.args)
+        return [*node.args, *every.defaults[len(every.defaults) - missing :]] if missing else node.args
+
+    def function(self, name: str, types: Sequence[Type]) -> Function:
+        """Return a function for arguments of these types, translated now if it has not been."""
+        key = name, tuple(types)
+        if key not in self._functions:
+            symbol = f"{name}.{len(self._functions)}"
+            self._functions[key] = self._translated(symbol, self.nodes[name], key[1])
+        return self._functions[key]
+
+    def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
+        options, found = Options.of(node), Types()
+        while True:  # each time, a type is found to be wider, which ends
+            try:
+                writer = Writer(options.flags, self.declare, counts=not options.inline)
+                body = Body(self, node, types, found, writer)
+                lines = body.lines()
+                break
+            except AgainError:
+                continue
+        function = Function(symbol, types, body.result, found.fails)
+        arguments = zip(node.args.args, types, strict=True)
+        given = [f"{_argument(h)} %{a.arg}.{k}" for a, each in arguments for k, h in enumerate(held(each))]
+        inline = " alwaysinline" if options.inline else ""
+        head = f"define internal {returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)})"
+        self._texts.append("\n".join([f"{head} nounwind{inline} {{", *lines, "}"]))
+        return function
+
+    def declare(self, declaration: str) -> None:
+        """Note a function outside that is called."""
+        self._declared[declaration] = None
+
+    def outside(self) -> list[str]:
+        """Return the functions outside that are called, but those of LLVM."""
+        found = (re.match(r"declare .*?@([^(]+)", each) for each in self._declared)
+        return [each[1] for each in found if each and not each[1].startswith("llvm.")]
+
+    def text(self, name: str, types: Sequence[Type]) -> str:
+        """Return the module, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
+        function = self.function(name, types)
+        options = Options.of(self.nodes[name])
+        writer = Writer("", self.declare)
+        entry = boundary.entry(writer, function, types, nogil=options.nogil)
+        return "\n".join([*self._declared, *self._texts, entry, TRAITS, ""])
+
+
+def _argument(kind: str) -> str:
+    """Return the type of an argument: what a function writes to is never read by another name in it."""
+    return "ptr noalias" if kind == "ptr" else kind
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the decorator of a function says."""
+
+    flags: str
+    inline: bool
+    nogil: bool
+
+    @classmethod
+    def of(cls, node: ast.FunctionDef) -> Options:
+        """Return what the decorator of a function says."""
+        for each in node.decorator_list:
+            if isinstance(each, ast.Call) and ast.unparse(each.func) == "njit":
+                given = {k.arg: ast.literal_eval(k.value) for k in each.keywords}
+                fast = given.pop("fastmath", None) or ()
+                if given.pop("error_model", None) != "numpy" or given.keys() - {"forceinline", "nogil"}:
+                    break
+                flags = "".join(f" {flag}" for flag in sorted(fast))
+                return cls(flags, bool(given.get("forceinline")), bool(given.get("nogil")))
+        raise UntranslatableError(f"{node.name} is not compiled")

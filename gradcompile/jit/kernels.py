@@ -1,0 +1,99 @@
+"""A function of an emitted module as machine code: made by LLVM directly, and by Numba where that cannot be."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from gradcompile.garbage import importing
+from gradcompile.jit.loading import load, specialise
+
+VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
+Typed = tuple[tuple[str, int], ...]  # dtype and rank of each argument
+Compiled = Callable[..., Any]
+
+_built: dict[tuple[str, str, Typed], Compiled | None] = {}  # None where Numba has to do it
+_lock = threading.RLock()
+
+
+def kernel(source: str, name: str, types: Sequence[tuple[str, int]], short: Collection[str] = ()) -> Compiled:
+    r"""Return a function of an emitted module, compiled for the only types that it will be called with.
+
+    Parameters
+    ----------
+    source : str
+        Emitted text for Numba, after its own check.
+    name : str
+        The function.
+    types : sequence of (dtype, rank)
+        One for each argument; arrays are in C order.
+    short : collection of str
+        The functions that are not worth optimising by themselves.
+
+    Raises
+    ------
+    EmissionError
+        The code does not compile, which is a defect of gradcompile.
+
+    Examples
+    --------
+    >>> text = "@njit(error_model='numpy')\ndef half(x):\n    return x/2\n"
+    >>> kernel(text, "half", [("float64", 0)])(3.0)
+    1.5
+    """
+    made = _directly(source, name, tuple(types))
+    if made is None:
+        made = getattr(load(source, compiled=True, short=short), name)
+        specialise(made, types)
+    return made
+
+
+def by_arguments(source: str, name: str, inner: Collection[str], short: Collection[str]) -> Compiled:
+    """Return a function of an emitted module, which is compiled at its first call with arguments of new types.
+
+    Parameters
+    ----------
+    source, name, short
+        As of `kernel`.
+    inner : collection of str
+        Further functions that only compiled code calls.
+    """
+
+    def call(*arguments: Any) -> Any:
+        types = tuple(_type(each) for each in arguments)
+        made = None if None in types else _directly(source, name, types)  # type: ignore[arg-type]  # none of them is
+        if made is None:
+            made = getattr(load(source, compiled=True, inner=inner, short=short), name)
+        return made(*arguments)
+
+    return call
+
+
+def _type(argument: object) -> tuple[str, int] | None:
+    """Return the dtype and the rank of an argument; None if Numba has to say what it is."""
+    if isinstance(argument, np.ndarray):
+        plain = argument.flags.c_contiguous and argument.flags.aligned and argument.dtype.isnative and argument.ndim
+        return (argument.dtype.name, argument.ndim) if plain else None
+    if isinstance(argument, float | int | np.integer) and not isinstance(argument, bool):
+        return "float64" if isinstance(argument, float) else "int64", 0
+    return None
+
+
+@importing()
+def _directly(source: str, name: str, types: Typed) -> Compiled | None:
+    """Return the function without Numba; None if that cannot be, or is not asked for."""
+    if os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return None
+    from gradcompile.jit.direct import UntranslatableError, build  # LLVM takes its time to import
+
+    with _lock:
+        if (source, name, types) not in _built:
+            try:
+                _built[source, name, types] = build(source, name, types)
+            except UntranslatableError:
+                _built[source, name, types] = None
+        return _built[source, name, types]

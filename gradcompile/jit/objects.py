@@ -1,0 +1,120 @@
+"""Object files that LLVM makes for this processor without Numba, kept from one process to the next."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from gradcompile.jit.background import stop_if_ending
+from gradcompile.jit.directory import PrivateDirectory, cache_directory
+from gradcompile.jit.translation import LIBRARY, PAIR
+
+HEAD = "QQ"  # of a file: a number that belongs to it, the number of objects; then the length of each
+DIGEST = hashlib.sha256().digest_size
+Made = tuple[int, list[bytes]]  # a number, and object files
+
+
+def kept(name: str, make: Callable[[], Made]) -> Made:
+    """Return object files from the cache, made now if they are not there.
+
+    Parameters
+    ----------
+    name : str
+        Of a file, which says all that the objects depend on.
+    make : callable
+        Returns a number, which is kept with them, and the objects.
+    """
+    directory = cache_directory()
+    content = _read(directory, name) if directory else None
+    if content is None:
+        content = _packed(*make())
+        if directory and directory.write(name, _signed(name, content) + content):
+            directory.trim(keep=name.split(".")[0])
+    number, count = struct.unpack_from(f"<{HEAD}", content)
+    sizes = struct.unpack_from(f"<{count}Q", content, struct.calcsize(f"<{HEAD}"))
+    ends = list(accumulate(sizes, initial=struct.calcsize(f"<{HEAD}{count}Q")))
+    return number, [content[first:last] for first, last in pairwise(ends)]
+
+
+def _packed(number: int, objects: list[bytes]) -> bytes:
+    sizes = [len(code) for code in objects]
+    return struct.pack(f"<{HEAD}{len(sizes)}Q", number, len(sizes), *sizes) + b"".join(objects)
+
+
+def linked(objects: Sequence[bytes], level: int) -> Any:
+    """Return an engine that has object files ready to run; they live as long as it does."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(level))
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def machine_code(text: str, level: int, passes: Callable[[Any, Any], None]) -> bytes:
+    """Return the object file of a module of LLVM.
+
+    Parameters
+    ----------
+    text : str
+        The module.
+    level : int
+        Of LLVM's code generator, from 0 to 3.
+    passes : callable
+        ``passes(module, builder)`` lets LLVM improve the module.
+    """
+    stop_if_ending()
+    target, module = machine(level), llvm.parse_assembly(text)
+    passes(module, llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level)))
+    stop_if_ending()
+    code: bytes = target.emit_object(module)
+    return code
+
+
+def machine(level: int) -> Any:
+    """Return what code is made for, this processor; what it is given to owns it, so that every use needs another."""
+    initialise()
+    target = llvm.Target.from_default_triple()
+    features = llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=level, reloc="default", codemodel="jitdefault", jit=True
+    )
+
+
+@cache
+def initialise() -> bool:
+    """Let LLVM know this processor, and where the functions of the C library are; return whether ``sincos`` is one."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    names = sorted({*LIBRARY.values()})
+    library = ctypes.CDLL(None)  # Python itself has the C library, and mostly that of mathematics
+    if not all(hasattr(library, name) for name in names):
+        library = ctypes.CDLL(ctypes.util.find_library("m"))
+    pairs = hasattr(library, PAIR)
+    for name in [*names, *([PAIR] if pairs else [])]:
+        llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    return pairs
+
+
+def _read(directory: PrivateDirectory, name: str) -> bytes | None:
+    """Return what was kept under a name, if it is what was written."""
+    content = directory.read(name)
+    if content is None:
+        return None
+    if content[:DIGEST] == _signed(name, content[DIGEST:]):
+        directory.touch(name)
+        return content[DIGEST:]
+    directory.put_aside(name)
+    return None
+
+
+def _signed(name: str, content: bytes) -> bytes:
+    """Return the digest of a file: its name counts, so that no file can stand in for another."""
+    return hashlib.sha256(name.encode() + content).digest()

@@ -1,0 +1,349 @@
+"""Emitted text as machine code without Numba: what it computes is what the interpreter computes from the same text."""
+
+import math
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gradcompile.jit import kernel, load
+from gradcompile.jit.direct import UntranslatableError, build
+from gradcompile.jit.direct.program import Program
+
+NJIT = '@njit(error_model="numpy")\n'
+STRICT = '@njit(fastmath=False, error_model="numpy")\n'
+HEAD = "import math\n\nimport numpy as np\n\n\n"
+
+
+def types_of(arguments):
+    return [
+        (a.dtype.name, a.ndim) if isinstance(a, np.ndarray) else ("float64" if isinstance(a, float) else "int64", 0)
+        for a in arguments
+    ]
+
+
+def both(text, *arguments, name="f"):
+    """Return what machine code makes of arguments, and what the interpreter does."""
+    found = build(HEAD + text, name, types_of(arguments))(*arguments)
+    plain = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("@njit"))
+    with np.errstate(all="ignore"):
+        return found, getattr(load(HEAD + plain, compiled=False), name)(*arguments)
+
+
+def agree(found, expected):
+    if isinstance(expected, tuple):
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            agree(a, b)
+    elif isinstance(expected, np.ndarray):
+        assert found.dtype == expected.dtype
+        assert found.shape == expected.shape
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert type(found) is type(expected.item() if isinstance(expected, np.generic) else expected)
+        near = isinstance(expected, float) and math.isclose(found, expected, rel_tol=5e-16)  # powers: other products
+        assert found == expected or near or (math.isnan(found) and math.isnan(expected))
+
+
+def expression(text, *names):
+    return f"{STRICT}def f({', '.join(names)}):\n    return {text}\n"
+
+
+INTEGERS = (-7, -2, -1, 1, 3, 12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a + b*a - b", "a // b", "a % b", "a / b", "a*b // 3", "-a // 4", "a & b", "a | b", "a ^ b", "a << (b & 7)",
+     "a >> (b & 7)", "a**2 + b**3", "abs(a) - b", "min(a, b) + max(a, b, 2)", "a if a < b else b", "a < b",
+     "a <= b < 5 != a", "a == b or a > 2 and not b < 0", "int(a / 2.0)", "float(a) + b", "(a > 0) + (b > 0)",
+     "a * 2.5 + b // 2 - 10**6 // 7"],
+)  # fmt: skip
+def test_integers_are_computed_as_by_python(text):
+    f = build(expression(text, "a", "b"), "f", [("int64", 0)] * 2)
+    plain = load(HEAD + expression(text, "a", "b").partition("\n")[2], compiled=False).f
+    for a in INTEGERS:
+        for b in INTEGERS:
+            agree(f(a, b), plain(a, b))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x + y*x - y/3", "x / y", "-x", "x**2", "x**-3", "x**0", "x**y", "x % y", "x // y", "abs(x)*math.pi",
+     "min(x, y)", "max(x, y, 1.0)", "x if x < y else y", "x if not x == y else 7.0", "x <= y", "x != x",
+     "math.isnan(x) or math.isfinite(y)", "math.exp(x) + math.log1p(abs(y))", "math.copysign(x, y)",
+     "math.sqrt(abs(x)) + np.floor(y) + np.ceil(x)", "math.hypot(x, y) + math.atan2(x, y)", "np.float64(x < y) * 3",
+     "math.erf(x) - math.tanh(y)", "np.inf if x > 1e300 else -math.inf", "float(np.int64(x > 1)) + 1"],
+)  # fmt: skip
+def test_numbers_are_computed_as_by_python(text):
+    f = build(HEAD + expression(text, "x", "y"), "f", [("float64", 0)] * 2)
+    plain = load(HEAD + expression(text, "x", "y").partition("\n")[2], compiled=False).f
+    with np.errstate(all="ignore"):
+        for x in (-2.5, -0.0, 0.75, 3.0, 1e301, np.inf, np.nan):
+            for y in (-1.5, 0.5, 4.0):
+                try:
+                    expected = plain(x, y)
+                except (ArithmeticError, ValueError):  # where Python raises, IEEE 754 has a number
+                    continue
+                if isinstance(expected, complex) or (text.startswith(("x %", "x //")) and not abs(x) < 1e300):
+                    continue
+                agree(f(x, y), expected)
+
+
+def test_division_by_zero_follows_ieee_and_of_integers_is_0():
+    f = build(HEAD + expression("(x/y, x // y)", "x", "y"), "f", [("float64", 0)] * 2)
+    assert f(1.0, 0.0) == (np.inf, np.inf)
+    assert math.isnan(f(0.0, 0.0)[0])
+    g = build(HEAD + expression("(a // b, a % b)", "a", "b"), "f", [("int64", 0)] * 2)
+    assert g(5, 0) == (0, 0)
+
+
+SINGLE = f"""{STRICT}def f(x, y):
+    a = np.empty(8, np.float32)
+    a[0] = x[0] + y[0]
+    a[1] = x[0] * 0.1
+    a[2] = x[0] * np.float32(0.1)
+    a[3] = -x[1] / y[1]
+    a[4] = x[1]**3
+    a[5] = x[0] if x[0] > y[0] else 0
+    a[6] = abs(x[2]) - y[2]
+    a[7] = np.float32(x[2]).view(np.int32) & 0xFF
+    return a
+"""
+
+
+def test_single_precision_is_rounded_where_numpy_rounds_it():
+    random = np.random.default_rng(0)
+    agree(*both(SINGLE, random.normal(size=3).astype(np.float32), random.normal(size=3).astype(np.float32)))
+
+
+BITS = f"""{STRICT}def f(x):
+    b = np.float64(x).view(np.int64)
+    return np.int64((b & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000).view(np.float64), b >> 52, b < 0
+"""
+
+
+@pytest.mark.parametrize("x", [1.5, -3e200, 5e-324, -0.0])
+def test_bits(x):
+    agree(*both(BITS, x))
+
+
+ARRAYS = {
+    "reads from the end": "    return x[-1, 0] + x[0, -2] + x[n - 5, n - 6]\n",
+    "parts": (
+        "    total = 0.0\n    for first in range(0, x.shape[0], 2):\n        y = x[first:first + 2]\n"
+        "        total += y[y.shape[0] - 1, 1]*y.shape[0]\n    return total\n"
+    ),
+    "beyond the end": "    y = x[2:99, :1]\n    return y.shape, x[7:9].shape[0], x[:-1].shape[0], y[0, 0]\n",
+    "transpose": "    y = x.T\n    return y[2, 1], y.shape[0], y[1:].T[3, 0], x[:, 1:].T[0, 2]\n",
+    "reshape": "    y = x.reshape(x.shape[1]*2, x.shape[0] // 2)\n    return y[4, 1], y.shape\n",
+    "reshape of a part": "    y = x[1:3].reshape(x.shape[1]*2)\n    return y[4], x[:2].reshape((3, 2))[2, 1]\n",
+    "new arrays": (
+        "    y = np.zeros((n, 2))\n    z = np.empty(n)\n    for i in range(n):\n        z[i] = i\n"
+        "        y[i, 1] += i*0.5\n        y[i, 0] -= z[i]\n    return y, z\n"
+    ),
+    "contiguous": "    return np.ascontiguousarray(x.T), np.ascontiguousarray(x[1:, :2])\n",
+    "a view is given back as a copy": "    return x[1:3], x.T, x\n",
+    "the same twice": "    y = np.zeros(n)\n    return y, y\n",
+    "masks": (
+        "    m = np.empty(n, np.bool_)\n    for i in range(n):\n        m[i] = x[i % 4, 0] > 0\n"
+        "    c = 0\n    for i in range(n):\n        c += 1 if m[i] else 0\n    return m, c\n"
+    ),
+    "whole numbers": "    k = np.zeros(3, np.int64)\n    k[1] = 7\n    k[k[0]] += k[1]*2\n    return k\n",
+    "a guard": "    t = 0.0\n    for i in range(9):\n        t += x[i, 0] if i < x.shape[0] else -1.0\n    return t\n",
+    "a guarded condition": (
+        "    t = 0\n    for i in range(9):\n        if i < x.shape[0] and x[i, 0] > 0:\n            t += 1\n"
+        "        elif i >= 6 or x[i - 4, 1] > 0:\n            t += 100\n    return t\n"
+    ),
+    "downwards": "    t = 0\n    for i in range(n - 1, -1, -2):\n        t = 10*t + i\n    return t\n",
+    "a step that is computed": "    t = 0\n    for i in range(n, 0, -(n // 3)):\n        t = 10*t + i\n    return t\n",
+    "an empty loop": "    t = 1.5\n    for i in range(5, 2):\n        t += i\n    return t\n",
+    "types that widen": (
+        "    t = 0\n    for i in range(n):\n        t = t + 0.5\n        u = i if i < 3 else t\n    return t, u\n"
+    ),
+    "a new type": "    t = n\n    t = t*0.5\n    t = x[0, 0] < t\n    return t\n",
+    "while": "    t, k = 1.0, 0\n    while t < 100:\n        t *= 3\n        k += 1\n    return t, k\n",
+    "an early return": "    for i in range(n):\n        if i == 3:\n            return i*1.5\n    return 0.0\n",
+    "size": "    return x.size, x.itemsize, len(x), x.T.strides[0], x.shape\n",
+    "a power that is computed": "    return x[0, 0]**n, x[0, 0]**-n, x[1, 0]**(n - 6)\n",
+    "a row": "    y = x[1]\n    z = x[:, 2]\n    return y[2], z[3], y.shape, z.shape\n",
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_are_what_numpy_has(name):
+    x = np.random.default_rng(1).normal(size=(4, 3))
+    agree(*both(f"{STRICT}def f(x, n):\n{ARRAYS[name]}", x, 6))
+
+
+CALLS = f"""
+real = np.float32
+
+
+{NJIT}def pair(a, b=2.0):
+    return a*b, a - b
+
+
+{NJIT}def table(n):
+    t = np.empty((n, 2))
+    for i in range(n):
+        t[i, 0], t[i, 1] = pair(i * 1.0)
+    return t
+
+
+{NJIT}def f(n):
+    s = 0.0
+    for k in range(n):
+        t = table(k + 1)
+        s += t[k, 0]
+    return s, table(n), (real(0.1), pair(3.0, 1.0)[1])
+"""
+
+
+def test_functions_are_called_with_their_defaults_and_return_arrays():
+    agree(*both(CALLS, 5))
+
+
+def test_memory_is_given_back():
+    """2 GB go through it; what it keeps is next to nothing."""
+    f = build(HEAD + CALLS.replace("(n, 2)", "(n + 50000, 2)"), "f", [("int64", 0)])
+    f(3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(600):
+        f(3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def test_results_outlive_the_function():
+    import gc
+
+    f = build(f"{NJIT}def f(n):\n    return np.zeros(n)\n", "f", [("int64", 0)])
+    found = f(1000)
+    assert found.flags.owndata
+    assert found.flags.writeable
+    assert found.flags.c_contiguous
+    del f
+    gc.collect()
+    found += 1
+    assert found.sum() == 1000
+
+
+def test_arguments_of_another_type_are_a_type_error():
+    f = build(f"{NJIT}def f(x, n):\n    return x[n]\n", "f", [("float64", 1), ("int64", 0)])
+    x = np.arange(4.0)
+    assert f(x, np.int64(2)) == 2.0
+    wrong = [x.astype(np.float32), x[::2], x.reshape(2, 2), x.astype(">f8"), [1.0], 3.0, None, np.float64(1)]
+    for each in wrong:
+        with pytest.raises(TypeError):
+            f(each, 1)
+    for arguments in ((x,), (x, 1, 2), (x, "1"), (x, 2**70)):
+        with pytest.raises((TypeError, OverflowError)):
+            f(*arguments)
+
+
+def test_subclasses_and_arrays_that_may_only_be_read_are_taken():
+    class Named(np.ndarray):
+        pass
+
+    f = build(f"{NJIT}def f(x):\n    return x[1]\n", "f", [("float64", 1)])
+    fixed = np.arange(3.0)
+    fixed.flags.writeable = False
+    assert f(fixed) == f(np.arange(3.0).view(Named)) == 1.0
+
+
+@pytest.mark.parametrize("n", [2**40, 2**62, -5])
+def test_a_lack_of_memory_is_a_memory_error(n):
+    f = build(f"{NJIT}def f(n):\n    a = np.zeros(3)\n    b = np.empty((n, 4))\n    return a, b\n", "f", [("int64", 0)])
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            f(n)
+
+
+UNKNOWN = {
+    "np.linalg": "    return np.linalg.det(x)\n",
+    "whole arrays": "    return x + x\n",
+    "a list": "    return [x]\n",
+    "a name without a value": "    return y\n",
+    "one name for two things": "    for i in range(3):\n        t = x if i < 2 else 1.0\n    return t\n",
+    "a slice with a step": "    return x[::2]\n",
+    "a string": "    return 'x'\n",
+    "a sum": "    return x.sum()\n",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_is_not_known_is_left_to_numba(name):
+    with pytest.raises(UntranslatableError):
+        Program(f"{NJIT}def f(x):\n{UNKNOWN[name]}").text("f", [build_type("float64", 2)])
+
+
+def build_type(dtype, rank):
+    from gradcompile.jit.direct.kinds import SCALARS, Array
+
+    return Array(SCALARS[dtype], rank)
+
+
+def test_numba_compiles_what_is_left_to_it():
+    text = f"import numpy as np\nfrom numba import njit\n\n\n{NJIT}def f(x):\n    return np.linalg.det(x)\n"
+    found = kernel(text, "f", [("float64", 2)])
+    assert found(np.eye(3) * 2) == pytest.approx(8)
+    assert hasattr(found, "py_func")
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from gradcompile.jit import kernel
+
+text = "from numba import njit\\n\\n\\n@njit(error_model='numpy')\\ndef f(x):\\n    return 3*x\\n"
+f = kernel(text, "f", [("float64", 0)])
+print(f(2.0), "numba" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("compiler", "numba"), [("", "False"), ("numba", "True")])
+def test_numba_is_imported_only_if_it_is_asked_for(compiler, numba, tmp_path):
+    environment = {**os.environ, "GRADCOMPILE_COMPILER": compiler, "GRADCOMPILE_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["6.0", numba]
+
+
+def test_a_kept_object_is_used_and_a_damaged_one_made_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
+    text = f"{NJIT}def f(x):\n    return x*0.125\n"
+    assert build(text, "f", [("float64", 0)])(8.0) == 1.0
+    [file] = tmp_path.glob("*.direct")
+    monkeypatch.setattr(Program, "text", None)  # whoever translates now fails
+    assert build(text, "f", [("float64", 0)])(16.0) == 2.0
+    monkeypatch.undo()
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
+    content = bytearray(file.read_bytes())
+    content[200] ^= 1
+    file.write_bytes(content)
+    assert build(text, "f", [("float64", 0)])(8.0) == 1.0
+    assert list(tmp_path.glob("*.damaged"))
+
+
+PRODUCT = """
+xxgemm = types.ExternalFunction("numba_xxgemm", types.intc(*[types.char] * 3, *[types.intp] * 11))
+
+
+@njit(error_model="numpy")
+def f(a, b):
+    m, k, n = a.shape[0], a.shape[1], b.shape[1]
+    c = np.empty((m, n))
+    s = np.empty(2)
+    s[0], s[1] = 1.0, 0.0
+    p = s.ctypes.data
+    xxgemm(100, 110, 110, n, m, k, p, b.ctypes.data, n, a.ctypes.data, k, p + 8, c.ctypes.data, n)
+    return c
+"""
+
+
+def test_products_of_matrices_are_blas():
+    random = np.random.default_rng(2)
+    a, b = random.normal(size=(5, 7)), random.normal(size=(7, 3))
+    np.testing.assert_allclose(build(PRODUCT, "f", [("float64", 2)] * 2)(a, b), a @ b, rtol=1e-14)
