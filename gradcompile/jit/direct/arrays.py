@@ -207,7 +207,7 @@ class Arrays:
         """Return the size of an array in bytes, and whether it is one that memory can have."""
         writer, size, good = self.writer, str(dtype.width), "true"
         for length in lengths:
-            writer.declare("declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)")
+            writer.around.declare("declare { i64, i1 } @llvm.umul.with.overflow.i64(i64, i64)")
             both = writer.new(f"call {{ i64, i1 }} @llvm.umul.with.overflow.i64(i64 {size}, i64 {length})")
             size = writer.new(f"extractvalue {{ i64, i1 }} {both}, 0")
             much = writer.new(f"extractvalue {{ i64, i1 }} {both}, 1")
@@ -246,7 +246,7 @@ class Arrays:
         writer.begin(loop)
         self._each(array, new, [*indices, now])
         writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, 1')}, ptr {place}")
-        writer.jump(test)
+        writer.again(test)
         writer.begin(after)
 
     def owner(self) -> str:

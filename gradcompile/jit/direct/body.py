@@ -277,7 +277,7 @@ class Body:
         self.writer.branch(self.writer.truth(self.expression(node.test)).text, loop, after)
         self.writer.begin(loop)
         if not self._nested(node.body):
-            self.writer.jump(test)
+            self.writer.again(test)
         self.writer.begin(after)
         return False
 
@@ -297,7 +297,7 @@ class Body:
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
-            writer.jump(test)
+            writer.again(test)
         self.depth -= 1
         writer.begin(after)
         return False

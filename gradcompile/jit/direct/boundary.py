@@ -87,7 +87,7 @@ class _Entry:
         """End with an exception, or with the one that there is."""
         self.writer.begin(label)
         if call:
-            self.writer.declare(f"declare {call} {OBJECT}")
+            self.writer.around.declare(f"declare {call} {OBJECT}")
             self.writer.do(f"call {call}")
         self.writer.do("ret ptr null")
 

@@ -48,7 +48,7 @@ def product(scope: Scope, values: list[Value]) -> Value:
     Numbers, letters and sizes are given by address there.
     """
     writer = scope.writer
-    writer.declare(PRODUCTS)
+    writer.around.declare(PRODUCTS)
     numbers = [writer.whole(each) for each in values]
     given = {}
     for kind, places in (("i8", LETTERS), ("i32", INTEGERS)):
@@ -74,8 +74,8 @@ def fetch(scope: Scope, values: list[Value]) -> Value:
     if not array.array.dense:
         raise UntranslatableError("a row of an array that is not contiguous")
     writer, width = scope.writer, array.array.dtype.width
-    writer.declare("declare i64 @llvm.smin.i64(i64, i64) #0")
-    writer.declare(PREFETCH)
+    writer.around.declare("declare i64 @llvm.smin.i64(i64, i64) #0")
+    writer.around.declare(PREFETCH)
     size = writer.new(f"mul i64 {scope.arrays.count(array)}, {width}")
     length = writer.new(f"mul i64 {scope.arrays.strides(array)[0]}, {width}")
     writer.do(f"call void @fetch(ptr {array.address}, i64 {size}, i64 {length}, i64 {writer.whole(row)})")

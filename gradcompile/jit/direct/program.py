@@ -11,7 +11,7 @@ from gradcompile.garbage import uncollected
 from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Function, Type, UntranslatableError, held
-from gradcompile.jit.direct.writer import Writer
+from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.linking import PRODUCT
 
 TRAITS = "attributes #0 = { nounwind willreturn memory(none) }"
@@ -42,7 +42,7 @@ class Program:
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._texts: list[str] = []
-        self._declared: dict[str, None] = {}
+        self._around = Surroundings()
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
         """Return all arguments of a call of a function of the module."""
@@ -65,7 +65,7 @@ class Program:
         options, found = Options.of(node), Types()
         while True:  # each time, a type is found to be wider, which ends
             try:
-                writer = Writer(options.flags, self.declare, counts=not options.inline)
+                writer = Writer(options.flags, self._around, counts=not options.inline)
                 body = Body(self, node, types, found, writer)
                 lines = body.lines()
                 break
@@ -79,22 +79,18 @@ class Program:
         self._texts.append("\n".join([f"{head} nounwind{inline} {{", *lines, "}"]))
         return function
 
-    def declare(self, declaration: str) -> None:
-        """Note a function outside that is called."""
-        self._declared[declaration] = None
-
     def outside(self) -> list[str]:
         """Return the functions outside that are called, but those of LLVM."""
-        found = (re.match(r"declare .*?@([^(]+)", each) for each in self._declared)
+        found = (re.match(r"declare .*?@([^(]+)", each) for each in self._around.declared)
         return [each[1] for each in found if each and not each[1].startswith("llvm.")]
 
     def text(self, name: str, types: Sequence[Type]) -> str:
         """Return the module, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
         function = self.function(name, types)
         options = Options.of(self.nodes[name])
-        writer = Writer("", self.declare)
+        writer = Writer("", self._around)
         entry = boundary.entry(writer, function, types, nogil=options.nogil)
-        return "\n".join([*self._declared, *self._texts, entry, TRAITS, ""])
+        return "\n".join([*self._around.declared, *self._texts, entry, TRAITS, *self._around.said(), ""])
 
 
 def _argument(kind: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import struct
-from collections.abc import Callable
 from itertools import count
 
 from gradcompile.jit.direct.kinds import (
@@ -31,7 +30,35 @@ COMPARED = {
     ast.Eq: ("oeq", "eq"), ast.NotEq: ("une", "ne"),
 }  # fmt: skip
 SUFFIX = {F64: "f64", F32: "f32"}
-Declare = Callable[[str], None]
+ROLLED = "llvm.loop.unroll.runtime.disable"  # written out, a loop of unknown length grows, and is seldom faster
+
+
+class Surroundings:
+    """What the functions of a module have in common.
+
+    Attributes
+    ----------
+    declared : dict of str to None
+        The declarations of the functions outside that are called.
+    """
+
+    def __init__(self) -> None:
+        self.declared: dict[str, None] = {}
+        self._loops = 0
+
+    def declare(self, declaration: str) -> None:
+        """Note a function outside that is called."""
+        self.declared[declaration] = None
+
+    def loop(self) -> str:
+        """Return what is said of a loop where it begins anew."""
+        self._loops += 1
+        return f"!llvm.loop !{self._loops}"
+
+    def said(self) -> list[str]:
+        """Return what the module says of its loops."""
+        loops = [f"!{k} = distinct !{{!{k}, !0}}" for k in range(1, self._loops + 1)]
+        return [f'!0 = !{{!"{ROLLED}"}}', *loops]
 
 
 class Writer:
@@ -41,15 +68,15 @@ class Writer:
     ----------
     flags : str
         What LLVM may do to arithmetic on reals.
-    declare : callable
-        What is told the declaration of every function outside that is called.
+    around : Surroundings
+        What the module has for all of its functions.
     counts : bool
         Whether integers count something, so that none of them outgrows 64 bits, as those that are bits of reals do:
         LLVM sees then which indices cannot be negative.
     """
 
-    def __init__(self, flags: str, declare: Declare, *, counts: bool = True) -> None:
-        self.flags, self.declare, self.counts = flags, declare, counts
+    def __init__(self, flags: str, around: Surroundings, *, counts: bool = True) -> None:
+        self.flags, self.around, self.counts = flags, around, counts
         self.entry: list[str] = []  # what comes first: places for names
         self.out: list[str] = []
         self.block = "start"  # the label of the block that is being written
@@ -86,6 +113,10 @@ class Writer:
         """Go on with another block."""
         self.do(f"br label %{label}")
 
+    def again(self, label: str) -> None:
+        """Go on with the test of a loop."""
+        self.do(f"br label %{label}, {self.around.loop()}")
+
     def branch(self, condition: str, yes: str, no: str) -> None:
         """Go on with one of two blocks."""
         self.do(f"br i1 {condition}, label %{yes}, label %{no}")
@@ -93,7 +124,7 @@ class Writer:
     def called(self, kind: str, name: str, arguments: list[str], traits: str = "#0") -> str:
         """Call a function outside, of arguments that are written with their types; return the name of the result."""
         types = ", ".join(each.rsplit(" ", 1)[0] for each in arguments)
-        self.declare(f"declare {kind} @{name}({types}) {traits}")
+        self.around.declare(f"declare {kind} @{name}({types}) {traits}")
         flags = self.flags if kind in ("double", "float") else ""
         call = f"call{flags} {kind} @{name}({', '.join(arguments)})"
         if kind != "void":
