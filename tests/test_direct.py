@@ -203,6 +203,26 @@ real = np.float32
 """
 
 
+UNSIGNED = f"""
+A, B = np.uint64(0xBF58476D1CE4E5B9), 3
+
+
+{STRICT}def f(seed):
+    z = np.uint64(seed) * A
+    z ^= z >> np.uint64(30)
+    k = np.empty(2, np.uint32)
+    k[1] = B - 4
+    return np.int64(z >> np.uint64(32)), k[1], z > np.uint64(2**63)
+"""
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 123456789, 2**63 - 1])
+def test_numbers_without_a_sign(seed):
+    z = seed * 0xBF58476D1CE4E5B9 % 2**64
+    z ^= z >> 30
+    assert build(HEAD + UNSIGNED, "f", [("int64", 0)])(seed) == (z >> 32, 2**32 - 1, z > 2**63)
+
+
 def test_functions_are_called_with_their_defaults_and_return_arrays():
     agree(*both(CALLS, 5))
 

@@ -227,9 +227,9 @@ def literal(number: float) -> Value:
     if isinstance(number, bool):
         return Value(BIT, (str(number).lower(),), number)
     if isinstance(number, int):
-        if not -(2**63) <= number < 2**63:
+        if not -(2**63) <= number < 2**64:
             raise UntranslatableError("an integer of more than 64 bits")
-        return Value(I64, (str(number),), number)
+        return Value(I64 if number < 2**63 else U64, (str(number),), number)
     return Value(F64, (bits_of(number),), number)
 
 
