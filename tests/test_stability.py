@@ -536,6 +536,32 @@ def test_products_of_equal_sigmoids_are_finite(place: float, value: float, slope
     assert model.value_and_grad(x=place) == (value, (slope,))
 
 
+SHARED: dict[str, tuple[str, Any]] = {  # quotients with an exponential above and below, and what is left of them
+    "softmax along another axis": ("softmax(x[n], t)", lambda x, w: mpf(1) / len(w)),
+    "of an exponential": ("softmax(exp(x[n]), t)", lambda x, w: mpf(1) / len(w)),
+    "weights": ("w[t]*exp(x[n])/(exp(x[n])*Sum(w[k], k))", lambda x, w: w[0] / sum(w)),
+    "a term of both": ("exp(x[n] + tanh(x[n]))/(3*exp(x[n] - w[t]))", lambda x, w: mp.exp(mp.tanh(x) + w[0]) / 3),
+    "sigmoids": ("x[n]*sigmoid(x[n])/(w[t]*sigmoid(x[n]))", lambda x, w: x / w[0]),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_is_above_and_below_a_line_is_neither_infinite_nor_0_there(name: str) -> None:
+    text, term = SHARED[name]
+    lines = "x: parameter[N]\nw: data[T]\nloss = Sum(w[t]**2*" + text + ", n, t)"
+    places, weights = [0.3, 1000.0, -1000.0], [0.5, 2.0]
+    value, (gradient,) = gc.compile(gc.parse(lines)).value_and_grad(x=places, w=weights)
+
+    def total(x: list[mpf]) -> Any:
+        return sum(
+            mpf(w) ** 2 * term(each, [mpf(w), *weights[:k], *weights[k + 1 :]])
+            for each in x
+            for k, w in enumerate(weights)
+        )
+
+    np.testing.assert_allclose([value, *gradient], slopes(total, places), rtol=1e-12, atol=1e-15)
+
+
 def test_a_product_of_many_probabilities_does_not_underflow() -> None:
     p = Symbol("p")
     likelihood = log(Product(p ** t[s] * (1 - p) ** (1 - t[s]), (s, 0, N - 1)))

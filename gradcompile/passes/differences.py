@@ -71,6 +71,11 @@ def gap(a: Value, b: Value) -> Value:
     return result
 
 
+def share_terms(a: Value, b: Value) -> bool:
+    """Return whether two sums have a term in common, which `gap` leaves out."""
+    return not {*_terms(a, 1, DEEPEST)}.isdisjoint(_terms(b, 1, DEEPEST))
+
+
 def _terms(x: Value, sign: int, depth: int) -> Iterator[tuple[int, Value]]:
     """Yield the terms of a sum, with their signs."""
     if depth and x.op in ("add", "sub"):

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import reduce
 
 from gradcompile.ir import Value
-from gradcompile.passes.differences import added_back
+from gradcompile.passes.differences import added_back, gap, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact
 
@@ -28,6 +28,25 @@ def exponents_cancel(a: Value, b: Value) -> Value | None:
             return a.builder.apply("exp", total)
         if other.op == "add" and (rest := [o for o in other.operands if not opposite(o, one)]) and len(rest) == 1:
             return a.builder.apply("exp", rest[0])
+    return None
+
+
+POSITIVE = ("exp", "sigmoid", "softplus", "cosh", "sech", "erfc")  # though as a float each may be 0, or infinite
+
+
+def reduced(a: Value, b: Value) -> Value | None:
+    """Return a/b without a factor that both have and that is never 0: exp(u + v)/(c*exp(u)) is exp(v)/c."""
+    one = a.builder.const(1)
+    for below in factors(b):
+        for above in factors(a) if below.op in POSITIVE else ():
+            if above is below:
+                left = one
+            elif above.op == below.op == "exp" and share_terms(above.operands[0], below.operands[0]):
+                left = a.builder.apply("exp", gap(above.operands[0], below.operands[0]))
+            else:
+                continue
+            top, bottom = replaced(a, above, left), replaced(b, below, one)
+            return top if bottom.is_const(1) else top / bottom
     return None
 
 

@@ -403,6 +403,12 @@ def _power_of_exp(a: Value, b: Value) -> Value | None:
 DIVISORS = ("add", "sum", "pow", "sqrt", "exp", "cosh")
 
 
+def _reduced(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Reduce a quotient, and rewrite what is left of it."""
+    made = quotients.reduced(a, b)
+    return None if made is None else _stable(made, forms)[1]
+
+
 def _over_product(a: Value, b: Value, forms: Forms) -> Value | None:
     """Rewrite the quotient by one factor of what is divided by: 1/(3*(1 + exp(x)))."""
     for factor in quotients.factors(b) if b.op == "mul" else ():
@@ -491,6 +497,7 @@ ROWS: tuple[Row, ...] = (
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
     Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
         (1e-3, 1e3)),
+    Row("div", "y*exp(x)/(2*exp(x))", "y/2", _reduced, OVERFLOWS, forms=True),
     Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
         exponentials.ratio, OVERFLOWS, forms=True, measured="exp(x)/(exp(x) + exp(y) + exp(-x))"),
