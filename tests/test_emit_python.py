@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mpmath import mp
 from sympy import And, Eq, Max, Or, Piecewise, Symbol, cos, exp, gamma, log, sin, sqrt, symbols
 
 import gradcompile as gc
@@ -134,6 +135,36 @@ def test_a_guard_may_have_two_cases() -> None:
     value = builder.apply("select", p, root * 2, builder.apply("select", q, root, 1))
     graph = Graph(builder, {n: Input(n) for n in "pqx"}, {"value": value})
     assert guards(graph, graph.order())[root] == {frozenset({(p, True)}), frozenset({(p, False), (q, True)})}
+
+
+CHOSEN = """
+x: data[T, N]
+v: data[T, K]
+w: parameter[N, K]
+h[t, n] = where(x[t, n] > 0, Sum(v[t, k]*w[n, k], k) - Max(w[n, k], k), t)
+loss = Sum(log(1 + exp(h[t, n])), t, n)
+"""
+
+
+def test_what_a_guarded_sum_starts_from_may_lack_an_axis_of_its_condition(tmp_path: Path) -> None:
+    """-Max(w[n, k], k) has no t, and x[t, n] > 0 has."""
+    x, v, w = [[0.5, -1.0], [1.0, 0.25], [-1.0, 3.0]], [[0.5, -1.0], [1.0, 0.25], [2.0, 3.0]], [[0.5, 2.0], [1.0, -3.0]]
+    value, (gradient,) = emitted(gc.parse(CHOSEN), None, tmp_path).value_and_grad(w, x, v)
+
+    def total(*w: Any) -> Any:
+        rows = w[:2], w[2:]
+        scores = (
+            v[t][0] * rows[n][0] + v[t][1] * rows[n][1] - max(rows[n]) if x[t][n] > 0 else t
+            for t in range(3)
+            for n in range(2)
+        )
+        return sum(mp.log1p(mp.exp(score)) for score in scores)
+
+    with mp.workdps(50):
+        flat = [*w[0], *w[1]]
+        slopes = [mp.diff(total, flat, tuple(int(j == k) for j in range(4))) for k in range(4)]
+        assert value == pytest.approx(float(total(*flat)), rel=1e-14)
+        assert [*gradient[0], *gradient[1]] == pytest.approx(list(map(float, slopes)), rel=1e-13)
 
 
 def test_a_negative_base_is_an_error_and_not_complex(tmp_path: Path) -> None:

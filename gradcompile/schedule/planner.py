@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
 from gradcompile.passes.share import combines_axes, is_renaming, sample_sizes
 from gradcompile.primitives import PRIMITIVES
-from gradcompile.schedule.conditions import index_bounds
+from gradcompile.schedule.conditions import ALWAYS, index_bounds, within
 from gradcompile.schedule.nodes import (
     LINE,
     NO_GUARDS,
@@ -122,8 +122,9 @@ class _Work:
     def _guards_of_bases(self, guards: Mapping[Value, Guard]) -> dict[Value, Guard]:
         """Return the guards of what sums start from, where that was put together of what they have beside terms."""
         known = {*self.order}
-        bases = ((base, guards[target]) for target, (base, _) in self.sums.items() if target in guards)
-        return {base: guard for base, guard in bases if base is not None and base not in known}
+        bases = [(b, guards[target]) for target, (b, _) in self.sums.items() if b is not None and target in guards]
+        found = {base: within(guard, base.axes) for base, guard in bases if base not in known}  # a base may lack axes
+        return {base: guard for base, guard in found.items() if guard is not ALWAYS}
 
     def _summed(self) -> dict[Value, Value]:
         """Return the sums that BLAS may compute, and the array that each is added to: it knows no triangles."""
