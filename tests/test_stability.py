@@ -357,6 +357,41 @@ def test_a_weighted_exponential_is_added_to_1_exactly(name: str, weight: float, 
         assert second == pytest.approx(float(product / (1 + product) ** 2), rel=1e-13, abs=1e-100)
 
 
+BESIDE_1: dict[str, tuple[str, Any]] = {  # what is small beside 1, and what it means with mpmath
+    "two": ("1 + exp(w[0]) + exp(w[1])", lambda w: mp.exp(w[0]) + mp.exp(w[1])),
+    "one taken away": ("1 - exp(w[2] - 60) + exp(w[1])/3", lambda w: mp.exp(w[1]) / 3 - mp.exp(w[2] - 60)),
+    "many": ("1 + Sum(exp(w[i]), i)", lambda w: sum(map(mp.exp, w))),
+    "weights": (
+        "Sum(a[i]*exp(w[i]), i) + 1",
+        lambda w: sum(mpf(a) * mp.exp(x) for a, x in zip(GIVEN_WEIGHTS, w, strict=True)),
+    ),
+    "many and one": ("exp(-w[0]) + (1 + Sum(exp(w[i]), i))", lambda w: mp.exp(-w[0]) + sum(map(mp.exp, w))),
+    "masked": ("1 + Sum(where(a[i] > 1, exp(w[i]), 0), i)", lambda w: mp.exp(w[1])),
+}
+GIVEN_WEIGHTS = [1.0, 2.5, 0.0]
+SMALL_BESIDE_1 = [
+    [-50.0, -51.0, -40.0],
+    [-705.0, -709.0, -800.0],
+    [-1e4, -9e3, -1e4],
+    [0.5, -0.25, 1.0],
+    [800.0, 801.0, 30.0],
+]
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("name", BESIDE_1)
+def test_a_sum_of_exponentials_is_added_to_1_exactly(name: str, target: str, tmp_path: Any) -> None:
+    text, small = BESIDE_1[name]
+    model = gc.parse(f"w: parameter[D]\na: data[D]\nloss = log({text}) + 0*a[0]")
+    module = (load_uncompiled if target == "numba" else load)(gc.emit(model, target=target), tmp_path / "module.py")
+    for place in SMALL_BESIDE_1:
+        given = (place, GIVEN_WEIGHTS) if target == "python" else (np.array(place), np.array(GIVEN_WEIGHTS))
+        with np.errstate(all="ignore"):
+            value, (gradient,) = module.value_and_grad(*given)
+        exact = slopes(lambda w: mp.log1p(small(w)), place, 1500)
+        np.testing.assert_allclose([value, *gradient], exact, rtol=4e-15, atol=1e-303)
+
+
 def test_a_weight_of_0_hides_an_exponential_that_overflows() -> None:
     value, (dx, dy) = gc.compile(log(1 + y * exp(x)), wrt=[x, y]).value_and_grad(x=800.0, y=0.0)
     assert (value, dx, dy) == (0.0, 0.0, math.inf)
@@ -414,10 +449,10 @@ SUMS: dict[str, tuple[Any, Any]] = {  # the model, and what it means with mpmath
 }
 
 
-def slopes(function: Any, point: list[float]) -> list[float]:
-    """Return the value and the derivatives by differences with a step of 1e-60."""
-    with mp.workdps(200):
-        step, centre = mpf(10) ** -60, [mpf(each) for each in point]
+def slopes(function: Any, point: list[float], digits: int = 200) -> list[float]:
+    """Return the value and the derivatives by differences with a step of 1e-60, less if there are more digits."""
+    with mp.workdps(digits):
+        step, centre = mpf(10) ** -(60 * digits // 200), [mpf(each) for each in point]
         found = [function(centre)]
         for k in range(len(point)):
             ends = [function([c + sign * step * (n == k) for n, c in enumerate(centre)]) for sign in (1, -1)]

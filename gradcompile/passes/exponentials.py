@@ -353,6 +353,47 @@ def one_plus_exp(x: Value) -> Value | None:
     return None
 
 
+def beside_one(x: Value) -> list[tuple[int, Value]]:
+    """Return the terms of a sum, with their signs, but for the 1 that is one of them; none if there is no such term.
+
+    A term ``expm1(u)`` is ``exp(u) - 1``.
+    """
+    found, ones, stack = list[tuple[int, Value]](), 0, [(1, x)]
+    while stack:
+        sign, value = stack.pop()
+        if value.op in ("add", "sub", "neg"):
+            stack.append((sign if value.op == "add" else -sign, value.operands[-1]))
+            if value.op != "neg":
+                stack.append((sign, value.operands[0]))
+        elif value.is_const(1):
+            ones += sign
+        elif value.op == "expm1":
+            ones -= sign
+            found.append((sign, value.builder.apply("exp", value.operands[0])))
+        else:
+            found.append((sign, value))
+    return found if ones == 1 else []
+
+
+LOWEST = -700  # of an exponent whose opposite is taken, too: exp(700) is a float
+
+
+def added(terms: list[tuple[int, Value]], forms: Forms) -> Form:
+    """Return a sum of terms that have forms as w*exp(u), u being the largest exponent, for what does not go to 0 alone.
+
+    Where all exponents are below -700, w goes to 0 and u does not.
+    """
+    shift = forms[terms[0][1]][1]
+    for _, term in terms[1:]:
+        shift = shift.builder.apply("maximum", shift, forms[term][1])
+    shift = shift.builder.apply("detach", shift.builder.apply("maximum", shift, LOWEST))
+    first, *others = ((sign, _weighted(forms[term], shift)) for sign, term in terms)
+    total = first[1] if first[0] > 0 else -first[1]
+    for sign, part in others:
+        total = total + part if sign > 0 else total - part
+    return total, shift
+
+
 def two_exps(x: Value, op: str) -> tuple[Value, Value] | None:
     """Return (u, v) if the value is exp(u) + exp(v), or their difference, as `op` says."""
     if x.op == op and all(o.op == "exp" for o in x.operands):

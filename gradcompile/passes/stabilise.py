@@ -18,7 +18,7 @@ from gradcompile.passes import exponentials, logarithms, powers, quotients, trus
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.entropies import x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
-from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.fold import SHIFTS, exact, factored, scaled
 from gradcompile.passes.quotients import without_choice
 
 Interval = tuple[float, float]
@@ -287,15 +287,16 @@ def _log_1p(x: Value) -> Value | None:
 
 def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
     """Return log(1 + w*exp(u)) as one function: as the log of two exponentials it loses what is small beside 1."""
-    apply, sign = x.builder.apply, 1 if x.op == "add" else -1
-    for one, other in (x.operands, x.operands[::-1]) if x.op == "add" else (x.operands,) if x.op == "sub" else ():
-        if not one.is_const(1) or other.op in ("add", "sum") or other not in forms or not exponentials.grows(other):
-            continue
-        w, u = forms[other]
-        if w is None:
-            return apply("softplus" if sign > 0 else "log1mexp", u)
-        return apply("log1pwexp", w if sign > 0 else negated(w), u)
-    return None
+    terms = exponentials.beside_one(x)
+    forms |= {term: (None, term.operands[0]) for _, term in terms if term.op == "exp"}
+    if not terms or not all(term in forms and exponentials.grows(term) for _, term in terms):
+        return None
+    sign, (w, u) = terms[0][0], forms[terms[0][1]]
+    if len(terms) > 1 or u.op in SHIFTS:
+        sign, (w, u) = 1, exponentials.added(terms, forms)
+    if w is None:
+        return x.builder.apply("softplus" if sign > 0 else "log1mexp", u)
+    return x.builder.apply("log1pwexp", w if sign > 0 else negated(w), u)
 
 
 def _log_softplus(x: Value) -> Value | None:
