@@ -116,6 +116,17 @@ def test_xlogx1p(target):
 
 
 @pytest.mark.parametrize("target", support.FILES)
+def test_xlog1py(target):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        for x, y in ((2.5, -0.75), (3.0, -1e-20), (-0.5, 1e-9), (1e-3, 1e10)):
+            expected = exact(lambda x, y: x * mpmath.log1p(y), x, y)
+            assert same(of(target, "xlog1py", x, y), expected, 1e-15), (x, y)
+        for x in EDGES:
+            for y in EDGES:
+                assert same(of(target, "xlog1py", x, y), float(special.xlog1py(x, y))), (x, y)
+
+
+@pytest.mark.parametrize("target", support.FILES)
 def test_log1pwexp(target):
     for w, u in [
         (1e-9, 0.3),
@@ -187,7 +198,9 @@ def test_gamma_of_arrays(name):
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
     x = np.linspace(0.25, 2, 6, dtype=np.float32).reshape(2, 3)
-    operands = {"xlogy": (x, x), "log1pwexp": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(name, (x,))
+    operands = {"xlogy": (x, x), "xlog1py": (x, x), "log1pwexp": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(
+        name, (x,)
+    )
     found = call(*operands)
     assert found.dtype == (np.int64 if name == "place" else np.float32)
     assert found.shape == (2, 3)

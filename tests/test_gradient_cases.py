@@ -183,6 +183,7 @@ CASES: dict[str, Case] = {
     ]),
     "G10 power at 0": Case(x**y, at_xy((0, 1, 0, 1, 0), (2, 3, 8, 12, 8 * math.log(2)))),
     "G10 power of a negative number": Case(x**y, at_xy((-2, 2, 4, -4, NAN)), raises=True),
+    "G10 logarithm of a power": Case(log(x**y), at_xy((-2, 3, NAN, -1.5, NAN)), raises=True),
     "G10 constant exponent": Case(x**y, [Point({"x": -2.0, "y": 2.0}, 4, {"x": -4})]),
     "G11 x**2": Case(x**2, at_x((-1.1, 1.2100000000000002, -2.2))),
     "G11 x**3": Case(x**3, at_x((-1.1, -1.331, 3.63))),

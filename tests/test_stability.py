@@ -392,6 +392,60 @@ def test_a_sum_of_exponentials_is_added_to_1_exactly(name: str, target: str, tmp
         np.testing.assert_allclose([value, *gradient], exact, rtol=4e-15, atol=1e-303)
 
 
+k, p, q, nu = symbols("k p q nu")
+STUDENT = gamma((nu + 1) / 2) / (gamma(nu / 2) * sqrt(nu * sympy.pi)) * (1 + x**2 / nu) ** (-(nu + 1) / 2)
+POWERS_BESIDE_1: dict[str, Any] = {  # what a logarithm is taken of
+    "(1 + w*exp(u))**p": (1 + k * exp(x)) ** p,
+    "(1 + w*exp(u))**2": (1 + k * exp(x)) ** 2,
+    "(1 + w*exp(u))**3": (1 + k * exp(x)) ** 3,
+    "root of 1 + w*exp(u)": sqrt(1 + k * exp(x)),
+    "one over exponentials": 1 / (1 + k**2 * exp(x - p) + exp(3 * x - 40)),
+    "product": q * (1 + k**2 * exp(x)) ** p * (1 + exp(x)) ** -q,
+    "(1 + z)**p": (1 + k * x) ** p,
+    "(1 + z)**2": (1 + k * x) ** 2,
+    "(1 + z**2)**p": (1 + k**2 * x**2) ** p,
+    "Student": STUDENT,
+    "generalised Pareto": (1 + k * x / q) ** (-1 / k - 1) / q,
+    "Burr": p * q * x ** (p - 1) * (1 + x**p) ** (-q - 1),
+    "Weibull": p / q * (x / q) ** (p - 1) * exp(-((x / q) ** p)),
+}
+PLACES_BESIDE_1 = [
+    {"k": 1e-9, "x": 0.3, "p": 2.5, "q": 0.7, "nu": 3.0},
+    {"k": 1e-3, "x": 1e-6, "p": 1.5, "q": 1.7, "nu": 100.0},
+    {"k": -0.01, "x": 3.0, "p": -2.0, "q": -0.5, "nu": 2.5},
+]
+
+
+@pytest.mark.one_in(3)
+@pytest.mark.parametrize("place", PLACES_BESIDE_1, ids=["k small", "x small", "negative"])
+@pytest.mark.parametrize("name", POWERS_BESIDE_1)
+def test_powers_leave_a_logarithm_before_what_is_small_beside_1_is_lost(name: str, place: dict[str, float]) -> None:
+    objective = log(POWERS_BESIDE_1[name])
+    names = sorted(objective.free_symbols, key=str)
+    given = {str(symbol): place[str(symbol)] for symbol in names}
+    value, gradient = gc.compile(objective, wrt=names).value_and_grad(**given)
+    with mp.workdps(60):
+        forms = [objective, *map(objective.diff, names)]
+        exact = [sympy.lambdify(names, form, "mpmath")(*map(mpf, given.values())) for form in forms]
+    if mpmath.im(exact[0]):  # the logarithm of a negative number
+        assert math.isnan(value)
+        return
+    digits = 1e-15 / abs(place["k"]) if name == "generalised Pareto" else 1e-13  # two terms over k, which cancel
+    off = 1e-15 if name == "Student" else 0  # two digammas, of which one is taken from the other
+    np.testing.assert_allclose([value, *gradient], [float(each) for each in exact], rtol=digits, atol=off)
+
+
+def test_even_powers_of_negative_numbers_have_their_logarithm() -> None:
+    value, slope = gc.compile(log((1 + x) ** 2), wrt=x).value_and_grad(x=-3.5)
+    assert (value, slope) == pytest.approx((2 * math.log(2.5), -0.8), rel=1e-15)
+
+
+@pytest.mark.parametrize("base", [0.0, 1.0])
+def test_a_power_of_0_with_an_exponent_of_0_has_the_logarithm_0(base: float) -> None:
+    model = gc.compile(log((1 - x) ** (1 - y) * x**y), wrt=y)
+    assert model.value(x=base, y=base) == 0.0
+
+
 def test_a_weight_of_0_hides_an_exponential_that_overflows() -> None:
     value, (dx, dy) = gc.compile(log(1 + y * exp(x)), wrt=[x, y]).value_and_grad(x=800.0, y=0.0)
     assert (value, dx, dy) == (0.0, 0.0, math.inf)

@@ -39,6 +39,7 @@ LIMITS = {
     ("log1mexp", np.float64): 3.0,  # two steps each, of which the second magnifies what the first was rounded by
     ("acosh", np.float32): 3.0,
     ("xlogx1p", np.float32): 3.0,
+    ("xlog1py", np.float32): 3.0,
     ("log1pwexp", np.float64): 4.0,
     ("log1pwexp", np.float32): 4.0,
     ("lgamma", np.float64): 3.0,
@@ -86,6 +87,7 @@ EXACT = {
     "log1mexp": lambda x: mp.nan if x >= 0 else mp.log(-mp.expm1(x)) if x > -1 else mp.log1p(-mp.exp(x)),
     "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
     "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
+    "xlog1py": lambda x, y: x * mp.log1p(y) if x else mpf(0),
     "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
@@ -231,6 +233,12 @@ def factors(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     return np.random.default_rng(seed + 1).uniform(-5, 5, y.size).astype(dtype), y
 
 
+def beside_one(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A number of ordinary size, and one above -1."""
+    y = valid("log1p", spread(dtype, count, seed))
+    return np.random.default_rng(seed + 1).uniform(-5, 5, y.size).astype(dtype), y
+
+
 TAILS = ("erfc", "erfcx", "logtail")
 
 
@@ -281,7 +289,7 @@ def weights(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     return (np.exp(size) * np.where(negative, -1, 1)).astype(dtype), u
 
 
-PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors, "log1pwexp": weights}
+PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors, "xlog1py": beside_one, "log1pwexp": weights}
 
 
 class TestAccuracy:
@@ -510,7 +518,9 @@ class TestEdges:
         ]
         cases += [(0.0, NAN, NAN), (NAN, 1.0, NAN), (0.0, 5.0, 0.0)]
         x, y, expected = np.array(cases, dtype).T
-        np.testing.assert_array_equal(run("xlogy", np.ascontiguousarray(x), np.ascontiguousarray(y)), expected)
+        x, y = map(np.ascontiguousarray, (x, y))
+        np.testing.assert_array_equal(run("xlogy", x, y), expected)
+        np.testing.assert_array_equal(run("xlog1py", x, y - dtype(1)), expected)
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_the_logarithm_of_1_and_a_weighted_exponential(self, dtype):

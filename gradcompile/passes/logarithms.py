@@ -17,18 +17,8 @@ Log = Callable[[Value], Value]
 Power = tuple[Value | int | Fraction, Value]  # an exponent and a base
 
 NEVER_NEGATIVE = ("exp", "sigmoid", "softplus", "sqrt", "norm", "abs", "hypot", "cosh", "sech", "erfc", "size", "iota")
-AS_OPERANDS = (
-    "add",
-    "mul",
-    "div",
-    "sum",
-    "prod",
-    "max",
-    "min",
-    "minimum",
-    "real",
-    "detach",
-)  # not negative if they are not
+POSITIVE = ("exp", "sigmoid", "softplus", "cosh", "sech", "erfc", "erfcx")  # though as a float each may be 0
+AS_OPERANDS = ("add", "mul", "div", "sum", "prod", "max", "min", "minimum", "real", "detach")  # if they are not
 DEEPEST = 8  # operations that are looked through
 
 
@@ -56,9 +46,14 @@ def of_product(x: Value, log: Log) -> Value | None:
 
 
 def _of_factors(powers: list[Power], log: Log) -> Value | None:
-    """Return the logarithm of a product of powers, those of gamma functions being of positive numbers."""
-    known = [(n, b) for n, b in powers if b.op == "gamma" or not_negative(b)]
-    rest = [(n, b) for n, b in powers if not (b.op == "gamma" or not_negative(b))]
+    """Return the logarithm of a product of powers, those of gamma functions being of positive numbers.
+
+    So are powers whose exponents are no numbers: a negative number to such a power is nan, but for whole ones.
+    """
+    known, rest = list[Power](), list[Power]()
+    for exponent, base in powers:
+        anyhow = isinstance(exponent, Value) or base.op == "gamma" or not_negative(base)
+        (known if anyhow else rest).append((exponent, base))
     alone = len(rest) == 1 and not known and rest[0][0] != 1  # an odd power of one number
     if not alone and not any(base.op != "const" for _, base in known):
         return None
@@ -66,6 +61,11 @@ def _of_factors(powers: list[Power], log: Log) -> Value | None:
     for exponent, base in known:
         total = _plus(total, exponent, base, log)
     return total
+
+
+def bases(x: Value) -> list[Value]:
+    """Return what the logarithm of a product would be taken apart into the logarithms of."""
+    return [base for _, base in _powers(x, 1, DEEPEST)]
 
 
 def _over_axes(x: Value, log: Log) -> Value:
@@ -128,10 +128,8 @@ def _log_of_factor(x: Value, log: Log) -> Value:
 
 
 def _plus(total: Value | None, exponent: Value | int | Fraction, base: Value, log: Log) -> Value:
-    """Add exponent*log(base); 0*log(0) is 0, as the logarithm of 0**0 is."""
     if isinstance(exponent, Value):
-        safe = base.op in ("exp", "sigmoid", "gamma")  # never 0
-        power = exponent * _log_of_factor(base, log) if safe else base.builder.apply("xlogy", exponent, base)
+        power = _times_logarithm(exponent, base, log)
         return power if total is None else total + power
     size = exponent if exponent > 0 else -exponent
     logarithm = _log_of_factor(base, log)
@@ -139,6 +137,31 @@ def _plus(total: Value | None, exponent: Value | int | Fraction, base: Value, lo
     if total is None:
         return term if exponent > 0 else -term
     return total + term if exponent > 0 else total - term
+
+
+def _times_logarithm(exponent: Value, base: Value, log: Log) -> Value:
+    """Return exponent*log(base); 0*log(0) is 0, as the logarithm of 0**0 is."""
+    apply, made = base.builder.apply, _log_of_factor(base, log)
+    if base.op == "gamma" or positive(base):
+        return exponent * made
+    if made.op == "log1p":
+        return apply("xlog1py", exponent, made.operands[0])
+    power = apply("xlogy", exponent, base)
+    return power if made.op == "log" else apply("select", apply("ne", base, 0), exponent * made, power)
+
+
+def positive(x: Value, depth: int = DEEPEST) -> bool:
+    """Return whether a value is seen to be above 0, or nan: on paper, for as a float it may underflow."""
+    if x.op in POSITIVE:
+        return True
+    if x.op == "const":
+        return isinstance(x.attr, str) or bool(x.attr > 0)
+    if x.op == "add":
+        return depth > 0 and any(
+            positive(a, depth - 1) and not_negative(b, depth - 1) for a, b in (x.operands, x.operands[::-1])
+        )
+    through = x.operands[:1] if x.op in ("pow", "sqrt", "real") else x.operands if x.op in ("mul", "div") else ()
+    return depth > 0 and bool(through) and all(positive(o, depth - 1) for o in through)
 
 
 def not_negative(x: Value, depth: int = DEEPEST) -> bool:

@@ -11,6 +11,7 @@ from gradcompile.ir import Value
 from gradcompile.passes.differences import added_back, gap, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact
+from gradcompile.passes.logarithms import POSITIVE
 
 DEEPEST = 4  # products inside one another that are looked through
 LARGEST = 170  # beyond it, gamma(x) is infinite
@@ -29,9 +30,6 @@ def exponents_cancel(a: Value, b: Value) -> Value | None:
         if other.op == "add" and (rest := [o for o in other.operands if not opposite(o, one)]) and len(rest) == 1:
             return a.builder.apply("exp", rest[0])
     return None
-
-
-POSITIVE = ("exp", "sigmoid", "softplus", "cosh", "sech", "erfc")  # though as a float each may be 0, or infinite
 
 
 def reduced(a: Value, b: Value) -> Value | None:

@@ -287,9 +287,8 @@ def _log_1p(x: Value) -> Value | None:
 
 def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
     """Return log(1 + w*exp(u)) as one function: as the log of two exponentials it loses what is small beside 1."""
-    terms = exponentials.beside_one(x)
-    forms |= {term: (None, term.operands[0]) for _, term in terms if term.op == "exp"}
-    if not terms or not all(term in forms and exponentials.grows(term) for _, term in terms):
+    terms = _exponentials_beside_one(x, forms)
+    if not terms:
         return None
     sign, (w, u) = terms[0][0], forms[terms[0][1]]
     if len(terms) > 1 or u.op in SHIFTS:
@@ -297,6 +296,33 @@ def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
     if w is None:
         return x.builder.apply("softplus" if sign > 0 else "log1mexp", u)
     return x.builder.apply("log1pwexp", w if sign > 0 else negated(w), u)
+
+
+def _exponentials_beside_one(x: Value, forms: Forms) -> list[tuple[int, Value]]:
+    """Return the terms of 1 and exponentials, but for the 1; none if x is anything else."""
+    terms = exponentials.beside_one(x)
+    forms |= {term: (None, term.operands[0]) for _, term in terms if term.op == "exp"}
+    return terms if all(term in forms and exponentials.grows(term) for _, term in terms) else []
+
+
+def _log_near_one(x: Value, forms: Forms) -> Value | None:
+    """Take apart what has powers of 1 + w*exp(u) and no other exponential: its form loses what is small beside 1."""
+    if x.op not in ("mul", "div", "pow", "sqrt"):
+        return None
+    bases = logarithms.bases(x)
+    near = {b for b in bases if _exponentials_beside_one(b.operands[0] if b.op == "abs" else b, forms)}
+    if not near or any(exponentials.grows(b) for b in bases if b not in near):
+        return None
+    return logarithms.of_product(x, lambda base: _stable(x.builder.apply("log", base), forms)[1])
+
+
+def _log_abs(x: Value, forms: Forms) -> Value | None:
+    """Return log(abs(1 + z)), which is log(1 + z) where that has a logarithm."""
+    if x.op != "abs" or x.operands[0].op not in ("add", "sub"):
+        return None
+    apply, inner = x.builder.apply, x.operands[0]
+    row, made = _stable(apply("log", inner), forms)
+    return None if row is None else apply("select", apply("gt", inner, 0), made, apply("log", x))
 
 
 def _log_softplus(x: Value) -> Value | None:
@@ -475,6 +501,8 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log((1 + x)/(1 - x))", "2*atanh(x)", _log_atanh, CANCELS, UNIT),
     Row("log", "log(1 + y*exp(x))", "log1pwexp(y, x)", _log_1p_scaled, CANCELS, forms=True),
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
+    Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
+    Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",
         _log_scaled, OVERFLOWS, forms=True, measured="log(exp(x) + exp(y))"),

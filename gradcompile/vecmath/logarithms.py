@@ -93,6 +93,12 @@ def vxlogy(x, y):
     return z if x == 0.0 and y == y else x * vlog(y)
 
 
+def vxlog1py(x, y):
+    """Return x*log(1 + y), which is 0 at x = 0."""
+    z = 0.0 * x
+    return z if x == 0.0 and y == y else x * vlog1p(y)
+
+
 def vxlogx(x):
     """Return x*log(x), which is 0 at x = 0."""
     z = 0.0 * x
@@ -196,6 +202,13 @@ def vxlogy32(x, y):
     x, y, zero = np.float32(x), np.float32(y), np.float32(0.0)
     z = zero * x
     return z if x == zero and y == y else x * vlog32(y)
+
+
+def vxlog1py32(x, y):
+    """Return x*log(1 + y), as vxlog1py."""
+    x, y, zero = np.float32(x), np.float32(y), np.float32(0.0)
+    z = zero * x
+    return z if x == zero and y == y else x * vlog1p32(y)
 
 
 def vxlogx32(x):

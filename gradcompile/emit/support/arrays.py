@@ -73,6 +73,11 @@ def xlogy(x, y):
     return x * np.log(np.where((x == 0) & ~np.isnan(y), 1, y))
 
 
+def xlog1py(x, y):
+    """Return x*log(1 + y), which is 0 at x = 0."""
+    return x * np.log1p(np.where((x == 0) & ~np.isnan(y), 0, y))
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * np.log1p(np.where(x == -1, 0, x))

@@ -118,6 +118,13 @@ def xlogy(x, y):
     return x * math.log(y) if y > 0 else -x * math.inf if y == 0 else math.nan
 
 
+def xlog1py(x, y):
+    """Return x*log(1 + y), which is 0 at x = 0."""
+    if x == 0 and y == y:
+        return 0.0 * x
+    return x * (math.log1p(y) if y > -1 else -math.inf if y == -1 else math.nan)
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * math.log1p(x) if x > -1 else 0.0 if x == -1 else math.nan
