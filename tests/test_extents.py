@@ -472,3 +472,34 @@ def test_the_limit_can_be_set() -> None:
     assert gc.parse(nested(3, 10)).wrt
     with pytest.raises(ParseError, match="the limit is 100"):
         gc.parse(nested(3, 10), limits=Limits(ranges=100))
+
+
+BOTH_WAYS: dict[
+    str, tuple[str, Any]
+] = {  # a condition that guards another one, and what it means of each index and the array
+    "or": ("i == 0 or x[i - 1] > 1", lambda i, x: i == 0 or x[i - 1] > 1),
+    "and": ("i > 0 and x[i - 1] > 1", lambda i, x: i > 0 and x[i - 1] > 1),
+    "the other first": ("x[i - 1] > 1 and i > 0", lambda i, x: i > 0 and x[i - 1] > 1),
+    "a shorter array": ("i < 2 and c[i] > 1", lambda i, x: i < 2 and GIVEN[i] > 1),
+    "three": ("i > 3 or i > 1 or c[i] > 1", lambda i, x: i > 1 or GIVEN[i] > 1),
+}
+GIVEN = [1.0, 2.0]
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("name", BOTH_WAYS)
+def test_a_condition_beside_others_may_look_outside_where_these_decide(name: str, target: str, tmp_path: Path) -> None:
+    text, holds = BOTH_WAYS[name]
+    model = gc.parse(f"x: parameter[N]\nc: data[M]\nloss = Sum(x[i]**2*where({text}, 3, 1), i, 0, N - 1) + 0*c[0]")
+    module = (load_uncompiled if target == "numba" else load)(gc.emit(model, target=target), tmp_path / "module.py")
+    x = [0.5, 1.5, -2.0, 3.0, 0.25]
+    weights = [3 if holds(i, x) else 1 for i in range(5)]
+    value, (gradient,) = module.value_and_grad(*((x, GIVEN) if target == "python" else map(np.array, (x, GIVEN))))
+    assert value == pytest.approx(sum(w * each**2 for w, each in zip(weights, x, strict=True)))
+    assert list(gradient) == pytest.approx([2 * w * each for w, each in zip(weights, x, strict=True)])
+
+
+def test_a_condition_that_no_other_on_an_index_decides_may_not_look_outside() -> None:
+    text = "x: parameter[N]\ny: data\nloss = Sum(x[i]*where(x[i - 1] > 1 and y > 0, 3, 1), i, 0, N - 1)"
+    with pytest.raises(gc.errors.IndexRangeError):
+        gc.compile(gc.parse(text))

@@ -172,6 +172,7 @@ class Subscripts:
             if node.kind == "read":
                 yield node, guarded
             branches = node.kind == "call" and node.word == "where"
+            guarded = guarded or node.kind in ("and", "or")
             stack += [(part, guarded or (branches and k > 0)) for k, part in enumerate(node.parts)][::-1]
 
     def index(self, node: Node) -> Index | None:

@@ -201,16 +201,23 @@ def row(name: str) -> Rule:
 
 
 def fold(name: str) -> Rule:
-    """Return the rule for an operation on two conditions that SymPy writes with many."""
+    """Return the rule for an operation on two conditions that SymPy writes with many, in an order of its own."""
 
     def rule(state: State, ask: Ask) -> Steps:
-        first, *rest = ask.expr.args
-        result = state.condition((yield Ask(first, ask.scope)))
-        for arg in rest:
-            result = state.builder.apply(name, result, state.condition((yield Ask(arg, ask.scope))))
-        return result
+        result: Value | None = None
+        for arg in ask.expr.args:
+            scope = ask.scope.guard() if _decided_by_others(state, arg, ask) else ask.scope
+            test = state.condition((yield Ask(arg, scope)))
+            result = test if result is None else state.builder.apply(name, result, test)
+        return state.builder.const(name == "and") if result is None else result
 
     return rule
+
+
+def _decided_by_others(state: State, condition: Any, ask: Ask) -> bool:
+    """Return whether other conditions on an index may decide before one of several: ``i == 0 or x[i - 1] > 0``."""
+    others = (other for other in ask.expr.args if other is not condition)
+    return any(symbol in ask.scope.bound for other in others for symbol in state.survey.free(other))
 
 
 def negation(state: State, ask: Ask) -> Steps:
