@@ -308,3 +308,15 @@ def test_a_child_process_compiles_what_its_parent_had_begun():
     process.join(60)
     assert process.exitcode == 0
     assert_allclose(model.wait().value(**given), value, rtol=1e-13)
+
+
+def test_two_models_of_one_text_share_a_function_that_both_wait_for():
+    """One has it compiled in the background when the other asks for it."""
+    text = "x: data[N]\nc: parameter[N]\nloss = Sum((7.125*c[i] - x[i])**2, i)"
+    given = {"x": np.array([1.0, 2.0]), "c": np.array([0.5, 0.25])}
+    first, second = (gc.compile(gc.parse(text)) for _ in range(2))
+    for model in (first, second):
+        assert model.value_and_grad(**given)[0] == pytest.approx(2.5625**2 + 0.21875**2)
+    for model in (second, first):
+        model.wait()
+        assert model.value_and_grad(**given)[0] == pytest.approx(2.5625**2 + 0.21875**2)

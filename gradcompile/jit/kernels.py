@@ -47,8 +47,9 @@ def kernel(source: str, name: str, types: Sequence[tuple[str, int]], short: Coll
     """
     made = _directly(source, name, tuple(types))
     if made is None:
-        made = getattr(load(source, compiled=True, short=short), name)
-        specialise(made, types)
+        with _lock:  # of two models with one text, the second finds it compiled
+            made = getattr(load(source, compiled=True, short=short), name)
+            specialise(made, types)
     return made
 
 
