@@ -152,3 +152,13 @@ def test_inverses_of_reciprocals_keep_their_digits(name, places):
             exact, exact_slope = function(at), mpmath.diff(function, at, h=at * mpmath.mpf(10) ** -250)
         assert value == pytest.approx(float(exact), rel=1e-15, abs=0)
         assert slope == pytest.approx(float(exact_slope), rel=1e-15, abs=0)
+
+
+@pytest.mark.parametrize("name", ["asech", "acsch", "acoth", "asec", "acsc"])
+def test_inverses_of_reciprocals_have_second_derivatives_far_out(name):
+    compiled, function = compile(getattr(sympy, name)(x), wrt=x), getattr(mpmath.mp, name)
+    for place in (0.5, 1e-100) if name == "asech" else (-3.0, 1e80, 1e120, -1e200, 1e300):
+        with mpmath.workdps(1500):
+            at = mpmath.mpf(place)
+            exact = mpmath.diff(function, at, 2, h=at * mpmath.mpf(10) ** -200)
+        assert compiled.hvp(1.0, x=place) == pytest.approx(float(exact), rel=1e-12, abs=0)

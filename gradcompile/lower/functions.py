@@ -38,16 +38,21 @@ def _cathetus(x: Any) -> Any:
     return sympy.sqrt(sympy.Abs(x) - 1) * sympy.sqrt(sympy.Abs(x) + 1)
 
 
+def _reciprocal(x: Any, y: Any) -> Any:
+    """Return 1/x/y as two quotients: the product of x and y may overflow, and so may what its derivative is made of."""
+    return sympy.UnevaluatedExpr(1 / x) / y
+
+
 # Inverses of reciprocals: as functions of 1/x they lose digits where that is near 1, and their slopes overflow near 0.
 RECIPROCAL: dict[type, Exact] = {
     sympy.asech: lambda x: (
         2 * sympy.asinh(sympy.sqrt((1 - x) / 2) / sympy.sqrt(x)),
-        -1 / x / sympy.sqrt((1 - x) * (1 + x)),
+        -_reciprocal(x, sympy.sqrt((1 - x) * (1 + x))),
     ),
-    sympy.acsch: lambda x: (sympy.asinh(1 / x), -1 / sympy.Abs(x) / sympy.sqrt(1 + x**2)),
-    sympy.acoth: lambda x: (sympy.sign(x) * sympy.log(1 + 2 / (sympy.Abs(x) - 1)) / 2, -1 / (x - 1) / (x + 1)),
-    sympy.asec: lambda x: (sympy.atan2(_cathetus(x), sympy.sign(x)), 1 / sympy.Abs(x) / _cathetus(x)),
-    sympy.acsc: lambda x: (sympy.atan2(sympy.sign(x), _cathetus(x)), -1 / sympy.Abs(x) / _cathetus(x)),
+    sympy.acsch: lambda x: (sympy.asinh(1 / x), -_reciprocal(sympy.Abs(x), sympy.sqrt(1 + x**2))),
+    sympy.acoth: lambda x: (sympy.sign(x) * sympy.log(1 + 2 / (sympy.Abs(x) - 1)) / 2, -_reciprocal(x - 1, x + 1)),
+    sympy.asec: lambda x: (sympy.atan2(_cathetus(x), sympy.sign(x)), _reciprocal(sympy.Abs(x), _cathetus(x))),
+    sympy.acsc: lambda x: (sympy.atan2(sympy.sign(x), _cathetus(x)), -_reciprocal(sympy.Abs(x), _cathetus(x))),
 }
 
 
