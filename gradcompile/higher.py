@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gradcompile.adjoint import adjoint
 from gradcompile.ir import Axis, Graph, Input, Size, Value, free_axes
-from gradcompile.passes import optimise, prepare
+from gradcompile.passes import entropies, optimise, prepare
 from gradcompile.tangent import tangent, tangents
 from gradcompile.verify import verify
 
@@ -47,7 +47,7 @@ def pushed(lowered: Graph, along: Axis | None = None) -> Graph:
 
 def curved(lowered: Graph, along: Axis | None = None) -> Graph:
     """Return the graph of the Hessian times a direction; an output ``h<name>`` for every parameter."""
-    both = verify(adjoint(verify(prepare(lowered))))
+    both = verify(entropies(adjoint(verify(prepare(lowered)))))
     return _moved(both, {f"d{name}": f"h{name}" for name in lowered.wrt}, along)
 
 
@@ -82,7 +82,7 @@ def jacobian(lowered: Graph) -> Graph:
 
 def hessian(lowered: Graph) -> Graph:
     """Return the graph of all second derivatives; outputs ``h<k>,<l>`` for parameters k, and l not before it."""
-    both = verify(adjoint(verify(prepare(lowered))))
+    both = verify(entropies(adjoint(verify(prepare(lowered)))))
     outputs, axes = {}, {}
     for first, name in enumerate(lowered.wrt):
         seed, places = unit(both, name)

@@ -307,6 +307,44 @@ def test_several_factors_are_taken_out_of_a_logarithm_together() -> None:
     assert (value, slope) == pytest.approx((3 * math.log(0.25), -0.75), rel=1e-15)
 
 
+FLAT_AT_0: dict[str, Any] = {  # products with a logarithm that have the slope 0 where a factor is 0
+    "x**2*log(x/y)": x**2 * log(x / y),
+    "x**2*log(x)": x**2 * log(x),
+    "x**3*log(x*y)": x**3 * log(x * y),
+    "x**2*log(x**2)": x**2 * log(x**2),
+}
+
+
+@pytest.mark.parametrize("place", [0.0, 1e-200, 0.7])
+@pytest.mark.parametrize("name", FLAT_AT_0)
+def test_slopes_of_products_with_a_logarithm_are_0_where_these_are_flat(name: str, place: float) -> None:
+    form = FLAT_AT_0[name]
+    value, (dx, dy) = gc.compile(form, wrt=[x, y]).value_and_grad(x=place, y=2.0)
+    point = {x: Float(place or 1e-300, 60), y: Float(2, 60)}
+    exact = [float(sympy.N(each.subs(point), 50)) for each in (form, form.diff(x), form.diff(y))]
+    np.testing.assert_allclose([value, dx, dy], exact, rtol=1e-13, atol=1e-190)
+
+
+@pytest.mark.parametrize("both", ["Sum((x[n, d] - c[k, d])**2, d)", "(x[n, 0] - c[k, 0])**2 + (x[n, 1] - c[k, 1])**2"])
+def test_a_thin_plate_spline_has_a_gradient_where_a_centre_is_a_point(both: str) -> None:
+    lines = f"x: data[N, D]\nc: parameter[K, D]\nr[n, k] = {both}\nloss = Sum(Sum(r[n, k]*log(r[n, k]), k)**2, n)"
+    points, centres = [[0.0, 0.0], [1.0, 2.0], [-0.5, 0.3]], [1.0, 2.0, 0.25, -0.75]
+
+    def energy(square: mpf) -> mpf:
+        return square * mp.log(square) if square else mpf(0)
+
+    def loss(c: list[mpf]) -> mpf:
+        return sum(sum(energy((p - a) ** 2 + (q - b) ** 2) for a, b in (c[:2], c[2:])) ** 2 for p, q in points)
+
+    value, (gradient,) = gc.compile(gc.parse(lines)).value_and_grad(x=points, c=np.reshape(centres, (2, 2)))
+    np.testing.assert_allclose([value, *gradient.ravel()], slopes(loss, centres), rtol=1e-13)
+
+
+def test_second_derivatives_of_products_with_a_logarithm_are_0_where_these_are_flat_enough() -> None:
+    for power in (3, 4):
+        assert gc.compile(x**power * log(x), wrt=x).hvp(1.0, x=0.0) == 0
+
+
 @pytest.mark.parametrize("place", [1e-20, 1e-9, 0.3, 1.0, 0.0])
 def test_the_entropy_of_a_bit_is_exact(place: float) -> None:
     value, slope = gc.compile(x * log(x) + (1 - x) * log(1 - x), wrt=x).value_and_grad(x=place)

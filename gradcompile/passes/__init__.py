@@ -8,6 +8,7 @@ from functools import partial
 from gradcompile.ir import Graph
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
+from gradcompile.passes.entropies import entropies
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gather import gather
@@ -18,7 +19,7 @@ from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.turn import turn
 
-__all__ = ["AFTER", "BEFORE", "divide_once", "optimise", "prepare"]
+__all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare"]
 
 Pass = Callable[[Graph], Graph]
 
@@ -34,7 +35,7 @@ BEFORE: tuple[Pass, ...] = (
     share,
     fold,
 )  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, roots, renumber, share, fold, factor)
+AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, share, fold, factor)
 
 
 def prepare(graph: Graph, *, trust: float | None = None) -> Graph:

@@ -8,11 +8,40 @@ product: ``xlogx(x) - x*(u + log(w))``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import mul
 
-from gradcompile.ir import Value
+from gradcompile.ir import Graph, Value
 from gradcompile.passes.exponentials import negated
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.logarithms import not_negative
+from gradcompile.passes.norms import square_root
+from gradcompile.passes.quotients import factors
+
+
+def entropies(graph: Graph) -> Graph:
+    """Return a graph with its backward half with such products in it rewritten.
+
+    The slope of ``x**2*log(x)`` has ``2*x*log(x)``.
+    """
+    if not any(value.op in LOGARITHMS for value in graph.order()):
+        return graph
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        return _rewritten(list(factors(operands[0] * operands[1]))) if value.op == "mul" else None
+
+    return graph.rewrite(rule)
+
+
+def _rewritten(parts: list[Value]) -> Value | None:
+    """Return a product of which one factor is a sum with a logarithm of others; None if there is none."""
+    for place, part in enumerate(parts):
+        if part.op in SIGNS or part.op in LOGARITHMS:
+            others = reduce(mul, (other for k, other in enumerate(parts) if k != place))
+            if (made := _times(others, part, DEEPEST)) is not None:
+                return made
+    return None
+
 
 Terms = list[tuple[int, Value]]  # each with its sign
 SIGNS = {"add": (1, 1), "sub": (1, -1), "neg": (-1,)}  # of the operands of a sum
@@ -102,8 +131,10 @@ def _with_log_above(product: Value, argument: Value) -> Value | None:
 
 
 def _x_log(x: Value, ratio: Value) -> Value:
-    """Return x*log(x*ratio)."""
+    """Return x*log(x*ratio); of a square, so that it has a gradient where its root is 0."""
     apply = x.builder.apply
+    if (root := square_root(x)) is not None:
+        return root * (apply("xlogx", root) + _x_log(root, ratio))
     if ratio.is_const(1):
         return apply("xlogx", x)
     if (number := exact(ratio)) is not None:
@@ -135,7 +166,7 @@ def _is_one_plus(x: Value, z: Value) -> bool:
 
 
 def _factors(x: Value, depth: int) -> Iterator[Value]:
-    """Yield a product, its factors, and theirs, but for numbers: of a power above 1, its base."""
+    """Yield a product, its factors, and theirs, but for numbers: of a power above 1, its base, or the size of that."""
     if x.op == "const":
         return
     yield x
@@ -144,8 +175,10 @@ def _factors(x: Value, depth: int) -> Iterator[Value]:
             yield from _factors(operand, depth - 1)
     elif depth and x.op in ("div", "neg"):
         yield from _factors(x.operands[0], depth - 1)
-    elif x.op == "pow" and (exact(x.operands[1]) or 0) > 1:
+    elif x.op == "pow" and (exponent := exact(x.operands[1]) or 0) > 1:
         yield x.operands[0]
+        if exponent % 2 == 0:
+            yield x.builder.apply("abs", x.operands[0])
 
 
 def _without(x: Value, factor: Value, depth: int = DEEPEST) -> Value | None:
@@ -154,6 +187,8 @@ def _without(x: Value, factor: Value, depth: int = DEEPEST) -> Value | None:
         return x.builder.const(1)
     if x.op == "pow" and x.operands[0] is factor and (number := exact(x.operands[1]) or 0) > 1:
         return factor if number == 2 else factor ** (number - 1)
+    if x.op == "pow" and factor.op == "abs" and factor.operands[0] is x.operands[0]:
+        return factor if (number := exact(x.operands[1]) or 0) == 2 else factor ** (number - 1)
     if not depth or x.op not in ("mul", "div", "neg"):
         return None
     for operand, other in (x.operands, x.operands[::-1]) if x.op == "mul" else ((x.operands[0], x.operands[-1]),):

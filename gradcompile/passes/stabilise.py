@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from math import ceil, isqrt, log
+from math import ceil, log
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
@@ -19,6 +19,7 @@ from gradcompile.passes.differences import added_back, difference, gap, taken_aw
 from gradcompile.passes.entropies import x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import SHIFTS, exact, factored, scaled
+from gradcompile.passes.norms import square_root, squared
 from gradcompile.passes.quotients import without_choice
 
 Interval = tuple[float, float]
@@ -260,7 +261,7 @@ def _offset_of_square(x: Value, base: Value) -> int | None:
         return None
     a, b = x.operands
     for square, one in ((a, b), (b, a)) if x.op == "add" else ((a, b),):
-        if _squared(square) is base and exact(one) in (1, -1):
+        if squared(square) is base and exact(one) in (1, -1):
             return int(exact(one) or 0) if x.op == "add" else -int(exact(one) or 0)
     return None
 
@@ -370,44 +371,9 @@ def _log1p_exp(x: Value) -> Value | None:
 # Roots and norms
 
 
-def _square_root(x: Value) -> Value | None:
-    apply = x.builder.apply
-    if (base := _squared(x)) is not None:
-        return apply("abs", base)
-    if x.op == "add":
-        a, b = (_root_of_square(o) for o in x.operands)
-        if a is not None and b is not None:
-            return apply("hypot", a, b)
-    return apply("norm", x) if _sum_of_squares(x) else None
-
-
-def _root_of_square(x: Value) -> Value | None:
-    """Return the root of a square, of which a number may be a factor that is one, too; but for its sign."""
-    factor, rest = factored(x)
-    base, scale = None if rest is None else _squared(rest), Fraction(factor)
-    if base is None or scale <= 0:
-        return None
-    top, bottom = isqrt(scale.numerator), isqrt(scale.denominator)
-    return scaled(base, Fraction(top, bottom), x) if Fraction(top, bottom) ** 2 == scale else None
-
-
-def _squared(x: Value) -> Value | None:
-    if x.op == "pow" and x.operands[1].is_const(2):
-        return x.operands[0]
-    return x.operands[0] if x.op == "mul" and x.operands[0] is x.operands[1] else None
-
-
-def _sum_of_squares(x: Value) -> bool:
-    while x.op == "add":
-        if _squared(x.operands[1]) is None and not (x.operands[1].op == "sum" and _sum_of_squares(x.operands[1])):
-            return False
-        x = x.operands[0]
-    return _squared(x) is not None or (x.op == "sum" and _sum_of_squares(x.operands[0]))
-
-
 def _power_of_power(a: Value, b: Value) -> Value | None:
     """Return ``(x**2)**c`` as ``|x|**(2*c)``, for reals and any even power; a power of 1/2 is a root."""
-    if b.op == "const" and b.attr in (Fraction(1, 2), 0.5) and (root := _square_root(a)) is not None:
+    if b.op == "const" and b.attr in (Fraction(1, 2), 0.5) and (root := square_root(a)) is not None:
         return root
     if a.op != "pow" or (inner := exact(a.operands[1])) is None or inner % 2 or (outer := exact(b)) is None:
         return None
@@ -473,7 +439,7 @@ def _acosh(x: Value) -> Value | None:
     """Return acosh(1 + z) as 2*asinh(sqrt(z/2))."""
     for one, rest in (x.operands, x.operands[::-1]) if x.op == "add" else ():
         if one.is_const(1):
-            return 2 * x.builder.apply("asinh", _square_root(rest / 2) or x.builder.apply("sqrt", rest / 2))
+            return 2 * x.builder.apply("asinh", square_root(rest / 2) or x.builder.apply("sqrt", rest / 2))
     return None
 
 
@@ -509,7 +475,7 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(where(x > 0, exp(x), exp(-x)))", "where(x > 0, x, -x)", _log_choice, OVERFLOWS, forms=True),
     Row("log", "log(x**2*y**4)", "2*log(abs(x)) + 4*log(abs(y))", _log_product, UNDERFLOWS, (1e-200, 1e200)),
     Row("log1p", "log1p(exp(x))", "softplus(x)", _log1p_exp, OVERFLOWS),
-    Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", _square_root,
+    Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", square_root,
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
     Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
     Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
