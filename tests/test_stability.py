@@ -489,6 +489,18 @@ def test_a_weight_of_0_hides_an_exponential_that_overflows() -> None:
     assert (value, dx, dy) == (0.0, 0.0, math.inf)
 
 
+def test_the_square_of_a_weight_of_0_has_no_slope_there() -> None:
+    """2*k*exp(u)/(1 + k**2*exp(u)): at k = 0 it is 0, however large exp(u)."""
+    model = gc.compile(log(1 + 3 * y**2 * exp(x)), wrt=[x, y])
+    for exponent in (0.5, 500.0, 800.0):
+        assert model.value_and_grad(x=exponent, y=0.0) == (0.0, (0.0, 0.0))
+    value, (dx, dy) = model.value_and_grad(x=800.0, y=1e-100)
+    with mp.workdps(500):
+        z = 3 * mpf(1e-100) ** 2 * mp.exp(800)
+        exact = [float(each) for each in (mp.log1p(z), z / (1 + z), 2 * z / (1 + z) / mpf(1e-100))]
+    assert (value, dx, dy) == pytest.approx(exact, rel=1e-14)
+
+
 @pytest.mark.parametrize("shape", [1e-2, 1e-4, 1e-6])
 def test_the_shape_of_a_generalised_pareto_distribution_has_its_gradient(shape: float) -> None:
     """(1 + 1/k)*log(1 + k*z) is divided by k: what its logarithm loses is multiplied by 1e6, and squared."""
