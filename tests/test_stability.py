@@ -299,6 +299,57 @@ def test_a_term_with_a_target_of_0_is_0_whatever_it_is_compared_with(form: str, 
         assert np.isfinite(np.delete(both[1][0], at_0)).all()
 
 
+def levels(w: list[mpf]) -> Any:
+    """The log-likelihood of three levels between two thresholds, of which the second is exp(w[1]) above the first."""
+    scores = [3 * w[2], -2 * w[2], w[2]]
+    low, high = ([1 / (1 + mp.exp(score - top)) for score in scores] for top in (w[0], w[0] + mp.exp(w[1])))
+    return mp.log(low[0]) + mp.log(high[1] - low[1]) + mp.log(1 - high[2])
+
+
+def pareto(w: list[mpf]) -> Any:
+    """The log-likelihood of a generalised Pareto distribution with the scale exp(w[1])."""
+    return sum(-w[1] - (1 + 1 / w[2]) * mp.log1p(w[2] * x / mp.exp(w[1])) for x in (mpf(0.5), mpf(1.5), mpf(3)))
+
+
+def box_cox(w: list[mpf]) -> Any:
+    return sum((mp.expm1(w[2] * mp.log(x)) / w[2] - w[1]) ** 2 for x in (mpf(0.5), mpf(1.5), mpf(3)))
+
+
+LIKELIHOODS: dict[str, tuple[str, Any, list[list[float]]]] = {  # in text, with mpmath, and where
+    "ordinal": (
+        "p[n] = where(y[n] == 0, sigmoid(w[0] - b[n]*w[2]), where(y[n] == 1, sigmoid(w[0] + exp(w[1]) - b[n]*w[2])"
+        " - sigmoid(w[0] - b[n]*w[2]), 1 - sigmoid(w[0] + exp(w[1]) - b[n]*w[2])))\nloss = Sum(log(p[n]), n)",
+        levels,
+        [[0.5, -30.0, 0.25], [0.0, 1.0, -30.0], [800.0, 0.5, 1.0], [-50.0, -20.0, 30.0]],
+    ),
+    "generalised Pareto": (
+        "loss = Sum(log((1 + w[2]*x[n]/exp(w[1]))**(-1/w[2] - 1)/exp(w[1])), n)",
+        pareto,
+        [[0.0, -30.0, 0.3], [0.0, -30.0, 1e-3], [0.0, 60.0, 2.0], [0.0, 0.5, 0.01]],
+    ),
+    "Box-Cox": (
+        "loss = Sum(((x[n]**w[2] - 1)/w[2] - w[1])**2, n)",
+        box_cox,
+        [[0.0, 0.5, 1e-4], [0.0, 0.5, 1e-2], [0.0, 0.5, -2.0]],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihoods_as_they_are_written(name: str, dtype: str) -> None:
+    text, exact, places = LIKELIHOODS[name]
+    model = gc.compile(
+        gc.parse(f"x: data[N]\ny: labels[N]\nb: data[N]\nw: parameter[3]\n{text} + 0*x[0]*b[0]*y[0]"), dtype=dtype
+    )
+    given = {"x": [0.5, 1.5, 3.0], "y": [0, 1, 2], "b": [3.0, -2.0, 1.0]}
+    digits = 1e-11 if dtype == "float64" else 1e-3
+    for place in places[dtype == "float32" and name == "Box-Cox" :]:  # where two terms over 1e-4 cancel
+        w = np.array(place, dtype)
+        value, (gradient,) = model.value_and_grad(w=w, **given)
+        np.testing.assert_allclose([value, *gradient], slopes(exact, w.tolist(), 1500), rtol=digits, atol=digits / 1e3)
+
+
 def test_several_factors_are_taken_out_of_a_logarithm_together() -> None:
     """One alone would leave a product of 0 with the logarithm of the other."""
     text = "a: data[N]\nb: data[N]\nc: data[N]\nw: parameter\nloss = Sum(a[s]*b[s]*c[s]*log(a[s]*c[s]/w), s)"

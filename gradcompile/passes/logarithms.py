@@ -35,9 +35,9 @@ def of_product(x: Value, log: Log) -> Value | None:
     if x.op == "prod":
         return _over_axes(x, log)
     factors = _powers(x, 1, DEEPEST) if x.op in ("mul", "div", "pow", "sqrt", "gamma") else ()
-    powers = [(n, b) for n, b in factors if not b.is_const(1)]
-    arguments = [b.operands[0] for _, b in powers if b.op == "gamma" and not not_negative(b)]
-    total = _of_factors(powers, log)
+    parts = [(n, b) for n, b in factors if not b.is_const(1)]
+    arguments = [b.operands[0] for _, b in parts if b.op == "gamma" and not not_negative(b)]
+    total = _of_factors(parts, log)
     if total is None or not arguments:
         return total
     apply = x.builder.apply  # gamma(u) may be negative where u is
@@ -63,9 +63,9 @@ def _of_factors(powers: list[Power], log: Log) -> Value | None:
     return total
 
 
-def bases(x: Value) -> list[Value]:
+def powers(x: Value) -> list[Power]:
     """Return what the logarithm of a product would be taken apart into the logarithms of."""
-    return [base for _, base in _powers(x, 1, DEEPEST)]
+    return list(_powers(x, 1, DEEPEST))
 
 
 def _over_axes(x: Value, log: Log) -> Value:
@@ -142,12 +142,12 @@ def _plus(total: Value | None, exponent: Value | int | Fraction, base: Value, lo
 def _times_logarithm(exponent: Value, base: Value, log: Log) -> Value:
     """Return exponent*log(base); 0*log(0) is 0, as the logarithm of 0**0 is."""
     apply, made = base.builder.apply, _log_of_factor(base, log)
-    if base.op == "gamma" or positive(base):
-        return exponent * made
-    if made.op == "log1p":
-        return apply("xlog1py", exponent, made.operands[0])
-    power = apply("xlogy", exponent, base)
-    return power if made.op == "log" else apply("select", apply("ne", base, 0), exponent * made, power)
+    if base.op != "gamma" and not positive(base):
+        if made.op == "log":
+            return apply("xlogy", exponent, base)
+        if made.op == "log1p":
+            return apply("xlog1py", exponent, made.operands[0])
+    return exponent * made
 
 
 def positive(x: Value, depth: int = DEEPEST) -> bool:

@@ -230,6 +230,18 @@ def _log_choice(x: Value, forms: Forms) -> Value | None:
     return apply("select", x.operands[0], *(log for _, log in logs))
 
 
+def _log_cancelling_choice(x: Value, forms: Forms) -> Value | None:
+    """Return the logarithm of a choice as one of logarithms where a branch cancels, which its form would still do."""
+    stack = [x]
+    while stack:
+        branch = stack.pop()
+        if branch.op == "select":
+            stack.extend(branch.operands[1:])
+        elif branch.op == "sub" and (_log_gap(branch) or _log_difference(branch)) is not None:
+            return _log_choice(x, forms) if branch is not x else None
+    return None
+
+
 def _log_hyperbolic(x: Value) -> Value | None:
     apply = x.builder.apply
     if x.op == "sinh":
@@ -315,12 +327,16 @@ def _exponentials_beside_one(x: Value, forms: Forms) -> list[tuple[int, Value]]:
 
 
 def _log_near_one(x: Value, forms: Forms) -> Value | None:
-    """Take apart what has powers of 1 + w*exp(u) and no other exponential: its form loses what is small beside 1."""
+    """Take apart what has powers of 1 + w*exp(u) and no other exponential: its form loses what is small beside 1.
+
+    With another one, the exponents may cancel in the form, but a power with any exponent may overflow there.
+    """
     if x.op not in ("mul", "div", "pow", "sqrt"):
         return None
-    bases = logarithms.bases(x)
-    near = {b for b in bases if _exponentials_beside_one(b.operands[0] if b.op == "abs" else b, forms)}
-    if not near or any(exponentials.grows(b) for b in bases if b not in near):
+    powers = logarithms.powers(x)
+    near = {b: n for n, b in powers if _exponentials_beside_one(b.operands[0] if b.op == "abs" else b, forms)}
+    beside = any(exponentials.grows(b) for _, b in powers if b not in near)
+    if not near or (beside and not any(isinstance(n, Value) for n in near.values())):
         return None
     return logarithms.of_product(x, lambda base: _stable(x.builder.apply("log", base), forms)[1])
 
@@ -478,6 +494,8 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
     Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
+    Row("log", "log(where(x > 0, sigmoid(x + y) - sigmoid(x), exp(x)))",
+        "where(x > 0, log1mexp(-y) - softplus(-x - y) - softplus(x), x)", _log_cancelling_choice, CANCELS, forms=True),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",
         _log_scaled, OVERFLOWS, forms=True, measured="log(exp(x) + exp(y))"),
     Row("log", "log(where(x > 0, exp(x), exp(-x)))", "where(x > 0, x, -x)", _log_choice, OVERFLOWS, forms=True),
