@@ -155,6 +155,12 @@ def _log_1p_w_exp(w: Any, u: Any) -> Any:
     return np.where(w == 0, 0.0 * w, np.where(product < np.inf, np.log1p(product), u + np.log(w)))
 
 
+def _log_1p_w_square(w: Any, x: Any) -> Any:
+    """Return log(1 + w*x**2); where the product overflows it is log(w) + 2*log(abs(x))."""
+    product = w * x * x
+    return np.where(product < np.inf, np.log1p(product), np.log(w) + 2 * np.log(np.abs(x)))
+
+
 def _log_tail(x: Any) -> Any:
     """Return log(erfc(x)/2): below 0 from the other tail, beyond 1 from the scaled function, which does not underflow."""
     far, near = np.maximum(x, 1.0), np.clip(x, 0.0, 1.0)
@@ -197,6 +203,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), relative=lambda x, y: -1 / op.expm1(-x), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
     Primitive("log1pwexp", lambda w, u: sympy.log(1 + w * sympy.exp(u)), _log_1p_w_exp, (lambda w, u, y: 1 / (w + op.exp(-u)), lambda w, u, y: _share(w, w + op.exp(-u))), **_support("log1pwexp", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 1e4), 10000.693147180559), ((0.0, 1e4), 0.0), ((1e-9, 0.0), 9.999999995e-10), ((-1.0, 0.0), -INF)), source="log1p of a product whose exponential may overflow"),
+    Primitive("log1pwsq", lambda w, x: sympy.log(1 + w * x**2), _log_1p_w_square, (lambda w, x, y: x * _over_square(w, x), lambda w, x, y: 2 * (w * _over_square(w, x))), **_support("log1pwsq", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 0.0), 0.0), ((1.0, 1e200), 921.0340371976183), ((1e-9, 1.0), 9.999999995e-10), ((-1.0, 1.0), -INF)), source="log1p of a square that may overflow"),
     Primitive("log1mexp", lambda x: sympy.log(1 - sympy.exp(x)), _log_1m_exp, (lambda x, y: op.exp(x) / op.expm1(x),), **_support("log1mexp"), domain=((-3.0, -0.05),), extremes=(((-1e4,), 0.0), ((0.0,), -INF), ((-1e-300,), -690.7755278982137)), source="M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012"),
     Primitive("logtotal", sympy.log, np.log, (lambda x, y: op.select(op.ne(x, 0), 1 / x, 0),), **_support("logtotal") | {"numpy": "np.log({0})"}, domain=(POSITIVES,), extremes=(((0.0,), -INF),), source="log of a sum of exponentials: of none, all exponents -inf, the gradient is 0"),
     Primitive("sqrt", sympy.sqrt, np.sqrt, (lambda x, y: 1 / (2 * y),), **_math("sqrt"), domain=(POSITIVES,), extremes=(((0.0,), 0.0), ((INF,), INF)), source="infinite slope at 0, honestly"),
@@ -273,6 +280,13 @@ def _power_base(a: Operand, b: Operand) -> Operand:
 def _share(part: Operand, whole: Operand) -> Operand:
     """Return part/whole, 0 of nothing."""
     return part / op.select(op.ne(whole, 0), whole, 1)
+
+
+def _over_square(w: Operand, x: Operand) -> Operand:
+    """Return x/(1 + w*x**2), without the square where w has a derivative: x**2/(1 + w*x**2) goes to 1/w."""
+    if getattr(w, "op", "") == "const":
+        return x / (1 + w * x**2)
+    return op.select(op.ne(x, 0), 1 / (1 / x + w * x), 0)
 
 
 def _after(n: Operand) -> Operand:

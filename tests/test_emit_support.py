@@ -127,6 +127,16 @@ def test_xlog1py(target):
 
 
 @pytest.mark.parametrize("target", support.FILES)
+def test_log1pwsq(target):
+    for w, x in ((1e-9, 0.3), (-0.25, 1.0), (2.0, 1e200), (1e-200, -1e300), (1e-300, 1e-20), (3.0, 1e-10)):
+        expected = exact(lambda w, x: mpmath.log1p(w * x * x), w, x)
+        assert same(of(target, "log1pwsq", w, x), expected, 1e-15), (w, x)
+    edges = [(0.0, 1.0, 0.0), (1.0, INF, INF), (INF, 1.0, INF), (-1.0, 1.0, -INF), (-2.0, 1.0, NAN), (-2.0, 1e200, NAN)]
+    for w, x, expected in [*edges, (NAN, 1.0, NAN), (1.0, NAN, NAN)]:
+        assert same(of(target, "log1pwsq", w, x), expected), (w, x)
+
+
+@pytest.mark.parametrize("target", support.FILES)
 def test_log1pwexp(target):
     for w, u in [
         (1e-9, 0.3),
@@ -198,9 +208,14 @@ def test_gamma_of_arrays(name):
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
     x = np.linspace(0.25, 2, 6, dtype=np.float32).reshape(2, 3)
-    operands = {"xlogy": (x, x), "xlog1py": (x, x), "log1pwexp": (x, x), "polygamma": (1, x), "place": (x, 2)}.get(
-        name, (x,)
-    )
+    operands = {
+        "xlogy": (x, x),
+        "xlog1py": (x, x),
+        "log1pwexp": (x, x),
+        "log1pwsq": (x, x),
+        "polygamma": (1, x),
+        "place": (x, 2),
+    }.get(name, (x,))
     found = call(*operands)
     assert found.dtype == (np.int64 if name == "place" else np.float32)
     assert found.shape == (2, 3)

@@ -196,6 +196,8 @@ HARD |= {
         [-1e4, -40, 0.3, 40, 1e4],
     ),
     "1/gamma": (1 / gamma(x), [0.5, 3, 300]),
+    "Cauchy": (log(1 + x**2), [0.0, 1e-9, -3, 1e150]),
+    "Student": (log(1 + (x - 1) ** 2 / 5), [1 + 2.0**-30, -3, 1e150]),
 }
 POINTS = [pytest.param(e, place, id=f"{name} at {place:g}") for name, (e, places_) in HARD.items() for place in places_]
 ULP = 40  # of value and gradient; a few functions in a row, each to 2 ULP and with the condition of a subtraction
@@ -522,6 +524,23 @@ def test_powers_leave_a_logarithm_before_what_is_small_beside_1_is_lost(name: st
     digits = 1e-15 / abs(place["k"]) if name == "generalised Pareto" else 1e-13  # two terms over k, which cancel
     off = 1e-15 if name == "Student" else 0  # two digammas, of which one is taken from the other
     np.testing.assert_allclose([value, *gradient], [float(each) for each in exact], rtol=digits, atol=off)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_logarithm_of_1_and_a_square_that_overflows(dtype: str) -> None:
+    lines = "x: data[N]\nm: parameter\ns: parameter\nv: parameter\nloss = Sum(log(1 + ((x[n] - m)/s)**2/v), n)"
+    far = 1e200 if dtype == "float64" else 1e25
+    points = np.array([far, -3 * far, 0.5], dtype)
+    given = [0.25, 2.0, 3.0]
+    value, gradient = gc.compile(gc.parse(lines), dtype=dtype).value_and_grad(
+        x=points, **dict(zip("msv", given, strict=True))
+    )
+    exact = slopes(
+        lambda w: sum(mp.log1p(((x - w[0]) / w[1]) ** 2 / w[2]) for x in map(mpf, points.tolist())), given, 800
+    )
+    np.testing.assert_allclose([value, *gradient], exact, rtol=1e-14 if dtype == "float64" else 1e-6)
+    flat = gc.compile(gc.parse("x: data[N]\nb: parameter\nloss = Sum(log(1 + (b*x[n])**2), n)"), dtype=dtype)
+    assert flat.value(x=points[:2], b=1.0) == pytest.approx(4 * math.log(far) + 2 * math.log(3), rel=1e-6)
 
 
 def test_even_powers_of_negative_numbers_have_their_logarithm() -> None:

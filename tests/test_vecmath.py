@@ -40,6 +40,8 @@ LIMITS = {
     ("acosh", np.float32): 3.0,
     ("xlogx1p", np.float32): 3.0,
     ("xlog1py", np.float32): 3.0,
+    ("log1pwsq", np.float64): 3.0,
+    ("log1pwsq", np.float32): 3.0,
     ("log1pwexp", np.float64): 4.0,
     ("log1pwexp", np.float32): 4.0,
     ("lgamma", np.float64): 3.0,
@@ -89,6 +91,7 @@ EXACT = {
     "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
     "xlog1py": lambda x, y: x * mp.log1p(y) if x else mpf(0),
     "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
+    "log1pwsq": lambda w, x: mp.log1p(w * x * x),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
@@ -239,6 +242,18 @@ def beside_one(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.random.default_rng(seed + 1).uniform(-5, 5, y.size).astype(dtype), y
 
 
+def squares(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A weight, and a number whose square may overflow; their product is not below -0.3, and no subnormal."""
+    draw, top = np.random.default_rng(seed), float(np.log(np.finfo(dtype).max))
+    size = np.concatenate([draw.uniform(-s, s, count) for s in (2.0, 0.4 * top, 0.95 * top)])
+    weight = draw.uniform(-1.0, 1.0, size.size) * np.where(size < -0.4 * top, 1.0, min(20.0, 0.05 * top))
+    weight = np.where(size < -0.4 * top, -2.0 * size - draw.uniform(0, 0.3 * top, size.size), weight)
+    weight = np.minimum(weight, 0.95 * top)
+    negative = (weight + 2 * size < np.log(0.3)) & (draw.random(size.size) < 0.5)
+    sign = draw.choice([-1.0, 1.0], size.size)
+    return (np.exp(weight) * np.where(negative, -1, 1)).astype(dtype), (np.exp(size) * sign).astype(dtype)
+
+
 TAILS = ("erfc", "erfcx", "logtail")
 
 
@@ -289,7 +304,15 @@ def weights(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     return (np.exp(size) * np.where(negative, -1, 1)).astype(dtype), u
 
 
-PAIRS = {"pow": powers, "hypot": sides, "atan2": sides, "xlogy": factors, "xlog1py": beside_one, "log1pwexp": weights}
+PAIRS = {
+    "pow": powers,
+    "hypot": sides,
+    "atan2": sides,
+    "xlogy": factors,
+    "xlog1py": beside_one,
+    "log1pwexp": weights,
+    "log1pwsq": squares,
+}
 
 
 class TestAccuracy:
@@ -531,6 +554,21 @@ class TestEdges:
         cases += [(tiny, 3000.0, 3000.0 + math.log(tiny)), (1.0, 3000.0, 3000.0), (2e-30, 89.0, 20.615594391852253)]
         w, u, expected = np.array(cases, dtype).T
         found = run("log1pwexp", np.ascontiguousarray(w), np.ascontiguousarray(u))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_the_logarithm_of_1_and_a_weighted_square(self, dtype):
+        cases = [
+            (0.0, 2.0, 0.0),
+            (1.0, 0.0, 0.0),
+            (1.0, INF, INF),
+            (INF, 1.0, INF),
+            (1.0, -INF, INF),
+            (-1.0, 1.0, -INF),
+        ]
+        cases += [(-2.0, 1.0, NAN), (-2.0, 1e30, NAN), (NAN, 1.0, NAN), (1.0, NAN, NAN), (0.5, 1e30, 137.46196)]
+        w, x, expected = np.array(cases, dtype).T
+        found = run("log1pwsq", np.ascontiguousarray(w), np.ascontiguousarray(x))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
     @pytest.mark.one_in(3)

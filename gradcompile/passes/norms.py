@@ -38,6 +38,25 @@ def squared(x: Value) -> Value | None:
     return x.operands[0] if x.op == "mul" and x.operands[0] is x.operands[1] else None
 
 
+BOUNDED = ("tanh", "sin", "cos", "sigmoid", "erf", "erfc", "sech", "atan", "asin", "acos", "sign")
+
+
+def of_square(z: Value, depth: int = 4) -> tuple[Value, Value] | None:
+    """Return (w, x) if a value is w*x**2, and the square may overflow."""
+    if (base := squared(z)) is not None:
+        return None if base.op in BOUNDED else (z.builder.const(1), base)
+    if not depth or z.op not in ("mul", "div"):
+        return None
+    a, b = z.operands
+    for square, other in ((a, b), (b, a)) if z.op == "mul" else ((a, b),):
+        if (found := of_square(square, depth - 1)) is not None:
+            weight, base = found
+            if z.op == "mul":
+                return (other if weight.is_const(1) else weight * other), base
+            return (weight, base / below) if (below := squared(other)) is not None else (weight / other, base)
+    return None
+
+
 def _sum_of_squares(x: Value) -> bool:
     while x.op == "add":
         if squared(x.operands[1]) is None and not (x.operands[1].op == "sum" and _sum_of_squares(x.operands[1])):

@@ -19,7 +19,7 @@ from gradcompile.passes.differences import added_back, difference, gap, taken_aw
 from gradcompile.passes.entropies import x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import SHIFTS, exact, factored, scaled
-from gradcompile.passes.norms import square_root, squared
+from gradcompile.passes.norms import of_square, square_root, squared
 from gradcompile.passes.quotients import without_choice
 
 Interval = tuple[float, float]
@@ -292,10 +292,16 @@ def _log_1p(x: Value) -> Value | None:
     if x.op == "add":
         for one, other in (x.operands, x.operands[::-1]):
             if one.is_const(1) and other.op not in ("exp", "sum"):
-                return None if exponentials.grows(other) else apply("log1p", other)
+                return None if exponentials.grows(other) else _log_1p_plain(other)
     if x.op == "sub" and x.operands[0].is_const(1) and x.operands[1].op != "sigmoid":
         return apply("log1p", -x.operands[1])
     return None
+
+
+def _log_1p_plain(z: Value) -> Value:
+    """Return log(1 + z), where z may be a square that overflows."""
+    square = of_square(z)
+    return z.builder.apply("log1p", z) if square is None else z.builder.apply("log1pwsq", *square)
 
 
 def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
@@ -491,6 +497,7 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log((1 + x)/(1 - x))", "2*atanh(x)", _log_atanh, CANCELS, UNIT),
     Row("log", "log(1 + y*exp(x))", "log1pwexp(y, x)", _log_1p_scaled, CANCELS, forms=True),
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
+    Row("log", "log(1 + y*x**2)", "log1pwsq(y, x)", _log_1p, OVERFLOWS, (-1e200, 1e200)),
     Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
     Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),

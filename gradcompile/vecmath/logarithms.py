@@ -70,6 +70,14 @@ def vlog1pwexp(w, u):
     return 0.0 * w if w == 0.0 and u == u else y
 
 
+def vlog1pwsq(w, x):
+    """Return log(1 + w*x*x); where the product overflows, from 2**-1024 times that."""
+    p = w * x * x
+    near = p < np.inf
+    q = (7.458340731200207e-155 * w * x) * (7.458340731200207e-155 * x) - 1.0  # 2**-512
+    return vlog1p(p if near else q) + (0.0 if near else 709.782712893384)
+
+
 def vlogcosh(x):
     """Return log(cosh(x)): up to 1 from cosh(x) - 1, beyond from |x| - log(2)."""
     a = abs(x)
@@ -174,6 +182,16 @@ def vlog1pwexp32(w, u):
     y = y if x > zero else np.float32(-np.inf if h == -one else np.nan)
     y = y if x < infinite else x + u
     return zero * w if w == zero and u == u else y
+
+
+def vlog1pwsq32(w, x):
+    """Return log(1 + w*x*x), as vlog1pwsq."""
+    w, x, zero = np.float32(w), np.float32(x), np.float32(0.0)
+    tiny = np.float32(5.421010862427522e-20)  # 2**-64
+    p = w * x * x
+    near = p < np.float32(np.inf)
+    q = (tiny * w * x) * (tiny * x) - np.float32(1.0)
+    return vlog1p32(p if near else q) + (zero if near else np.float32(88.72284))
 
 
 def vlogcosh32(x):

@@ -62,6 +62,13 @@ def log1pwexp(w, u):
         return np.where((w == 0) & (u == u), 0 * w, there)
 
 
+def log1pwsq(w, x):
+    """Return log(1 + w*x*x), also where the product overflows."""
+    with np.errstate(all="ignore"):
+        product = w * x * x
+        return np.where(product < np.inf, np.log1p(product), np.log(w) + 2 * np.log(np.abs(x)))
+
+
 def log1mexp(x):
     """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
     with np.errstate(all="ignore"):

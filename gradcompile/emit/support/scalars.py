@@ -83,6 +83,14 @@ def log1pwexp(w, u):
     return u + math.log(w) if w > 0 else math.nan
 
 
+def log1pwsq(w, x):
+    """Return log(1 + w*x*x), also where the product overflows."""
+    product = w * x * x
+    if product < math.inf:
+        return math.log1p(product) if product > -1 else -math.inf if product == -1 else math.nan
+    return math.log(w) + 2 * math.log(abs(x)) if w > 0 and x == x else math.nan
+
+
 def log1mexp(x):
     """Return log(1 - exp(x)) for x <= 0, by whichever of two forms does not cancel."""
     if x < -0.6931471805599453:
