@@ -205,6 +205,14 @@ class _Machine:
         np.add.at(result, self.indices(value.axes, tuple(indices), points), self.full(added, points))
         return result
 
+    def running(self, value: Value) -> Any:
+        """Return a running sum; what an index is not to count is not taken away again, but never added."""
+        how, turn = value.attr, slice(None, None, -1 if value.attr.backward else 1)
+        along = np.moveaxis(self.aligned(value.operands[0], value.axes), value.axes.index(how.axis), 0)[turn]
+        sums = np.zeros_like(along)
+        sums[0 if how.own else 1 :] = np.cumsum(along if how.own else along[:-1], axis=0)
+        return np.moveaxis(sums[turn], 0, value.axes.index(how.axis))
+
     def matrix(self, operand: Value, value: Value) -> tuple[Array, Axes]:
         """Return an operand with rows and columns last, and its other axes."""
         batch = tuple(a for a in operand.axes if a not in value.attr)
@@ -245,7 +253,7 @@ class _Machine:
 OPERATIONS: dict[str, Callable[[_Machine, Value], Any]] = {
     name: getattr(_Machine, name)
     for name in (
-        "const", "input", "size", "iota", "custom", "read", "accumulate",
+        "const", "input", "size", "iota", "custom", "read", "accumulate", "running",
         "inverse", "cholesky", "determinant", "logdet", "solve",
     )
 }  # fmt: skip

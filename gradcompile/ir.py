@@ -13,6 +13,7 @@ there are a few structural operations:
 ``read``              ``T[i, j, ...]``: the first operand is T, then an integer value for each axis of T
 ``accumulate``        the transpose of ``read``: zeros with the axes `attr`, into which the first operand is added
                       at the indices given by the other operands, over all points of its and their axes
+``running``           the running sum along an axis (`attr`: a `Running`)
 ``inverse`` ...       matrix functions of the first operand's last two axes (`attr`: the axes of the result)
 ====================  ==================================================================================
 
@@ -100,6 +101,25 @@ class Axis:
     def __str__(self) -> str:
         """Return a name for debugging; graphs know the user's letters."""
         return f"{self.size}.{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a running sum runs.
+
+    Parameters
+    ----------
+    axis : Axis
+        Along which.
+    backward : bool
+        Whether from the last index on.
+    own : bool
+        Whether an element is part of the sum at its own index.
+    """
+
+    axis: Axis
+    backward: bool
+    own: bool
 
 
 class Value:
@@ -272,6 +292,10 @@ class Builder:
         """Return zeros with `axes`, plus `value` added at `indices` over all points: the transpose of `read`."""
         return self.make("accumulate", (value, *indices), axes, "real", axes)
 
+    def running(self, value: Value, how: Running) -> Value:
+        """Return the running sum of a value along one of its axes."""
+        return self.make("running", (value,), value.axes, value.kind, how)
+
     def matrix(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], attr: Any) -> Value:
         """Return a matrix function; `attr` says which axes of each operand are its rows and columns."""
         return self.make(op, operands, axes, "real", attr)
@@ -288,6 +312,8 @@ class Builder:
             return self.read(operands[0], operands[1:])
         if value.op == "accumulate":
             return self.accumulate(operands[0], operands[1:], value.attr)
+        if value.op == "running":
+            return self.running(operands[0], value.attr)
         return self.make(value.op, operands, value.axes, value.kind, value.attr)
 
 
@@ -444,7 +470,7 @@ def substitute(
             new[value] = value
         elif value.op == "iota":
             new[value] = index[value.attr]
-        elif value.op in ("input", "accumulate", *MATRIX_FUNCTIONS) or value in whole:
+        elif value.op in ("input", "accumulate", "running", *MATRIX_FUNCTIONS) or value in whole:
             builder = value.builder
             new[value] = builder.read(value, (index.get(a) or builder.iota(a) for a in value.axes))
         elif value.op in REDUCTIONS:

@@ -160,6 +160,11 @@ def _accumulate(value: Value, graph: Graph) -> None:
     _axes(value, value.attr)
 
 
+def _running(value: Value, graph: Graph) -> None:
+    _require(value.attr.axis in value.axes, "it runs along an axis that is not there", value)
+    _axes(value, value.operands[0].axes)
+
+
 def _custom(value: Value, graph: Graph) -> None:
     _require(len(value.operands) % 2 == 1, "a function of n arguments has n partial derivatives", value)
     _axes(value, union(o.axes for o in value.operands))
@@ -172,5 +177,6 @@ STRUCTURAL: dict[str, Callable[[Value, Graph], None]] = {
     "iota": _iota,
     "read": _read,
     "accumulate": _accumulate,
+    "running": _running,
     "custom": _custom,
 }

@@ -41,11 +41,11 @@ MATH = frozenset(
 )
 NUMPY = frozenset(
     "abs add add.at arange arccos arccosh arcsin arcsinh arctan arctan2 arctanh array asarray ascontiguousarray bool_"
-    " broadcast_to cbrt ceil copysign cos cosh dot e einsum empty empty_like errstate exp expm1 eye float32 float64"
-    " floor full full_like hypot inf int64 isfinite isinf isnan linalg.cholesky linalg.det linalg.inv linalg.slogdet"
-    " linalg.solve log log1p logical_and logical_not logical_or max maximum mean min minimum mod moveaxis multiply nan"
-    " negative newaxis ones ones_like outer pi power prod sign sin sinh sqrt square sum tan tanh tensordot trace"
-    " transpose uint64 where zeros zeros_like".split()
+    " broadcast_to cbrt ceil copysign cos cosh cumsum dot e einsum empty empty_like errstate exp expm1 eye float32"
+    " float64 flip floor full full_like hypot inf int64 isfinite isinf isnan linalg.cholesky linalg.det linalg.inv"
+    " linalg.slogdet linalg.solve log log1p logical_and logical_not logical_or max maximum mean min minimum mod"
+    " moveaxis multiply nan negative newaxis ones ones_like outer pi power prod sign sin sinh sqrt square sum tan tanh"
+    " tensordot trace transpose uint64 where zeros zeros_like".split()
 )
 NUMBERS = (int, float)
 DECLARED = frozenset(ast.unparse(ast.parse(text)) for text in support.DECLARATIONS.values())

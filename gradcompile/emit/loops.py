@@ -21,7 +21,7 @@ from gradcompile.emit.products import Moved, Products
 from gradcompile.emit.statements import Returned, as_number, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
-from gradcompile.schedule import Define, Loop, Node, Plan, Product, Result, Start, Update
+from gradcompile.schedule import Course, Define, Loop, Node, Plan, Product, Result, Start, Update
 from gradcompile.schedule.nodes import all_loops, all_statements, exponent_axis
 
 INDENT = "    "
@@ -282,6 +282,8 @@ class _Body:
         for node, after in pairwise([*nodes, None]):
             if isinstance(node, Loop):
                 yield from self._loop(node, indent, before)
+            elif isinstance(node, Course):
+                yield from self._course(node, indent)
             elif isinstance(node, Define) and self._opens(node, after):
                 before = node
                 continue
@@ -349,6 +351,8 @@ class _Body:
             return f"range(0, {self.names.size(loop.axis.size)}, {self.names.word('T')})"
         if loop.axis == self.plan.sample and self.places.in_block:
             return f"range({self.names.word('size')})"
+        if loop.backward:
+            return f"range({self.names.size(loop.axis.size - 1)}, -1, -1)"
         last = self._end(loop.axis, around=around) if stop is None else self.places.expression(stop)
         return f"range({last})" if start is None else f"range({self.places.expression(start)}, {last})"
 
@@ -469,6 +473,18 @@ class _Body:
             text = power or self.places.expression(node.expression, whole=whole)
             line = f"{self.places.target(node.target)} = {self._guarded(node.target, text)}"
         yield self._commented(indent + line, node.target)
+
+    def _course(self, node: Course, indent: str) -> Iterator[str]:
+        """Yield one step of a running sum: it has its own term before or after it is taken."""
+        total, (term,) = self.places.target(node.total), node.target.operands
+        sign, term = ("-", term.operands[0]) if term.op == "neg" and term not in self.plan.stored else ("+", term)
+        operand = self.places.expression(term) if term.kind == "int" else self._term(term)
+        added = f"{indent}{total} {sign}= {operand}"
+        if node.target.attr.own:
+            yield added
+        yield self._commented(f"{indent}{self.places.target(node.target)} = {total}", node.target)
+        if not node.target.attr.own:
+            yield added
 
     def _next_power(self, value: Value) -> str:
         """Return a power by an index as the one before times its base; "" if it is not at hand."""

@@ -14,6 +14,7 @@ from gradcompile.emit.names import Names
 from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
+UP_TO, FROM_ON = ("before {}", "up to {}"), ("after {}", "from {} on")  # without the own term of an index, and with
 LONGEST = 88  # columns of a comment
 SHORT = 60  # columns up to which the user's own formula of a number is quoted
 HARMLESS = re.compile(r"[^A-Za-z0-9 _+\-*/^().,<>=\[\]{}|&~!:;%?']")
@@ -87,6 +88,10 @@ class Mathematics(Printer):
         """Return one operation of any kind; what the targets write as statements, too."""
         if value.op in REDUCTIONS:
             return f"{value.op}_{','.join(map(self.names.axis, value.attr))} {parenthesised(operands[0], MUL)}", ADD
+        if value.op == "running":
+            way = FROM_ON if value.attr.backward else UP_TO
+            where = way[value.attr.own].format(self.names.axis(value.attr.axis))
+            return f"sum of {parenthesised(operands[0], MUL)} {where}", ADD
         if value.op == "accumulate":
             places = ", ".join(text for text, _ in operands[1:])
             return f"{operands[0][0]} added at [{places}]", ATOM

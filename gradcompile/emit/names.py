@@ -272,8 +272,11 @@ class Names:
             return self._users(hint, "y") if is_safe(hint) else self._users(hint, "q")
         if value in self._others:
             return self.output(self._others[value])
+        if value.op == "total":
+            return self.fresh("total")
         if value is self._objective:
-            return self.fresh(next((o for o in OBJECTIVES if o not in self._taken), OBJECTIVES[0]))
+            free = (o for o in OBJECTIVES if o not in self._taken and o not in self._wanted)
+            return self.fresh(next(free, OBJECTIVES[0]))
         primal = self.primal(value)
         if primal is not None:
             name = self.fresh(f"d{primal}")

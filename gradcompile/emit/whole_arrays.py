@@ -16,6 +16,12 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
+RUNNING = {  # by whether a sum runs backward, and whether an element is part of it at its own index
+    (False, False): "sums_before",
+    (False, True): "np.cumsum",
+    (True, False): "sums_after",
+    (True, True): "sums_from",
+}
 LINALG = {
     "inverse": "np.linalg.inv",
     "determinant": "np.linalg.det",
@@ -145,6 +151,8 @@ class ArrayPrinter:
             return self._renamed(value, wanted)
         if value.op == "custom":
             return self.text(value.operands[0], wanted)
+        if value.op == "running":
+            return self._running(value, wanted)
         return self._reduced(value, wanted) if value.op in REDUCTIONS else self._matrix(value, wanted)
 
     def _row(self, value: Value, wanted: Axes) -> Text:
@@ -190,6 +198,16 @@ class ArrayPrinter:
         return whole and len({i.attr for i in indices}) == len(indices) == len(source.axes)
 
     # Reductions
+
+    def _running(self, value: Value, wanted: Axes) -> Text:
+        """Return a running sum: NumPy has one that goes forward and begins with the first term."""
+        (terms,), how = value.operands, value.attr
+        own = self.ranked(terms.axes)
+        text, along = self(terms, own), own.index(how.axis)
+        function = RUNNING[how.backward, how.own]
+        if "." not in function:
+            self.printer.support.add(function)
+        return self.aligned((f"{function}({text}, {along})", ATOM), own, wanted)
 
     def _reduced(self, value: Value, wanted: Axes) -> Text:
         body = value.operands[0]

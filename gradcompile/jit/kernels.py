@@ -84,17 +84,23 @@ def _type(argument: object) -> tuple[str, int] | None:
     return None
 
 
-@importing()
 def _directly(source: str, name: str, types: Typed) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
     if os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return None
+    asked = source, name, types
+    if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
+        with _lock:
+            if asked not in _built:
+                _built[asked] = _translated(*asked)
+    return _built[asked]
+
+
+@importing()
+def _translated(source: str, name: str, types: Typed) -> Compiled | None:
     from gradcompile.jit.direct import UntranslatableError, build  # LLVM takes its time to import
 
-    with _lock:
-        if (source, name, types) not in _built:
-            try:
-                _built[source, name, types] = build(source, name, types)
-            except UntranslatableError:
-                _built[source, name, types] = None
-        return _built[source, name, types]
+    try:
+        return build(source, name, types)
+    except UntranslatableError:
+        return None

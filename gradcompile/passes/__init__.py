@@ -15,6 +15,7 @@ from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
+from gradcompile.passes.running import running
 from gradcompile.passes.share import share
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.turn import turn
@@ -35,7 +36,7 @@ BEFORE: tuple[Pass, ...] = (
     share,
     fold,
 )  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, share, fold, factor)
+AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, running, share, fold, factor)
 
 
 def prepare(graph: Graph, *, trust: float | None = None) -> Graph:

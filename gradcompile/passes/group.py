@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from gradcompile.ir import REDUCTIONS, Axis, Graph, Size, Value, reachable, substitute
 from gradcompile.primitives import PRIMITIVES
 
+OPPOSITE = {"ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 FEW = 8  # groups of a known number that are as fast asked one by one, as vectors
 
 
@@ -31,7 +32,7 @@ def group(graph: Graph) -> Graph:
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "sum":
             return None
-        terms = _Terms(*_masked(operands[0]), value.attr)
+        terms = _Terms(*masked(operands[0]), value.attr)
         grouped = _grouped(terms, inside, lambda axis: _is_full(value, axis, uses))
         if grouped is None or (grouped.index and value in whole):
             return None
@@ -85,7 +86,7 @@ class _Terms:
         return builder.accumulate(value, [self.index.get(a) or builder.iota(a) for a in axes], axes)
 
 
-def _masked(body: Value) -> tuple[tuple[Value, ...], Value]:
+def masked(body: Value) -> tuple[tuple[Value, ...], Value]:
     """Return the conditions under which a term is not 0, and what it is then."""
     found: list[Value] = []
     while body.op == "select":
@@ -93,16 +94,27 @@ def _masked(body: Value) -> tuple[tuple[Value, ...], Value]:
         if other.is_const(0):
             found += _conjuncts(condition)
             body = taken
-        elif taken.is_const(0) and condition.op == "ne":
-            found.append(body.builder.apply("eq", *condition.operands))
+        elif taken.is_const(0) and _has_opposite(condition):
+            found.append(_opposite(condition))
             body = other
         else:
             break
     return tuple(dict.fromkeys(found)), body
 
 
+def _has_opposite(condition: Value) -> bool:
+    """Return whether another comparison holds where one does not: of whole numbers, and of others if they differ."""
+    return condition.op == "ne" or (condition.op in OPPOSITE and all(o.kind == "int" for o in condition.operands))
+
+
+def _opposite(condition: Value) -> Value:
+    return condition.builder.apply(OPPOSITE[condition.op], *condition.operands)
+
+
 def _conjuncts(condition: Value) -> list[Value]:
     """Return what must hold for a condition to hold."""
+    if condition.op == "not" and _has_opposite(condition.operands[0]):
+        return [_opposite(condition.operands[0])]
     if condition.op != "and":
         return [condition]
     return [part for operand in condition.operands for part in _conjuncts(operand)]

@@ -11,13 +11,26 @@ gradient), so that no temporary is made for it.
 """
 
 from gradcompile.schedule.conditions import guards
-from gradcompile.schedule.nodes import Define, Guard, Loop, Node, Plan, Product, Result, Start, Update, loop_axes
+from gradcompile.schedule.nodes import (
+    Course,
+    Define,
+    Guard,
+    Loop,
+    Node,
+    Plan,
+    Product,
+    Result,
+    Start,
+    Update,
+    loop_axes,
+)
 from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.samples import stream_axis
 
 __all__ = [
     "COMBINED",
+    "Course",
     "Define",
     "Guard",
     "Loop",

@@ -10,7 +10,7 @@ from gradcompile.schedule.nodes import Bounds, Case, Guard, conditions_of
 ALWAYS: Guard = frozenset((frozenset(),))
 DEEPEST = 6  # conditions inside one another that are taken apart
 MOST = 4  # cases; more are replaced by what they have in common
-ELSEWHERE = ("read", "accumulate", *MATRIX_FUNCTIONS)  # operations that take elements from other indices
+ELSEWHERE = ("read", "accumulate", "running", *MATRIX_FUNCTIONS)  # operations that take elements from other indices
 
 
 def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:

@@ -27,6 +27,7 @@ class Loop:
     body: list[Node] = field(default_factory=list)
     starts: list[Value] = field(default_factory=list)
     rows: bool = False  # over samples one by one, with loops along their rows inside
+    backward: bool = False  # from its last index to its first
 
 
 @dataclass(eq=False)
@@ -35,6 +36,13 @@ class Define:
 
     target: Value
     expression: Value
+
+
+@dataclass(eq=False)
+class Course(Define):
+    """``total += term; target = total``, or the other way round: one step of a running sum."""
+
+    total: Value
 
 
 @dataclass(eq=False)
@@ -119,6 +127,7 @@ def _outline(plan: Plan, nodes: list[Node], indent: str) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Loop):
             bounded = "" if node.bounds == (None, None) else " (a triangle)"
+            bounded += " (backward)" if node.backward else ""
             letter, size = plan.graph.letter(node.axis), str(node.axis.size)
             if plan.blocks is not None and node.axis == plan.sample:
                 size = "block"
@@ -175,6 +184,12 @@ def blocks_of(axis: Axis) -> Axis:
 def conditions_of(guard: Guard | None) -> list[Value]:
     """Return all conditions of a guard, in order."""
     return sorted({condition for case in guard or () for condition, _ in case}, key=lambda c: c.number)
+
+
+def total_of(value: Value) -> Value:
+    """Return what a running sum has come to, as a value of its own: it has no axis along which that runs."""
+    axes = tuple(axis for axis in value.axes if axis != value.attr.axis)
+    return value.builder.make("total", (), axes, value.kind, value.number)
 
 
 def loop_axes(value: Value) -> tuple[Axis, ...]:

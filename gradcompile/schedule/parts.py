@@ -120,6 +120,8 @@ def _refusal(graph: Graph, sample: Axis) -> str:
         return "the samples are not the first axis of every array that has them"
     if any(counts(v.operands[0].axes) for v in graph.order() if v.op in MATRIX_FUNCTIONS and counts(v.attr)):
         return "samples are read across samples"
+    if any(v.op == "running" and counts([v.attr.axis]) for v in graph.order()):
+        return "a sum runs along the samples in their order"
     return ""
 
 

@@ -13,6 +13,7 @@ from gradcompile.schedule.nodes import (
     LINE,
     NO_GUARDS,
     Bounds,
+    Course,
     Define,
     Guard,
     Loop,
@@ -28,6 +29,7 @@ from gradcompile.schedule.nodes import (
     conditions_of,
     exponent_axis,
     loop_axes,
+    total_of,
 )
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.results import Results
@@ -38,6 +40,7 @@ from gradcompile.schedule.sums import Sums
 
 ARITHMETIC = ("add", "sub", "mul", "neg", "div")
 Used = tuple[Value, Value | None]  # a value that a statement uses, and the read through which it does
+Wanted = tuple[Axis, Bounds, bool, bool]  # a loop: what it is over, its bounds, whether it is by rows, or backward
 MOST_STEPS = 8  # of a branch that is computed though it may not be taken
 
 
@@ -238,7 +241,7 @@ class _Work:
         return branch.kind == "real" and placed and 0 < steps <= MOST_STEPS
 
     def _stands_alone(self, value: Value) -> bool:
-        if value in self.sums or value.op in (*REDUCTIONS, "accumulate", *MATRIX_FUNCTIONS):
+        if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
             return True
         index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
         if is_renaming(value) or index:
@@ -352,6 +355,8 @@ class _Work:
             base, terms = self.sums[value]
             return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
         operands = value.operands[1:] if self.statements.passes_by_copy(value) else value.operands
+        if value.op == "running":
+            operands = (*operands, total_of(value))
         return (*operands, *self._conditions(value))
 
     def _conditions(self, value: Value) -> list[Value]:
@@ -386,6 +391,8 @@ class _Work:
             body.append(Start(value))
         if starts or isinstance(statement, Define):
             self.begun.setdefault(value, []).append(path)
+        if isinstance(statement, Course):
+            self._note(statement.total, path)
         if not isinstance(statement, Result):
             if not self._has_order(value):
                 self.filled[value] = self._filling_order(statement, path)
@@ -415,12 +422,17 @@ class _Work:
         alone = order[-1:] == [self.sample] and self._stands_apart(statement)
         body, path = self.body, list[Loop]()
         for axis in order:
-            wanted = axis, bounds.get(axis, (None, None)), rows and axis == self.sample
+            runs = isinstance(statement, Course) and axis == value.attr.axis
+            by_rows, backward = rows and axis == self.sample, runs and value.attr.backward
+            wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
             own = alone and axis == self.sample
             loop = None if own else self._joinable(body, path, wanted, reads, updated)
             if loop is None:
-                loop = Loop(axis, len(body), wanted[1], rows=wanted[2])
+                loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
                 body.append(loop)
+            if runs and isinstance(statement, Course):
+                loop.starts.append(statement.total)
+                self._note(statement.total, path)
             if starts and updated and not self._starts_inside(updated[1], loop):
                 loop.starts.append(value)
                 self.begun.setdefault(value, []).append(path)
@@ -472,7 +484,7 @@ class _Work:
         self,
         body: list[Node],
         path: list[Loop],
-        wanted: tuple[Axis, Bounds, bool],
+        wanted: Wanted,
         reads: list[Used],
         updated: tuple[Value, Value] | None,
     ) -> Loop | None:
@@ -495,7 +507,7 @@ class _Work:
         for node in body[first:]:
             if not isinstance(node, Loop) or node in self.closed:
                 continue
-            if (node.axis, node.bounds, node.rows) == wanted:
+            if (node.axis, node.bounds, node.rows, node.backward) == wanted:
                 return node
         return None
 

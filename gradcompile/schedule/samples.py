@@ -98,12 +98,14 @@ def stream_axis(graph: Graph) -> Axis | None:
     """
     if graph.sample is not None and not _are_groups(graph, graph.sample):
         return graph.sample
+    courses = {v.attr.axis for v in graph.order() if v.op == "running"}  # these have a direction
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
     used = {axis for value in graph.order() for axis in value.axes}
-    candidates = [axis for axis in firsts if axis in used]
+    candidates = [axis for axis in firsts if axis in used and axis not in courses]
     if candidates:
         return max(candidates, key=lambda axis: firsts[axis])
-    summed: list[Axis] = [axis for value in graph.order() if value.op == "sum" for axis in value.attr]
+    reduced = (axis for value in graph.order() if value.op == "sum" for axis in value.attr)
+    summed: list[Axis] = [axis for axis in reduced if axis not in courses]
     if summed and len({a.size for a in summed}) == 1:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}

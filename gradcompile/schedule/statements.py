@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gradcompile.ir import LEAVES, REDUCTIONS, Axis, Value, reachable
 from gradcompile.primitives import PRIMITIVES
-from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes
+from gradcompile.schedule.nodes import Course, Define, Product, Result, Statement, Update, loop_axes, total_of
 from gradcompile.schedule.products import Factors
 from gradcompile.schedule.samples import Samples
 from gradcompile.schedule.sums import Signed
@@ -66,6 +66,10 @@ class Statements:
         """Return the statements that compute a value from its start."""
         if value in self.sums:
             return [self._update(value, term, sign) for term, sign in self.sums[value][1]]
+        if value.op == "running":
+            return [Course(value, value, total_of(value))]
+        if value.op == "total":
+            return []  # it is added up where the running sum is made
         return [self._update(value, value, 1) if value.op in (*REDUCTIONS, "accumulate") else Define(value, value)]
 
     def _update(self, value: Value, term: Value, sign: int) -> Update | Product:

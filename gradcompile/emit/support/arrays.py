@@ -203,3 +203,20 @@ def logdet(matrix):
     """Return the logarithm of the determinant; nan where that is negative."""
     orientation, log = np.linalg.slogdet(matrix)
     return np.where(orientation < 0, np.nan, log)[()]
+
+
+def sums_before(x, axis):
+    """Return, for each index along an axis, the sum of what comes before it."""
+    sums = np.zeros_like(x)
+    np.cumsum(x.swapaxes(0, axis)[:-1], 0, out=sums.swapaxes(0, axis)[1:])
+    return sums
+
+
+def sums_after(x, axis):
+    """Return, for each index along an axis, the sum of what comes after it."""
+    return np.flip(sums_before(np.flip(x, axis), axis), axis)
+
+
+def sums_from(x, axis):
+    """Return, for each index along an axis, the sum from it on."""
+    return np.flip(np.cumsum(np.flip(x, axis), axis), axis)

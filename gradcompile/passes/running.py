@@ -1,0 +1,122 @@
+"""Running sums: ``Σ_j (f[j] if j < i else 0)`` for all i, where every i asks all j as it is written.
+
+Each is the one before and one term more, in one pass: a cumulative hazard, the terms at risk of a sorted partial
+likelihood, the transmittance along a ray. The derivative is such a sum from the other end. A sum starts at the end
+where it has no terms, so that nothing is taken away again, and a term that is infinite or nan is in no other sums than
+before.
+
+Along samples, the sums have an axis of their own: loops over samples pass them in blocks, from the first to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes, substitute
+from gradcompile.passes.group import masked
+from gradcompile.passes.share import sample_sizes
+
+RUNNING = {  # by the comparison of the index of a term with that of the sum
+    "lt": (False, False),
+    "le": (False, True),
+    "gt": (True, False),
+    "ge": (True, True),
+}
+OTHERWISE = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}  # the same comparison from the other side
+
+
+@dataclass(frozen=True)
+class _Course:
+    """A sum over axes as a running one.
+
+    Parameters
+    ----------
+    axis : Axis
+        Of the result: where a sum ends.
+    how : Running
+        How the sums run along it.
+    index : Axis
+        That of the terms.
+    terms : Value
+        What is summed, without the axis of the result.
+    conditions : tuple of Value
+        Where there is a sum: elsewhere it is 0.
+    """
+
+    axis: Axis
+    how: Running
+    index: Axis
+    terms: Value
+    conditions: tuple[Value, ...]
+
+
+def running(graph: Graph) -> Graph:
+    """Return the graph with sums up to an index, or from it on, as running sums."""
+    order = graph.order()
+    if not any(value.op in RUNNING and all(o.op == "iota" for o in value.operands) for value in order):
+        return graph
+    own = _own_axes(graph, order)
+    letters: dict[Axis, str] = {}
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        course = next(_courses(operands[0], value.attr), None) if value.op == "sum" else None
+        if course is None:
+            return None
+        along = own.get(course.axis, course.axis)
+        if along != course.axis:
+            letters.setdefault(along, graph.letter(course.index))
+        return _sums(course, along, [axis for axis in value.attr if axis != course.index])
+
+    changed = graph.rewrite(rule)
+    return changed if changed is graph else replace(changed, letters=changed.letters | letters)
+
+
+def _own_axes(graph: Graph, order: list[Value]) -> dict[Axis, Axis]:
+    """Return for each axis of samples another one of its size, which nothing has."""
+    samples = sample_sizes(graph) if graph.sample is None else ()
+    last, found = dict[Size, int](), list[Axis]()
+    for axis in free_axes([*order, *(o for v in order for o in v.operands)]):
+        last[axis.size] = max(last.get(axis.size, 0), axis.number)
+        if axis.size in samples or axis == graph.sample:
+            found.append(axis)
+    return {axis: Axis(axis.size, last[axis.size] + 1) for axis in found}
+
+
+def _courses(body: Value, axes: tuple[Axis, ...]) -> Iterator[_Course]:
+    """Yield each way of reading a sum over axes as a running one."""
+    conditions, taken = masked(body)
+    for condition in conditions:
+        for op, (index, axis) in _comparisons(condition):
+            if index not in axes or axis in axes or axis == index or index.size != axis.size:
+                continue
+            others = [c for c in conditions if c is not condition]
+            ends = tuple(c for c in others if axis in c.axes)  # what is asked of the end of a sum
+            terms = _where([c for c in others if c not in ends], taken)
+            if index in terms.axes and axis not in terms.axes and not any(a in c.axes for c in ends for a in axes):
+                yield _Course(axis, Running(axis, *RUNNING[op]), index, terms, ends)
+
+
+def _comparisons(condition: Value) -> Iterator[tuple[str, tuple[Axis, Axis]]]:
+    """Yield each way of reading a condition as a comparison of two indices."""
+    if condition.op in RUNNING and all(o.op == "iota" for o in condition.operands):
+        left, right = (o.attr for o in condition.operands)
+        yield condition.op, (left, right)
+        yield OTHERWISE[condition.op], (right, left)
+
+
+def _where(conditions: Sequence[Value], value: Value) -> Value:
+    """Return a value where conditions hold, and 0 elsewhere."""
+    for condition in reversed(conditions):
+        value = value.builder.apply("select", condition, value, 0)
+    return value
+
+
+def _sums(course: _Course, along: Axis, others: Sequence[Axis]) -> Value:
+    """Return the sums of a course over other axes and then along one, which may stand for that of the result."""
+    builder, terms = course.terms.builder, course.terms
+    terms = builder.reduce("sum", substitute([terms], {course.index: builder.iota(along)})[terms], others)
+    sums = builder.running(terms, replace(course.how, axis=along))
+    return _where(
+        course.conditions, builder.read(sums, [builder.iota(course.axis if a == along else a) for a in sums.axes])
+    )
