@@ -26,6 +26,8 @@ SUMS = {
     "the other way round": ("lt", "Sum(where(i > j, f[n, j], 0), j)"),
     "a further condition": ("le", "Sum(where(j <= i and t[j] > 0, f[n, j], 0), j)"),
     "conditions inside one another": ("ge", "Sum(where(t[j] > 0, where(j < i, 0, f[n, j]), 0), j)"),
+    "a factor of the end": ("lt", "Sum(x[n, i]*f[n, j]/t[i], j, 0, i - 1)"),
+    "a factor of the end, from it on": ("ge", "Sum(f[n, j]*x[n, i], j, i, M - 1)"),
     "further axes": ("lt", "Sum(where(j < i, f[n, j]*h[j, k], 0), j, k)"),
 }
 RAYS = """
@@ -58,6 +60,14 @@ MODELS = {name: RAYS.format(text) for name, (_, text) in SUMS.items()} | {
         w: parameter[N]
         s[i] = Sum(w[j]**2, j, 0, i)
         loss = Sum(w[i]*tanh(Sum(s[j], j, i, N - 1)), i)
+    """,
+    "parameters that are factors of the end": """
+        x: data[N, M]
+        a: parameter[M]
+        b: parameter[M]
+        w: parameter[M]
+        s[n, i] = Sum(where(j > i, a[i]*tanh(x[n, j]*w[j])/b[i], 0), j)
+        loss = Sum(s[n, i]**2 + s[n, i]*x[n, i], n, i)
     """,
     "whole numbers": """
         w: parameter[N]
@@ -170,3 +180,13 @@ def test_long_sums_of_single_precision_are_added_up_in_double() -> None:
     model.value_and_grad(x=x, w=w)
     model.wait()
     assert model.value(x=x, w=w) == pytest.approx(np.sum(w, dtype=np.float64), rel=1e-7)
+
+
+def test_a_factor_of_the_end_does_not_meet_a_sum_of_no_terms() -> None:
+    text = "x: data[N]\ny: data[N]\nw: parameter[N]\nloss = Sum(x[i]*Sum(y[i]*w[j], j, {}), i)"
+    before, after = (gc.compile(gc.parse(text.format(bounds))) for bounds in ("0, i - 1", "i + 1, N - 1"))
+    odd = np.array([np.inf, 2.0, 3.0])
+    value, (gradient,) = before.value_and_grad(x=np.ones(3), y=odd, w=np.ones(3))
+    assert (value, gradient.tolist()) == (8.0, [5.0, 3.0, 0.0])
+    value, (gradient,) = after.value_and_grad(x=np.ones(3), y=odd[::-1], w=np.ones(3))
+    assert (value, gradient.tolist()) == (8.0, [0.0, 3.0, 5.0])

@@ -44,7 +44,7 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
         return None
     where = partial(body.builder.apply, "select")
     condition, product, zero = body.operands
-    factors, divisors = _factors(product)
+    factors, divisors = factors_of(product)
     for place, left in enumerate(factors[1:] and factors):
         rest = reduce(truediv, divisors, reduce(mul, [f for k, f in enumerate(factors) if k != place]))
         masked = {*condition.axes, *rest.axes}
@@ -56,7 +56,7 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
     return None
 
 
-def _factors(product: Value) -> tuple[list[Value], list[Value]]:
+def factors_of(product: Value) -> tuple[list[Value], list[Value]]:
     """Return what a product multiplies, each once for each time that it occurs, and what it is divided by."""
     stack, found, divisors = [product], list[Value](), list[Value]()
     while stack:

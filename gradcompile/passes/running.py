@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes, substitute
+from gradcompile.passes.factor import factors_of
 from gradcompile.passes.group import masked
 from gradcompile.passes.share import sample_sizes
 
@@ -40,6 +41,8 @@ class _Course:
         That of the terms.
     terms : Value
         What is summed, without the axis of the result.
+    factor : Value or None
+        What the sum is multiplied by, without the axis of the terms.
     conditions : tuple of Value
         Where there is a sum: elsewhere it is 0.
     """
@@ -48,6 +51,7 @@ class _Course:
     how: Running
     index: Axis
     terms: Value
+    factor: Value | None
     conditions: tuple[Value, ...]
 
 
@@ -90,11 +94,38 @@ def _courses(body: Value, axes: tuple[Axis, ...]) -> Iterator[_Course]:
         for op, (index, axis) in _comparisons(condition):
             if index not in axes or axis in axes or axis == index or index.size != axis.size:
                 continue
+            how = Running(axis, *RUNNING[op])
             others = [c for c in conditions if c is not condition]
             ends = tuple(c for c in others if axis in c.axes)  # what is asked of the end of a sum
-            terms = _where([c for c in others if c not in ends], taken)
-            if index in terms.axes and axis not in terms.axes and not any(a in c.axes for c in ends for a in axes):
-                yield _Course(axis, Running(axis, *RUNNING[op]), index, terms, ends)
+            if any(a in c.axes for c in ends for a in axes):
+                continue
+            inside = [c for c in others if c not in ends]
+            terms, factor = (taken, None) if axis not in taken.axes else _split(taken, how)
+            if factor is not None and (inside or index in factor.axes):
+                continue  # of a sum that has no terms after all, the factor may be infinite
+            terms = _where(inside, terms)
+            if index in terms.axes:
+                ends = ends if factor is None else (*ends, *_has_terms(how, terms))
+                yield _Course(axis, how, index, terms, factor, ends)
+
+
+def _split(product: Value, how: Running) -> tuple[Value, Value]:
+    """Return the factors of a product without the axis of the result, and those with it."""
+    factors, divisors = factors_of(product.operands[0] if product.op == "neg" else product)
+    parts = [product.builder.const(1), product.builder.const(-1 if product.op == "neg" else 1)]
+    for value in factors:
+        parts[how.axis in value.axes] = parts[how.axis in value.axes] * value
+    for value in divisors:
+        parts[how.axis in value.axes] = parts[how.axis in value.axes] / value
+    return parts[0], parts[1]
+
+
+def _has_terms(how: Running, value: Value) -> tuple[Value, ...]:
+    """Return the condition under which a running sum has any terms, if that is not always so."""
+    apply, index = value.builder.apply, value.builder.iota(how.axis)
+    if how.own:
+        return ()
+    return (apply("lt", index, value.builder.size(how.axis.size) - 1) if how.backward else apply("gt", index, 0),)
 
 
 def _comparisons(condition: Value) -> Iterator[tuple[str, tuple[Axis, Axis]]]:
@@ -113,10 +144,11 @@ def _where(conditions: Sequence[Value], value: Value) -> Value:
 
 
 def _sums(course: _Course, along: Axis, others: Sequence[Axis]) -> Value:
-    """Return the sums of a course over other axes and then along one, which may stand for that of the result."""
-    builder, terms = course.terms.builder, course.terms
-    terms = builder.reduce("sum", substitute([terms], {course.index: builder.iota(along)})[terms], others)
+    """Return the sums of a course over other axes and along one, which may stand for that of the result."""
+    builder, (terms, factor) = course.terms.builder, (course.terms, course.factor)
+    later = [axis for axis in others if factor is not None and axis in factor.axes]
+    terms = substitute([terms], {course.index: builder.iota(along)})[terms]
+    terms = builder.reduce("sum", terms, [axis for axis in others if axis not in later])
     sums = builder.running(terms, replace(course.how, axis=along))
-    return _where(
-        course.conditions, builder.read(sums, [builder.iota(course.axis if a == along else a) for a in sums.axes])
-    )
+    sums = builder.read(sums, [builder.iota(course.axis if axis == along else axis) for axis in sums.axes])
+    return _where(course.conditions, sums if factor is None else builder.reduce("sum", factor * sums, later))
