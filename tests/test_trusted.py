@@ -26,7 +26,14 @@ FACTORS = """
     z[i, j] = Sum(exp(T[i, k])*exp(P[k, j]), k)
     loss    = Sum(X[i, j]*log(X[i, j]/z[i, j]), i, j)
 """
-MODELS = {"topics": TOPICS, "factors": FACTORS}
+EXPONENTS = """
+    X: data[N, M]
+    T: parameter[N, K]
+    P: parameter[K, M]
+    z[i, j] = Sum(exp(T[i, k] + P[k, j]), k)
+    loss    = Sum(X[i, j]/z[i, j] - log(X[i, j]/z[i, j]), i, j)
+"""
+MODELS = {"topics": TOPICS, "factors": FACTORS, "exponents": EXPONENTS}
 
 
 def drawn(n: int, m: int, k: int) -> dict[str, Any]:
@@ -59,7 +66,8 @@ def test_there_are_no_exponentials_of_all_terms_and_answers_are_right(name: str)
 
 # At the first one, the topics that a document has do not have a word that it has; at the second, terms overflow.
 FAR = {"topics": ("T", [[1000.0, 0.0], [0.0, 1.0]], [[-1000.0, 2.0], [0.0, -3.0]]),
-       "factors": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]])}  # fmt: skip
+       "factors": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]]),
+       "exponents": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]])}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -76,6 +84,63 @@ def test_a_sum_that_has_lost_digits_is_not_trusted() -> None:
     """At 1e-320 a sum has three digits left: the value is a number, and wrong."""
     model = gc.compile(gc.parse(FACTORS))
     close(model, {"X": np.ones((1, 1)), "T": np.array([[-400.0, -401.0]]), "P": np.array([[-337.0], [-336.5]])})
+
+
+COUNTS = """
+    X: data[N, M]
+    T: parameter[N]
+    P: parameter[M]
+    s: constant
+    loss = Sum(exp((T[i] - P[j])/s) - X[i, j]*(T[i] - P[j]), i, j)
+"""
+
+
+def counted(T: list[float], P: list[float]) -> tuple[gc.CompiledModel, dict[str, Any]]:
+    return gc.compile(gc.parse(COUNTS)), {
+        "X": np.ones((len(T), len(P))),
+        "T": np.array(T),
+        "P": np.array(P),
+        "s": 2.0,
+    }
+
+
+def test_an_exponential_of_a_sum_is_a_product_of_fewer() -> None:
+    model, given = counted([0.3, -2.0, 40.0], [1.0, -0.5])
+    assert isinstance(model._program, Trusting)
+    assert {len(v.axes) for v in model._program.graph.order() if v.op == "exp"} == {1}
+    close(model, given)
+    assert model._exact.idle
+
+
+@pytest.mark.parametrize("far", [1e3, 1.5e3, 4e3])
+def test_factors_that_overflow_while_their_product_does_not_are_not_trusted(far: float) -> None:
+    model, given = counted([far, far - 3.0], [far + 1.0, far + 0.5])
+    close(model, given)
+    assert not model._exact.idle
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_exponents_that_are_no_numbers_mean_what_they_mean(odd: float) -> None:
+    model, given = counted([1.0, odd], [0.5])
+    given["X"] *= 0
+    found = model.value_and_grad(**given)
+    right = model._exact.run("value_and_grad", model.checked.bind(given)[0])
+    np.testing.assert_array_equal(found[0], right[0])
+    for one, other in zip(found[1], right[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "exp(x[n, k] + T[k])",  # has all axes: nothing is saved
+        "where(T[k] < 700, exp(x[n, 0] + T[k]), 0)",  # what is not taken may overflow
+        "exp(x[n, 0]*T[k])",
+    ],
+)
+def test_other_exponentials_stay_as_they_are(term: str) -> None:
+    model = gc.compile(gc.parse(f"x: data[N, K]\nT: parameter[K]\nloss = Sum({term}, n, k)"))
+    assert not isinstance(model._program, Trusting)
 
 
 def test_nan_in_data_is_nan_in_the_value() -> None:

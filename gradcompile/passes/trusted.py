@@ -4,18 +4,80 @@ The logarithm of ``Sum(exp(x[i, k])*exp(y[k, j]), k)`` in its exact form has an 
 the sum as it is written is a product of matrices, of far fewer exponentials. It is as right where neither it nor a
 factor overflows and it does not come near to 0. So it is computed like that, and the objective is nan where such a sum
 leaves its range: then the exact form answers.
+
+So is ``exp(a[i] + b[j])`` as the product ``exp(a[i])*exp(b[j])``, of M + N exponentials in place of M*N, as long as
+these are far from overflow and underflow: then neither the product nor a derivative meets an infinity or loses digits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import nan
+from dataclasses import replace
+from functools import reduce
+from math import inf, log, nan
+from operator import add, mul
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.exponentials import Forms
+from gradcompile.passes.factor import used_bare
 from gradcompile.passes.quotients import factors, replaced
 
 TOTALS = ("sum", "add")
+
+
+def taken_apart(graph: Graph, most: float) -> Graph:
+    """Return a graph with exponentials of sums as products of fewer exponentials.
+
+    Parameters
+    ----------
+    graph : Graph
+        As it was lowered.
+    most : float
+        No product of these exponentials, or reciprocal of one, is beyond it, or the objective is nan.
+    """
+    bare, exponents = used_bare([graph.outputs["value"]]), dict[Value, float]()
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        parts = _parts(operands[0]) if value.op == "exp" and value in bare else []
+        if len(parts) < 2:
+            return None
+        for part in parts:
+            exponents[part] = min(exponents.get(part, inf), log(most) / len(parts))
+        return reduce(mul, [part.builder.apply("exp", part) for part in parts])
+
+    apart = graph.rewrite(rule)
+    if not exponents:
+        return graph
+    value = _nan_unless(apart.outputs["value"], [_within(u, -int(bound), int(bound)) for u, bound in exponents.items()])
+    return replace(apart, outputs={**apart.outputs, "value": value})
+
+
+def _parts(u: Value) -> list[Value]:
+    """Return a sum as sums of fewer axes each; one that is not such a sum as it is."""
+    terms = _terms(u)
+    axes = list(dict.fromkeys(frozenset(term.axes) for term in terms))
+    largest = [each for each in axes if not any(each < other for other in axes)]
+    if len(largest) < 2:
+        return [u]
+    groups: list[list[Value]] = [[] for _ in largest]
+    for term in terms:
+        groups[next(k for k, each in enumerate(largest) if each >= set(term.axes))].append(term)
+    return [reduce(add, group) for group in groups]
+
+
+def _terms(u: Value) -> list[Value]:
+    """Return the terms of a sum, or of a multiple of one."""
+    if u.op == "neg":
+        return [-term for term in _terms(u.operands[0])]
+    if u.op in ("add", "sub"):
+        left, right = map(_terms, u.operands)
+        return left + (right if u.op == "add" else [-term for term in right])
+    for number, rest in (u.operands, u.operands[::-1]) if u.op == "mul" else ():
+        if not number.axes:
+            return [number * term for term in _terms(rest)]
+    if u.op == "div" and not u.operands[1].axes:
+        return [term / u.operands[1] for term in _terms(u.operands[0])]
+    return [u]
 
 
 def occurs(graph: Graph) -> bool:
@@ -47,13 +109,25 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
 
 def doubted(objective: Value, trusted: Iterable[Value], most: float) -> Value:
     """Return an objective that is nan where one of some sums, or its reciprocal, is not below a number."""
-    apply, const = objective.builder.apply, objective.builder.const
-    for value in trusted:
-        inside = apply("and", apply("gt", value, 1 / most), apply("lt", value, most))
-        doubt = apply("select", inside, const(0), const(nan))
-        doubt = objective.builder.reduce("sum", doubt, value.axes) if value.axes else doubt
-        objective = objective + apply("detach", doubt)
-    return objective
+    return _nan_unless(objective, [_within(value, 1 / most, most) for value in trusted])
+
+
+def _within(value: Value, low: float, high: float) -> Value:
+    """Return whether a value is in a range; nan is in none."""
+    apply = value.builder.apply
+    return apply("and", apply("gt", value, low), apply("lt", value, high))
+
+
+def _nan_unless(objective: Value, conditions: Iterable[Value]) -> Value:
+    """Return an objective that is nan unless conditions hold everywhere.
+
+    Where they do not is counted: loops that add 0 or nan do not become vectors.
+    """
+    builder = objective.builder
+    failures = [builder.apply("select", each, builder.const(0.0), builder.const(1.0)) for each in conditions]
+    count = reduce(add, [builder.reduce("sum", each, each.axes) for each in failures])
+    doubt = builder.apply("select", builder.apply("eq", count, 0), builder.const(0), builder.const(nan))
+    return objective + builder.apply("detach", doubt)
 
 
 def _holds_few(body: Value) -> bool:
