@@ -169,8 +169,7 @@ SIX_TIMES = "x: data[N]\nw: parameter\ng: labels[N, 6]\nh[n] = {}\nloss = Sum({}
         (SIX_TIMES.format("log(w*x[n])", "h[g[n, k]]**2"), []),  # what no label takes may be undefined
         (SIX_TIMES.format("log(w*x[n])", "h[n]*h[g[n, k]]"), [["N"]]),  # and is not where all of it is taken
         (SIX_TIMES.format("tanh(w*x[n])", "where(x[n] > 0, h[g[n, k]], 0)"), []),  # in branches neither
-        ("g: labels[N]\nE: parameter[V, D]\nloss = Sum(tanh(Sum(E[g[n], d]**2, d)), n)\n", []),  # a row of a table
-        ("g: labels[N]\nE: parameter[V]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),  # of any size
+        ("g: labels[N]\nE: parameter[V]\nW: parameter[3]\nh[v] = Sum(E[v]*W[d], d)\nloss = Sum(h[g[n]]**2, n)\n", []),
         ("g: labels[N]\nE: parameter[N]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),  # as many places
         ("g: labels[9]\nE: parameter[5]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", [["5"]]),
         ("g: labels[5]\nE: parameter[9]\nh[v] = tanh(E[v])\nloss = Sum(h[g[n]], n)\n", []),

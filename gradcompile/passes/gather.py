@@ -13,18 +13,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, substitute
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, reachable, substitute
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
-from gradcompile.passes.whole import finite_values, worth_computing
+from gradcompile.passes.whole import Tables, finite_values, worth_computing
 
 
 def gather(graph: Graph) -> Graph:
     """Return the graph with every data index where it costs least."""
     if not any(value.op == "read" for value in graph.order()):
         return graph
-    return _part(_lift(_sink(graph)))
+    return _part(_lift(_look_up(_sink(graph))))
 
 
 def _sink(graph: Graph) -> Graph:
@@ -134,6 +134,23 @@ def _whole_uses(value: Value) -> Iterable[Value]:
     return value.operands[1:] if value.op == "read" else value.operands
 
 
+def _look_up(graph: Graph) -> Graph:
+    """Turn functions of what one label picks of a table into reads of the functions of the table."""
+    order, tables = graph.order(), Tables.of(graph)
+    if not tables.few:
+        return graph
+    dear, bare = costly(order), used_bare(graph.outputs.values())
+    found: dict[Value, Value] = {}
+    for index in _data_indices(order):
+        for axis in _axes_read(order, index):
+            wholes = {v: full for v, full in _abstracted(order, index, axis).items() if v in dear and v in bare}
+            finite = finite_values(reachable(wholes.values()))
+            wholes = {v: full for v, full in wholes.items() if full in finite and v not in found}
+            for value in tables.looked_up(wholes, axis, index):
+                found[value] = _read_at(wholes[value], axis, index)
+    return graph.rewrite(lambda value, _: found.get(value)) if found else graph
+
+
 def _lift(graph: Graph) -> Graph:
     """Turn a value with a data index at its leaves into a read of the full value, if that is computed anyway."""
     order = graph.order()
@@ -143,13 +160,17 @@ def _lift(graph: Graph) -> Graph:
         for axis in _axes_read(order, index):
             for value, full in _abstracted(order, index, axis).items():
                 if full in computed and full is not value and value not in lifted and value.op not in ("read", "iota"):
-                    builder = value.builder
-                    lifted[value] = builder.read(full, [index if a == axis else builder.iota(a) for a in full.axes])
+                    lifted[value] = _read_at(full, axis, index)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         return lifted.get(value)
 
     return graph.rewrite(rule) if lifted else graph
+
+
+def _read_at(full: Value, axis: Axis, index: Value) -> Value:
+    """Return a value at an index in place of an axis."""
+    return full.builder.read(full, [index if a == axis else full.builder.iota(a) for a in full.axes])
 
 
 CHEAP = ("add", "sub", "mul", "neg")

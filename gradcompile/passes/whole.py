@@ -4,21 +4,27 @@
 there are more places than elements must follow from the sizes as they are written. Of a table of a vocabulary, of which
 a batch reads a few rows, only these are computed.
 
+Functions such as exp are an exception: of a table of parameters, they are computed once for each row and not for each
+sample that looks it up. Samples are more than what parameters alone are numbered by: words in texts, ratings of films.
+
 An element that no index takes is computed then, too, and what comes back to it is 0. So it must have a finite
-derivative wherever its operands are finite, or be part of what the objective takes anyway.
+derivative wherever its operands are finite, or be part of what the objective takes anyway. A softmax has: its
+exponentials are of what is below their largest, and their sum is not below 1.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 
-from gradcompile.ir import LEAVES, Graph, Size, Value
+from gradcompile.ir import LEAVES, Axis, Graph, Size, Value, reachable
 from gradcompile.passes.factor import used_bare
-from gradcompile.passes.share import costly, is_of_pairs, is_renaming, sample_sizes
+from gradcompile.passes.share import CHEAP, costly, is_of_pairs, is_renaming, sample_sizes
 
-LINEAR = ("add", "sub", "mul", "neg", "real", "sum", "max", "min", "maximum", "minimum", "abs")
+TYPICAL = 8  # samples for each row of a table
+LINEAR = ("add", "sub", "mul", "neg", "real", "detach", "finite", "sum", "max", "min", "maximum", "minimum", "abs")
 BOUNDED = ("tanh", "sigmoid", "softplus", "logcosh", "atan", "sin", "cos", "erf", "erfc", "asinh", "sech")
 
 
@@ -26,7 +32,8 @@ def worth_computing(graph: Graph, kept: Container[Value]) -> Iterator[Value]:
     """Yield the arrays that cost less than what is read of them; `kept` are those that are computed in any case."""
     order = graph.order()
     reads = [v for v in order if v.op == "read" and v.operands[0].op not in LEAVES and not is_renaming(v)]
-    often = {read: times for read in reads if read.operands[0] not in kept and (times := times_read(read))}
+    tables, reads = Tables.of(graph), [read for read in reads if read.operands[0] not in kept]
+    often = {read: times for read in reads if (times := times_read(read) or tables.times_looked_up(read))}
     if not often:
         return
     dear, bare, samples = costly(order), used_bare(graph.outputs.values()), sample_sizes(graph)
@@ -48,6 +55,61 @@ def times_read(read: Value) -> float:
     ratio = _known(places) / max(_known(elements), 1)
     further = any(size.terms for size in places)
     return 0 if ratio < 1 else ratio + further
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Which arrays are tables of parameters that samples look up.
+
+    Parameters
+    ----------
+    few : set of Size
+        The lengths that parameters alone have: typically, there are fewer rows than samples.
+    samples : set of Size
+        The numbers of samples.
+    """
+
+    few: set[Size]
+    samples: set[Size]
+
+    @staticmethod
+    def of(graph: Graph) -> Tables:
+        """Return what there is to say of the lengths of a graph."""
+        given = {size for i in graph.inputs.values() if i.role != "parameter" for size in i.shape}
+        own = {size for i in graph.inputs.values() if i.role == "parameter" for size in i.shape if size.terms}
+        return Tables(own - given, sample_sizes(graph))
+
+    def times_looked_up(self, read: Value) -> float:
+        """Return how often samples look up each element of functions of a table, typically; 0 if that is not known."""
+        array, *indices = read.operands
+        rows = {a: i for a, i in zip(array.axes, indices, strict=True) if i.op != "iota"}
+        by = {axis for index in rows.values() for axis in index.axes}
+        own = Counter(axis.size for axis in array.axes if axis not in rows)
+        known = all(axis.size in self.few and self._is_of_samples(index) for axis, index in rows.items())
+        if not known or len(rows) > len(by) or own != Counter(axis.size for axis in read.axes if axis not in by):
+            return 0
+        return TYPICAL if any(map(_is_function, reachable([array]))) else 0
+
+    def looked_up(self, wholes: Mapping[Value, Value], axis: Axis, index: Value) -> list[Value]:
+        """Return the values that samples look up in tables; none if there are no functions among them.
+
+        The wholes of which they are parts have an axis where the values have an index.
+        """
+        if axis.size not in self.few or not self._is_of_samples(index):
+            return []
+        found = [value for value, whole in wholes.items() if not any(a in whole.axes for a in index.axes)]
+        return found if any(map(_is_function, found)) else []
+
+    def _is_of_samples(self, index: Value) -> bool:
+        """Return whether an index is a label of each sample: not one of the few that a batch picks by their numbers."""
+        own = index.op == "input" or (index.op == "read" and all(i.op == "iota" for i in index.operands[1:]))
+        return own and any(axis.size in self.samples for axis in index.axes)
+
+
+def _is_function(value: Value) -> bool:
+    """Return whether an operation is one such as exp: what takes longer than arithmetic."""
+    few_products = value.op == "pow" and value.operands[1].kind == "int"
+    return value.kind == "real" and value.op not in (*CHEAP, *LINEAR) and not few_products
 
 
 def _known(sizes: Counter[Size]) -> int:
@@ -98,5 +160,31 @@ def _keeps_finite(value: Value) -> bool:
         while number.op == "real":
             number = number.operands[0]
         whole = number.op == "const" and number.kind == "int" and number.attr > 0
-        return whole or (value.op == "div" and number.op in ("size", "const") and not number.is_const(0))
+        given = number.op in ("size", "const") and not number.is_const(0)
+        return whole or (value.op == "div" and (given or _is_from_1_on(number)))
+    if value.op in ("log", "logtotal"):
+        return _is_from_1_on(value.operands[0])
+    if value.op == "exp":
+        return _is_below_largest(value)
     return value.op in LINEAR or value.op in BOUNDED or value.op == "read"
+
+
+def _is_below_largest(exponential: Value) -> bool:
+    """Return whether an exponential is exp(u - max(u))."""
+    exponent = exponential.operands[0]
+    if exponential.op != "exp" or exponent.op != "sub":
+        return False
+    u, top = exponent.operands
+    while top.op in ("detach", "finite"):
+        top = top.operands[0]
+    return top.op == "max" and top.operands[0] is u
+
+
+def _is_from_1_on(total: Value) -> bool:
+    """Return whether a value is a sum of exponentials one of which is 1."""
+    if total.op != "sum" or not _is_below_largest(total.operands[0]):
+        return False
+    top = total.operands[0].operands[0].operands[1]
+    while top.op in ("detach", "finite"):
+        top = top.operands[0]
+    return set(top.attr) <= set(total.attr)

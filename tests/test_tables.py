@@ -1,0 +1,135 @@
+"""Functions of tables of parameters: computed once for each row, and not for each sample that looks it up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradcompile as gc
+from gradcompile.ir import Graph
+from gradcompile.minibatch import minibatch
+from gradcompile.passes import optimise, prepare
+from tests.oracle import Problem
+from tests.tape import answer
+from tests.zoo import load, load_uncompiled
+
+SIZES = {"N": 9, "V": 4, "C": 3, "D": 2}
+MODELS = {
+    "a softmax that is looked up": """
+        g: labels[N]
+        x: data[N]
+        E: parameter[V, C]
+        w: parameter[C]
+        p[v, c] = softmax(E[v, c], c)
+        loss = Sum((x[n] - Sum(p[g[n], c]*w[c], c))**2, n)
+    """,
+    "a softmax over what is looked up": """
+        g: labels[N]
+        y: labels[N]
+        E: parameter[V, C]
+        loss = -Sum(log(exp(E[g[n], y[n]])/Sum(exp(E[g[n], c]), c)), n)
+    """,
+    "a function of what is looked up": """
+        g: labels[N]
+        x: data[N]
+        E: parameter[V, C]
+        loss = Sum((x[n] - tanh(Sum(E[g[n], c]**2, c)))**2, n)
+    """,
+    "two tables": """
+        g: labels[N]
+        h: labels[N]
+        x: data[N]
+        E: parameter[V, C]
+        F: parameter[D, C]
+        loss = Sum(x[n]*Sum(tanh(E[g[n], c])*sigmoid(F[h[n], c]), c), n)
+    """,
+    "words of texts": """
+        w: labels[N, D]
+        x: data[N]
+        E: parameter[V]
+        loss = Sum((x[n] - Sum(sigmoid(E[w[n, d]]), d))**2, n)
+    """,
+}
+AS_THEY_ARE = {
+    "more than one row of the table": "Sum((x[n] - tanh(E[g[n], 0]*x[n]))**2, n)",
+    "two labels": "Sum((x[n] - tanh(E[g[n], y[n]]))**2, n)",
+    "a function that is not finite everywhere": "Sum(x[n]*Sum(log(E[g[n], c]), c), n)",
+    "a branch": "Sum(where(x[n] > 0, x[n]*tanh(Sum(E[g[n], c]**2, c)), 0), n)",
+    "arithmetic": "Sum((x[n] - Sum(E[g[n], c]*E[g[n], c], c))**2, n)",
+}
+
+
+def drawn(text: str) -> dict[str, np.ndarray]:
+    """Return an array for each name."""
+    random, found = np.random.default_rng(2), {}
+    for array, role, axes in re.findall(r"(\w+): (\w+)\[(.*)\]\n", text):
+        shape = [SIZES[axis] for axis in axes.split(", ")]
+        found[array] = random.integers(0, 2, shape) if role == "labels" else random.normal(size=shape)
+    return found
+
+
+def assert_right(text: str, value: float, gradients: object) -> None:
+    """Compare with a walk through the model at 50 digits."""
+    model = gc.parse(text)
+    exact, expected = answer(Problem(model.objective, model.wrt, drawn(text), define=model.definitions)).floats()
+    assert value == pytest.approx(exact, rel=1e-12)
+    found = gradients if isinstance(gradients, tuple) else (gradients,)
+    for gradient, each in zip(found, expected.values(), strict=True):
+        np.testing.assert_allclose(gradient, each, rtol=1e-11, atol=1e-13)
+
+
+def functions_of_samples(graph: Graph) -> list[str]:
+    """Return the functions that are computed for each sample, of a parameter alone."""
+    functions = (v for v in graph.order() if v.op in ("exp", "tanh", "sigmoid") and v.kind == "real")
+    return [str(v) for v in functions if any(str(axis.size) == "N" for axis in v.axes)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_look_up_what_there_is_for_each_row(name: str) -> None:
+    model = gc.compile(gc.parse(MODELS[name]))
+    assert not functions_of_samples(model.graph)
+
+
+@pytest.mark.parametrize("target", ["numpy", "numba"])
+@pytest.mark.parametrize("name", MODELS)
+def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:
+    read = load if target == "numpy" else load_uncompiled
+    module = read(gc.emit(gc.parse(MODELS[name]), target=target), tmp_path / "module.py")
+    arrays = drawn(MODELS[name])
+    arguments = [arrays[a] for a in gc.compile(gc.parse(MODELS[name])).arguments]
+    assert_right(MODELS[name], *module.value_and_grad(*arguments))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_compiled_code_is_right(name: str) -> None:
+    model = gc.compile(gc.parse(MODELS[name]))
+    model.value_and_grad(**drawn(MODELS[name]))
+    model.wait()
+    assert_right(MODELS[name], *model.value_and_grad(**drawn(MODELS[name])))
+
+
+@pytest.mark.parametrize("name", AS_THEY_ARE)
+def test_other_lookups_are_of_what_samples_need(name: str) -> None:
+    text = f"g: labels[N]\ny: labels[N]\nx: data[N]\nE: parameter[V, C]\nloss = {AS_THEY_ARE[name]}\n"
+    reads = [v for v in gc.compile(gc.parse(text)).graph.order() if v.op == "read"]
+    assert all(v.operands[0].op == "input" for v in reads)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_minibatch_computes_the_rows_that_it_needs(name: str) -> None:
+    batch = minibatch(gc.compile(gc.parse(MODELS[name])).lowered).graph
+    assert not [
+        v for v in optimise(prepare(batch)).order() if v.op == "read" and v.operands[0].op in ("tanh", "sigmoid", "exp")
+    ]
+
+
+def test_a_row_that_no_sample_looks_up_receives_nothing() -> None:
+    model = gc.compile(gc.parse(MODELS["a softmax over what is looked up"]))
+    E = np.array([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0], [-1000.0, 1000.0, 0.0], [1e300, -1e300, 5.0]])
+    _, (gradient,) = model.value_and_grad(g=np.array([0, 1, 1]), y=np.array([2, 0, 1]), E=E)
+    np.testing.assert_array_equal(gradient[2:], 0)
+    assert np.all(np.isfinite(gradient))
