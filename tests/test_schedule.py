@@ -596,3 +596,12 @@ def test_several_choices_by_one_condition_are_no_branches(dtype: str) -> None:
     tolerance = 1e-13 if dtype == "float64" else 1e-5
     assert np.isfinite(right["value"])
     np.testing.assert_allclose([value, *gradients], [right["value"], right["da"], right["db"]], rtol=tolerance)
+
+
+@pytest.mark.parametrize(("length", "copied"), [("3", True), ("8", True), ("9", False), ("K", False)])
+def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost(length: str, copied: bool) -> None:
+    text = f"x: data[N, S, {length}]\nw: parameter[S]\nloss = Sum(Sum(w[i]*tanh(x[n, i, k]), i)**2, n, k)"
+    gradient = gradient_of(text)
+    loops = re.findall(r"for (\w+) in", gradient[: gradient.index("vtanh(")])
+    assert (loops[-1] == "n") == copied
+    assert "x_t" not in gradient_of(text.replace("tanh(x[n, i, k])", "x[n, i, k]"))

@@ -18,6 +18,8 @@ from gradcompile.schedule.nodes import Define, Product, Result, Statement, Updat
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.statements import Plain, Statements, axes_of, is_recomputed
 
+SHORT = 8  # numbers of a row: loops over no more are hardly vectors
+
 
 class Rows:
     """What lies by rows in a block, and which statements run along rows.
@@ -56,13 +58,15 @@ class Rows:
         """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
 
         A copy is worth its cost where every number is used several times, or used with what does not lie by rows. Where
-        it is not, or where a statement also uses other data as they lie, its loops run along the rows. Numbers among
+        it is not, or where a statement also uses other data as they lie, its loops run along the rows. Those of a few
+        numbers are no vectors: where functions such as exp are computed of them, they are copied, too. Numbers among
         the `picked` values that data pick for each sample are copied, and so are others that loops over features use.
         """
         passing, reach = [s for s in self.statements.passing() if not self._is_picked(s)], self._reach()
         rows = {statement: list(self._rows(statement)) for statement in passing}
         own = {row for found in rows.values() for row in found if self._is_found(row)}  # copies that products make
         often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)} - own
+        often |= {r for s in passing for r in rows[s] if _is_short(r) and not self._is_arithmetic(s)} - own
         while True:
             self.data = {row for found in rows.values() for row in found} - often
             self._mix(rows.values())
@@ -292,3 +296,8 @@ class Rows:
         """Return whether an accumulation adds to whole rows of an array, which data pick."""
         picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
         return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
+
+
+def _is_short(row: Value) -> bool:
+    """Return whether the innermost loops along rows are known to have a few steps."""
+    return not row.axes[-1].size.terms and row.axes[-1].size.constant <= SHORT
