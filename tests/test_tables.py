@@ -12,6 +12,7 @@ import gradcompile as gc
 from gradcompile.ir import Graph
 from gradcompile.minibatch import minibatch
 from gradcompile.passes import optimise, prepare
+from gradcompile.pipeline import Trusting
 from tests.oracle import Problem
 from tests.tape import answer
 from tests.zoo import load, load_uncompiled
@@ -133,3 +134,36 @@ def test_a_row_that_no_sample_looks_up_receives_nothing() -> None:
     _, (gradient,) = model.value_and_grad(g=np.array([0, 1, 1]), y=np.array([2, 0, 1]), E=E)
     np.testing.assert_array_equal(gradient[2:], 0)
     assert np.all(np.isfinite(gradient))
+
+
+HAZARD = """
+    t: labels[N]
+    d: data[N]
+    h: parameter[V]
+    H[k] = Sum(exp(h[j]), j, 0, k)
+    loss = Sum(H[t[n]] - d[n]*h[t[n]], n)
+"""
+
+
+def test_a_cumulative_hazard_is_summed_up_once() -> None:
+    model = gc.compile(gc.parse(HAZARD))
+    assert isinstance(model._program, Trusting)
+    assert not functions_of_samples(model._program.graph)
+    assert [v.op for v in model._program.graph.order()].count("running") == 2
+    value, gradients = model.value_and_grad(**drawn(HAZARD))
+    assert_right(HAZARD, value, gradients)
+    assert model._exact.idle
+
+
+def test_the_exact_form_answers_where_an_exponential_is_large_that_no_sample_looks_up() -> None:
+    model = gc.compile(gc.parse(HAZARD))
+    h = np.array([0.5, -1.0, 300.0, 0.0])
+    value, (gradient,) = model.value_and_grad(t=np.array([0, 1, 1]), d=np.ones(3), h=h)
+    assert value == pytest.approx(3 * np.exp(0.5) + 2 * np.exp(-1) - 0.5 + 2, rel=1e-14)
+    np.testing.assert_allclose(gradient, [3 * np.exp(0.5) - 1, 2 * np.exp(-1) - 2, 0, 0], rtol=1e-14)
+    assert not model._exact.idle
+
+
+def test_what_is_the_same_either_way_is_computed_in_one_way() -> None:
+    model = gc.compile(gc.parse(MODELS["a softmax that is looked up"]))
+    assert not isinstance(model._program, Trusting)

@@ -51,8 +51,8 @@ def prepare(graph: Graph, *, trust: float | None = None) -> Graph:
     """
     if trust is None:
         return _run(BEFORE, graph)
-    trusting = partial(stabilise, trust=trust)
-    return _run([trusting if each is stabilise else each for each in BEFORE], graph)
+    trusting: dict[Pass, Pass] = {each: partial(each, trust=trust) for each in (stabilise, gather)}
+    return _run([trusting.get(each, each) for each in BEFORE], graph)
 
 
 def optimise(graph: Graph) -> Graph:

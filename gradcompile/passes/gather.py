@@ -17,23 +17,35 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Valu
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
+from gradcompile.passes.trusted import below
 from gradcompile.passes.whole import Tables, finite_values, worth_computing
 
 
-def gather(graph: Graph) -> Graph:
-    """Return the graph with every data index where it costs least."""
+def gather(graph: Graph, *, trust: float | None = None) -> Graph:
+    """Return the graph with every data index where it costs least.
+
+    Parameters
+    ----------
+    graph : Graph
+        Before differentiation.
+    trust : float, optional
+        Exponentials of rows of a table that no index takes are trusted to stay below its square root; the objective is
+        nan where one does not: see trusted.py.
+    """
     if not any(value.op == "read" for value in graph.order()):
         return graph
-    return _part(_lift(_look_up(_sink(graph))))
+    doubts: dict[Value, None] = {}
+    found = _part(_lift(_look_up(_sink(graph, None if trust is None else doubts))))
+    return found if trust is None else below(found, doubts, trust)
 
 
-def _sink(graph: Graph) -> Graph:
+def _sink(graph: Graph, doubts: dict[Value, None] | None) -> Graph:
     """Move the reads of a computed array to its leaves, if nothing else needs the array."""
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
     kept |= summed_up(graph.order())
-    kept |= set(worth_computing(graph, kept))
+    kept |= set(worth_computing(graph, kept, doubts))
     windows = _windows(graph)
     kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}
     letters, names = dict[Axis, str](), dict[Value, str]()

@@ -17,7 +17,7 @@ from functools import reduce
 from math import inf, log, nan
 from operator import add, mul
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import LEAVES, Graph, Value, reachable
 from gradcompile.passes.exponentials import Forms
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.quotients import factors, replaced
@@ -52,6 +52,14 @@ def taken_apart(graph: Graph, most: float) -> Graph:
     return replace(apart, outputs={**apart.outputs, "value": value})
 
 
+def below(graph: Graph, exponents: Iterable[Value], most: float) -> Graph:
+    """Return a graph whose objective is nan where the square of an exponential is not below a number."""
+    conditions = [u.builder.apply("lt", u, int(log(most) / 2)) for u in exponents]
+    if not conditions:
+        return graph
+    return replace(graph, outputs={**graph.outputs, "value": _nan_unless(graph.outputs["value"], conditions)})
+
+
 def _parts(u: Value) -> list[Value]:
     """Return a sum as sums of fewer axes each; one that is not such a sum as it is."""
     terms = _terms(u)
@@ -81,8 +89,10 @@ def _terms(u: Value) -> list[Value]:
 
 
 def occurs(graph: Graph) -> bool:
-    """Return whether there are such sums in a graph."""
-    return any(value.op == "sum" and _holds_few(value.operands[0]) for value in graph.order())
+    """Return whether there may be such sums in a graph, or exponentials in what is read of a computed array."""
+    sums = any(value.op == "sum" and _holds_few(value.operands[0]) for value in graph.order())
+    arrays = [v.operands[0] for v in graph.order() if v.op == "read" and v.operands[0].op not in LEAVES]
+    return sums or any(value.op == "exp" for value in reachable(arrays))
 
 
 def sums(x: Value) -> Iterator[Value]:

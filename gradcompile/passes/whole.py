@@ -28,8 +28,18 @@ LINEAR = ("add", "sub", "mul", "neg", "real", "detach", "finite", "sum", "max", 
 BOUNDED = ("tanh", "sigmoid", "softplus", "logcosh", "atan", "sin", "cos", "erf", "erfc", "asinh", "sech")
 
 
-def worth_computing(graph: Graph, kept: Container[Value]) -> Iterator[Value]:
-    """Yield the arrays that cost less than what is read of them; `kept` are those that are computed in any case."""
+def worth_computing(graph: Graph, kept: Container[Value], doubts: dict[Value, None] | None = None) -> Iterator[Value]:
+    """Yield the arrays that cost less than what is read of them.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph.
+    kept : container of Value
+        The arrays that are computed in any case.
+    doubts : dict of Value to None, optional
+        Where exponentials may overflow that no index takes: their exponents are added. Without it none may.
+    """
     order = graph.order()
     reads = [v for v in order if v.op == "read" and v.operands[0].op not in LEAVES and not is_renaming(v)]
     tables, reads = Tables.of(graph), [read for read in reads if read.operands[0] not in kept]
@@ -39,10 +49,13 @@ def worth_computing(graph: Graph, kept: Container[Value]) -> Iterator[Value]:
     dear, bare, samples = costly(order), used_bare(graph.outputs.values()), sample_sizes(graph)
     anyway = _taken_anyway(graph.outputs.values(), kept)
     finite, shared = finite_values(order, anyway), _made_of(order, anyway & dear)
+    hopeful = finite if doubts is None else finite_values(order, anyway, exponentials=True)
     for read, times in often.items():
         array = read.operands[0]
         worth = read in bare and array in dear and (times > 1 or array in shared)
-        if worth and array in finite and not is_of_pairs(array, samples):
+        if worth and array in hopeful and not is_of_pairs(array, samples):
+            if doubts is not None and array not in finite:
+                doubts.update((v.operands[0], None) for v in reachable([array]) if v.op == "exp" and v not in finite)
             yield array
 
 
@@ -143,12 +156,16 @@ def _made_of(order: Iterable[Value], parts: Container[Value]) -> set[Value]:
     return found
 
 
-def finite_values(order: Iterable[Value], anyway: Container[Value] = ()) -> set[Value]:
-    """Return the values that are finite, derivatives included, where inputs are, and what is taken anyway."""
+def finite_values(order: Iterable[Value], anyway: Container[Value] = (), *, exponentials: bool = False) -> set[Value]:
+    """Return the values that are finite, derivatives included, where inputs are, and what is taken anyway.
+
+    With `exponentials`, these are taken to be finite.
+    """
     found: set[Value] = set()
     for value in order:
-        given = value in anyway or value.kind == "int" or value.op in LEAVES
-        if given or (_keeps_finite(value) and all(o in found for o in value.operands)):
+        given = value in anyway or value.kind != "real" or value.op in LEAVES
+        keeps = _keeps_finite(value) or (exponentials and value.op == "exp")
+        if given or (keeps and all(o in found for o in value.operands)):
             found.add(value)
     return found
 
@@ -166,7 +183,7 @@ def _keeps_finite(value: Value) -> bool:
         return _is_from_1_on(value.operands[0])
     if value.op == "exp":
         return _is_below_largest(value)
-    return value.op in LINEAR or value.op in BOUNDED or value.op == "read"
+    return value.op in LINEAR or value.op in BOUNDED or value.op in ("read", "select")
 
 
 def _is_below_largest(exponential: Value) -> bool:
