@@ -605,3 +605,30 @@ def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost
     loops = re.findall(r"for (\w+) in", gradient[: gradient.index("vtanh(")])
     assert (loops[-1] == "n") == copied
     assert "x_t" not in gradient_of(text.replace("tanh(x[n, i, k])", "x[n, i, k]"))
+
+
+def test_what_is_looked_up_for_pairs_lies_along_the_samples_that_use_it() -> None:
+    """Looking up makes no vectors, in whatever order it writes; the powers are vectors where samples are contiguous."""
+    model = gc.compile(
+        gc.parse("""
+            a: labels[E]
+            b: labels[E, M]
+            y: parameter[N, K]
+            B: constant = 0.9
+            q[e, m] = Sum((y[a[e], k] - y[b[e, m], k])**2, k)
+            loss = Sum(log(1 + q[e, m]**B), e, m)
+        """)
+    )
+    assert re.search(
+        r"for m in range\(M\):\n +for e in range\(size\):\n(.*\n)* +\w+ = vpow\(q\[m, e\], B\)", model.source
+    )
+    random = np.random.default_rng(0)
+    y, a, b = random.normal(size=(30, 3)), random.integers(10, size=300), random.integers(10, 30, size=(300, 4))
+    q = ((y[a][:, None] - y[b]) ** 2).sum(axis=2)
+    value, (gradient,) = model.value_and_grad(y=y, a=a, b=b)
+    assert value == pytest.approx(np.sum(np.log(1 + q**0.9)), rel=1e-13)
+    flow = (0.9 * q**-0.1 / (1 + q**0.9))[..., None] * 2 * (y[a][:, None] - y[b])
+    expected = np.zeros_like(y)
+    np.add.at(expected, np.broadcast_to(a[:, None], b.shape), flow)
+    np.add.at(expected, b, -flow)
+    assert gradient == pytest.approx(expected, rel=1e-11)

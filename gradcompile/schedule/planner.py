@@ -475,6 +475,8 @@ class _Work:
         order = [*looped, *(a for a in value.axes if a not in looped)]
         if self.blocks is not None and (not by_rows or not looped):
             order.sort(key=lambda axis: (axis == self.sample) != by_rows)
+        elif self.blocks is not None and self.rows.turns(value):
+            order.sort(key=lambda axis: axis == self.sample)
         return tuple(order)
 
     def _note(self, value: Value, path: list[Loop]) -> None:

@@ -281,6 +281,31 @@ class Rows:
         axes = self.delivered.get(value)
         return value.op == "read" and self.samples.is_row(value) and axes is not None and axes[-1] != self.sample
 
+    def turns(self, value: Value) -> bool:
+        """Return whether an array has its samples next to each other although it is filled along rows.
+
+        That is so where only loops over the samples use it, which become vectors then, and what fills it looks up data:
+        that makes no vectors either way.
+        """
+        made = self.statements.of(value)
+        if value in self.laid or value in self.kept or not all(map(self._looks_up, made)):
+            return False
+        users = [
+            s for s in self.statements.passing() if any(v is value for v, _ in self.statements.reads(right_side(s)))
+        ]
+        return bool(users) and not any(map(self.are_along, users))
+
+    def _looks_up(self, statement: Statement) -> bool:
+        """Return whether a statement reads at places that data say, which has no line of its own."""
+        stack = [] if isinstance(statement, Product) else right_side(statement)
+        while stack:
+            value = stack.pop()
+            if value.op == "read" and self._at_data(value):
+                return True
+            if value not in self.statements.made:
+                stack.extend(value.operands)
+        return False
+
     def scatters(self, statement: Statement) -> bool:
         """Return whether a statement adds at places that are data: a loop with it does not become vectors."""
         if not isinstance(statement, Update) or statement.term.op != "accumulate":
