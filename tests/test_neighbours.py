@@ -151,6 +151,57 @@ def test_a_layer_of_dilated_windows_is_computed_once() -> None:
     assert gradient_of(DILATED).count("gemm(") == 5  # two layers, with their gradients but for that of x
 
 
+DECONVOLUTION = """
+    y: data[N - K + 1]
+    h: parameter[K]
+    u: parameter[N]
+    loss = Sum((y[n] - Sum(h[k]*exp(2*u[n + k]), k))**2, n)
+"""
+
+
+def test_functions_of_what_a_window_slides_over_are_computed_once() -> None:
+    assert re.findall(r"vexp\((.*)\)  #", gradient_of(DECONVOLUTION)) == ["2*u[i]"]
+    stays = DECONVOLUTION.replace("exp(2*u[n + k])", "exp(2*u[n + k]*h[k])")  # of more than the window has
+    assert re.search(r"vexp\(.*u_w\[k \+ n\]", gradient_of(stays))
+
+
+def test_windows_along_the_samples_count_from_the_first_of_a_block() -> None:
+    """LLVM does not know that the first one is not negative, and would look up every number by itself."""
+    gradient = gradient_of(DECONVOLUTION)
+    assert len(set(re.findall(r"(\w+)_w = \1\[first:\]", gradient))) == 2  # what is read, and what is added to
+    assert "first + " not in gradient.replace("[first:first + ", "")
+    model = gc.compile(gc.parse(DECONVOLUTION))
+    random = np.random.default_rng(0)
+    u, h, y = random.normal(size=1004) / 4, random.normal(size=5), random.normal(size=1000)
+    value, (dh, du) = model.value_and_grad(u=u, h=h, y=y)
+    windows = np.lib.stride_tricks.sliding_window_view(np.exp(2 * u), 5)
+    rest = y - windows @ h
+    assert value == pytest.approx(np.sum(rest**2), rel=1e-13)
+    assert dh == pytest.approx(-2 * windows.T @ rest, rel=1e-11)
+    assert du == pytest.approx(-4 * np.exp(2 * u) * np.convolve(rest, h), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("index", "sample", "step", "start"), [("n + 2 - k", 1, -1, 2), ("2*n + k", 2, 1, 0)])
+def test_other_windows_count_from_the_first_of_all(index: str, sample: int, step: int, start: int) -> None:
+    text = f"""
+        x: data[M]
+        y: data[N]
+        h: parameter[3]
+        loss = Sum((y[n] - Sum(h[k]*exp(h[k]*x[{index}]), k))**2, n)
+    """
+    assert "(first + n)" in gradient_of(text)
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(0)
+    x, y, h = random.normal(size=1300), random.normal(size=600), random.normal(size=3)
+    value, (gradient,) = model.value_and_grad(x=x, y=y, h=h)
+    n, k = np.arange(600)[:, None], np.arange(3)
+    read = x[sample * n + step * k + start]
+    rest = y - (h * np.exp(h * read)).sum(axis=1)
+    assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
+    expected = -2 * (rest[:, None] * (np.exp(h * read) * (1 + h * read))).sum(axis=0)
+    assert gradient == pytest.approx(expected, rel=1e-11)
+
+
 def axes_read(text: str) -> list[list[str]]:
     """Return the sizes of the computed arrays that are read at other places than their own."""
     graph = lower(gc.parse(text))

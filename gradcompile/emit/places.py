@@ -98,11 +98,46 @@ class Places:
         dimension = own[0] if own else None
         if dimension is not None and self.in_block and whole:
             name = self.view(value, name, dimension)
-        indices = [
-            self.names.axis(self.plan.sample) if self.plan.sample and k == dimension else self.at(a, index)
-            for k, a in enumerate(axes)
-        ]
+        indices = [self.at(a, index) for a in axes]
+        if dimension is not None and self.plan.sample:
+            indices[dimension] = self.names.axis(self.plan.sample)
+        elif whole and self.in_block and (window := self._window(axes, index)) is not None:
+            name = self._rest(value, name, window)
+            indices[window] = self._within(index[axes[window]])
         return f"{name}[{self.subscript.join(indices)}]"
+
+    def _window(self, axes: tuple[Axis, ...], index: dict[Axis, Value]) -> int | None:
+        """Return the dimension of an array along which a window follows the samples: ``x[n + k]`` with no k below 0."""
+        found = [k for k, a in enumerate(axes) if a in index and self._follows(index[a])]
+        return found[0] if found else None
+
+    def _follows(self, index: Value) -> bool:
+        """Return whether an index is the number of the sample and more, none of which is below 0."""
+        stack, terms = [index], list[Value]()
+        while stack:
+            value = stack.pop()
+            if value.op == "add":
+                stack.extend(value.operands)
+            else:
+                terms.append(value)
+        samples = [term for term in terms if self.plan.sample in term.axes]
+        own = len(samples) == 1 and samples[0].op == "iota"
+        return own and len(terms) > 1 and all(map(self._counts_up, terms))
+
+    def _counts_up(self, term: Value) -> bool:
+        """Return whether a term of an index is a whole number, or a multiple of an index, that is not below 0."""
+        if term.op == "mul":
+            factor, term = term.operands
+            return factor.op == "const" and factor.attr >= 0 and term.op == "iota"
+        return term.op == "iota" or (term.op == "const" and term.attr >= 0)
+
+    def _within(self, index: Value) -> str:
+        """Return an index that follows the samples, counted from the first one of the block."""
+
+        def leaf(value: Value) -> str | None:
+            return self.names.axis(value.attr) if value.op == "iota" else self.leaf(value)
+
+        return self.printer.render(index, leaf)
 
     def axes_of(self, value: Value, given: bool) -> tuple[Axis, ...]:
         """Return the axes of an array in the order in which it is laid out."""
@@ -162,6 +197,15 @@ class Places:
         if self.views.setdefault(name, part) != part:  # the samples may be the rows and the columns of one array
             name = self.names.local(value, f"{array}_b{dimension}", "block")
             self.views[name] = part
+        return name
+
+    def _rest(self, value: Value, array: str, dimension: int) -> str:
+        """Return the name of an array from the first sample of the block on: LLVM cannot tell that one is not below 0.
+
+        It makes vectors of a window's numbers only if it can.
+        """
+        name = self.names.local(value, f"{array}_w{dimension or ''}", "window")
+        self.views[name] = f"{array}[{':, ' * dimension}{self.names.word('first')}:]"
         return name
 
 

@@ -19,6 +19,7 @@ from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
 from gradcompile.passes.trusted import below
 from gradcompile.passes.whole import Tables, finite_values, worth_computing
+from gradcompile.primitives import PRIMITIVES
 
 
 def gather(graph: Graph, *, trust: float | None = None) -> Graph:
@@ -35,8 +36,34 @@ def gather(graph: Graph, *, trust: float | None = None) -> Graph:
     if not any(value.op == "read" for value in graph.order()):
         return graph
     doubts: dict[Value, None] = {}
-    found = _part(_lift(_look_up(_sink(graph, None if trust is None else doubts))))
+    found = _part(_lift(_look_up(_sink(_through_windows(graph), None if trust is None else doubts))))
     return found if trust is None else below(found, doubts, trust)
+
+
+def _through_windows(graph: Graph) -> Graph:
+    """Turn what is computed of a window's elements into a window of what is computed: ``exp(u[i + k])`` reads exp(u).
+
+    Whether that is worth while is what decides about all windows: those that are not sink again.
+    """
+    if not any(map(_is_window, graph.order())):
+        return graph
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        windows = [o for o in operands if o.axes]
+        if value.op not in PRIMITIVES or not windows or not all(map(_is_window, windows)):
+            return None
+        (first, *indices), builder = windows[0].operands, value.builder
+        if any(w.operands[1:] != windows[0].operands[1:] or w.operands[0].axes != first.axes for w in windows):
+            return None
+        return builder.read(builder.apply(value.op, *(o.operands[0] if o.axes else o for o in operands)), indices)
+
+    return graph.rewrite(rule)
+
+
+def _is_window(value: Value) -> bool:
+    """Return whether a value takes numbers of an array several times, each from 0 on and without a gap."""
+    several = value.op == "read" and value.kind == "real" and len(value.axes) > len(value.operands[0].axes)
+    return several and _slides_over(value, gaps=False) is not None
 
 
 def _sink(graph: Graph, doubts: dict[Value, None] | None) -> Graph:
