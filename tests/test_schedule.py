@@ -632,3 +632,25 @@ def test_what_is_looked_up_for_pairs_lies_along_the_samples_that_use_it() -> Non
     np.add.at(expected, np.broadcast_to(a[:, None], b.shape), flow)
     np.add.at(expected, b, -flow)
     assert gradient == pytest.approx(expected, rel=1e-11)
+
+
+def test_weights_that_are_summed_over_in_the_middle_are_products_for_each_index_before() -> None:
+    """As in a transposed convolution: one product for each place in its window."""
+    model = gc.compile(
+        gc.parse("""
+            x: data[N, I, J, F]
+            y: data[N, I, J, P, Q, D]
+            v: parameter[P, Q, F, D]
+            loss = Sum((Sum(x[n, i, j, f]*v[p, q, f, d], f) - y[n, i, j, p, q, d])**2, n, i, j, p, q, d)
+        """)
+    )
+    loops = r"for p in range\(P\):\n +for q in range\(Q\):\n +gemm\(\n.* v\[p, q\]"
+    assert re.search(loops, model.source[model.source.index("def value_and_grad(") :])
+    random = np.random.default_rng(0)
+    x, v, y = (random.normal(size=s) for s in ((200, 2, 3, 9), (2, 2, 9, 10), (200, 2, 3, 2, 2, 10)))
+    model.value(x=x, v=v, y=y)
+    model.wait()
+    value, (gradient,) = model.value_and_grad(x=x, v=v, y=y)
+    rest = np.einsum("nijf,pqfd->nijpqd", x, v) - y
+    assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
+    assert gradient == pytest.approx(2 * np.einsum("nijf,nijpqd->pqfd", x, rest), rel=1e-11)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from math import prod
 
 from gradcompile.ir import Axis, Value
@@ -162,17 +163,18 @@ class Products:
             self.found[term] = laid
 
     def _ways(self, factors: Factors) -> Iterator[Factors]:
-        """Yield a product, and as products for each index of an axis, where that is not the only one of its matrix.
+        """Yield a product, and as products for each index of an axis or two, where those are not all of their matrix.
 
         Those of an axis that is summed over are added up, to what there is for each sample: a sum over samples is one.
         """
         yield factors
         groups = (factors.rows, factors.columns, factors.inner)
         summed = () if self.sample in factors.inner else factors.inner
-        for axis in (*factors.rows, *factors.columns, *summed):
-            rows, columns, inner = (tuple(a for a in group if a != axis) for group in groups)
-            if rows and columns and inner and axis != self.sample:
-                yield replace(factors, rows=rows, columns=columns, inner=inner, loops=(*factors.loops, axis))
+        free = [axis for axis in (*factors.rows, *factors.columns, *summed) if axis != self.sample]
+        for some in (*combinations(free, 1), *combinations(free, 2)):
+            rows, columns, inner = (tuple(a for a in group if a not in some) for group in groups)
+            if rows and columns and inner:
+                yield replace(factors, rows=rows, columns=columns, inner=inner, loops=(*factors.loops, *some))
 
     def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
         """Return the three matrices of a product."""
