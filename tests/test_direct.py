@@ -1,5 +1,6 @@
 """Emitted text as machine code without Numba: what it computes is what the interpreter computes from the same text."""
 
+import ast
 import math
 import os
 import resource
@@ -12,6 +13,7 @@ import pytest
 from gradcompile.jit import kernel, load
 from gradcompile.jit.direct import UntranslatableError, build
 from gradcompile.jit.direct.program import Program
+from gradcompile.jit.direct.signs import counted
 
 NJIT = '@njit(error_model="numpy")\n'
 STRICT = '@njit(fastmath=False, error_model="numpy")\n'
@@ -177,6 +179,28 @@ ARRAYS = {
 def test_arrays_are_what_numpy_has(name):
     x = np.random.default_rng(1).normal(size=(4, 3))
     agree(*both(f"{STRICT}def f(x, n):\n{ARRAYS[name]}", x, 6))
+
+
+SIGNS = """
+def f(x, m, n, t):
+    N, D = x.shape
+    size = x.shape[0]
+    k = 3
+    for i in range(size):
+        j = 2*i + k
+        for l in range(i, N, t):
+            p = l - 1
+        for q in range(n):
+            n += 1
+    for r in range(N - 1, -1, -1):
+        D -= 1
+    for s in range(-2, N):
+        u = s // 2
+"""
+
+
+def test_what_cannot_be_negative_is_known():
+    assert counted(ast.parse(SIGNS).body[0]) == {"N", "size", "k", "i", "j", "l", "q"}
 
 
 CALLS = f"""

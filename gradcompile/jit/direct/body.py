@@ -26,6 +26,7 @@ from gradcompile.jit.direct.kinds import (
     several,
 )  # fmt: skip
 from gradcompile.jit.direct.outside import product
+from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.writer import Writer
 
 SIMPLE = 3  # operations that are done for nothing rather than by way of a branch
@@ -556,48 +557,6 @@ def is_simple(node: ast.expr) -> bool:
     nodes = list(ast.walk(node))
     plain = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.operator, ast.unaryop, ast.expr_context)
     return all(isinstance(each, plain) for each in nodes) and sum(isinstance(e, ast.BinOp) for e in nodes) <= SIMPLE
-
-
-def counted(function: ast.FunctionDef) -> frozenset[str]:
-    """Return the names that are never negative: what counts the steps of a loop, and lengths."""
-    found: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and is_length(node.value):
-            found.update(each.id for target in node.targets for each in listed(target) if isinstance(each, ast.Name))
-    loops = [node for node in ast.walk(function) if isinstance(node, ast.For) and isinstance(node.target, ast.Name)]
-    for _ in range(2):  # a loop may begin where another one is
-        found |= {n.target.id for n in loops if isinstance(n.target, ast.Name) and counts_up(n, frozenset(found))}
-    other = {each.id for node in ast.walk(function) if isinstance(node, ast.Assign) and not is_length(node.value)
-             for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)}  # fmt: skip
-    other |= {
-        n.target.id for n in ast.walk(function) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
-    }
-    other |= {n.target.id for n in loops if isinstance(n.target, ast.Name) and not counts_up(n, frozenset(found))}
-    return frozenset(found - other - {a.arg for a in function.args.args})
-
-
-def is_length(node: ast.expr) -> bool:
-    """Return whether an expression is a shape, or one of its lengths."""
-    base = node.value if isinstance(node, ast.Subscript) else node
-    return isinstance(base, ast.Attribute) and base.attr == "shape"
-
-
-def counts_up(node: ast.For, known: frozenset[str]) -> bool:
-    """Return whether a loop is over a range of numbers that are not negative."""
-    if not isinstance(node.iter, ast.Call) or not node.iter.args:
-        return False
-    arguments = node.iter.args
-    upwards = len(arguments) < 3 or not isinstance(arguments[2], ast.UnaryOp)
-    return upwards and (len(arguments) == 1 or never_negative(arguments[0], known))
-
-
-def never_negative(node: ast.expr, known: frozenset[str]) -> bool:
-    """Return whether an integer cannot be negative, given names that cannot."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, int) and node.value >= 0
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult | ast.FloorDiv):
-        return never_negative(node.left, known) and never_negative(node.right, known)
-    return isinstance(node, ast.Name) and node.id in known
 
 
 STATEMENTS: dict[type[ast.AST], Any] = {

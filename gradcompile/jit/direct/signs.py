@@ -1,0 +1,61 @@
+"""Which integers of a function cannot be negative: a negative index counts from the end, and others need no test.
+
+LLVM makes vectors of a loop only if it sees that as well.
+"""
+
+from __future__ import annotations
+
+import ast
+
+Names = frozenset[str]
+
+
+def counted(function: ast.FunctionDef) -> Names:
+    """Return the names that are lengths, that count the steps of loops, and what is added and multiplied of these."""
+    ways: dict[str, list[ast.Assign | ast.AugAssign | ast.For]] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.For):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = (each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            for name in names:
+                if isinstance(name.ctx, ast.Store):
+                    ways.setdefault(name.id, []).append(node)
+    for argument in function.args.args:
+        ways.pop(argument.arg, None)
+    known: Names = frozenset()
+    while (more := frozenset(n for n, nodes in ways.items() if all(_counts(each, known) for each in nodes))) != known:
+        known = more
+    return known
+
+
+def _counts(node: ast.Assign | ast.AugAssign | ast.For, known: Names) -> bool:
+    """Return whether a statement gives its names numbers that are not negative."""
+    if isinstance(node, ast.For):
+        return _counts_up(node, known)
+    if isinstance(node, ast.AugAssign):
+        return False
+    return _is_length(node.value) or (isinstance(node.targets[0], ast.Name) and never_negative(node.value, known))
+
+
+def _is_length(node: ast.expr) -> bool:
+    """Return whether an expression is a shape, or one of its lengths."""
+    base = node.value if isinstance(node, ast.Subscript) else node
+    return isinstance(base, ast.Attribute) and base.attr == "shape"
+
+
+def _counts_up(node: ast.For, known: Names) -> bool:
+    """Return whether a loop is over a range of numbers that are not negative; a step with a name is that of blocks."""
+    if not isinstance(node.iter, ast.Call) or not node.iter.args:
+        return False
+    first, *rest = node.iter.args
+    upwards = len(rest) < 2 or not isinstance(rest[1], ast.UnaryOp)
+    return upwards and (not rest or never_negative(first, known))
+
+
+def never_negative(node: ast.expr, known: Names) -> bool:
+    """Return whether an integer cannot be negative, given names that cannot."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int) and node.value >= 0
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult | ast.FloorDiv):
+        return never_negative(node.left, known) and never_negative(node.right, known)
+    return isinstance(node, ast.Name) and node.id in known
