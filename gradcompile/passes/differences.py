@@ -13,7 +13,7 @@ from fractions import Fraction
 from gradcompile.ir import Value
 from gradcompile.passes.exponentials import negated, opposite
 from gradcompile.passes.fold import Exact, exact, factored, scaled
-from gradcompile.passes.logarithms import not_negative, positive
+from gradcompile.passes.logarithms import not_negative
 
 Real = int | Fraction | float
 DEEPEST = 4  # sums inside one another that are looked through
@@ -164,21 +164,11 @@ def _power_minus_one(power: Value) -> Value | None:
         return _times(scale, base.builder.apply(name, base.operands[0]) ** 2)
     if exponent.is_const(2) and (less := _with_limit(base, -1)) is not None:
         return less * (1 + base)
-    if exponent.op != "const" and exponent.kind == "real":
-        return _power_minus_one_by_logarithm(power)
     whole = isinstance(exponent.attr, int) if exponent.op == "const" else True
     for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
         if one.is_const(1) and (not whole or not_negative(rest)):  # a negative base has whole powers
             return base.builder.apply("expm1", exponent * base.builder.apply("log1p", rest))
     return None
-
-
-def _power_minus_one_by_logarithm(power: Value) -> Value:
-    """Return x**y - 1 as expm1(y*log(x)) where x has a logarithm: for small y, as in a Box-Cox transform."""
-    apply, (base, exponent) = power.builder.apply, power.operands
-    if positive(base):
-        return apply("expm1", exponent * apply("log", base))
-    return apply("select", apply("gt", base, 0), apply("expm1", exponent * apply("log", base)), power - 1)
 
 
 HALF = Fraction(1, 2)

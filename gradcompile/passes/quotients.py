@@ -11,7 +11,7 @@ from gradcompile.ir import Value
 from gradcompile.passes.differences import added_back, gap, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact
-from gradcompile.passes.logarithms import POSITIVE
+from gradcompile.passes.logarithms import POSITIVE, positive
 
 DEEPEST = 4  # products inside one another that are looked through
 LARGEST = 170  # beyond it, gamma(x) is infinite
@@ -168,6 +168,19 @@ def _monomial(x: Value, depth: int) -> tuple[Fraction, dict[Value, int]]:
             coefficient = left * right if sign > 0 else left / right
             return coefficient, {base: power for base, power in total.items() if power}
     return Fraction(1), {x: 1}
+
+
+# --- powers with a small exponent
+
+
+def power_minus_one(a: Value, b: Value) -> Value | None:
+    """Return (x**y - 1)/y, a Box-Cox transform, with expm1(y*log(x)) above the line where x has a logarithm."""
+    power, one = a.operands if a.op == "sub" else (a, a)
+    if power.op != "pow" or not one.is_const(1) or power.operands[1] not in factors(b):
+        return None
+    apply, (base, exponent) = a.builder.apply, power.operands
+    exact_one = apply("expm1", exponent * apply("log", base))
+    return (exact_one if positive(base) else apply("select", apply("gt", base, 0), exact_one, a)) / b
 
 
 # --- gamma functions

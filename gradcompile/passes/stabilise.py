@@ -292,16 +292,18 @@ def _log_1p(x: Value) -> Value | None:
     if x.op == "add":
         for one, other in (x.operands, x.operands[::-1]):
             if one.is_const(1) and other.op not in ("exp", "sum"):
-                return None if exponentials.grows(other) else _log_1p_plain(other)
+                return None if exponentials.grows(other) else apply("log1p", other)
     if x.op == "sub" and x.operands[0].is_const(1) and x.operands[1].op != "sigmoid":
         return apply("log1p", -x.operands[1])
     return None
 
 
-def _log_1p_plain(z: Value) -> Value:
-    """Return log(1 + z), where z may be a square that overflows."""
-    square = of_square(z)
-    return z.builder.apply("log1p", z) if square is None else z.builder.apply("log1pwsq", *square)
+def _log_1p_square(x: Value) -> Value | None:
+    """Return log(1 + w*u**2), where the square may overflow."""
+    for one, other in (x.operands, x.operands[::-1]) if x.op == "add" else ():
+        if one.is_const(1) and (square := of_square(other)) is not None:
+            return None if exponentials.grows(other) else x.builder.apply("log1pwsq", *square)
+    return None
 
 
 def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
@@ -496,8 +498,8 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(x + sqrt(x**2 + 1))", "asinh(x)", _log_inverse, CANCELS),
     Row("log", "log((1 + x)/(1 - x))", "2*atanh(x)", _log_atanh, CANCELS, UNIT),
     Row("log", "log(1 + y*exp(x))", "log1pwexp(y, x)", _log_1p_scaled, CANCELS, forms=True),
+    Row("log", "log(1 + y*x**2)", "log1pwsq(y, x)", _log_1p_square, "the square overflows", (-1e200, 1e200)),
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
-    Row("log", "log(1 + y*x**2)", "log1pwsq(y, x)", _log_1p, OVERFLOWS, (-1e200, 1e200)),
     Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
     Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
     Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
@@ -525,6 +527,8 @@ ROWS: tuple[Row, ...] = (
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
     Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
         (1e-3, 1e3)),
+    Row("div", "(y**x - 1)/x", "where(y > 0, expm1(x*log(y)), y**x - 1)/x", quotients.power_minus_one,
+        CANCELS, (1e-9, 1.0)),
     Row("div", "y*exp(x)/(2*exp(x))", "y/2", _reduced, OVERFLOWS, forms=True),
     Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
