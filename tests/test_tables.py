@@ -167,3 +167,13 @@ def test_the_exact_form_answers_where_an_exponential_is_large_that_no_sample_loo
 def test_what_is_the_same_either_way_is_computed_in_one_way() -> None:
     model = gc.compile(gc.parse(MODELS["a softmax that is looked up"]))
     assert not isinstance(model._program, Trusting)
+
+
+def test_a_sum_that_begins_with_what_was_asked_is_added_up_in_double() -> None:
+    model, random = gc.compile(gc.parse(HAZARD), dtype="float32"), np.random.default_rng(0)
+    h = random.normal(size=50).astype(np.float32) - 3
+    t, d = random.integers(0, 50, 100_000), random.integers(0, 2, 100_000).astype(np.float32)
+    model.value(t=t, d=d, h=h)
+    model.wait()
+    wide = h.astype(np.float64)
+    assert model.value(t=t, d=d, h=h) == pytest.approx(np.sum(np.cumsum(np.exp(wide))[t] - d * wide[t]), rel=2e-7)

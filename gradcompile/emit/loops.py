@@ -454,8 +454,15 @@ class _Body:
 
     def _typed_start(self, value: Value, fill: str) -> str:
         """Return the first value of a sum in a local variable: in double precision if it runs over the samples."""
-        over_samples = self.plan.sample is not None and self.plan.sample not in value.axes
-        return fill if over_samples or not self.real or value.kind == "int" else f"{self.real}({fill})"
+        return fill if not self.real or value.kind == "int" or self._is_over_samples(value) else f"{self.real}({fill})"
+
+    def _is_over_samples(self, value: Value) -> bool:
+        return self.plan.sample is not None and self.plan.sample not in value.axes
+
+    def _is_in_double(self, value: Value) -> bool:
+        """Return whether a sum that begins with something is one number, of all samples: it is not to be single."""
+        scalar = value.kind == "real" and not self.plan.stored[value]
+        return bool(self.real) and scalar and self._is_over_samples(value)
 
     def _filling(self, value: Value) -> str:
         fill = self._fill(value).format(inf=self.dialect.infinity)
@@ -471,6 +478,7 @@ class _Body:
             whole = node.expression is node.target
             power = self._next_power(node.target) if whole else ""
             text = power or self.places.expression(node.expression, whole=whole)
+            text = text if whole or not self._is_in_double(node.target) else f"1.0*({text})"
             line = f"{self.places.target(node.target)} = {self._guarded(node.target, text)}"
         yield self._commented(indent + line, node.target)
 
