@@ -172,6 +172,8 @@ def _depends(
         array, *indices = value.operands
         index = dict(zip(array.axes, indices, strict=True))
         yield from (each.mapped(index) for each in known[array])
+    elif value.op == "running":
+        yield from (_run_through(value, each) for each in known[value.operands[0]])
     elif value.op == "accumulate":
         yield from (_accumulated(value, each) for each in known[value.operands[0]])
     else:
@@ -204,6 +206,16 @@ def _accumulated(value: Value, each: Dependence) -> Dependence:
     moved = substitute(places, index)
     here = [builder.apply("eq", builder.iota(a), moved[p]) for a, p in zip(value.attr, places, strict=True)]
     return each.mapped(index, *here)
+
+
+def _run_through(value: Value, each: Dependence) -> Dependence:
+    """Bind the axis along which a sum runs, and say which of its elements are in the sum at an index."""
+    builder, how = value.builder, value.attr
+    axes = each.bound([how.axis])
+    terms, here = builder.iota(axes[how.axis]), builder.iota(how.axis)
+    first, last = (here, terms) if how.backward else (terms, here)
+    moved = each.mapped({how.axis: terms}) if how.axis in each.axes() else each
+    return moved.mapped({}, builder.apply("le" if how.own else "lt", first, last))
 
 
 def _matters(value: Value, place: int) -> bool:

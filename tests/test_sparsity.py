@@ -47,7 +47,8 @@ HESSIANS: dict[str, tuple[Any, set[tuple[int, int]]]] = {
     "separable": (Sum(exp(w[j]), every_j), DIAGONAL),
     "neighbours": (Sum((w[j + 1] - w[j]) ** 4, (j, 0, D - 2)), BAND),
     "linear": (Sum(t[s] * w[g[s]], every_s), set()),
-    "a row of a table": (Sum(sin(w[g[s]]) * t[s], every_s), {(0, 0), (3, 3)}),
+    "a row of a table": (Sum(sin(w[g[s]]) * t[s], every_s), DIAGONAL),  # computed once for every row, looked up or not
+    "a row of a parameter": (Sum(w[g[s]] ** 2 * t[s], every_s), {(0, 0), (3, 3)}),
     "an arrow": (w[0] ** 2 * Sum(w[j] ** 2, every_j), ARROW),
     "a triangle": (
         Sum(Sum(Piecewise((w[j] * w[k], j < k), (0, True)), (k, 0, D - 1)), every_j),
