@@ -3,6 +3,7 @@
 import ast
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from gradcompile.jit import kernel, load
+from gradcompile.jit import kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
@@ -321,7 +322,7 @@ UNKNOWN = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_what_is_not_known_is_left_to_numba(name):
     with pytest.raises(UntranslatableError):
-        Program(f"{NJIT}def f(x):\n{UNKNOWN[name]}").text("f", [build_type("float64", 2)])
+        Program(f"{NJIT}def f(x):\n{UNKNOWN[name]}").modules("f", [build_type("float64", 2)])
 
 
 def build_type(dtype, rank):
@@ -360,7 +361,7 @@ def test_a_kept_object_is_used_and_a_damaged_one_made_again(tmp_path, monkeypatc
     text = f"{NJIT}def f(x):\n    return x*0.125\n"
     assert build(text, "f", [("float64", 0)])(8.0) == 1.0
     [file] = tmp_path.glob("*.direct")
-    monkeypatch.setattr(Program, "text", None)  # whoever translates now fails
+    monkeypatch.setattr(Program, "modules", None)  # whoever translates now fails
     assert build(text, "f", [("float64", 0)])(16.0) == 2.0
     monkeypatch.undo()
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
@@ -391,3 +392,57 @@ def test_products_of_matrices_are_blas():
     random = np.random.default_rng(2)
     a, b = random.normal(size=(5, 7)), random.normal(size=(7, 3))
     np.testing.assert_allclose(build(PRODUCT, "f", [("float64", 2)] * 2)(a, b), a @ b, rtol=1e-14)
+
+
+SEVERAL = f"""{STRICT}def add(to, x):
+    for i in range(x.shape[0]):
+        to[i] += twice(x[i])
+    return total(to)
+
+
+{STRICT}def twice(x):
+    return 2*x
+
+
+{STRICT}def total(x):
+    f = 0.0
+    for i in range(x.shape[0]):
+        f += twice(x[i])
+    return f
+
+
+{STRICT}def f(x):
+    y = np.zeros(x.shape[0])
+    return add(y, x) + add(y, x) + total(x), y
+"""
+
+
+def test_long_functions_of_arrays_have_modules_of_their_own(monkeypatch):
+    """Each is defined once where others see it; what it calls of numbers is in every module that calls it."""
+    monkeypatch.setattr("gradcompile.jit.direct.sharing.LONG", 1)
+    modules = Program(SEVERAL).modules("f", [build_type("float64", 1)])
+    defined = [name for text in modules for name in re.findall(r"^define (?!internal)[^@]*@([\w.]+)\(", text, re.M)]
+    assert sorted(name.split(".")[0] for name in defined) == ["add", "f", "gradcompile", "total"]
+    assert len(set(defined)) == len(defined)
+    callers = [text for text in modules if re.search(r"call[^@]*@twice", text)]
+    assert callers
+    assert all(text.count("define internal double @twice") == 1 for text in callers)
+    agree(*both(SEVERAL, np.arange(5.0)))
+
+
+def test_a_failure_in_one_module_is_raised_and_others_are_given_up(monkeypatch):
+    begun = []
+
+    def fail(text, level, passes):
+        begun.append(text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(objects, "_machine_code", fail)
+    with pytest.raises(KeyboardInterrupt):
+        objects.machine_codes([str(k) for k in range(100)], 3, None)
+    assert len(begun) <= os.cpu_count()
+
+
+def test_object_files_come_in_the_order_of_their_modules(monkeypatch):
+    monkeypatch.setattr(objects, "_machine_code", lambda text, level, passes: text.encode())
+    assert objects.machine_codes([str(k) for k in range(100)], 3, None) == [b"%d" % k for k in range(100)]

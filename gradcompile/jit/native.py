@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.loading import digest, processor, versions
-from gradcompile.jit.objects import Made, initialise, kept, linked, machine_code
+from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes
 from gradcompile.jit.translation import translate
 
 LEVEL = 1  # of LLVM's code generator: what more of it does to straight lines costs more than it brings
@@ -79,13 +79,13 @@ def _caller(engine: Any, name: str, gradients: int, between: int) -> Callable[..
 
 def _made(source: str, name: str, strict: bool) -> Made:
     translated = translate(source, name, contract=not strict, pairs=initialise(), pause=stop_if_ending)
-    return translated.kept, [machine_code(text, LEVEL, _passes) for text in translated.modules]
+    return translated.kept, machine_codes(translated.modules, LEVEL, _passes)
 
 
-def _passes(module: Any, builder: Any) -> None:
-    """Improve what is cheap to improve: straight lines have nothing else."""
+def _passes(builder: Any) -> Any:
+    """Return the passes that improve what is cheap to improve: straight lines have nothing else."""
     passes = llvm.create_new_module_pass_manager()
     passes.add_sroa_pass()
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
-    passes.run(module, builder)
+    return passes

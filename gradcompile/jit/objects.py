@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import hashlib
+import os
 import struct
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding import ffi
 
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
@@ -58,24 +62,71 @@ def linked(objects: Sequence[bytes], level: int) -> Any:
     return engine
 
 
-def machine_code(text: str, level: int, passes: Callable[[Any, Any], None]) -> bytes:
-    """Return the object file of a module of LLVM.
+def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]) -> list[bytes]:
+    """Return the object files of modules of LLVM, which are made beside one another.
 
     Parameters
     ----------
-    text : str
-        The module.
+    texts : sequence of str
+        The modules. It saves time if the longest is the first.
     level : int
-        Of LLVM's code generator, from 0 to 3.
+        Of LLVM's optimisation and of its code generator, from 0 to 3.
     passes : callable
-        ``passes(module, builder)`` lets LLVM improve the module.
+        ``passes(builder)`` returns the pass manager that improves a module.
     """
+    waiting, found = deque(enumerate(texts)), dict[int, bytes]()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while waiting and not failures:
+                number, text = waiting.popleft()
+                found[number] = _machine_code(text, level, passes)
+        except IndexError:  # another thread was faster
+            return
+        except BaseException as failure:
+            failures.append(failure)
+
+    others = [threading.Thread(target=work) for _ in range(min(len(texts), _processors()) - 1)]
+    for each in others:
+        each.start()
+    try:
+        work()
+    finally:
+        waiting.clear()  # an interrupt, perhaps
+        for each in others:
+            each.join()
+    if failures:
+        raise failures[0]
+    return [found[number] for number in range(len(texts))]
+
+
+def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
+    """Return the object file of one module, made in a context of its own, which is what threads of LLVM need."""
     stop_if_ending()
-    target, module = machine(level), llvm.parse_assembly(text)
-    passes(module, llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level)))
+    target, module = machine(level), llvm.parse_assembly(text, llvm.create_context())
+    builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level))
+    _beside("LLVMPY_RunNewModulePassManager")(passes(builder), module, builder)
     stop_if_ending()
-    code: bytes = target.emit_object(module)
-    return code
+    with ffi.OutputString() as error:
+        buffer = _beside("LLVMPY_TargetMachineEmitToMemory")(target, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    try:
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _beside(name: str) -> Any:
+    """Return a function of LLVM that runs beside others: llvmlite would let each wait for the one before."""
+    function = getattr(ffi.lib, name)
+    return getattr(function, "_cfn", function)
+
+
+def _processors() -> int:
+    """Return the number of processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine(level: int) -> Any:

@@ -22,6 +22,7 @@ from gradcompile.jit.direct.kinds import (
     Value,
     held,
 )
+from gradcompile.jit.direct.sharing import Definition
 from gradcompile.jit.direct.writer import Writer
 
 ENTRY, TABLE = "gradcompile.entry", "gradcompile.table"
@@ -33,8 +34,8 @@ SWAPPED = ord(">")
 OBJECT = "nounwind"  # the trait of Python's functions
 
 
-def entry(writer: Writer, function: Function, types: Sequence[Type], *, nogil: bool) -> str:
-    """Return the text of the function that Python calls.
+def entry(writer: Writer, function: Function, types: Sequence[Type], *, nogil: bool) -> Definition:
+    """Return the function that Python calls.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def entry(writer: Writer, function: Function, types: Sequence[Type], *, nogil: b
     nogil : bool
         Whether other threads of Python may run meanwhile.
     """
-    return _Entry(writer).text(function, types, nogil=nogil)
+    return _Entry(writer).definition(function, types, nogil=nogil)
 
 
 class _Entry:
@@ -56,8 +57,8 @@ class _Entry:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
 
-    def text(self, function: Function, types: Sequence[Type], *, nogil: bool) -> str:
-        """Return the text; an argument of another type is a TypeError, and a lack of memory a MemoryError."""
+    def definition(self, function: Function, types: Sequence[Type], *, nogil: bool) -> Definition:
+        """Return the function; an argument of another type is a TypeError, and a lack of memory a MemoryError."""
         writer, arguments = self.writer, list[str]()
         self._demand(writer.new(f"icmp eq i64 %count, {len(types)}"))
         for k, kind in enumerate(types):
@@ -73,9 +74,10 @@ class _Entry:
         self._end("mistaken", "i32 @PyErr_BadArgument()")
         self._end("exhausted", "ptr @PyErr_NoMemory()")
         self._end("raised")
-        head = f"define ptr @{ENTRY}(ptr %self, ptr %arguments, i64 %count) {{"
+        head = f"ptr @{ENTRY}(ptr %self, ptr %arguments, i64 %count)"
+        lines = ["entry:", *writer.entry, "  br label %start", "start:", *writer.out]
         table = f"@{TABLE} = global [2 x ptr] zeroinitializer"
-        return "\n".join([table, head, "entry:", *writer.entry, "  br label %start", "start:", *writer.out, "}"])
+        return Definition(ENTRY, head, lines, apart=True, memory=table)
 
     def _demand(self, condition: str) -> None:
         """Go on where a condition holds; else it was called by mistake."""

@@ -21,7 +21,7 @@ from gradcompile.jit.direct.program import Program
 from gradcompile.jit.linking import PRODUCT, products
 from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.jit.memory import keep_freed
-from gradcompile.jit.objects import Made, initialise, kept, linked, machine_code
+from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes
 from gradcompile.jit.translation import LIBRARY
 
 LEVEL = 3  # of LLVM's optimisation
@@ -101,16 +101,15 @@ def _type(dtype: str, rank: int) -> Type:
 
 def _made(source: str, name: str, types: Sequence[Type]) -> Made:
     program = Program(source)
-    text = program.text(name, types)
+    modules = program.modules(name, types)
     for each in program.outside():
         if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
-    return 0, [machine_code(text, LEVEL, _passes)]
+    return 0, machine_codes(modules, LEVEL, _passes)
 
 
-def _passes(module: Any, builder: Any) -> None:
-    passes = builder.getModulePassManager()
-    passes.run(module, builder)
+def _passes(builder: Any) -> Any:
+    return builder.getModulePassManager()
 
 
 def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:

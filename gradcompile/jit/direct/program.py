@@ -1,4 +1,4 @@
-"""An emitted module as LLVM: the functions that are called, each for the types that it is called with."""
+"""An emitted module as modules of LLVM: the functions that are called, each for the types that it is called with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
-from gradcompile.jit.direct.kinds import Function, Type, UntranslatableError, held
+from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
+from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.linking import PRODUCT
 
@@ -45,7 +46,7 @@ class Program:
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
-        self._texts: list[str] = []
+        self._definitions: list[Definition] = []
         self._around = Surroundings()
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
@@ -78,9 +79,10 @@ class Program:
         function = Function(symbol, types, body.result, found.fails)
         arguments = zip(node.args.args, types, strict=True)
         given = [f"{_argument(h)} %{a.arg}.{k}" for a, each in arguments for k, h in enumerate(held(each))]
+        head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind"
+        arrays = any(isinstance(each, Array) for each in types)
         inline = " alwaysinline" if options.inline else ""
-        head = f"define internal {returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)})"
-        self._texts.append("\n".join([f"{head} nounwind{inline} {{", *lines, "}"]))
+        self._definitions.append(Definition(symbol, head + inline, lines, is_long(lines) and arrays))
         return function
 
     def outside(self) -> list[str]:
@@ -88,13 +90,13 @@ class Program:
         found = (re.match(r"declare .*?@([^(]+)", each) for each in self._around.declared)
         return [each[1] for each in found if each and not each[1].startswith("llvm.")]
 
-    def text(self, name: str, types: Sequence[Type]) -> str:
-        """Return the module, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
+    def modules(self, name: str, types: Sequence[Type]) -> list[str]:
+        """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
         function = self.function(name, types)
         options = Options.of(self.nodes[name])
         writer = Writer("", self._around)
-        entry = boundary.entry(writer, function, types, nogil=options.nogil)
-        return "\n".join([*self._around.declared, *self._texts, entry, TRAITS, *self._around.said(), ""])
+        self._definitions.append(boundary.entry(writer, function, types, nogil=options.nogil))
+        return shared_out(self._definitions, [*self._around.declared, TRAITS, *self._around.said()])
 
 
 def _argument(kind: str) -> str:

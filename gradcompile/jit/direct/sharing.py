@@ -1,0 +1,98 @@
+"""The functions of a program shared out among modules of LLVM, which are compiled beside one another.
+
+LLVM compiles a module in one thread, in about a millisecond for ten lines. A long function of arrays has a module of
+its own, with those that it calls of numbers, which LLVM has to see to make vectors of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+LONG = 200  # lines of a function from which a thread of its own is worth it
+CALLED = re.compile(r"@([\w.]+)\(")
+Functions = dict[str, "Definition"]  # by name
+
+
+class Definition(NamedTuple):
+    """A function of LLVM.
+
+    Attributes
+    ----------
+    symbol : str
+        Its name.
+    head : str
+        What it returns, its name, its arguments and its traits.
+    lines : list of str
+        Its instructions.
+    apart : bool
+        Whether it can be compiled without those that call it.
+    memory : str
+        The definition of what it alone keeps from one call to the next.
+    """
+
+    symbol: str
+    head: str
+    lines: list[str]
+    apart: bool
+    memory: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the definition; other modules call the function if it is apart."""
+        return "\n".join([self.memory, f"define {'' if self.apart else 'internal '}{self.head} {{", *self.lines, "}"])
+
+    @property
+    def called(self) -> list[str]:
+        """Return the names of the functions that it calls."""
+        return list(dict.fromkeys(name for line in self.lines for name in CALLED.findall(line)))
+
+
+def is_long(lines: Sequence[str]) -> bool:
+    """Return whether LLVM takes its time for a function."""
+    return len(lines) >= LONG
+
+
+def shared_out(definitions: Sequence[Definition], common: Sequence[str]) -> list[str]:
+    """Return modules that have all functions, the longest first.
+
+    Parameters
+    ----------
+    definitions : sequence of Definition
+        The last calls all others.
+    common : sequence of str
+        What every module says besides.
+    """
+    functions = {each.symbol: each for each in definitions}
+    parts = [_needed(each, functions) for each in definitions if each.apart]
+    longest, *rest = sorted(parts, key=_length, reverse=True)
+    modules = [longest]
+    for part in rest:
+        if len(modules) > 1 and _length(joined := modules[-1] | part) <= _length(longest):
+            modules[-1] = joined
+        else:
+            modules.append(part)
+    return [_text(module, functions, common) for module in modules]
+
+
+def _needed(root: Definition, functions: Functions) -> Functions:
+    """Return what has to be in the module of a function: what it calls, and these call, unless that is apart."""
+    found, waiting = {root.symbol: root}, list(root.called)
+    while waiting:
+        each = functions.get(waiting.pop())
+        if each and not each.apart and each.symbol not in found:
+            found[each.symbol] = each
+            waiting += each.called
+    return found
+
+
+def _length(part: Functions) -> int:
+    return sum(len(each.lines) for each in part.values())
+
+
+def _text(module: Functions, functions: Functions, common: Sequence[str]) -> str:
+    """Return the text of a module."""
+    called = dict.fromkeys(name for each in module.values() for name in each.called)
+    outside = [f"declare {functions[name].head}" for name in called if name in functions and name not in module]
+    return "\n".join([*outside, *(each.text for each in module.values()), *common, ""])
