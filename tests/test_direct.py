@@ -13,6 +13,7 @@ import pytest
 
 from gradcompile.jit import kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build
+from gradcompile.jit.direct.jam import jammed
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
 
@@ -446,3 +447,121 @@ def test_a_failure_in_one_module_is_raised_and_others_are_given_up(monkeypatch):
 def test_object_files_come_in_the_order_of_their_modules(monkeypatch):
     monkeypatch.setattr(objects, "_machine_code", lambda text, level, passes: text.encode())
     assert objects.machine_codes([str(k) for k in range(100)], 3, None) == [b"%d" % k for k in range(100)]
+
+
+# Loops of which several steps are taken in one pass: for each, whether they are, and the text.
+NESTS = {
+    "sums at the same elements": (True, """
+    for j in range(m):
+        for s in range(n):
+            c[s] += a[j, s]*w[j]
+"""),
+    "differences": (True, """
+    for j in range(m):
+        for s in range(n):
+            c[s] -= a[j, s]*w[j]
+"""),
+    "a triangle": (True, """
+    for i in range(m):
+        for j in range(i + 1, m):
+            for s in range(n):
+                c[s] += a[j, s]*a[i, s]
+"""),
+    "from a number that may be the larger one": (True, """
+    for j in range(3, m):
+        for s in range(n):
+            c[s] += a[j, s]*w[j]
+"""),
+    "sums of a step": (True, """
+    for j in range(m):
+        t = w2[j]
+        for s in range(n):
+            t += a[j, s]*v[s]
+        w2[j] = t
+"""),
+    "a triangle of sums": (True, """
+    for i in range(m):
+        for j in range(i):
+            t = q[i, j]
+            for s in range(n):
+                t -= a[j, s]*a[i, s]
+            q[i, j] = t
+"""),
+    "one sum over all steps": (False, """
+    for j in range(m):
+        for s in range(n):
+            total += a[j, s]*v[s]
+"""),
+    "a sum that a step reads": (False, """
+    for j in range(m):
+        for s in range(n):
+            c[s] += a[j, s]*c[n - 1]
+"""),
+    "a sum that the next step begins with": (False, """
+    for j in range(m):
+        t = w2[j - 1]
+        for s in range(n):
+            t += a[j, s]*v[s]
+        w2[j] = t
+"""),
+    "another name for the same elements": (False, """
+    d = c[0:n]
+    for j in range(m):
+        for s in range(n):
+            c[s] += a[j, s]*d[n - 1]
+"""),
+    "elements that a number in an array names": (False, """
+    for j in range(m):
+        k = labels[j]
+        for s in range(n):
+            a[k, s] += a[j, s]*v[s]
+"""),
+    "nothing in common": (False, """
+    for j in range(m):
+        t = 0.0
+        for s in range(n):
+            t += a[j, s]
+        w2[j] = t
+"""),
+    "a length that changes": (False, """
+    for j in range(m):
+        k = j % 5
+        for s in range(k):
+            c[s] += a[j, s]*w[j]
+"""),
+    "a name that is read afterwards": (False, """
+    for j in range(m):
+        t = w2[j]
+        for s in range(n):
+            t += a[j, s]*v[s]
+        w2[j] = t
+    total += t
+"""),
+}  # fmt: skip
+FRAME = """def f(x, w, v, labels):
+    m, n = x.shape
+    total, t = 0.0, 0.0
+    a, c, q, w2 = np.empty((m, n)), np.zeros(n), np.zeros((m, m)), np.zeros(m)
+    for j in range(m):
+        for s in range(n):
+            a[j, s] = x[j, s]
+{nest}    return total, a, c, q, w2
+"""
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_sums_keep_their_order_where_several_steps_are_in_one_pass(name):
+    text = FRAME.format(nest=NESTS[name][1][1:])
+    compiled = build(HEAD + STRICT + text, "f", [("float64", 2), ("float64", 1), ("float64", 1), ("int64", 1)])
+    plain = load(HEAD + text, compiled=False).f
+    for rows in (0, 1, 3, 4, 5, 8, 11):
+        random = np.random.default_rng(rows)
+        given = random.normal(size=(rows, 9)), random.normal(size=rows), random.normal(size=9), np.arange(rows) // 2
+        agree(compiled(*given), plain(*given))
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_several_steps_are_in_one_pass_where_nothing_depends_on_another_step(name):
+    function = ast.parse(FRAME.format(nest=NESTS[name][1][1:])).body[0]
+    before, after = (sum(isinstance(n, ast.For) for n in ast.walk(f)) for f in (function, jammed(function)))
+    assert (after > before) is NESTS[name][0]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct import boundary
-from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
+from gradcompile.jit.direct.body import BY_STRIDES, AgainError, Body, Types, returned_kind
+from gradcompile.jit.direct.jam import jammed
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.writer import Surroundings, Writer
@@ -68,6 +69,7 @@ class Program:
 
     def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
         options, found = Options.of(node), Types()
+        node = node if node.name in BY_STRIDES else jammed(node)
         while True:  # each time, a type is found to be wider, which ends
             try:
                 writer = Writer(options.flags, self._around, counts=not options.inline)

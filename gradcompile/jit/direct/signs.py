@@ -56,6 +56,8 @@ def never_negative(node: ast.expr, known: Names) -> bool:
     """Return whether an integer cannot be negative, given names that cannot."""
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int) and node.value >= 0
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "max":
+        return any(never_negative(each, known) for each in node.args)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult | ast.FloorDiv):
         return never_negative(node.left, known) and never_negative(node.right, known)
     return isinstance(node, ast.Name) and node.id in known

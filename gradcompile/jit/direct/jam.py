@@ -1,0 +1,200 @@
+"""Sums of products in loops: several steps of the outer loop are taken in one pass of the inner one.
+
+In ``for j: for s: c[s] += a[j, s]*w[j]``, each product costs three transfers: two loads and a store. Of four steps of
+``j`` in one pass, ``c[s]`` stays in a register. Likewise, of four sums over ``s`` in one pass, what they have in common
+is loaded once. Every sum keeps its order. LLVM has a pass for that, which it does not use.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+
+STEPS = 4  # of the outer loop in one pass
+
+
+def jammed(function: ast.FunctionDef) -> ast.FunctionDef:
+    """Return a function with several steps in one pass wherever that changes nothing but time."""
+    found = _Jam(function).visit(deepcopy(function))
+    assert isinstance(found, ast.FunctionDef)
+    return found
+
+
+class _Jam(ast.NodeTransformer):
+    """Replaces the loops around innermost ones."""
+
+    def __init__(self, function: ast.FunctionDef) -> None:
+        self.function = function
+        self.shared = _sharing(function)
+
+    def visit_For(self, loop: ast.For) -> ast.For | list[ast.stmt]:
+        """Return the loops that stand for one: of several steps in one pass, and of those that are left."""
+        nest = _Nest.of(loop)
+        if nest and nest.pays() and nest.has_own_elements(self.shared) and nest.has_own_names(self.function):
+            return list(nest.several())
+        self.generic_visit(loop)
+        return loop
+
+
+class _Nest:
+    """A loop around one innermost loop of one sum, with assignments before and after.
+
+    Attributes
+    ----------
+    counter : str
+        The name that the outer loop counts with.
+    term : ast.AugAssign
+        The statement of the inner loop.
+    own : list of str
+        The names that a step gives values.
+    """
+
+    def __init__(self, loop: ast.For, inner: ast.For, term: ast.AugAssign) -> None:
+        self.loop, self.inner, self.term = loop, inner, term
+        self.counter = ast.unparse(loop.target)
+        self.statements = [each if each is not inner else term for each in loop.body]
+        targets = [each.target if isinstance(each, ast.AugAssign) else each.targets[0] for each in self.statements]  # type: ignore[attr-defined]  # `of` sees that all are assignments
+        self.own = [each.id for each in targets if isinstance(each, ast.Name)]
+        self.stored = [each for each in targets if isinstance(each, ast.Subscript)]
+
+    @classmethod
+    def of(cls, loop: ast.For) -> _Nest | None:
+        """Return the nest that a loop is, if it is one."""
+        inner = [each for each in loop.body if isinstance(each, ast.For)]
+        if len(inner) != 1 or len(inner[0].body) != 1 or not isinstance(inner[0].body[0], ast.AugAssign):
+            return None
+        others = [each for each in loop.body if each is not inner[0]]
+        if not all(isinstance(each, ast.Assign | ast.AugAssign) for each in others):
+            return None
+        nest = cls(loop, inner[0], inner[0].body[0])
+        changing = {nest.counter, *nest.own}
+        changing |= {ast.unparse(each.value) for each in nest.stored}
+        still = changing.isdisjoint(_names(inner[0].iter) | _names(loop.iter))
+        nodes = [node for each in (nest.term, *others) for node in ast.walk(each)]
+        plain = not any(isinstance(node, ast.Call | ast.IfExp) for node in nodes)  # choices may be those of other loops
+        return nest if still and plain and _is_range(loop.iter) and _is_range(inner[0].iter) else None
+
+    def pays(self) -> bool:
+        """Return whether steps side by side add to the same elements, or to names and load the same elements."""
+        if isinstance(self.term.target, ast.Subscript):
+            return self._is_common(self.term.target)
+        return any(isinstance(each, ast.Subscript) and self._is_common(each) for each in ast.walk(self.term.value))
+
+    def _is_common(self, element: ast.Subscript) -> bool:
+        """Return whether every step of the outer loop has the same elements, one for each of the inner loop."""
+        changing = {self.counter, *self.own}
+        return changing.isdisjoint(_names(element)) and _is_among(ast.unparse(self.inner.target), element)
+
+    def has_own_names(self, function: ast.FunctionDef) -> bool:
+        """Return whether each step gives its names values before it reads them, and nobody reads them afterwards."""
+        for name in self.own:
+            first = next(each for each in self.statements if name in _names(each))
+            if isinstance(first, ast.AugAssign) or name in _names(first.value):  # type: ignore[attr-defined]  # as above
+                return False
+        last = self.loop.end_lineno or 0
+        return all(_assigned_first(name, function, last) for name in (self.counter, *self.own))
+
+    def has_own_elements(self, shared: set[str]) -> bool:
+        """Return whether each step has elements of its own, or all add to elements that nothing else reads."""
+        return all(self._is_apart(each, shared) for each in self.stored)
+
+    def _is_apart(self, stored: ast.Subscript, shared: set[str]) -> bool:
+        array = ast.unparse(stored.value)
+        nodes = [node for statement in self.statements for node in ast.walk(statement)]
+        mentions = sum(isinstance(node, ast.Name) and node.id == array for node in nodes)
+        same = sum(isinstance(node, ast.Subscript) and ast.unparse(node) == ast.unparse(stored) for node in nodes)
+        sums = stored is self.term.target and self._is_common(stored) and mentions == 1
+        return array not in shared and (sums or (_is_among(self.counter, stored) and same == mentions))
+
+    def several(self) -> Iterator[ast.stmt]:
+        """Yield the loop of several steps in one pass, and that of the steps which are left."""
+        first, last = _bounds(self.loop.iter)
+        steps = [_Step(self.counter, k, self.own) for k in range(STEPS)]
+        body: list[ast.stmt] = []
+        for each in self.loop.body:
+            copies = [step.of(self.term if each is self.inner else each) for step in steps]
+            body += [ast.For(self.inner.target, self.inner.iter, copies, [])] if each is self.inner else copies
+        top = f"{self.counter}.top"  # no identifier, so that no name of the text is the same
+        whole = f"{first} + max({last} - ({first}), 0)//{STEPS}*{STEPS}" if first != "0" else f"{last}//{STEPS}*{STEPS}"
+        yield ast.Assign([ast.Name(top, ast.Store())], _expression(whole))
+        yield ast.For(self.loop.target, _range(_expression(first), ast.Name(top), ast.Constant(STEPS)), body, [])
+        yield ast.For(self.loop.target, _range(ast.Name(top), _expression(last)), self.loop.body, [])
+
+
+class _Step(ast.NodeTransformer):
+    """Turns what a loop does into what it does some steps later, with names of its own."""
+
+    def __init__(self, counter: str, later: int, own: Iterable[str]) -> None:
+        self.counter, self.later, self.own = counter, later, set(own)
+
+    def of(self, statement: ast.stmt) -> ast.stmt:
+        """Return a statement of that step."""
+        found = self.visit(deepcopy(statement))
+        assert isinstance(found, ast.stmt)
+        return found
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return what stands for a name."""
+        if node.id == self.counter and self.later:
+            return ast.BinOp(node, ast.Add(), ast.Constant(self.later))
+        return ast.Name(f"{node.id}.{self.later}", node.ctx) if node.id in self.own else node
+
+
+def _sharing(function: ast.FunctionDef) -> set[str]:
+    """Return the names of arrays that may share their memory: those of which a part or a view has a name."""
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _is_view(node.value):
+            found |= {node.targets[0].id, *_names(node.value)}
+    return found
+
+
+def _is_view(node: ast.expr) -> bool:
+    """Return whether an expression may be an array that has its memory elsewhere."""
+    if isinstance(node, ast.Subscript):
+        return any(isinstance(each, ast.Slice) for each in _indices(node))
+    if isinstance(node, ast.Call):
+        return not ast.unparse(node.func).startswith(("np.empty", "np.zeros", "np.asarray"))
+    return isinstance(node, ast.Attribute | ast.Name)
+
+
+def _assigned_first(name: str, function: ast.FunctionDef, line: int) -> bool:
+    """Return whether what follows a line gives a name a value before it reads it."""
+    nodes = list(ast.walk(function))
+    added = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
+    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name and node.lineno > line]
+    return min(((n.lineno, isinstance(n.ctx, ast.Store) and id(n) not in added) for n in uses), default=(0, True))[1]
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _indices(element: ast.Subscript) -> list[ast.expr]:
+    return element.slice.elts if isinstance(element.slice, ast.Tuple) else [element.slice]
+
+
+def _is_among(name: str, element: ast.Subscript) -> bool:
+    """Return whether a name is one of the indices of an element."""
+    return any(isinstance(each, ast.Name) and each.id == name for each in _indices(element))
+
+
+def _is_range(node: ast.expr) -> bool:
+    """Return whether a loop counts upwards, one by one."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and len(node.args) < 3
+
+
+def _bounds(node: ast.expr) -> tuple[str, str]:
+    """Return where a range begins and where it ends."""
+    assert isinstance(node, ast.Call)
+    first, last = map(ast.unparse, [ast.Constant(0), *node.args][-2:])
+    return first, f"({last})"
+
+
+def _range(*bounds: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name("range"), list(bounds), [])
+
+
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
