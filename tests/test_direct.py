@@ -11,9 +11,11 @@ import sys
 import numpy as np
 import pytest
 
+import gradcompile as gc
 from gradcompile.jit import kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build
 from gradcompile.jit.direct.jam import jammed
+from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
 
@@ -565,3 +567,68 @@ def test_several_steps_are_in_one_pass_where_nothing_depends_on_another_step(nam
     function = ast.parse(FRAME.format(nest=NESTS[name][1][1:])).body[0]
     before, after = (sum(isinstance(n, ast.For) for n in ast.walk(f)) for f in (function, jammed(function)))
     assert (after > before) is NESTS[name][0]
+
+
+PARTED = """
+y: data[N, 4]
+A: parameter[K, K]
+m: parameter[K]
+e[n, t, k] = -(y[n, t] - m[k])**2/2
+P[j, k]  = softmax(A[j, k], k)
+a0[n, k] = exp(e[n, 0, k])
+a1[n, k] = Sum(a0[n, j]*P[j, k], j)*exp(e[n, 1, k])
+a2[n, k] = Sum(a1[n, j]*P[j, k], j)*exp(e[n, 2, k])
+a3[n, k] = Sum(a2[n, j]*P[j, k], j)*exp(e[n, 3, k])
+loss = -Sum(log(Sum(a3[n, k], k)), n)
+"""
+
+
+def test_a_long_function_in_parts_has_the_same_results(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
+    source = gc.compile(gc.parse(PARTED)).source
+    random = np.random.default_rng(3)
+    given = random.normal(size=(3, 3)), random.normal(size=3), random.normal(size=(70, 4))
+    whole = kernel(source, "value_and_grad", types_of(given))(*given)
+    for name, number in (("LONG", 1), ("PART", 12), ("WORTH", 2)):
+        monkeypatch.setattr(f"gradcompile.jit.direct.outline.{name}", number)
+    program = Program(source)
+    program.modules("value_and_grad", [build_type(*each) for each in types_of(given)])
+    assert len(program.counted) > 10
+    (tmp_path / "parts").mkdir()
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path / "parts"))
+    parted = build(source, "value_and_grad", types_of(given))(*given)
+    assert parted[0] == pytest.approx(whole[0], rel=1e-14)
+    for a, b in zip(parted[1], whole[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+OUTLINED = """def f(x, y, n, s, t):
+    a = np.empty(n)
+    b = a[0:n]
+    for i in range(n):
+        {body}
+    return s, a, b
+"""
+# What a loop does, what its part is given, and what it returns; None where it has to stay.
+LOOPS = {
+    "reads and adds": ("s += x[i]*y", ["n", "s", "x", "y"], ["s"]),
+    "nothing is left of a name of its own": ("t = x[i]; a[i] = t", ["a", "n", "x"], []),
+    "a name that is read in the next step": ("s += t; t = x[i]", ["n", "s", "t", "x"], ["s"]),
+    "two names for what it writes": ("a[i] = b[n - i - 1]", None, None),
+    "perhaps never assigned": ("s = x[i]", ["n", "s", "x"], ["s"]),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_part_is_given_what_it_needs_and_returns_what_is_needed(name, monkeypatch):
+    body, given, returned = LOOPS[name]
+    for constant, number in (("LONG", 1), ("PART", 4), ("WORTH", 2)):
+        monkeypatch.setattr(f"gradcompile.jit.direct.outline.{constant}", number)
+    text = OUTLINED.format(body=body.replace("; ", "\n        "))
+    parts = [p.node for p in outlined(ast.parse(text).body[0])[:-1] if any(isinstance(s, ast.For) for s in p.node.body)]
+    found = [([a.arg for a in p.args.args], sorted(stored_in(p.body[-1]))) for p in parts]
+    assert found == ([] if given is None else [(given, returned)])
+
+
+def stored_in(node):
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}

@@ -26,7 +26,7 @@ from gradcompile.jit.direct.kinds import (
     several,
 )  # fmt: skip
 from gradcompile.jit.direct.outside import product
-from gradcompile.jit.direct.signs import counted, never_negative
+from gradcompile.jit.direct.signs import Names, counted, never_negative
 from gradcompile.jit.direct.writer import Writer
 
 SIMPLE = 3  # operations that are done for nothing rather than by way of a branch
@@ -42,6 +42,7 @@ class Program(Protocol):
     """What a function may call."""
 
     constants: dict[str, ast.expr]
+    counted: dict[str, Names]
     blas: set[str]
 
     def function(self, name: str, types: Sequence[Type]) -> Function:
@@ -123,7 +124,7 @@ class Body:
         self.names: dict[str, Variable] = {}
         self.versions: dict[str, int] = {}
         self.depth = 0  # of the loops and choices that are open
-        self.counted = counted(node)
+        self.counted = counted(node, program.counted.get(node.name, frozenset()))
         self.leaving = {
             name.id for each in ast.walk(node) if isinstance(each, ast.Return) for name in ast.walk(each)
             if isinstance(name, ast.Name)

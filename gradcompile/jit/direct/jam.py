@@ -8,8 +8,10 @@ is loaded once. Every sum keeps its order. LLVM has a pass for that, which it do
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
+
+from gradcompile.jit.direct.aliases import sharing
 
 STEPS = 4  # of the outer loop in one pass
 
@@ -26,7 +28,7 @@ class _Jam(ast.NodeTransformer):
 
     def __init__(self, function: ast.FunctionDef) -> None:
         self.function = function
-        self.shared = _sharing(function)
+        self.shared = sharing(function)
 
     def visit_For(self, loop: ast.For) -> ast.For | list[ast.stmt]:
         """Return the loops that stand for one: of several steps in one pass, and of those that are left."""
@@ -95,11 +97,11 @@ class _Nest:
         last = self.loop.end_lineno or 0
         return all(_assigned_first(name, function, last) for name in (self.counter, *self.own))
 
-    def has_own_elements(self, shared: set[str]) -> bool:
+    def has_own_elements(self, shared: Collection[str]) -> bool:
         """Return whether each step has elements of its own, or all add to elements that nothing else reads."""
         return all(self._is_apart(each, shared) for each in self.stored)
 
-    def _is_apart(self, stored: ast.Subscript, shared: set[str]) -> bool:
+    def _is_apart(self, stored: ast.Subscript, shared: Collection[str]) -> bool:
         array = ast.unparse(stored.value)
         nodes = [node for statement in self.statements for node in ast.walk(statement)]
         mentions = sum(isinstance(node, ast.Name) and node.id == array for node in nodes)
@@ -139,24 +141,6 @@ class _Step(ast.NodeTransformer):
         if node.id == self.counter and self.later:
             return ast.BinOp(node, ast.Add(), ast.Constant(self.later))
         return ast.Name(f"{node.id}.{self.later}", node.ctx) if node.id in self.own else node
-
-
-def _sharing(function: ast.FunctionDef) -> set[str]:
-    """Return the names of arrays that may share their memory: those of which a part or a view has a name."""
-    found: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _is_view(node.value):
-            found |= {node.targets[0].id, *_names(node.value)}
-    return found
-
-
-def _is_view(node: ast.expr) -> bool:
-    """Return whether an expression may be an array that has its memory elsewhere."""
-    if isinstance(node, ast.Subscript):
-        return any(isinstance(each, ast.Slice) for each in _indices(node))
-    if isinstance(node, ast.Call):
-        return not ast.unparse(node.func).startswith(("np.empty", "np.zeros", "np.asarray"))
-    return isinstance(node, ast.Attribute | ast.Name)
 
 
 def _assigned_first(name: str, function: ast.FunctionDef, line: int) -> bool:

@@ -12,7 +12,9 @@ from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import BY_STRIDES, AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.jam import jammed
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
+from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
+from gradcompile.jit.direct.signs import Names
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.linking import PRODUCT
 
@@ -31,6 +33,8 @@ class Program:
     ----------
     constants : dict of str to expression
         The names of the module that are no functions.
+    counted : dict of str to frozenset of str
+        The arguments of parts of functions that cannot be negative, by the part's name.
     """
 
     def __init__(self, source: str) -> None:
@@ -46,6 +50,7 @@ class Program:
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
+        self.counted: dict[str, Names] = {}
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._definitions: list[Definition] = []
         self._around = Surroundings()
@@ -69,7 +74,7 @@ class Program:
 
     def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
         options, found = Options.of(node), Types()
-        node = node if node.name in BY_STRIDES else jammed(node)
+        node = node if node.name in BY_STRIDES else jammed(self._shortened(node))
         while True:  # each time, a type is found to be wider, which ends
             try:
                 writer = Writer(options.flags, self._around, counts=not options.inline)
@@ -86,6 +91,15 @@ class Program:
         inline = " alwaysinline" if options.inline else ""
         self._definitions.append(Definition(symbol, head + inline, lines, is_long(lines) and arrays))
         return function
+
+    def _shortened(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Return a function that calls its parts, if it is long; a part has none."""
+        if node.name in self.counted:
+            return node
+        *parts, whole = outlined(node)
+        self.nodes |= {part.node.name: part.node for part in parts}
+        self.counted |= {part.node.name: part.counted for part in parts}
+        return whole.node
 
     def outside(self) -> list[str]:
         """Return the functions outside that are called, but those of LLVM."""

@@ -10,8 +10,16 @@ import ast
 Names = frozenset[str]
 
 
-def counted(function: ast.FunctionDef) -> Names:
-    """Return the names that are lengths, that count the steps of loops, and what is added and multiplied of these."""
+def counted(function: ast.FunctionDef, given: Names = frozenset()) -> Names:
+    """Return the names that are lengths, that count the steps of loops, and what is added and multiplied of these.
+
+    Parameters
+    ----------
+    function : FunctionDef
+        The function.
+    given : frozenset of str
+        Arguments that are known to be so.
+    """
     ways: dict[str, list[ast.Assign | ast.AugAssign | ast.For]] = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Assign | ast.AugAssign | ast.For):
@@ -21,9 +29,10 @@ def counted(function: ast.FunctionDef) -> Names:
                 if isinstance(name.ctx, ast.Store):
                     ways.setdefault(name.id, []).append(node)
     for argument in function.args.args:
-        ways.pop(argument.arg, None)
-    known: Names = frozenset()
-    while (more := frozenset(n for n, nodes in ways.items() if all(_counts(each, known) for each in nodes))) != known:
+        if argument.arg not in given:
+            ways.pop(argument.arg, None)
+    known = frozenset(given - ways.keys())
+    while (more := known | {n for n, nodes in ways.items() if all(_counts(each, known) for each in nodes)}) != known:
         known = more
     return known
 
