@@ -239,8 +239,8 @@ class Program:
 
     def _machine_code(self, name: str, source: str) -> Function:
         """Return a long function of numbers, compiled; where that cannot be, Python goes on with it."""
-        from gradcompile.jit.native import native  # few programs need LLVM without Numba
-        from gradcompile.jit.translation import UntranslatableError
+        from gradcompile.jit.direct import UntranslatableError  # LLVM takes its time to import
+        from gradcompile.jit.native import native
 
         try:
             return native(source, name, len(self.graph.wrt) if name != "value" else 0, strict=self.strict)

@@ -54,6 +54,11 @@ FUNCTIONS = {
 }
 
 
+def tail(x: mpf) -> mpf:
+    """Return erfc(x); of a number whose square mpmath cannot hold, 0."""
+    return mp.erfc(x) if x < 1e100 else mpf(0)
+
+
 def scaled_tail(x: mpf) -> mpf:
     """Return exp(x*x)*erfc(x); from 1e6 on as the two terms of its asymptotic series that are left."""
     return mp.exp(x * x) * mp.erfc(x) if x < 1e6 else (1 - 1 / (2 * x * x)) / (x * mp.sqrt(mp.pi))
@@ -73,9 +78,9 @@ EXACT = {
     "tanh": mp.tanh,
     "sech": mp.sech,
     "erf": mp.erf,
-    "erfc": lambda x: mp.erfc(x) if x < 1e100 else mpf(0),
+    "erfc": tail,
     "erfcx": lambda x: scaled_tail(x) if x > 1 else mp.exp(x * x) * mp.erfc(x),
-    "logtail": lambda x: mp.log(scaled_tail(x) / 2) - x * x if x > 1 else mp.log1p(-mp.erfc(-x) / 2),
+    "logtail": lambda x: mp.log(scaled_tail(x) / 2) - x * x if x > 1 else mp.log1p(-tail(-x) / 2),
     "sin": mp.sin,
     "cos": mp.cos,
     "tan": mp.tan,

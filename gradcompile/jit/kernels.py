@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
 from gradcompile.garbage import importing
-from gradcompile.jit.loading import load, specialise
+from gradcompile.jit.loading import Typed, load, specialise
 
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
-Typed = tuple[tuple[str, int], ...]  # dtype and rank of each argument
 Compiled = Callable[..., Any]
 
-_built: dict[tuple[str, str, Typed], Compiled | None] = {}  # None where Numba has to do it
+_built: dict[tuple[str, str, tuple[tuple[str, int], ...]], Compiled | None] = {}  # None where Numba has to do it
 _lock = threading.RLock()
 
 
-def kernel(source: str, name: str, types: Sequence[tuple[str, int]], short: Collection[str] = ()) -> Compiled:
+def kernel(source: str, name: str, types: Typed, short: Collection[str] = ()) -> Compiled:
     r"""Return a function of an emitted module, compiled for the only types that it will be called with.
 
     Parameters
@@ -45,7 +44,7 @@ def kernel(source: str, name: str, types: Sequence[tuple[str, int]], short: Coll
     >>> kernel(text, "half", [("float64", 0)])(3.0)
     1.5
     """
-    made = _directly(source, name, tuple(types))
+    made = _directly(source, name, types)
     if made is None:
         with _lock:  # of two models with one text, the second finds it compiled
             made = getattr(load(source, compiled=True, short=short), name)
@@ -88,7 +87,7 @@ def _directly(source: str, name: str, types: Typed) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
     if os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return None
-    asked = source, name, types
+    asked = source, name, tuple(types)
     if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
         with _lock:
             if asked not in _built:

@@ -24,7 +24,8 @@ from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.linking import PRODUCT, find_products
 from gradcompile.jit.memory import keep_freed
 
-FORMAT = 3  # of the cache; a new number leaves all old entries alone
+FORMAT = 4  # of the cache; a new number leaves all old entries alone
+Typed = Sequence[tuple[str, int]]  # dtype and rank of each argument
 
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
@@ -159,7 +160,7 @@ def _circumstances(compiled: bool) -> list[object]:
     return [*versions(), numba.__version__, *processor(), settings]
 
 
-def specialise(function: Callable[..., Any], types: Sequence[tuple[str, int]]) -> None:
+def specialise(function: Callable[..., Any], types: Typed) -> None:
     """Compile a function of a compiled module for the only types that it will be called with.
 
     Parameters

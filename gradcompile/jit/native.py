@@ -16,7 +16,8 @@ import llvmlite.binding as llvm
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes
-from gradcompile.jit.translation import translate
+from gradcompile.jit.translation import ALIGNED, translate
+from gradcompile.jit.vectors import vector_code
 
 LEVEL = 1  # of LLVM's code generator: what more of it does to straight lines costs more than it brings
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -35,7 +36,7 @@ def native(source: str, name: str, gradients: int, *, strict: bool) -> Callable[
     gradients : int
         How many it returns, in a tuple after the value; 0: it returns the value alone.
     strict : bool
-        Whether every operation is rounded by itself.
+        Whether every operation is rounded by itself, and every elementary function that of the C library.
 
     Raises
     ------
@@ -59,16 +60,17 @@ def _caller(engine: Any, name: str, gradients: int, between: int) -> Callable[..
     unpack = struct.Struct(f"{1 + gradients}d").unpack_from
 
     def memory(count: int) -> Any:
-        doubles = bytearray(
-            DOUBLE * (count + between + 1 + gradients)
-        )  # packed into, it takes half the time of an array
+        size = DOUBLE * (count + between + 1 + gradients)
+        doubles = bytearray(ALIGNED + size)  # packed into, it takes half the time of an array
         address = ctypes.addressof(ctypes.c_char.from_buffer(doubles))
-        own.memory = doubles, address, DOUBLE * (count + between), struct.Struct(f"{count}d").pack_into
+        start = -(address + DOUBLE * count) % ALIGNED  # of the arguments, so that what is kept after them is aligned
+        results = start + DOUBLE * (count + between)
+        own.memory = doubles, address + start, start, results, struct.Struct(f"{count}d").pack_into
         return own.memory
 
     def call(*arguments: float) -> Any:
-        doubles, address, results, pack = getattr(own, "memory", None) or memory(len(arguments))
-        pack(doubles, 0, *arguments)
+        doubles, address, start, results, pack = getattr(own, "memory", None) or memory(len(arguments))
+        pack(doubles, start, *arguments)
         entry(address)
         numbers = unpack(doubles, results)
         return (numbers[0], numbers[1:]) if gradients else numbers[0]
@@ -78,8 +80,9 @@ def _caller(engine: Any, name: str, gradients: int, between: int) -> Callable[..
 
 
 def _made(source: str, name: str, strict: bool) -> Made:
-    translated = translate(source, name, contract=not strict, pairs=initialise(), pause=stop_if_ending)
-    return translated.kept, machine_codes(translated.modules, LEVEL, _passes)
+    found = translate(source, name, contract=not strict, pairs=initialise(), packs=not strict, pause=stop_if_ending)
+    own = machine_codes(found.modules, LEVEL, _passes)
+    return found.kept, [*own, *(vector_code(row) for row in found.rows)]
 
 
 def _passes(builder: Any) -> Any:

@@ -19,7 +19,7 @@ from llvmlite.binding import ffi
 
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
-from gradcompile.jit.translation import LIBRARY, PAIR
+from gradcompile.jit.library import LIBRARY, PAIR
 
 HEAD = "QQ"  # of a file: a number that belongs to it, the number of objects; then the length of each
 DIGEST = hashlib.sha256().digest_size
@@ -127,6 +127,11 @@ def _beside(name: str) -> Any:
 def _processors() -> int:
     """Return the number of processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def optimised(builder: Any) -> Any:
+    """Return all the passes with which LLVM improves a module."""
+    return builder.getModulePassManager()
 
 
 def machine(level: int) -> Any:

@@ -71,6 +71,12 @@ def vtan(x):
     return vtanturn(x, r, c, q)
 
 
+def vsincos(x):
+    """Return sin(x) and cos(x)."""
+    r, c, q = vturn(abs(x))
+    return vsinturn(x, r, c, q), vcosturn(r, c, q)
+
+
 def vsinnear(x):
     """Return sin(x); nan beyond 1e8."""
     r, c, q = vturnnear(abs(x))
@@ -87,6 +93,12 @@ def vtannear(x):
     """Return tan(x); nan beyond 1e8."""
     r, c, q = vturnnear(abs(x))
     return vtanturn(x, r, c, q)
+
+
+def vsincosnear(x):
+    """Return sin(x) and cos(x); nan beyond 1e8."""
+    r, c, q = vturnnear(abs(x))
+    return vsinturn(x, r, c, q), vcosturn(r, c, q)
 
 
 def vsincore32(r):

@@ -17,10 +17,15 @@ FREE = f'nounwind willreturn allockind("free") {FAMILY}'
 Cut = tuple[str | None, str | None]  # the first and the last of a slice
 
 
-class Scope(Protocol):
-    """A function in the making, as calls within it know it."""
+class Writing(Protocol):
+    """A function in the making, as calls of functions of numbers know it."""
 
     writer: Writer
+
+
+class Scope(Writing, Protocol):
+    """A function in the making, as calls within it know it."""
+
     arrays: Arrays
 
     def failed(self) -> str:

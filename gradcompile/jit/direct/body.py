@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from gradcompile.jit.direct.arrays import Arrays, Cut
 from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, METHODS, NAMES
 from gradcompile.jit.direct.kinds import (
-    BIT,
     I64,
     Array,
     Function,
     Kind,
-    Scalar,
     Several,
     Type,
     UntranslatableError,
@@ -25,11 +23,11 @@ from gradcompile.jit.direct.kinds import (
     merged,
     several,
 )  # fmt: skip
+from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import Names, counted, never_negative
 from gradcompile.jit.direct.writer import Writer
 
-SIMPLE = 3  # operations that are done for nothing rather than by way of a branch
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all the ways in which they may lie
 
@@ -92,7 +90,7 @@ class Variable:
     owner: str | None
 
 
-class Body:
+class Body(Numbers):
     """A function in the making.
 
     Parameters
@@ -119,11 +117,11 @@ class Body:
     def __init__(
         self, program: Program, node: ast.FunctionDef, types: Sequence[Type], found: Types, writer: Writer
     ) -> None:
-        self.program, self.node, self.found, self.writer = program, node, found, writer
+        super().__init__(writer)
+        self.program, self.node, self.found = program, node, found
         self.arrays: Arrays = Arrays(writer)
         self.names: dict[str, Variable] = {}
         self.versions: dict[str, int] = {}
-        self.depth = 0  # of the loops and choices that are open
         self.counted = counted(node, program.counted.get(node.name, frozenset()))
         self.leaving = {
             name.id for each in ast.walk(node) if isinstance(each, ast.Return) for name in ast.walk(each)
@@ -141,7 +139,7 @@ class Body:
             self.writer.begin("failed")
             self.arrays.release()
             self._return([str(NO_MEMORY), *("zeroinitializer" for _ in held(self.result))])
-        return ["entry:", *self.writer.entry, "  br label %start", "start:", *self.writer.out]
+        return self.writer.lines()
 
     @property
     def result(self) -> Type:
@@ -192,28 +190,11 @@ class Body:
         """Return a value as one of a wider type."""
         if value.type == kind:
             return value
-        if isinstance(kind, Scalar):
-            return self.writer.convert(value, kind)
         if isinstance(kind, Several):
             return several([self.fitted(a, b) for a, b in zip(value.items(), kind.items, strict=True)])
-        return self.arrays.loose(value)
+        return self.arrays.loose(value) if isinstance(kind, Array) else super().fitted(value, kind)
 
-    # Statements: each returns whether what follows it is never reached
-
-    def statements(self, body: Iterable[ast.stmt]) -> bool:
-        """Translate statements."""
-        return any(self._rule(STATEMENTS, statement)(self, statement) for statement in body)
-
-    def _rule(self, rules: dict[type[ast.AST], Any], node: ast.AST) -> Any:
-        if type(node) not in rules:
-            raise UntranslatableError(type(node).__name__)
-        return rules[type(node)]
-
-    def _nested(self, body: Iterable[ast.stmt]) -> bool:
-        self.depth += 1
-        over = self.statements(body)
-        self.depth -= 1
-        return over
+    # Statements
 
     def _note(self, node: ast.Expr) -> bool:
         if not isinstance(node.value, ast.Constant):  # a docstring, or a call for what it does
@@ -242,9 +223,7 @@ class Body:
 
     def _augmented(self, node: ast.AugAssign) -> bool:
         if isinstance(node.target, ast.Name):
-            before = self.read(node.target.id)
-            self.assign(node.target.id, self.writer.arithmetic(type(node.op), before, self.expression(node.value)))
-            return False
+            return super()._augmented(node)
         array, indices = self._element(node.target)
         value = self.expression(node.value)
         address = self.arrays.element(array, indices)
@@ -258,30 +237,6 @@ class Body:
             raise UntranslatableError(type(target).__name__)
         array = self.expression(target.value)
         return array, [self._index(each, k, array) for k, each in enumerate(listed(target.slice))]
-
-    def _if(self, node: ast.If) -> bool:
-        then, otherwise, after = (self.writer.label() for _ in range(3))
-        self.writer.branch(self.writer.truth(self.expression(node.test)).text, then, otherwise)
-        over = []
-        for label, body in ((then, node.body), (otherwise, node.orelse)):
-            self.writer.begin(label)
-            over.append(self._nested(body))
-            if not over[-1]:
-                self.writer.jump(after)
-        if not all(over):
-            self.writer.begin(after)
-        return all(over)
-
-    def _while(self, node: ast.While) -> bool:
-        test, loop, after = (self.writer.label() for _ in range(3))
-        self.writer.jump(test)
-        self.writer.begin(test)
-        self.writer.branch(self.writer.truth(self.expression(node.test)).text, loop, after)
-        self.writer.begin(loop)
-        if not self._nested(node.body):
-            self.writer.again(test)
-        self.writer.begin(after)
-        return False
 
     def _for(self, node: ast.For) -> bool:
         if not isinstance(node.target, ast.Name) or node.orelse:
@@ -364,19 +319,6 @@ class Body:
 
     # Expressions
 
-    def expression(self, node: ast.expr) -> Value:
-        """Translate an expression."""
-        found: Value = self._rule(EXPRESSIONS, node)(self, node)
-        return found
-
-    def _name(self, node: ast.Name) -> Value:
-        return self.read(node.id)
-
-    def _constant(self, node: ast.Constant) -> Value:
-        if not isinstance(node.value, int | float):
-            raise UntranslatableError(repr(node.value))
-        return literal(node.value)
-
     def _tuple(self, node: ast.Tuple) -> Value:
         return several([self.expression(each) for each in node.elts])
 
@@ -419,71 +361,6 @@ class Body:
         new = self.writer.new
         back = new(f"add i64 {place}, {array.lengths[axis]}")
         return new(f"select i1 {new(f'icmp slt i64 {place}, 0')}, i64 {back}, i64 {place}")
-
-    def _unary(self, node: ast.UnaryOp) -> Value:
-        value = self.expression(node.operand)
-        if isinstance(node.op, ast.Not):
-            return Value(BIT, (self.writer.new(f"xor i1 {self.writer.truth(value).text}, true"),))
-        if isinstance(node.op, ast.USub):
-            return self.writer.negative(value)
-        if isinstance(node.op, ast.UAdd):
-            return value
-        raise UntranslatableError(type(node.op).__name__)
-
-    def _binary(self, node: ast.BinOp) -> Value:
-        left, right = self.expression(node.left), self.expression(node.right)
-        if isinstance(node.op, ast.Pow):
-            return self.writer.power(left, right)
-        return self.writer.arithmetic(type(node.op), left, right)
-
-    def _compare(self, node: ast.Compare) -> Value:
-        values = [self.expression(each) for each in (node.left, *node.comparators)]
-        found = ""
-        for op, left, right in zip(node.ops, values, values[1:], strict=False):
-            this = self.writer.compare(type(op), left, right).text
-            found = self.writer.new(f"and i1 {found}, {this}") if found else this
-        return Value(BIT, (found,))
-
-    def _logical(self, node: ast.BoolOp) -> Value:
-        """Translate ``and`` and ``or``: what follows is reached only where it counts."""
-        first, *rest = node.values
-        if not rest:
-            found = self.expression(first)
-            if found.type != BIT:
-                raise UntranslatableError("a number as a condition")
-            return found
-        others, stops = ast.BoolOp(node.op, rest), ast.Constant(isinstance(node.op, ast.Or))
-        yes, no = (stops, others) if isinstance(node.op, ast.Or) else (others, stops)
-        return self._choice(ast.IfExp(first, yes, no))
-
-    def _choice(self, node: ast.IfExp) -> Value:
-        condition = self.writer.truth(self.expression(node.test)).text
-        if is_simple(node.body) and is_simple(node.orelse):
-            first, second = self.expression(node.body), self.expression(node.orelse)
-            if isinstance(first.type, Scalar) and isinstance(second.type, Scalar):
-                return self.writer.select(condition, first, second)
-        return self._branches(condition, node)
-
-    def _branches(self, condition: str, node: ast.IfExp) -> Value:
-        writer, before = self.writer, self.writer.out
-        then, otherwise, after = (writer.label() for _ in range(3))
-        writer.branch(condition, then, otherwise)
-        arms = []
-        for label, each in ((then, node.body), (otherwise, node.orelse)):
-            writer.out = []
-            writer.begin(label)
-            arms.append((self.expression(each), writer.out, writer.block))
-        kind, ways = merged(arms[0][0].type, arms[1][0].type), []
-        for value, written, block in arms:
-            writer.out = written
-            ways.append((self.fitted(value, kind).parts, block))
-            writer.jump(after)
-            before += written
-        writer.out = before
-        writer.begin(after)
-        pairs = zip(held(kind), *(parts for parts, _ in ways), strict=True)
-        phi = "phi {} [ {}, %{} ], [ {}, %{} ]"
-        return Value(kind, tuple(writer.new(phi.format(h, a, ways[0][1], b, ways[1][1])) for h, a, b in pairs))
 
     def _call(self, node: ast.Call) -> Value:
         name = ast.unparse(node.func)
@@ -551,34 +428,3 @@ def returned_kind(result: Type, fails: bool) -> str:
     """Return the type of what a function returns in LLVM."""
     parts = returned_parts(result, fails)
     return parts[0] if len(parts) == 1 else f"{{ {', '.join(parts)} }}"
-
-
-def is_simple(node: ast.expr) -> bool:
-    """Return whether an expression may be computed where its value is not needed, and takes next to no time."""
-    nodes = list(ast.walk(node))
-    plain = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.operator, ast.unaryop, ast.expr_context)
-    return all(isinstance(each, plain) for each in nodes) and sum(isinstance(e, ast.BinOp) for e in nodes) <= SIMPLE
-
-
-STATEMENTS: dict[type[ast.AST], Any] = {
-    ast.Expr: Body._note,
-    ast.Assign: Body._assignment,
-    ast.AugAssign: Body._augmented,
-    ast.If: Body._if,
-    ast.While: Body._while,
-    ast.For: Body._for,
-    ast.Return: Body._returning,
-}
-EXPRESSIONS: dict[type[ast.AST], Any] = {
-    ast.Name: Body._name,
-    ast.Constant: Body._constant,
-    ast.Tuple: Body._tuple,
-    ast.Attribute: Body._attribute,
-    ast.Subscript: Body._subscript,
-    ast.UnaryOp: Body._unary,
-    ast.BinOp: Body._binary,
-    ast.Compare: Body._compare,
-    ast.BoolOp: Body._logical,
-    ast.IfExp: Body._choice,
-    ast.Call: Body._call,
-}

@@ -6,8 +6,6 @@ floats, integers, tuples, and arrays whose memory NumPy frees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gradcompile.jit.direct.body import returned_kind, returned_parts
 from gradcompile.jit.direct.kinds import (
     BIT,
@@ -34,7 +32,7 @@ SWAPPED = ord(">")
 OBJECT = "nounwind"  # the trait of Python's functions
 
 
-def entry(writer: Writer, function: Function, types: Sequence[Type], *, nogil: bool) -> Definition:
+def entry(writer: Writer, function: Function) -> Definition:
     """Return the function that Python calls.
 
     Parameters
@@ -43,12 +41,8 @@ def entry(writer: Writer, function: Function, types: Sequence[Type], *, nogil: b
         An empty one.
     function : Function
         What is to be called.
-    types : sequence of Type
-        Of its arguments.
-    nogil : bool
-        Whether other threads of Python may run meanwhile.
     """
-    return _Entry(writer).definition(function, types, nogil=nogil)
+    return _Entry(writer).definition(function)
 
 
 class _Entry:
@@ -57,27 +51,26 @@ class _Entry:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
 
-    def definition(self, function: Function, types: Sequence[Type], *, nogil: bool) -> Definition:
+    def definition(self, function: Function) -> Definition:
         """Return the function; an argument of another type is a TypeError, and a lack of memory a MemoryError."""
         writer, arguments = self.writer, list[str]()
-        self._demand(writer.new(f"icmp eq i64 %count, {len(types)}"))
-        for k, kind in enumerate(types):
+        self._demand(writer.new(f"icmp eq i64 %count, {len(function.types)}"))
+        for k, kind in enumerate(function.types):
             at = writer.new(f"getelementptr ptr, ptr %arguments, i64 {k}")
             given = self._given(writer.new(f"load ptr, ptr {at}"), kind)
             arguments += [f"{h} {part}" for h, part in zip(held(kind), given, strict=True)]
-        state = writer.called("ptr", "PyEval_SaveThread", [], OBJECT) if nogil else ""
+        state = writer.called("ptr", "PyEval_SaveThread", [], OBJECT) if function.nogil else ""
         returned = returned_kind(function.result, function.fails)
         found = writer.new(f"call {returned} @{function.symbol}({', '.join(arguments)})")
-        if nogil:
+        if function.nogil:
             writer.called("void", "PyEval_RestoreThread", [f"ptr {state}"], OBJECT)
         writer.do(f"ret ptr {self._object(Value(function.result, self._parts(function, returned, found)))}")
         self._end("mistaken", "i32 @PyErr_BadArgument()")
         self._end("exhausted", "ptr @PyErr_NoMemory()")
         self._end("raised")
         head = f"ptr @{ENTRY}(ptr %self, ptr %arguments, i64 %count)"
-        lines = ["entry:", *writer.entry, "  br label %start", "start:", *writer.out]
         table = f"@{TABLE} = global [2 x ptr] zeroinitializer"
-        return Definition(ENTRY, head, lines, apart=True, memory=table)
+        return Definition(ENTRY, head, writer.lines(), apart=True, memory=table)
 
     def _demand(self, condition: str) -> None:
         """Go on where a condition holds; else it was called by mistake."""

@@ -18,17 +18,16 @@ from gradcompile.jit.direct.calls import OPAQUE
 from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError
 from gradcompile.jit.direct.outside import DOUBLE, SINGLE
 from gradcompile.jit.direct.program import Program
+from gradcompile.jit.library import LIBRARY
 from gradcompile.jit.linking import PRODUCT, products
-from gradcompile.jit.loading import digest, processor, versions
+from gradcompile.jit.loading import Typed, digest, processor, versions
 from gradcompile.jit.memory import keep_freed
-from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes
-from gradcompile.jit.translation import LIBRARY
+from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes, optimised
 
 LEVEL = 3  # of LLVM's optimisation
 FASTCALL = 0x80  # CPython's `METH_FASTCALL`
 NEW, ARRAY = 93, 2  # places of `PyArray_New` and `PyArray_Type` in NumPy's table of what extensions may call
 KNOWN = {OPAQUE, DOUBLE, SINGLE, *LIBRARY.values()}  # whose addresses LLVM is told
-Typed = Sequence[tuple[str, int]]  # dtype and rank of each argument
 
 
 class _Definition(ctypes.Structure):
@@ -105,17 +104,13 @@ def _made(source: str, name: str, types: Sequence[Type]) -> Made:
     for each in program.outside():
         if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
-    return 0, machine_codes(modules, LEVEL, _passes)
-
-
-def _passes(builder: Any) -> Any:
-    return builder.getModulePassManager()
+    return 0, machine_codes(modules, LEVEL, optimised)
 
 
 def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:
     """Return the Python function of machine code."""
     table = (ctypes.c_void_p * 2).from_address(engine.get_global_value_address(TABLE))
-    table[ARRAY_TYPE], table[ARRAY_NEW] = _numpys(ARRAY), _numpys(NEW)
+    table[ARRAY_TYPE], table[ARRAY_NEW] = _numpys()
     definition = _Definition(name.encode(), engine.get_function_address(ENTRY), FASTCALL, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
@@ -123,13 +118,14 @@ def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:
     return function
 
 
-def _numpys(place: int) -> int:
-    """Return an address that NumPy tells extensions."""
+@cache
+def _numpys() -> tuple[int, int]:
+    """Return the addresses of `PyArray_Type` and `PyArray_New`, which NumPy tells extensions."""
     umath = importlib.import_module("numpy._core._multiarray_umath")
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    table = pointer(umath._ARRAY_API, None)
-    return (ctypes.c_void_p * (NEW + 1)).from_address(table)[place] or 0
+    table = (ctypes.c_void_p * (NEW + 1)).from_address(pointer(umath._ARRAY_API, None))
+    return table[ARRAY] or 0, table[NEW] or 0
 
 
 @cache

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from gradcompile.jit.direct.arrays import Scope
+from gradcompile.jit.direct.arrays import Scope, Writing
 from gradcompile.jit.direct.kinds import (
     BIT,
     F32,
@@ -25,9 +25,10 @@ from gradcompile.jit.direct.kinds import (
 )  # fmt: skip
 from gradcompile.jit.direct.outside import fetch
 from gradcompile.jit.direct.writer import SUFFIX
-from gradcompile.jit.translation import LIBRARY
+from gradcompile.jit.library import LIBRARY
 
 Call = Callable[[Scope, list[Value]], Value]
+OfNumbers = Callable[[Writing, list[Value]], Value]
 
 NAMES: dict[str, Value] = {
     f"{module}.{name}": literal(number)
@@ -45,7 +46,7 @@ OF_NUMPY = {
 }  # fmt: skip
 
 
-def _real(scope: Scope, name: str, values: list[Value]) -> Value:
+def _real(scope: Writing, name: str, values: list[Value]) -> Value:
     """Call a function of reals, in single precision if all arguments are."""
     kind = F32 if all(v.type == F32 for v in values) else F64
     arguments = [f"{kind.llvm} {scope.writer.convert(v, kind).text}" for v in values]
@@ -54,25 +55,26 @@ def _real(scope: Scope, name: str, values: list[Value]) -> Value:
     return Value(kind, (scope.writer.called(kind.llvm, name if kind == F64 else f"{name}f", arguments),))
 
 
-def _intrinsic(name: str) -> Call:
+def intrinsic(name: str) -> OfNumbers:
+    """Return the call of a function of LLVM."""
     return lambda scope, values: _real(scope, f"llvm.{name}", values)
 
 
-def _library(name: str) -> Call:
+def _library(name: str) -> OfNumbers:
     return lambda scope, values: _real(scope, name, values)
 
 
-def _isnan(scope: Scope, values: list[Value]) -> Value:
+def _isnan(scope: Writing, values: list[Value]) -> Value:
     kind, [value] = values[0].scalar, values
     if not kind.real:
         return literal(False)
     return Value(BIT, (scope.writer.new(f"fcmp uno {kind.llvm} {value.text}, {value.text}"),))
 
 
-def _sized(relation: str) -> Call:
+def _sized(relation: str) -> OfNumbers:
     """Return the comparison of a number's size with infinity."""
 
-    def call(scope: Scope, values: list[Value]) -> Value:
+    def call(scope: Writing, values: list[Value]) -> Value:
         kind, [value] = values[0].scalar, values
         if not kind.real:
             return literal(relation == "one")
@@ -82,29 +84,29 @@ def _sized(relation: str) -> Call:
     return call
 
 
-def _abs(scope: Scope, values: list[Value]) -> Value:
+def _abs(scope: Writing, values: list[Value]) -> Value:
     [value] = values
     if value.scalar.real:
         return _real(scope, "llvm.fabs", values)
     return Value(I64, (scope.writer.called("i64", "llvm.abs.i64", [f"i64 {scope.writer.whole(value)}", "i1 false"]),))
 
 
-def _float(scope: Scope, values: list[Value]) -> Value:
+def _float(scope: Writing, values: list[Value]) -> Value:
     return scope.writer.convert(values[0], F64)
 
 
-def _int(scope: Scope, values: list[Value]) -> Value:
+def _int(scope: Writing, values: list[Value]) -> Value:
     return scope.writer.convert(values[0], I64)
 
 
-def _ldexp(scope: Scope, values: list[Value]) -> Value:
+def _ldexp(scope: Writing, values: list[Value]) -> Value:
     """Call C for a number times a power of 2: what LLVM does not look into."""
     number = scope.writer.convert(values[0], F64).text
     power = scope.writer.new(f"trunc i64 {scope.writer.whole(values[1])} to i32")
     return Value(F64, (scope.writer.called("double", OPAQUE, [f"double {number}", f"i32 {power}"], "nounwind"),))
 
 
-def _extreme(op: type[ast.cmpop], scope: Scope, values: list[Value]) -> Value:
+def _extreme(op: type[ast.cmpop], scope: Writing, values: list[Value]) -> Value:
     """Return Python's min or max, of two numbers or more, or of a tuple."""
     numbers = values[0].items() if len(values) == 1 else values
     found = numbers[0]
@@ -141,19 +143,21 @@ def _len(scope: Scope, values: list[Value]) -> Value:
     return Value(I64, (values[0].lengths[0],))
 
 
-CALLS: dict[str, Call] = {
-    "abs": _abs, "float": _float, "int": _int, "len": _len,
+OF_NUMBERS: dict[str, OfNumbers] = {
+    "abs": _abs, "np.abs": _abs, "float": _float,
     "min": partial(_extreme, ast.Lt), "max": partial(_extreme, ast.Gt),
-    "np.empty": partial(_new, False), "np.zeros": partial(_new, True),
-    "np.asarray": _asarray, "np.ascontiguousarray": _contiguous,
-    "math.ldexp": _ldexp, "np.abs": _abs, "fetch": fetch,
     **{f"{module}.isnan": _isnan for module in ("math", "np")},
     **{f"{module}.isfinite": _sized("one") for module in ("math", "np")},
     **{f"{module}.isinf": _sized("oeq") for module in ("math", "np")},
     **{name: _library(each) for name, each in LIBRARY.items()},
     **{f"np.{name}": _library(each) for name, each in OF_NUMPY.items()},
-    **{f"np.{name}": _intrinsic(each) for name, each in INTRINSICS.items() if name != "fabs"},
-    **{f"math.{name}": _intrinsic(each) for name, each in INTRINSICS.items() if name not in ("floor", "ceil")},
+    **{f"np.{name}": intrinsic(each) for name, each in INTRINSICS.items() if name != "fabs"},
+    **{f"math.{name}": intrinsic(each) for name, each in INTRINSICS.items() if name not in ("floor", "ceil")},
+}  # fmt: skip
+CALLS: dict[str, Call] = {
+    **OF_NUMBERS, "int": _int, "math.ldexp": _ldexp, "len": _len, "fetch": fetch,
+    "np.empty": partial(_new, False), "np.zeros": partial(_new, True),
+    "np.asarray": _asarray, "np.ascontiguousarray": _contiguous,
 }  # fmt: skip
 
 

@@ -173,12 +173,15 @@ class Function:
         Of what it returns.
     fails : bool
         Whether it returns, before its result, if there was memory.
+    nogil : bool
+        Whether other threads of Python may run meanwhile.
     """
 
     symbol: str
     types: tuple[Type, ...]
     result: Type
     fails: bool
+    nogil: bool
 
 
 def held(type: Type) -> tuple[str, ...]:

@@ -18,8 +18,6 @@ from gradcompile.jit.direct.signs import Names
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.linking import PRODUCT
 
-TRAITS = "attributes #0 = { nounwind willreturn memory(none) }"
-
 
 class Program:
     """A module in the making.
@@ -35,6 +33,8 @@ class Program:
         The names of the module that are no functions.
     counted : dict of str to frozenset of str
         The arguments of parts of functions that cannot be negative, by the part's name.
+    around : Surroundings
+        What its functions have in common.
     """
 
     def __init__(self, source: str) -> None:
@@ -53,7 +53,7 @@ class Program:
         self.counted: dict[str, Names] = {}
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._definitions: list[Definition] = []
-        self._around = Surroundings()
+        self.around = Surroundings()
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
         """Return all arguments of a call of a function of the module."""
@@ -77,13 +77,13 @@ class Program:
         node = node if node.name in BY_STRIDES else jammed(self._shortened(node))
         while True:  # each time, a type is found to be wider, which ends
             try:
-                writer = Writer(options.flags, self._around, counts=not options.inline)
+                writer = Writer(options.flags, self.around, counts=not options.inline)
                 body = Body(self, node, types, found, writer)
                 lines = body.lines()
                 break
             except AgainError:
                 continue
-        function = Function(symbol, types, body.result, found.fails)
+        function = Function(symbol, types, body.result, found.fails, options.nogil)
         arguments = zip(node.args.args, types, strict=True)
         given = [f"{_argument(h)} %{a.arg}.{k}" for a, each in arguments for k, h in enumerate(held(each))]
         head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind"
@@ -103,16 +103,17 @@ class Program:
 
     def outside(self) -> list[str]:
         """Return the functions outside that are called, but those of LLVM."""
-        found = (re.match(r"declare .*?@([^(]+)", each) for each in self._around.declared)
+        found = (re.match(r"declare .*?@([^(]+)", each) for each in self.around.declared)
         return [each[1] for each in found if each and not each[1].startswith("llvm.")]
 
     def modules(self, name: str, types: Sequence[Type]) -> list[str]:
         """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
-        function = self.function(name, types)
-        options = Options.of(self.nodes[name])
-        writer = Writer("", self._around)
-        self._definitions.append(boundary.entry(writer, function, types, nogil=options.nogil))
-        return shared_out(self._definitions, [*self._around.declared, TRAITS, *self._around.said()])
+        self._definitions.append(boundary.entry(Writer("", self.around), self.function(name, types)))
+        return [self.around.module(each) for each in shared_out(self._definitions)]
+
+    def text_with(self, *entries: str) -> str:
+        """Return one module, with functions that call those that have been translated."""
+        return self.around.module([*(each.text for each in self._definitions), *entries])
 
 
 def _argument(kind: str) -> str:

@@ -54,15 +54,13 @@ def is_long(lines: Sequence[str]) -> bool:
     return len(lines) >= LONG
 
 
-def shared_out(definitions: Sequence[Definition], common: Sequence[str]) -> list[str]:
-    """Return modules that have all functions, the longest first.
+def shared_out(definitions: Sequence[Definition]) -> list[list[str]]:
+    """Return, for each of the modules, the texts of its functions; the longest module is the first.
 
     Parameters
     ----------
     definitions : sequence of Definition
         The last calls all others.
-    common : sequence of str
-        What every module says besides.
     """
     functions = {each.symbol: each for each in definitions}
     parts = [_needed(each, functions) for each in definitions if each.apart]
@@ -73,7 +71,7 @@ def shared_out(definitions: Sequence[Definition], common: Sequence[str]) -> list
             modules[-1] = joined
         else:
             modules.append(part)
-    return [_text(module, functions, common) for module in modules]
+    return [_texts(module, functions) for module in modules]
 
 
 def _needed(root: Definition, functions: Functions) -> Functions:
@@ -91,8 +89,8 @@ def _length(part: Functions) -> int:
     return sum(len(each.lines) for each in part.values())
 
 
-def _text(module: Functions, functions: Functions, common: Sequence[str]) -> str:
-    """Return the text of a module."""
+def _texts(module: Functions, functions: Functions) -> list[str]:
+    """Return the functions of a module, after those of others that they call."""
     called = dict.fromkeys(name for each in module.values() for name in each.called)
     outside = [f"declare {functions[name].head}" for name in called if name in functions and name not in module]
-    return "\n".join([*outside, *(each.text for each in module.values()), *common, ""])
+    return [*outside, *(each.text for each in module.values())]

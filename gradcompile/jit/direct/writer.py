@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import struct
+from collections.abc import Iterable
 from itertools import count
 
 from gradcompile.jit.direct.kinds import (
@@ -29,8 +30,10 @@ COMPARED = {
     ast.Lt: ("olt", "slt"), ast.LtE: ("ole", "sle"), ast.Gt: ("ogt", "sgt"), ast.GtE: ("oge", "sge"),
     ast.Eq: ("oeq", "eq"), ast.NotEq: ("une", "ne"),
 }  # fmt: skip
+POWERS = 64  # whole exponents up to which a power is written as products
 SUFFIX = {F64: "f64", F32: "f32"}
-ROLLED = "llvm.loop.unroll.runtime.disable"  # written out, a loop of unknown length grows, and is seldom faster
+PURE = "attributes #0 = { nounwind willreturn memory(none) }"
+ROLLED = '!{!"llvm.loop.unroll.runtime.disable"}'  # written out, a loop of unknown length grows, and is seldom faster
 
 
 class Surroundings:
@@ -44,21 +47,21 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
-        self._loops = 0
+        self._loops: list[str] = []  # what is wanted of each
 
     def declare(self, declaration: str) -> None:
         """Note a function outside that is called."""
         self.declared[declaration] = None
 
-    def loop(self) -> str:
+    def loop(self, wanted: str) -> str:
         """Return what is said of a loop where it begins anew."""
-        self._loops += 1
-        return f"!llvm.loop !{self._loops}"
+        self._loops.append(wanted)
+        return f"!llvm.loop !{len(self._loops)}"
 
-    def said(self) -> list[str]:
-        """Return what the module says of its loops."""
-        loops = [f"!{k} = distinct !{{!{k}, !0}}" for k in range(1, self._loops + 1)]
-        return [f'!0 = !{{!"{ROLLED}"}}', *loops]
+    def module(self, functions: Iterable[str]) -> str:
+        """Return the text of a module with functions."""
+        loops = [f"!{k} = distinct !{{!{k}, {wanted}}}" for k, wanted in enumerate(self._loops, start=1)]
+        return "\n".join([*self.declared, *functions, PURE, *loops, ""])
 
 
 class Writer:
@@ -81,6 +84,10 @@ class Writer:
         self.out: list[str] = []
         self.block = "start"  # the label of the block that is being written
         self.fresh = count()
+
+    def lines(self) -> list[str]:
+        """Return what has been written, line by line."""
+        return ["entry:", *self.entry, "  br label %start", "start:", *self.out]
 
     # Instructions
 
@@ -113,9 +120,9 @@ class Writer:
         """Go on with another block."""
         self.do(f"br label %{label}")
 
-    def again(self, label: str) -> None:
+    def again(self, label: str, wanted: str = ROLLED) -> None:
         """Go on with the test of a loop."""
-        self.do(f"br label %{label}, {self.around.loop()}")
+        self.do(f"br label %{label}, {self.around.loop(wanted)}")
 
     def branch(self, condition: str, yes: str, no: str) -> None:
         """Go on with one of two blocks."""
@@ -271,7 +278,7 @@ class Writer:
     def power(self, base: Value, exponent: Value) -> Value:
         """Return a power, of an integer as exponent by products."""
         kind = base.scalar if base.scalar.real else F64 if exponent.scalar.real else I64
-        if isinstance(exponent.literal, int) and abs(exponent.literal) <= 64:
+        if isinstance(exponent.literal, int) and abs(exponent.literal) <= POWERS:
             return self._product(self.convert(base, kind), exponent.literal)
         if not kind.real:
             raise UntranslatableError("a power of an integer")
