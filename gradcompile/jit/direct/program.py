@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import BY_STRIDES, AgainError, Body, Types, returned_kind
-from gradcompile.jit.direct.jam import jammed
+from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
@@ -51,6 +51,7 @@ class Program:
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self.counted: dict[str, Names] = {}
+        self._ready: set[str] = set()
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._definitions: list[Definition] = []
         self.around = Surroundings()
@@ -69,12 +70,11 @@ class Program:
         key = name, tuple(types)
         if key not in self._functions:
             symbol = f"{name}.{len(self._functions)}"
-            self._functions[key] = self._translated(symbol, self.nodes[name], key[1])
+            self._functions[key] = self._translated(symbol, self._prepared(name), key[1])
         return self._functions[key]
 
     def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
         options, found = Options.of(node), Types()
-        node = node if node.name in BY_STRIDES else jammed(self._shortened(node))
         while True:  # each time, a type is found to be wider, which ends
             try:
                 writer = Writer(options.flags, self.around, counts=not options.inline)
@@ -92,14 +92,17 @@ class Program:
         self._definitions.append(Definition(symbol, head + inline, lines, is_long(lines) and arrays))
         return function
 
-    def _shortened(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """Return a function that calls its parts, if it is long; a part has none."""
-        if node.name in self.counted:
-            return node
-        *parts, whole = outlined(node)
-        self.nodes |= {part.node.name: part.node for part in parts}
-        self.counted |= {part.node.name: part.counted for part in parts}
-        return whole.node
+    def _prepared(self, name: str) -> ast.FunctionDef:
+        """Return a function as it is translated for any types: in parts, and with several steps in one pass."""
+        if name not in self._ready:
+            self._ready.add(name)
+            if name not in self.counted:  # a part has no parts
+                *parts, whole = outlined(self.nodes[name])
+                self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
+                self.counted |= {part.node.name: part.counted for part in parts}
+            if name not in BY_STRIDES:
+                jam(self.nodes[name])
+        return self.nodes[name]
 
     def outside(self) -> list[str]:
         """Return the functions outside that are called, but those of LLVM."""
