@@ -147,6 +147,21 @@ def test_what_is_too_large_for_numpy_at_once_is_answered_in_slices(never, monkey
         assert_allclose(gradient, other, rtol=1e-12, atol=1e-12)
 
 
+def test_the_number_of_samples_is_a_number_in_slices_of_float32_too(never, monkeypatch):
+    """Of a mixture, whose weights have a gradient with the number of samples in it."""
+    parts = "w[k] = exp(a[k])/Sum(exp(a[j]), j)\nloss = -Sum(log(Sum(w[k]*exp(-(x[n] - m[k])**2/2), k)), n)"
+    model = gc.compile(gc.parse(f"x: data[N]\na: parameter[K]\nm: parameter[K]\n{parts}"), dtype="float32")
+    monkeypatch.setattr(early, "ENTRIES", 5000)
+    x, a, m = np.linspace(-2, 3, 1000), np.array([0.5, -0.5, 0.0]), np.array([-1.0, 0.0, 2.0])
+    value, (gradient, _) = model.value_and_grad(x=x, a=a, m=m)
+    assert not model.ready
+    weights = np.exp(a) / np.exp(a).sum()
+    densities = weights * np.exp(-((x[:, None] - m) ** 2) / 2)
+    assert_allclose(value, -np.log(densities.sum(1)).sum(), rtol=1e-5)
+    share = densities / densities.sum(1, keepdims=True)
+    assert_allclose(gradient, 1000 * weights - share.sum(0), rtol=1e-4)
+
+
 def test_what_takes_numpy_longer_than_the_compiler_waits_for_the_kernel(never, monkeypatch):
     model, given = softmax(), data(samples=1000)
     monkeypatch.setattr(early, "ENTRIES", 5000)

@@ -164,10 +164,13 @@ class ArrayPrinter:
         if value.op == "real" and self.dtype != "float64":
             return f"np.asarray({operands[0][0]}, np.{self.dtype})", ATOM
         if value.kind == "real" and self.dtype != "float64":  # float32 with int64 would be float64
-            operands = [self._real(t) if is_whole(o) else t for o, t in zip(value.operands, operands, strict=True)]
+            operands = [self._real(o, t) if is_whole(o) else t for o, t in zip(value.operands, operands, strict=True)]
         return self.printer.row(value, operands)
 
-    def _real(self, text: Text) -> Text:
+    def _real(self, value: Value, text: Text) -> Text:
+        """Return whole numbers in the model's type: one alone may be Python's own, which has no methods."""
+        if not value.axes:
+            return f"np.asarray({text[0]}, np.{self.dtype})", ATOM
         return f"{parenthesised(text, ATOM)}.astype(np.{self.dtype})", ATOM
 
     def subscript(self, array: Value, indices: Iterable[Value]) -> Subscript:
