@@ -361,6 +361,7 @@ class Graph:
     sample: Axis | None = None  # the axis over which the objective is a sum, if it is one
     axes: dict[str, tuple[Axis, ...]] = field(default_factory=dict)  # of an output, where the user orders them
     cotangents: dict[Value, Value] = field(default_factory=dict)  # a cotangent -> the value whose derivative it is
+    known: Mapping[str, int] = field(default_factory=dict)  # the named sizes of all calls for which this is planned
 
     def output_axes(self, name: str) -> tuple[Axis, ...]:
         """Return the axes in which an output is delivered: a gradient has those of its parameter, in their order.
@@ -371,6 +372,10 @@ class Graph:
             return self.axes[name]
         parameter = name[1:] if name.startswith("d") and name[1:] in self.wrt else ""
         return self.inputs[parameter].axes if parameter else self.outputs[name].axes
+
+    def length(self, size: Size) -> int | None:
+        """Return the number that a size is; None if only a call tells."""
+        return size.evaluate(self.known) if all(name in self.known for name, _ in size.terms) else None
 
     def order(self, roots: Iterable[Value] | None = None) -> list[Value]:
         """Return every value that the outputs (or `roots`) need, operands first."""

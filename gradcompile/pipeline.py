@@ -10,7 +10,7 @@ Every stage is a value that prints; the verifier runs between them. What a user 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,7 @@ from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
 from gradcompile.jit import Task, kernel, load
 from gradcompile.passes import optimise, prepare, trusted
-from gradcompile.schedule import Plan, plan
+from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
@@ -80,6 +80,11 @@ class Decision:
     why: str
     schedule: Plan
 
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes for which alone the schedule is; empty if it is for any."""
+        return self.schedule.graph.known
+
     def __str__(self) -> str:
         """Return the decision in a line, and the schedule."""
         return f"runs in {self.runs}: {self.why}\n{self.schedule}"
@@ -87,6 +92,8 @@ class Decision:
 
 class Program:
     """A graph on its way to functions: each further stage is made when it is first asked for.
+
+    Calls with the small sizes of the first one are answered by a program that is planned for these, `Suited`.
 
     Parameters
     ----------
@@ -104,10 +111,13 @@ class Program:
     """
 
     patient = False
+    notes: tuple[str, ...] = ()  # what else the plan says
 
     def __init__(self, graph: Graph, dtype: str, strict: bool) -> None:
         self.graph, self.dtype, self.strict = graph, dtype, strict
         self.arguments = Arguments(graph, dtype)
+        self.suited: Suited | None = None  # there is none before the first call, or if that has no small sizes
+        self._last: tuple[Mapping[str, int] | None, Program] = (None, self)  # sizes and what answered, replaced as one
         self._functions: dict[str, Function] = {}  # those that are compiled
         self._tasks: dict[str, Task] = {}  # those that have been asked for
         self._early: dict[str, Function] = {}
@@ -139,7 +149,12 @@ class Program:
         shared = self.divided.described() if self.target == "numba" else ()
         with EMISSION:
             graph = module.scheduled(self.graph, self.target, strict=self.strict)
-            return replace(plan(graph), notes=(*shared, *self.arguments.copies))
+            return replace(plan(graph), notes=(*shared, *self.arguments.copies, *self.notes))
+
+    @property
+    def answering(self) -> Program:
+        """What answered the last call, this program or the one that is planned for the sizes of the first call."""
+        return self._last[1]
 
     @property
     def decision(self) -> Decision:
@@ -184,15 +199,18 @@ class Program:
     @property
     def idle(self) -> bool:
         """Whether nothing has been asked for that has to be compiled."""
-        return self.compiles and not self._tasks
+        return self.compiles and not self._tasks and (self.suited is None or self.suited.idle)
 
     @property
     def ready(self) -> bool:
         """Whether whatever has been asked for is compiled, or needs no compiler."""
-        return not self.compiles or len(self._functions) == len(self._tasks)
+        compiled = not self.compiles or len(self._functions) == len(self._tasks)
+        return compiled and (self.suited is None or self.suited.ready)
 
     def asked(self, name: str) -> bool:
         """Return whether there was a call of a function, whole or in parts."""
+        if self.suited is not None and self.suited.asked(name):
+            return True
         return name in self._tasks or any(self.divided.owns(task) and task.startswith(name) for task in self._tasks)
 
     def wait(self) -> None:
@@ -200,6 +218,8 @@ class Program:
         self.patient = True
         for name in list(self._tasks):
             self.function(name)
+        if self.suited is not None:
+            self.suited.wait()
 
     def compiled(self, name: str) -> Function | None:
         """Return a function if it is compiled."""
@@ -252,6 +272,28 @@ class Program:
 
     def run(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function with checked arguments: the compiled one, or until there is one an early one."""
+        return self._for(self.arguments.sizes(arguments)).call(name, arguments)
+
+    def _for(self, sizes: Mapping[str, int]) -> Program:
+        """Return what answers a call with these sizes: the first one decides for which there is a plan of its own."""
+        last, program = self._last
+        if sizes is last:
+            return program
+        if last is None and self.target == "numba":
+            self._decide(sizes)
+        program = self.suited if self.suited is not None and self.suited.suits(sizes) else self
+        program.patient = self.patient
+        self._last = sizes, program
+        return program
+
+    def _decide(self, sizes: Mapping[str, int]) -> None:
+        """Have a plan of its own for the small sizes of the first call, if it has any."""
+        with EMISSION:  # that of one thread, if several make a first call
+            known = small_sizes(self.graph, sizes)
+            self.suited = self.suited or (Suited(self, known) if known else None)
+
+    def call(self, name: str, arguments: Sequence[Argument]) -> Any:
+        """Call a function of this very program."""
         function = self._shared(name, arguments) or self._functions.get(name) or self._for_now(name, arguments)
         try:
             if function is self._functions.get(name) and self._multiplies_little(arguments):
@@ -316,6 +358,42 @@ class Program:
         return sliced if sliced is not None and sliced.length(arguments) else None
 
 
+class Suited(Program):
+    """A program that is planned for some sizes, and right for these alone.
+
+    What answers before its kernel is compiled is what answers for the general one: that is right for any sizes.
+
+    Parameters
+    ----------
+    general : Program
+        The same for any sizes.
+    known : mapping of str to int
+        The sizes for which it is planned.
+    """
+
+    def __init__(self, general: Program, known: Mapping[str, int]) -> None:
+        super().__init__(replace(general.graph, known=known), general.dtype, general.strict)
+        self.general, self.arguments = general, general.arguments
+        told = ", ".join(f"{name} = {number}" for name, number in known.items())
+        note = f"planned for {told}, as in the first call; calls with other sizes have a plan for any"
+        self.notes = (*general.notes, note)
+
+    def suits(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether a call has the sizes for which this is planned."""
+        return all(sizes[name] == number for name, number in self.graph.known.items())
+
+    @property
+    def early(self) -> Early:
+        """What answers until the kernel is compiled."""
+        return self.general.early
+
+    def _answer(self, name: str) -> Function:
+        return self.general._answer(name)
+
+    def _in_slices(self, name: str, arguments: Sequence[Argument]) -> Function | None:
+        return self.general._in_slices(name, arguments)
+
+
 class Trusting(Program):
     """A program whose value is no finite number where it is not to be trusted: then an exact one answers.
 
@@ -330,13 +408,8 @@ class Trusting(Program):
     def __init__(self, graph: Graph, exact: Program) -> None:
         super().__init__(graph, exact.dtype, exact.strict)
         self.exact, self.patient = exact, exact.patient
-
-    @property
-    def plan(self) -> Plan:
-        """The schedule."""
-        note = f"where a sum is not within {1 / TRUST[self.dtype]:g} and {TRUST[self.dtype]:g}, an exact form answers"
-        schedule = super().plan
-        return replace(schedule, notes=(*schedule.notes, note))
+        limit = TRUST[self.dtype]
+        self.notes = (f"where a sum is not within {1 / limit:g} and {limit:g}, an exact form answers",)
 
     def run(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function with checked arguments; once more in the exact form if the value is no finite number."""

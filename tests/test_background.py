@@ -105,7 +105,7 @@ def test_the_kernel_takes_over_by_itself():
     while not model.ready and time.monotonic() < limit:
         time.sleep(0.01)
     assert model.ready
-    assert "value_and_grad" in model._program._functions
+    assert "value_and_grad" in model._program.answering._functions
     assert_allclose(model.value_and_grad(**given)[0], first, rtol=1e-13)
 
 
@@ -177,8 +177,8 @@ def test_waiting_compiles_what_was_asked_for_in_parts_and_not_the_whole_as_well(
     model.value_and_grad(**given)
     model.wait()
     assert model.ready
-    assert not model._program.compiled("value_and_grad")
-    assert model._program.compiled("value_and_grad_part")
+    assert not model._program.answering.compiled("value_and_grad")
+    assert model._program.answering.compiled("value_and_grad_part")
 
 
 def test_products_that_are_summed_at_once_are_no_arrays(never, monkeypatch):
@@ -198,7 +198,7 @@ def test_errors_of_the_compiler_reach_the_next_caller(monkeypatch):
     model, given = softmax(), data()
     model.value(**given)
     deadline = time.monotonic() + 60
-    while not model._program._tasks["value"].over and time.monotonic() < deadline:
+    while not model._program.answering._tasks["value"].over and time.monotonic() < deadline:
         time.sleep(0.01)
     for call in (lambda: model.value(**given), model.wait):
         with pytest.raises(EmissionError, match="does not compile"):
@@ -216,7 +216,7 @@ def test_many_threads_get_one_kernel_and_right_answers():
     for thread in threads:
         thread.join()
     assert_allclose(found, [expected] * 8, rtol=1e-13)
-    assert len(model._program._tasks) == 1
+    assert len(model._program.answering._tasks) == 1
 
 
 def test_few_scalars_need_no_compiler():

@@ -264,7 +264,7 @@ def test_ready_and_wait():
 
 def test_source_is_what_runs(softmax):
     ast.parse(softmax.source)
-    function = softmax._program.function("value_and_grad")
+    function = softmax._program.answering.function("value_and_grad")
     assert function.__name__ == "value_and_grad"
     assert function.__self__.source == softmax.source  # what its machine code was made from
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from gradcompile.cli import given, output, terminal
+from gradcompile.cli import given, numbers, output, terminal
 from gradcompile.errors import ArgumentError
 
 TARGETS = ("listing", "python", "numpy", "numba")
@@ -17,6 +17,7 @@ examples:
   gradcompile emit "1 + exp(w1*x + w0)" --wrt x,w1,w0 --target listing
   gradcompile emit "log(1 + exp(-t*(w*x + b)))" --wrt w,b --columns x,t -o gradient.py
   gradcompile emit softmax --target numba > softmax_gradient.py
+  gradcompile emit softmax --target numba --size C=3 > softmax_of_three_gradient.py
   gradcompile emit softmax --order 2 --target numba > softmax_hessian.py
   gradcompile emit my.model --stage plan
   gradcompile emit mypackage.losses:huber --wrt w --target python
@@ -32,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     given.untrusted(parser)
     parser.add_argument("--target", choices=TARGETS, help="what to write (default: numpy)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=1, help="2 adds products with the Hessian")
+    parser.add_argument("--size", metavar="D=3,...", default="", help="sizes for which alone the code is to be planned")
     parser.add_argument("--stage", choices=STAGES, help="write a stage of the compiler instead of a target")
     parser.add_argument("--strict", action="store_true", help="compute as written, without rearranging for speed")
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="where to (default: -, which is stdout)")
@@ -41,8 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the code, and return the exit status."""
-    if chosen.stage and (chosen.target or chosen.order > 1):
-        asked = "--target" if chosen.target else "--order"
+    if chosen.stage and (chosen.target or chosen.order > 1 or chosen.size):
+        asked = "--target" if chosen.target else "--order" if chosen.order > 1 else "--size"
         raise ArgumentError(f"--stage and {asked} ask for two different texts", hint="give one of them")
     model = given.read(chosen)
     output.check_writable(chosen.output, force=chosen.force, inputs=model.files)
@@ -56,7 +58,9 @@ def _target(found: given.Given, chosen: argparse.Namespace) -> str:
     from gradcompile.compiler import emit
 
     target: Any = chosen.target or "numpy"  # argparse has checked that it is one of TARGETS
-    return _ended(emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target, order=chosen.order))
+    sizes = numbers.sizes(chosen.size)
+    text = emit(found.model, dtype=found.dtype, strict=chosen.strict, target=target, order=chosen.order, sizes=sizes)
+    return _ended(text)
 
 
 def _stage(found: given.Given, chosen: argparse.Namespace) -> str:

@@ -394,18 +394,18 @@ class CompiledModel(DerivativeCalls):
 
     @property
     def source(self) -> str:
-        """The module that runs."""
-        return self._program.source
+        """The module that runs: once there was a call, that for its sizes, which `plan` tells."""
+        return self._program.answering.source
 
     @property
     def source_in_parts(self) -> str:
         """The module that runs where threads share the samples of a large call; "" if they cannot."""
-        return self._program.source_in_parts
+        return self._program.answering.source_in_parts
 
     @property
     def plan(self) -> Decision:
         """What answers at present, the schedule of the kernel, and the reasons; it prints."""
-        return self._program.decision
+        return self._program.answering.decision
 
     @property
     def checked(self) -> Arguments:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from gradcompile import higher
@@ -10,6 +12,7 @@ from gradcompile.emit import module
 from gradcompile.emit.module import Function
 from gradcompile.errors import ArgumentError, UnsupportedError
 from gradcompile.garbage import uncollected
+from gradcompile.ir import Graph
 
 TARGETS = ("listing", "python", "numpy", "numba")
 ORDERS = (1, 2)
@@ -27,6 +30,7 @@ def emit(
     *,
     target: Literal["listing", "python", "numpy", "numba"] = "numpy",
     order: Literal[1, 2] = 1,
+    sizes: Mapping[str, int] | None = None,
 ) -> str:
     """Return value and gradient as the text of a module that needs no gradcompile.
 
@@ -43,6 +47,14 @@ def emit(
     order : {1, 2}
         2 adds `hvp`, the Hessian times a direction, whose parts ``v_W`` are the last arguments; and `hessian` if all
         parameters are numbers. `--check` then checks the products, too.
+    sizes : mapping of str to int, optional
+        Named sizes that are the same in all calls, such as the 3 of rotations: loops over few steps are written out by
+        the compiler, and the module is wrong for any others. Calls of a compiled model find them by themselves.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such target, order or size; and what `compile` raises.
 
     Examples
     --------
@@ -61,14 +73,30 @@ def emit(
         raise ArgumentError(
             "there is no such order", expected="1 or 2", found=f"order={order!r}", hint="choose one of these"
         )
+    known = _checked(sizes or {}, model.graph)
     if target == "listing":
         return model.listing
     further = _of_array(model) if model.is_array else _of_number(model) if order == 2 else []
     if model.is_array and order == 2:
         what = "the objective is an array, whose second derivatives are not emitted"
         raise UnsupportedError(what, expected="an objective that is one number", hint="emit it with order=1")
+    graph, further = replace(model.graph, known=known), [f.planned_for(known) for f in further]
     dtype, strict, single = model.dtype, model.strict, model.single
-    return module.render(model.graph, target, dtype=dtype, strict=strict, single=single, functions=further)
+    return module.render(graph, target, dtype=dtype, strict=strict, single=single, functions=further)
+
+
+def _checked(sizes: Mapping[str, int], graph: Graph) -> dict[str, int]:
+    """Return sizes that are those of a model, and whole numbers from 1; raise `ArgumentError` for any others."""
+    names = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
+    for name, number in sizes.items():
+        if name not in names:
+            expected = ", ".join(sorted(names)) or "none: all sizes are numbers"
+            hint = "give sizes that the model names"
+            raise ArgumentError("the model has no such size", expected=expected, found=str(name), hint=hint)
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            what, hint = f"the size {name} is not a whole number from 1", "leave out what differs from call to call"
+            raise ArgumentError(what, expected="a whole number from 1", found=repr(number), hint=hint)
+    return dict(sorted(sizes.items()))
 
 
 def _of_array(model: CompiledModel) -> list[Function]:

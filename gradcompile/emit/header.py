@@ -43,11 +43,20 @@ def header(graph: Graph, names: Names, target: str, dtype: str, says: str = "") 
     yield ""
     yield from _table(graph, names, dtype)
     yield ""
-    if names.sizes:
-        yield from _filled(f"Sizes, found from the arrays: {', '.join(names.sizes.values())}.", "")
+    yield from _sizes(graph, names)
     yield from renamed
     yield f"Written by gradcompile {__version__} for {target}. The hash of this text: {PLACEHOLDER}"
     yield '"""'
+
+
+def _sizes(graph: Graph, names: Names) -> Iterator[str]:
+    """Yield what the sizes are: found from the arrays, or numbers, if the code is for calls with these alone."""
+    found = [identifier for name, identifier in names.sizes.items() if name not in graph.known]
+    fixed = [f"{identifier} = {graph.known[name]}" for name, identifier in names.sizes.items() if name in graph.known]
+    if fixed:
+        yield from _filled(f"Planned for {', '.join(fixed)}, and wrong for any other sizes.", "")
+    if found:
+        yield from _filled(f"Sizes, found from the arrays: {', '.join(found)}.", "")
 
 
 def _filled(text: str, end: str) -> Iterator[str]:

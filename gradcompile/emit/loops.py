@@ -160,9 +160,15 @@ class _Body:
         """
         if self.dialect.target != "numba":
             return {}
-        long = [loop for loop in all_loops(self.plan.body) if _is_around(loop) and _steps(loop) > WRITTEN_OUT]
-        lengths = {loop.axis.size.constant for loop in long if not loop.axis.size.terms}
+        long = [loop for loop in all_loops(self.plan.body) if _is_around(loop) and self._steps(loop) > WRITTEN_OUT]
+        lengths = {length for loop in long if (length := self.graph.length(loop.axis.size)) is not None}
         return {n: self.names.word(f"n{n}") for n in sorted(lengths) if FEW < n <= WRITTEN_OUT}
+
+    def _steps(self, loop: Loop) -> float:
+        """Return the steps of a loop together with those of the loops in it; what is not known is large."""
+        length = self.graph.length(loop.axis.size) if loop.bounds[1] is None else None
+        inner = [self._steps(node) for node in loop.body if isinstance(node, Loop)]
+        return (inf if length is None else length) * max(inner, default=1)
 
     def _sizes_needed(self) -> set[str]:
         """Return the names of the sizes that the body mentions."""
@@ -357,8 +363,8 @@ class _Body:
         return f"range({last})" if start is None else f"range({self.places.expression(start)}, {last})"
 
     def _end(self, axis: Axis, *, around: bool) -> str:
-        known = around and not axis.size.terms
-        return (self.rolled.get(axis.size.constant) if known else None) or self.names.size(axis.size)
+        length = self.graph.length(axis.size) if around else None
+        return (None if length is None else self.rolled.get(length)) or self.names.size(axis.size)
 
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
@@ -581,10 +587,3 @@ def _kind(value: Value) -> str:
 def _is_around(loop: Loop) -> bool:
     """Return whether there are loops in a loop."""
     return any(isinstance(node, Loop) for node in loop.body)
-
-
-def _steps(loop: Loop) -> float:
-    """Return the steps of a loop together with those of the loops in it; what is not known is large."""
-    known = not loop.axis.size.terms and loop.bounds[1] is None
-    inner = [_steps(node) for node in loop.body if isinstance(node, Loop)]
-    return (loop.axis.size.constant if known else inf) * max(inner, default=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
@@ -64,6 +64,10 @@ class Function:
     name: str
     graph: Graph
     returned: Returned
+
+    def planned_for(self, known: Mapping[str, int]) -> Function:
+        """Return the same for calls with known sizes."""
+        return replace(self, graph=replace(self.graph, known=known))
 
 
 Bodies = Callable[[Request], dict[str, list[str]]]  # name of a function -> its lines

@@ -30,6 +30,7 @@ AMBIGUOUS = frozenset("lIO")  # ruff (E741) takes these for 1 and 0; users' name
 LETTERS = "abceghijkmnopqrstuvwxyz"  # not d (the mark of a derivative), f (the objective), l (looks like 1)
 OBJECTIVES = ("f", "loss")
 OUTPUTS = {"value": "f", "jvp": "df"}
+FIXED = "sizes for which this is planned"
 FEW = 150  # names beyond which values are numbered, v1, v2, ...
 
 
@@ -98,14 +99,18 @@ class Names:
 
     def size_lines(self, needed: Iterable[str], target: str) -> Iterator[str]:
         """Yield statements that read the named sizes off the arguments' shapes: ``N, D = x.shape``."""
-        sources = self._sources(needed)
-        done: set[str] = set()
+        known = self.graph.known
+        sources = self._sources(name for name in needed if name not in known)
+        done = {name for name in (*needed, *sources) if name in known}
+        if done:
+            fixed = {self.size(Size.of(name)): str(known[name]) for name in sorted(done)}
+            yield f"{', '.join(fixed)} = {', '.join(fixed.values())}  # {FIXED}"
         for name, (array, dimension, size) in sources.items():
             shape = self.graph.inputs[array].shape
             alone = [str(s) for s in shape]
             if name in done:
                 continue
-            several = len(set(alone)) == len(alone) > 1
+            several = len(set(alone)) == len(alone) > 1 and done.isdisjoint(alone)
             if target != "python" and several and all(sources.get(n, ("",))[0] == array for n in alone):
                 done.update(alone)
                 yield f"{', '.join(self.size(s) for s in shape)} = {self.inputs[array]}.shape"

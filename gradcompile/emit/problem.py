@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from gradcompile.arguments.labels import LabelRange, label_ranges
 from gradcompile.ir import Graph, Size, free_axes
 
@@ -30,16 +32,16 @@ def _sizes(graph: Graph) -> dict[str, int]:
     needed = [size for declared in graph.inputs.values() for size in declared.shape]
     needed += [axis.size for axis in free_axes(graph.order())]
     names = sorted({name for size in needed for name, _ in size.terms})
-    sizes = {name: LENGTHS[k % len(LENGTHS)] for k, name in enumerate(names)}
+    sizes = {name: LENGTHS[k % len(LENGTHS)] for k, name in enumerate(names)} | dict(graph.known)
     for _ in range(TRIES):
         short = next((size for size in needed if size.evaluate(sizes) < 1), None)
         if short is None:
             break
-        _lengthen(short, sizes)
+        _lengthen(short, sizes, graph.known)
     return sizes
 
 
-def _lengthen(size: Size, sizes: dict[str, int]) -> None:
+def _lengthen(size: Size, sizes: dict[str, int], known: Container[str]) -> None:
     for name, count in size.terms:
-        if count > 0:
+        if count > 0 and name not in known:
             sizes[name] += 1

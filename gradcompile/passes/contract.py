@@ -15,7 +15,7 @@ all of the factors and the sum.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
@@ -68,10 +68,13 @@ class Lengths:
         The numbers of samples.
     data : set of str
         The names of the lengths that data have.
+    known : mapping of str to int
+        The lengths that are known.
     """
 
     samples: set[Size]
     data: set[str]
+    known: Mapping[str, int]
 
     @staticmethod
     def of(graph: Graph) -> Lengths:
@@ -79,7 +82,7 @@ class Lengths:
         given = [i for i in graph.inputs.values() if i.role != "parameter"]
         samples = sample_sizes(graph) if any(i.role in ("data", "labels") for i in given) else set()
         samples |= set() if graph.sample is None else {graph.sample.size}
-        return Lengths(samples, {name for i in given for size in i.shape for name, _ in size.terms})
+        return Lengths(samples, {name for i in given for size in i.shape for name, _ in size.terms}, graph.known)
 
     def counts(self, axis: Axis) -> bool:
         """Return whether an axis counts samples."""
@@ -92,7 +95,7 @@ class Lengths:
     def _length(self, axis: Axis, summed: bool) -> int:
         other = RANK if summed and not any(name in self.data for name, _ in axis.size.terms) else WIDTH
         named = {name: SAMPLES if Size.of(name) in self.samples else other for name, _ in axis.size.terms}
-        return max(1, axis.size.evaluate(named))
+        return max(1, axis.size.evaluate({**named, **self.known}))
 
 
 @dataclass

@@ -27,6 +27,7 @@ from gradcompile.schedule.nodes import (
 from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.samples import stream_axis
+from gradcompile.schedule.sizes import small_sizes
 
 __all__ = [
     "COMBINED",
@@ -46,5 +47,6 @@ __all__ = [
     "in_parts",
     "loop_axes",
     "plan",
+    "small_sizes",
     "stream_axis",
 ]

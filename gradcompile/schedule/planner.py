@@ -103,12 +103,12 @@ class _Work:
         self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
         self.across: set[Value] = set()  # what some use reads at other samples
         kept = {*self.returned, *graph.names, *(copy.value for copy in self.copies)}
-        self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered, kept)
+        self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered, graph.length, kept)
         self.beside: set[Value] = set()  # branches, computed in the loop of what chooses among them
         self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
         self.statements.made = self._made()
         whole = self.arrays | self.returned
-        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, whole)
+        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, whole, graph.length)
         if blocks is not None:
             self.rows.settle(self.order if scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed

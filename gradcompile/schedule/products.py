@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
 
-from gradcompile.ir import Axis, Value
+from gradcompile.ir import Axis, Size, Value
 from gradcompile.passes.share import combines_axes, is_renaming
 
-SMALL = 8  # the size, where it is a number, below which a matrix is too narrow to be worth a call
+SMALL = 8  # rows and columns, where they are numbers, below which a matrix of so many is not worth a call
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
 
 Axes = tuple[Axis, ...]
 Orders = dict[Value, Axes]
+Length = Callable[[Size], int | None]  # the number that a size is, where that is known
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Products:
         The axis of the samples.
     given : mapping of Value to tuple of Axis
         The arrays whose axes have an order already.
+    length : callable
+        The number that a size is; None where only a call tells.
     kept : container of Value
         What is an array of its own: where a product of numbers is, their sum is no product of matrices.
 
@@ -89,9 +92,11 @@ class Products:
         uses: Mapping[Value, int],
         sample: Axis | None,
         given: Orders,
+        length: Length,
         kept: Container[Value] = (),
     ) -> None:
         self.terms, self.uses, self.sample, self.given, self.kept = terms, uses, sample, given, kept
+        self.length = length
         self.found: dict[Value, Factors] = {}
         self.orders: Orders = {}
         self.inputs = [value.axes for value in terms if value.op == "input" and value.kind == "real"]
@@ -116,7 +121,7 @@ class Products:
         if {*inner} != {*term.attr} or not (rows and columns):
             return None
         loops = self._from_samples(loops)
-        if not (_is_matrix(left) and _is_matrix(right)) or not all(map(self._is_wide, (rows, inner, columns))):
+        if not (_is_matrix(left) and _is_matrix(right)) or not self._is_large(rows, inner, columns):
             return None
         if not (self._has_channels(left) and self._has_channels(right)):
             return None
@@ -129,10 +134,17 @@ class Products:
         """Return axes with that of the samples first."""
         return tuple(sorted(axes, key=lambda axis: axis != self.sample))
 
-    def _is_wide(self, axes: Axes) -> bool:
-        """Return whether a matrix is wide enough for a call along these axes, as far as their sizes are numbers."""
-        known = all(axis != self.sample and not axis.size.terms for axis in axes)
-        return not known or prod(axis.size.constant for axis in axes) >= SMALL
+    def _is_large(self, *groups: Axes) -> bool:
+        """Return whether a product is large enough for a call, as far as its sizes are numbers."""
+        known = [width for axes in groups if (width := self._width(axes)) is not None]
+        if len(known) == len(groups):  # there is one for each sample
+            return all(width >= SMALL for width in known)
+        return len(known) < 2 or prod(known) >= SMALL**2
+
+    def _width(self, axes: Axes) -> int | None:
+        """Return how many numbers there are along axes; None if a call tells, or they are samples."""
+        known = [length for axis in axes if axis != self.sample and (length := self.length(axis.size)) is not None]
+        return prod(known) if len(known) == len(axes) else None
 
     def _has_channels(self, value: Value) -> bool:
         """Return whether a matrix is not made of single numbers at combined axes: loops take those where they lie."""

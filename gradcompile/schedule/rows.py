@@ -15,7 +15,7 @@ from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes, right_side
-from gradcompile.schedule.products import Products
+from gradcompile.schedule.products import Length, Products
 from gradcompile.schedule.statements import Plain, Statements, axes_of, is_recomputed
 
 SHORT = 8  # numbers of a row: loops over no more are hardly vectors
@@ -36,6 +36,8 @@ class Rows:
         What is computed in the loop of its use.
     kept : collection of Value
         What is an array for all samples.
+    length : callable
+        The number that a size is; None where only a call tells.
     """
 
     def __init__(
@@ -45,12 +47,18 @@ class Rows:
         delivered: Mapping[Value, tuple[Axis, ...]],
         beside: Collection[Value],
         kept: Collection[Value],
+        length: Length,
     ) -> None:
         self.statements, self.samples, self.products = statements, statements.samples, products
         self.sample = self.samples.axis
-        self.delivered, self.beside, self.kept = delivered, beside, kept
+        self.delivered, self.beside, self.kept, self.length = delivered, beside, kept, length
         self.data: set[Value] = set()  # the data that are read where they lie
         self.laid: set[Value] = set()  # the arrays of a block that lie by rows
+
+    def _is_short(self, row: Value) -> bool:
+        """Return whether the innermost loops along rows are known to have a few steps."""
+        length = self.length(row.axes[-1].size)
+        return length is not None and length <= SHORT
 
     # Which data are copied
 
@@ -66,7 +74,7 @@ class Rows:
         rows = {statement: list(self._rows(statement)) for statement in passing}
         own = {row for found in rows.values() for row in found if self._is_found(row)}  # copies that products make
         often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)} - own
-        often |= {r for s in passing for r in rows[s] if _is_short(r) and not self._is_arithmetic(s)} - own
+        often |= {r for s in passing for r in rows[s] if self._is_short(r) and not self._is_arithmetic(s)} - own
         while True:
             self.data = {row for found in rows.values() for row in found} - often
             self._mix(rows.values())
@@ -321,8 +329,3 @@ class Rows:
         """Return whether an accumulation adds to whole rows of an array, which data pick."""
         picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
         return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
-
-
-def _is_short(row: Value) -> bool:
-    """Return whether the innermost loops along rows are known to have a few steps."""
-    return not row.axes[-1].size.terms and row.axes[-1].size.constant <= SHORT

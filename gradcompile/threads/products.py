@@ -33,7 +33,7 @@ class Products:
         order = graph.order()
         if self.sample is not None and in_blocks(order, self.sample):
             uses = Counter(operand for value in order for operand in value.operands)
-            found = products.Products({value: value for value in order}, uses, self.sample, {}).found
+            found = products.Products({value: value for value in order}, uses, self.sample, {}, graph.length).found
             self._axes = [f.axes for f in found.values()]
 
     def __bool__(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -16,6 +16,7 @@ from gradcompile.errors import DataError
 from gradcompile.ir import Graph
 from gradcompile.minibatch import refusal, why_not
 from gradcompile.optimizers import Optimizer
+from gradcompile.schedule import small_sizes
 from gradcompile.train.settings import Settings, wrong
 from gradcompile.train.start import starting_values
 from gradcompile.train.steps import Kernel, Steps, Taken, kernel, taken
@@ -78,7 +79,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     how = taken(batch, samples)
     own = dict(zip(checked.names, arguments, strict=True))
     check = partial(checked.check_finite, arguments)
-    steps = Steps(_kernel(model, settings.optimizer, how), own, shuffle.count_of(rows), sizes)
+    steps = Steps(_kernel(model, settings.optimizer, how, sizes), own, shuffle.count_of(rows), sizes)
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
@@ -88,16 +89,19 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     return Task(steps, rows, batch, validation, check)
 
 
-_kernels: WeakKeyDictionary[Any, dict[tuple[str, Taken], Kernel]] = WeakKeyDictionary()
+_kernels: WeakKeyDictionary[Any, dict[tuple[object, ...], Kernel]] = WeakKeyDictionary()
 
 
-def _kernel(model: Any, optimizer: Optimizer, how: Taken) -> Kernel:
-    """Return the compiled steps, made once for a model, an optimizer and a way of taking samples."""
-    known = _kernels.setdefault(model, {})
-    key = f"{optimizer.rule} {optimizer.settings}", how
-    if key not in known:
-        known[key] = kernel(model.lowered, optimizer, model.dtype, how)
-    return known[key]
+def _kernel(model: Any, optimizer: Optimizer, how: Taken, sizes: Mapping[str, int]) -> Kernel:
+    """Return the compiled steps, made once for a model, an optimizer, a way of taking samples, and small sizes.
+
+    Whichever sizes there were before: to train once more is to train to the same bits.
+    """
+    kernels, known = _kernels.setdefault(model, {}), small_sizes(model.lowered, sizes)
+    key = f"{optimizer.rule} {optimizer.settings}", how, *known.items()
+    if key not in kernels:
+        kernels[key] = kernel(replace(model.lowered, known=known), optimizer, model.dtype, how)
+    return kernels[key]
 
 
 def _check_valid(graph: Graph, valid: Any) -> None:

@@ -1,0 +1,32 @@
+"""The small sizes of a call, for which it pays to have a plan of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradcompile.ir import Graph
+from gradcompile.passes.share import sample_sizes
+from gradcompile.schedule.nodes import loop_axes
+from gradcompile.schedule.samples import stream_axis
+
+FEW = 8  # steps of a loop, up to which it is worth while to know how many there are
+
+
+def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the named sizes of a call that are small numbers, those of loops which are not over samples.
+
+    With a number for a size, LLVM writes loops out and keeps their sums in registers, and no BLAS is called for
+    matrices of a few columns. Numbers of samples are left out, however small: they differ from call to call.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the passes.
+    sizes : mapping of str to int
+        All named sizes of the call.
+    """
+    stream = stream_axis(graph)
+    samples = {*sample_sizes(graph), *(() if stream is None else [stream.size])}
+    counts = {name for size in samples for name, _ in size.terms}
+    looped = {name for value in graph.order() for axis in loop_axes(value) for name, _ in axis.size.terms}
+    return {n: number for n, number in sorted(sizes.items()) if 0 < number <= FEW and n in looped and n not in counts}

@@ -1,0 +1,250 @@
+"""Kernels are planned for the small sizes of the first call, and right for any sizes of a later one."""
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import gradcompile as gc
+from gradcompile import pipeline
+from gradcompile.errors import ArgumentError
+from gradcompile.schedule import Product, small_sizes
+from gradcompile.schedule.nodes import all_statements
+from gradcompile.threads import chunks
+
+# A map of points, turned once more for each of them. D and K are two sizes, also where their numbers are the same.
+MAP = """
+R: data[N, D, D]
+x: data[N, K]
+y: data[N, D]
+A: parameter[D, K]
+b: parameter[D]
+u[n, i] = Sum(A[i, k]*x[n, k], k) + b[i]
+r[n, i] = Sum(R[n, i, j]*u[n, j], j) - y[n, i]
+loss = Sum(sqrt(1 + Sum(r[n, i]**2, i)), n) + Sum(A[i, k]**2, i, k)/K
+"""
+MIXED = [(3, 2), (2, 3), (3, 3), (1, 8), (8, 1), (5, 5), (4, 20), (20, 4), (12, 9)]
+
+
+def given(dimensions=3, inputs=2, samples=50, dtype="float64"):
+    random = np.random.default_rng(1)
+
+    def draw(*shape):
+        return random.normal(size=shape).astype(dtype)
+
+    arrays = {"A": draw(dimensions, inputs), "b": draw(dimensions), "R": draw(samples, dimensions, dimensions)}
+    return arrays | {"x": draw(samples, inputs), "y": draw(samples, dimensions)}
+
+
+def expected(A, b, R, x, y):
+    """Return value and gradient, as NumPy computes what was derived by hand."""
+    A, b, R, x, y = (np.asarray(each, np.float64) for each in (A, b, R, x, y))
+    r = np.einsum("nij,nj->ni", R, x @ A.T + b) - y
+    root = np.sqrt(1 + np.sum(r**2, 1))
+    du = np.einsum("nij,ni->nj", R, r / root[:, None])
+    return np.sum(root) + np.sum(A**2) / A.shape[1], (du.T @ x + 2 * A / A.shape[1], np.sum(du, 0))
+
+
+def close(found, wanted, rtol=1e-12):
+    assert_allclose(found[0], wanted[0], rtol=rtol)
+    for gradient, other in zip(found[1], wanted[1], strict=True):
+        assert_allclose(gradient, other, rtol=rtol, atol=10 * rtol * np.abs(other).max())
+
+
+@pytest.fixture
+def model(compiled_at_once):
+    return gc.compile(gc.parse(MAP))
+
+
+def body(source):
+    return source[source.index("def value_and_grad(") : source.index("def grad(")]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("first", [(3, 2), (3, 3), (20, 9)])
+def test_calls_of_any_sizes_are_right_whatever_the_first_one_had(compiled_at_once, first, dtype):
+    model, rtol = gc.compile(gc.parse(MAP), dtype=dtype), 1e-12 if dtype == "float64" else 2e-5
+    for sizes in (first, *MIXED, first):
+        arrays = given(*sizes, dtype=dtype)
+        close(model.value_and_grad(**arrays), expected(**arrays), rtol)
+        assert_allclose(model.value(**arrays), expected(**arrays)[0], rtol=rtol)
+
+
+def test_plan_and_source_say_for_which_sizes_they_are(model):
+    assert "planned for" not in str(model.plan)
+    assert not model.plan.sizes
+    model.value_and_grad(**given(3, 2))
+    assert "planned for D = 3, K = 2, as in the first call" in str(model.plan)
+    assert model.plan.sizes == {"D": 3, "K": 2}
+    assert "Planned for D = 3, K = 2, and wrong for any other sizes." in model.source
+    assert "    D, K = 3, 2  # sizes for which this is planned\n" in body(model.source)
+    assert "Sizes, found from the arrays: N." in model.source
+    model.value_and_grad(**given(4, 2))
+    assert not model.plan.sizes
+    assert "Sizes, found from the arrays: D, K, N." in model.source
+    assert model.source == gc.emit(gc.parse(MAP), target="numba")
+    model.value_and_grad(**given(3, 2, samples=9))
+    assert model.plan.sizes == {"D": 3, "K": 2}
+
+
+def test_small_matrices_are_no_products_for_blas(model):
+    model.value_and_grad(**given(3, 2))
+    assert "gemm(" not in model.source
+    model.value_and_grad(**given(30, 20))
+    assert "gemm(" in model.source
+
+
+@pytest.mark.parametrize(("sizes", "products"), [((8, 8), 2), ((2, 30), 0), ((2, 32), 2), ((7, 9), 0), (("D", 2), 2)])
+def test_narrow_matrices_are_products_where_the_other_side_is_wide(sizes, products):
+    """A product with the samples along one side is a call of BLAS if the other two make 64."""
+    text = "x: data[N,D]\nW: parameter[D,K]\nloss=Sum(tanh(Sum(x[n,j]*W[j,k],j)),n,k)"
+    for name, size in zip("DK", sizes, strict=True):
+        text = text.replace(f"{name}]", f"{size}]").replace(f"[{name},", f"[{size},")
+    statements = all_statements(gc.compile(gc.parse(text)).plan.schedule.body)
+    assert sum(isinstance(each, Product) for each in statements) == products
+
+
+def test_numbers_of_samples_are_never_part_of_a_plan(model):
+    sizes = {"N": 4, "D": 3, "K": 30}
+    assert small_sizes(model.graph, sizes) == {"D": 3}
+    model.value_and_grad(**given(3, 2, samples=2))
+    model.value_and_grad(**given(3, 2, samples=7))
+    assert model.plan.sizes == {"D": 3, "K": 2}
+
+
+def test_nothing_is_planned_for_large_sizes(model):
+    model.value_and_grad(**given(20, 9))
+    assert model._program.suited is None
+    assert "planned for" not in str(model.plan)
+
+
+def test_sizes_that_another_depends_on(compiled_at_once):
+    text = "x: data[N, K + 1]\nw: parameter[K]\nloss = Sum((x[n, k + 1] - w[k]*x[n, k])**2, n, k)"
+    model = gc.compile(gc.parse(text))
+    for length in (2, 5, 2, 12):
+        x, w = np.random.default_rng(0).normal(size=(9, length + 1)), np.linspace(1, 2, length)
+        r = x[:, 1:] - w * x[:, :-1]
+        value, (gradient,) = model.value_and_grad(x=x, w=w)
+        assert_allclose(value, np.sum(r**2), rtol=1e-12)
+        assert_allclose(gradient, np.sum(-2 * r * x[:, :-1], 0), rtol=1e-12)
+    assert model._program.suited.graph.known == {"K": 2}
+
+
+def test_second_derivatives(model):
+    for sizes in ((3, 3), (2, 3), (3, 3)):
+        arrays = given(*sizes)
+        v = tuple(np.random.default_rng(2).normal(size=arrays[name].shape) for name in "Ab")
+
+        def moved(step, arrays=arrays, v=v):
+            return expected(**{**arrays, "A": arrays["A"] + step * v[0], "b": arrays["b"] + step * v[1]})[1]
+
+        product, (above, below) = model.hvp(v, **arrays), (moved(1e-5), moved(-1e-5))
+        for part, a, z in zip(product, above, below, strict=True):
+            assert_allclose(part, (a - z) / 2e-5, rtol=1e-7, atol=1e-6)
+        column = np.einsum("ikjl,jl->ik", model.hessian(**arrays)[0][0], v[0])
+        assert_allclose(column + np.einsum("ikj,j->ik", model.hessian(**arrays)[0][1], v[1]), product[0], rtol=1e-10)
+
+
+def test_threads_share_what_is_planned(model, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 1)
+    for sizes in ((3, 2), (4, 2), (3, 2)):
+        arrays = given(*sizes, samples=3000)
+        close(model.value_and_grad(**arrays), expected(**arrays))
+        assert "chunks of" in str(model.plan)
+        assert ("D, K = 3, 2" in model.source_in_parts) == (sizes == (3, 2))
+
+
+def test_first_answers_and_the_kernel_are_those_of_the_sizes(monkeypatch):
+    monkeypatch.setattr(pipeline.Program, "patient", False)
+    model = gc.compile(gc.parse(MAP))
+    for sizes in ((3, 2), (2, 2), (3, 2)):
+        close(model.value_and_grad(**given(*sizes)), expected(**given(*sizes)))
+    assert model.wait().ready
+    for sizes in ((3, 2), (2, 2), (3, 2)):
+        close(model.value_and_grad(**given(*sizes)), expected(**given(*sizes)))
+    general, suited = model._program, model._program.suited
+    assert general.compiled("value_and_grad") is not suited.compiled("value_and_grad")
+    assert general.early is suited.early
+
+
+def test_waiting_before_the_first_call_compiles_for_any_sizes():
+    model = gc.compile(gc.parse(MAP)).wait()
+    close(model.value_and_grad(**given(3, 2)), expected(**given(3, 2)))
+    assert model.plan.sizes == {"D": 3, "K": 2}
+    assert model._program.suited.compiled("value_and_grad")
+
+
+def test_callers_at_once_get_the_kernel_of_their_sizes(model):
+    wanted = {sizes: expected(**given(*sizes)) for sizes in MIXED}
+    together = threading.Barrier(4)
+
+    def call(k):
+        if k < 4:
+            together.wait()
+        close(model.value_and_grad(**given(*MIXED[k % len(MIXED)])), wanted[MIXED[k % len(MIXED)]])
+
+    with ThreadPoolExecutor(4) as callers:
+        list(callers.map(call, range(200)))
+
+
+# Training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch", "optimizer"), [(None, gc.SGD(1e-3)), (16, gc.Adam(1e-3)), (1, gc.SGD(1e-3))])
+def test_training_takes_the_steps_of_sizes_that_are_written_as_numbers(model, batch, optimizer):
+    options = {"epochs": 2, "batch_size": batch, "optimizer": optimizer, "seed": 0, "progress": False}
+    for sizes in ((3, 2), (4, 2), (3, 2)):
+        arrays = given(*sizes)
+        start = {name: arrays.pop(name) for name in "Ab"}
+        text = MAP.replace("D", str(sizes[0])).replace("K", str(sizes[1]))
+        named = model.fit(**arrays, init=start, **options)
+        written = gc.compile(gc.parse(text)).fit(**arrays, init=start, **options)
+        for name in "Ab":
+            assert_allclose(named.params[name], written.params[name], rtol=1e-11)
+
+
+def test_training_again_gives_the_same_bits_after_other_sizes(compiled_at_once):
+    def trained(model, sizes):
+        arrays = given(*sizes)
+        start = {name: arrays.pop(name) for name in "Ab"}
+        result = model.fit(**arrays, init=start, epochs=3, batch_size=16, seed=0, progress=False)
+        return [result.params[name].tobytes() for name in "Ab"]
+
+    fresh, used = gc.compile(gc.parse(MAP)), gc.compile(gc.parse(MAP))
+    trained(used, (2, 2))
+    assert trained(used, (3, 2)) == trained(fresh, (3, 2))
+
+
+# Modules ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_a_module_for_given_sizes_checks_itself(target, tmp_path):
+    text = gc.emit(gc.parse(MAP), target=target, sizes={"K": 2, "D": 3})
+    assert "Planned for D = 3, K = 2, and wrong for any other sizes." in text
+    path = tmp_path / "planned.py"
+    path.write_text(text, encoding="utf-8")
+    done = subprocess.run([sys.executable, path, "--check"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plan_of_a_call_is_that_of_its_sizes_as_text(model):
+    model.value_and_grad(**given(3, 2))
+    assert model.source == gc.emit(gc.parse(MAP), target="numba", sizes={"D": 3, "K": 2})
+
+
+def test_second_derivatives_of_a_module_for_given_sizes():
+    text = gc.emit(gc.parse(MAP), target="numba", order=2, sizes={"D": 3, "K": 2})
+    assert text.count("D, K = 3, 2  # sizes") == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"), [({"Q": 3}, "no such size"), ({"D": 0}, "whole number"), ({"D": 2.5}, "whole")]
+)
+def test_sizes_that_cannot_be_are_refused(sizes, message):
+    with pytest.raises(ArgumentError, match=message):
+        gc.emit(gc.parse(MAP), sizes=sizes)
