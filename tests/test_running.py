@@ -154,6 +154,22 @@ def test_second_derivatives_are_differences_of_gradients(name: str) -> None:
     np.testing.assert_allclose(np.concatenate([np.ravel(h) for h in found]), expected, rtol=1e-7, atol=1e-8)
 
 
+def test_sums_that_are_used_twice_run_once() -> None:
+    """In the residuals and their weights, and in the gradients of both: h up to each t, and back from the end."""
+    text = "y: data[N]\na: parameter\nw: parameter[N]\nh[t] = Sum(exp(w[j]), j, 0, t)\n"
+    model = gc.compile(gc.parse(text + "loss = Sum((y[t] - a*h[t])**2/(1 + h[t]), t)"))
+    assert [v.attr.backward for v in model.graph.order() if v.op == "running"] == [False, True]
+    assert sum(v.op == "exp" for v in model.graph.order()) == 1
+    y, a, w = np.linspace(1, 3, 6), 0.5, np.linspace(-1, 1, 6)
+    h = np.cumsum(np.exp(w))
+    r = y - a * h
+    value, (da, dw) = model.value_and_grad(y=y, a=a, w=w)
+    assert value == pytest.approx(np.sum(r**2 / (1 + h)), rel=1e-13)
+    assert da == pytest.approx(np.sum(-2 * h * r / (1 + h)), rel=1e-12)
+    dh = -2 * a * r / (1 + h) - r**2 / (1 + h) ** 2
+    np.testing.assert_allclose(dw, np.exp(w) * np.cumsum(dh[::-1])[::-1], rtol=1e-12)
+
+
 def test_what_other_sums_hold_is_not_taken_away_again() -> None:
     """A sum from an end does not come from the sum of all: it would be off by rounding of that, infinite or nan."""
     text = "x: data[N]\nw: parameter[N]\nloss = Sum(x[i]*Sum(w[j], j, i, N - 1), i)"

@@ -24,7 +24,7 @@ def share(graph: Graph) -> Graph:
     classes: dict[object, int] = {}
     known: dict[Value, Named] = {}
     first: dict[int, Value] = {}
-    renamed: dict[Value, Value] = {}
+    renamed: dict[Value, tuple[Value, dict[Axis, Axis]]] = {}  # the original, and its axes as they are here
     order, samples = graph.order(), sample_sizes(graph)
     if not any(value.axes for value in order):
         return graph
@@ -33,14 +33,23 @@ def share(graph: Graph) -> Graph:
         known[value] = name = _named(value, known, classes)
         if value in dear and not is_renaming(value):
             original = first.setdefault(name[0], value)
-            read = _as(original, dict(zip(known[original][1], name[1], strict=True)))
-            if original is not value and not (exchanges(read) and is_of_pairs(original, samples)):
-                renamed[value] = read
-    if not renamed:
-        return graph
+            axes = dict(zip(known[original][1], name[1], strict=True))
+            if original is not value and not (exchanges(_as(original, axes)) and is_of_pairs(original, samples)):
+                renamed[value] = original, axes
+    return _renamed(graph, renamed) if renamed else graph
 
-    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
-        return renamed.get(value)
+
+def _renamed(graph: Graph, renamed: Mapping[Value, tuple[Value, Mapping[Axis, Axis]]]) -> Graph:
+    """Return the graph with values that are others renamed, of which some may be made of values renamed, too."""
+    new: dict[Value, Value] = {}
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value:
+        if value in renamed:
+            original, axes = renamed[value]
+            new[value] = _as(new[original], axes)
+        else:
+            new[value] = graph.builder.rebuild(value, operands)
+        return new[value]
 
     return graph.rewrite(rule)
 
