@@ -116,6 +116,11 @@ def test_numbers_of_samples_are_never_part_of_a_plan(model):
     assert model.plan.sizes == {"D": 3, "K": 2}
 
 
+def test_the_size_of_a_matrix_for_all_samples_is_none_of_samples():
+    text = "x: data[N,D]\nM: data[D,D]\nm: parameter[D]\nd[n,i]=x[n,i]-m[i]\nloss=Sum(d[n,i]*M[i,j]*d[n,j],n,i,j)"
+    assert small_sizes(gc.compile(gc.parse(text)).graph, {"N": 4, "D": 3}) == {"D": 3}
+
+
 def test_nothing_is_planned_for_large_sizes(model):
     model.value_and_grad(**given(20, 9))
     assert model._program.suited is None

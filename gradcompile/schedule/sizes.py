@@ -16,7 +16,8 @@ def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the named sizes of a call that are small numbers, those of loops which are not over samples.
 
     With a number for a size, LLVM writes loops out and keeps their sums in registers, and no BLAS is called for
-    matrices of a few columns. Numbers of samples are left out, however small: they differ from call to call.
+    matrices of a few columns. Numbers of samples are left out, however small: they differ from call to call. A length
+    of data that other arrays have beside another one is not such a number, as that of a matrix for all samples.
 
     Parameters
     ----------
@@ -26,7 +27,8 @@ def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
         All named sizes of the call.
     """
     stream = stream_axis(graph)
-    samples = {*sample_sizes(graph), *(() if stream is None else [stream.size])}
+    beside = {size for declared in graph.inputs.values() for size in declared.shape[1:]}
+    samples = {*(sample_sizes(graph) - beside), *(() if stream is None else [stream.size])}
     counts = {name for size in samples for name, _ in size.terms}
     looped = {name for value in graph.order() for axis in loop_axes(value) for name, _ in axis.size.terms}
     return {n: number for n, number in sorted(sizes.items()) if 0 < number <= FEW and n in looped and n not in counts}
