@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
-from gradcompile.passes.share import combines_axes, is_renaming, sample_sizes
+from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import ALWAYS, index_bounds, within
+from gradcompile.schedule.made import Made, operands_of
 from gradcompile.schedule.nodes import (
-    LINE,
     NO_GUARDS,
     Bounds,
     Course,
@@ -29,7 +29,6 @@ from gradcompile.schedule.nodes import (
     conditions_of,
     exponent_axis,
     loop_axes,
-    total_of,
 )
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.results import Results
@@ -38,10 +37,8 @@ from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_ax
 from gradcompile.schedule.statements import Statements, is_recomputed
 from gradcompile.schedule.sums import Sums
 
-ARITHMETIC = ("add", "sub", "mul", "neg", "div")
 Used = tuple[Value, Value | None]  # a value that a statement uses, and the read through which it does
 Wanted = tuple[Axis, Bounds, bool, bool]  # a loop: what it is over, its bounds, whether it is by rows, or backward
-MOST_STEPS = 8  # of a branch that is computed though it may not be taken
 
 
 def plan(graph: Graph, *, blocks: bool = True, guards: Mapping[Value, Guard] = NO_GUARDS) -> Plan:
@@ -83,7 +80,7 @@ class _Work:
         ahead: bool,
     ) -> None:
         self.graph, self.sample, self.again = graph, sample, again
-        self.blocks, self.ahead = blocks, ahead
+        self.blocks = blocks
         self.order = graph.order()
         scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
@@ -100,15 +97,16 @@ class _Work:
         self.sums, self.conditions = found.found, found.conditions
         self.guards = {value: guard for value, guard in guards.items() if value not in self.sums}
         self.guards |= self._guards_of_bases(guards)
-        self.arrays: set[Value] = set()  # what some use reads at other indices than its own, or as a matrix
-        self.across: set[Value] = set()  # what some use reads at other samples
         kept = {*self.returned, *graph.names, *(copy.value for copy in self.copies)}
         self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered, graph.length, kept)
-        self.beside: set[Value] = set()  # branches, computed in the loop of what chooses among them
+        made = Made(
+            graph, self.sums, self.guards, self.samples, self.results, self.products.factors, again, ahead=ahead
+        )
+        self.order, self.across, self.narrower = made.order, made.across, made.narrower
         self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
-        self.statements.made = self._made()
-        whole = self.arrays | self.returned
-        self.rows = Rows(self.statements, self.products, self.delivered, self.beside, whole, graph.length)
+        self.statements.made = made.values
+        whole = made.arrays | self.returned
+        self.rows = Rows(self.statements, self.products, self.delivered, made.beside, whole, graph.length)
         if blocks is not None:
             self.rows.settle(self.order if scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed
@@ -155,108 +153,6 @@ class _Work:
     def outermost(self) -> Axis | None:
         """The axis of the loops that pass the samples."""
         return self.blocks or self.sample
-
-    # Which values get a statement
-
-    def _made(self) -> dict[Value, None]:
-        """Return the values that get statements, in order; all others are written where they are used."""
-        made: dict[Value, None] = {}
-        new = self._reached()
-        for value in new:
-            if value not in self.phase:
-                self.phase[value] = max((self.phase[o] for o in value.operands), default=0)
-        bases = [base for base, _ in self.sums.values() if base is not None]
-        self.uses = Counter(o for v in self._consumers(new) for o in v.operands) + Counter(bases)
-        self.order = new
-        arrays = [v for v in self._consumers(new) if v.op in ("read", *MATRIX_FUNCTIONS)]
-        self.arrays = {v.operands[0] for v in arrays}
-        self.across = {v.operands[0] for v in arrays if v.op == "read" and not self.samples.reads_own(v)}
-        self.narrower = self._hoisted(new)
-        branches = {o for v in self._consumers(new) if v.op == "select" and v.axes for o in v.operands[1:]}
-        size: dict[Value, int] = {}
-        for value in new:
-            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
-            if value.op in LEAVES:
-                continue
-            if self._stands_alone(value) or size[value] > LINE:
-                made[value] = None
-            elif self.ahead and value in branches and self._is_harmless(value, made):
-                made[value] = None
-                self.beside.add(value)
-        return made
-
-    def _reached(self) -> list[Value]:
-        """Return what the outputs are made of, operands first, once the sums are what they are to be."""
-        done: dict[Value, None] = {}
-        stack = [(value, False) for value in reversed(self.results.computed())]
-        while stack:
-            value, ready = stack.pop()
-            if ready:
-                done[value] = None
-            elif value not in done:
-                stack.append((value, True))
-                operands = sorted(set(self._operands(value)), key=lambda v: -v.number)
-                stack.extend((o, False) for o in operands if o not in done)
-        return list(done)
-
-    def _consumers(self, values: list[Value]) -> Iterator[Value]:
-        """Yield what reads operands directly: plain values, and the terms of the sums."""
-        for value in values:
-            if value in self.sums:
-                yield from (term for term, _ in self.sums[value][1])
-            else:
-                yield value
-
-    def _hoisted(self, values: list[Value]) -> set[Value]:
-        """Return the values that some use needs along more axes than they have, or where a guard does not hold."""
-        narrower: set[Value] = set()
-        for consumer in self._consumers(values):
-            axes = set(loop_axes(consumer))
-            looped = consumer.op in (*REDUCTIONS, "accumulate")  # what is looped over has no guard of its own
-            narrower.update(o for o in consumer.operands if set(o.axes) != axes or (looped and o in self.guards))
-        for value, (base, _) in self.sums.items():
-            if base is not None and (set(base.axes) != set(value.axes) or base in self.guards):
-                narrower.add(base)
-        return narrower
-
-    def _is_harmless(self, branch: Value, made: Mapping[Value, None]) -> bool:
-        """Return whether a branch can be computed where it is not taken: a loop with jumps makes no vectors.
-
-        It is a little arithmetic of what can be read in every pass of the loop. If it has features, it must read the
-        data of a sample: else it would not stand where its condition does.
-        """
-        stack, steps, placed = [branch], 0, not self.samples.is_row(branch)
-        while stack and steps <= MOST_STEPS:
-            value = stack.pop()
-            if value in self.guards or (value.op == "read" and any(i.op != "iota" for i in value.operands[1:])):
-                return False
-            placed = placed or (value.op in ("input", "read") and self.samples.is_row(value))
-            if value in made or value.op in (*LEAVES, "read"):
-                continue
-            squared = value.op == "pow" and value.operands[1].is_const(2)
-            if not squared and (value.op not in ARITHMETIC or (value.op == "div" and value.operands[1].op != "const")):
-                return False
-            steps += 1
-            stack.extend(value.operands)
-        return branch.kind == "real" and placed and 0 < steps <= MOST_STEPS
-
-    def _stands_alone(self, value: Value) -> bool:
-        if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
-            return True
-        index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
-        if is_renaming(value) or index:
-            return False  # an index, made of loop variables and labels; or an array under other axes
-        if value in self.returned or value in self.graph.names or self._is_copied(value):
-            return True
-        if value in self.arrays or value in self.products.factors or exponent_axis(value) is not None:
-            return True
-        given = value.op in ("neg", "read") and value.operands[0].op in LEAVES
-        if value in self.again or combines_axes(value) or given:
-            return False
-        return self.uses[value] > 1 or value in self.narrower
-
-    def _is_copied(self, value: Value) -> bool:
-        return bool(value.axes) and any(copy.value is value for copy in self.copies)
 
     # Placing statements
 
@@ -351,13 +247,8 @@ class _Work:
         return needed
 
     def _operands(self, value: Value) -> tuple[Value, ...]:
-        if value in self.sums:
-            base, terms = self.sums[value]
-            return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
-        operands = value.operands[1:] if self.statements.passes_by_copy(value) else value.operands
-        if value.op == "running":
-            operands = (*operands, total_of(value))
-        return (*operands, *self._conditions(value))
+        operands = operands_of(value, self.sums, self.guards)
+        return operands[1:] if self.statements.passes_by_copy(value) else operands
 
     def _conditions(self, value: Value) -> list[Value]:
         return conditions_of(self.guards.get(value))

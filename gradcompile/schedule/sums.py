@@ -12,6 +12,7 @@ from gradcompile.schedule.samples import Samples
 
 STEPS = 4  # before two sums, within which they are seen to be made of one value
 Signed = tuple[Value, int]  # a term, added (1) or taken away (-1)
+Found = dict[Value, tuple[Value | None, list[Signed]]]  # what a sum starts from, and its terms
 
 
 class Sums:
@@ -31,7 +32,7 @@ class Sums:
         self, order: list[Value], uses: Mapping[Value, int], kept: Container[Value], samples: Samples, *, blocks: bool
     ) -> None:
         self.uses, self.kept, self.samples, self.blocks = uses, kept, samples, blocks
-        self.found: dict[Value, tuple[Value | None, list[Signed]]] = {}
+        self.found: Found = {}
         self.conditions: dict[tuple[Value, Value], Value] = {}
         self.absorbed: set[Value] = set()
         self._find(order)

@@ -1,0 +1,179 @@
+"""Which values get a statement of their own; all others are written where they are used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Graph, Value
+from gradcompile.passes.share import combines_axes, is_renaming
+from gradcompile.schedule.nodes import LINE, Guard, conditions_of, exponent_axis, loop_axes, total_of
+from gradcompile.schedule.results import Results
+from gradcompile.schedule.samples import Samples
+from gradcompile.schedule.sums import Found
+
+ARITHMETIC = ("add", "sub", "mul", "neg", "div")
+MOST_STEPS = 8  # of a branch that is computed though it may not be taken
+
+
+class Made:
+    """The values that get statements.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph; of its values, sums take some in, so that others are left.
+    sums : mapping
+        What each sum starts from, and its terms.
+    guards : mapping of Value to Guard
+        Values that must be computed only where conditions hold.
+    samples : Samples
+        The passes over the samples.
+    results : Results
+        What is returned.
+    factors : container of Value
+        The matrices that BLAS multiplies.
+    again : container of Value
+        The values that are rather computed again than kept.
+    ahead : bool
+        Whether a branch may be computed where it is not taken.
+
+    Attributes
+    ----------
+    order : list of Value
+        All values, operands first.
+    values : dict of Value to None
+        Those that get statements, in order.
+    arrays, across : set of Value
+        What some use reads at other indices than its own, or as a matrix; and at other samples.
+    narrower : set of Value
+        What some use needs along more axes than it has, or where its guard does not hold.
+    beside : set of Value
+        Branches, computed in the loop of what chooses among them.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        sums: Found,
+        guards: Mapping[Value, Guard],
+        samples: Samples,
+        results: Results,
+        factors: Container[Value],
+        again: Container[Value],
+        *,
+        ahead: bool,
+    ) -> None:
+        self.graph, self.sums, self.guards, self.samples, self.results = graph, sums, guards, samples, results
+        self.returned, self.factors, self.again, self.ahead = results.delivered.keys(), factors, again, ahead
+        self.order = self._reached()
+        phase = samples.phase
+        for value in self.order:
+            if value not in phase:
+                phase[value] = max((phase[o] for o in value.operands), default=0)
+        bases = [base for base, _ in sums.values() if base is not None]
+        self.uses = Counter(o for v in self._consumers(self.order) for o in v.operands) + Counter(bases)
+        readers = [v for v in self._consumers(self.order) if v.op in ("read", *MATRIX_FUNCTIONS)]
+        self.arrays = {v.operands[0] for v in readers}
+        self.across = {v.operands[0] for v in readers if v.op == "read" and not samples.reads_own(v)}
+        self.narrower = self._hoisted(self.order)
+        self.beside: set[Value] = set()
+        self.values = self._chosen()
+
+    def _chosen(self) -> dict[Value, None]:
+        """Return the values that stand alone, or make a line that is long enough, in order."""
+        made: dict[Value, None] = {}
+        branches = {o for v in self._consumers(self.order) if v.op == "select" and v.axes for o in v.operands[1:]}
+        size: dict[Value, int] = {}
+        for value in self.order:
+            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
+            if value.op in LEAVES:
+                continue
+            if self._stands_alone(value) or size[value] > LINE:
+                made[value] = None
+            elif self.ahead and value in branches and self._is_harmless(value, made):
+                made[value] = None
+                self.beside.add(value)
+        return made
+
+    def _reached(self) -> list[Value]:
+        """Return what the outputs are made of, operands first, once the sums are what they are to be."""
+        done: dict[Value, None] = {}
+        stack = [(value, False) for value in reversed(self.results.computed())]
+        while stack:
+            value, ready = stack.pop()
+            if ready:
+                done[value] = None
+            elif value not in done:
+                stack.append((value, True))
+                operands = sorted(set(operands_of(value, self.sums, self.guards)), key=lambda v: -v.number)
+                stack.extend((o, False) for o in operands if o not in done)
+        return list(done)
+
+    def _consumers(self, values: list[Value]) -> Iterator[Value]:
+        """Yield what reads operands directly: plain values, and the terms of the sums."""
+        for value in values:
+            if value in self.sums:
+                yield from (term for term, _ in self.sums[value][1])
+            else:
+                yield value
+
+    def _hoisted(self, values: list[Value]) -> set[Value]:
+        """Return the values that some use needs along more axes than they have, or where a guard does not hold."""
+        narrower: set[Value] = set()
+        for consumer in self._consumers(values):
+            axes = set(loop_axes(consumer))
+            looped = consumer.op in (*REDUCTIONS, "accumulate")  # what is looped over has no guard of its own
+            narrower.update(o for o in consumer.operands if set(o.axes) != axes or (looped and o in self.guards))
+        for value, (base, _) in self.sums.items():
+            if base is not None and (set(base.axes) != set(value.axes) or base in self.guards):
+                narrower.add(base)
+        return narrower
+
+    def _is_harmless(self, branch: Value, made: Mapping[Value, None]) -> bool:
+        """Return whether a branch can be computed where it is not taken: a loop with jumps makes no vectors.
+
+        It is a little arithmetic of what can be read in every pass of the loop. If it has features, it must read the
+        data of a sample: else it would not stand where its condition does.
+        """
+        stack, steps, placed = [branch], 0, not self.samples.is_row(branch)
+        while stack and steps <= MOST_STEPS:
+            value = stack.pop()
+            if value in self.guards or (value.op == "read" and any(i.op != "iota" for i in value.operands[1:])):
+                return False
+            placed = placed or (value.op in ("input", "read") and self.samples.is_row(value))
+            if value in made or value.op in (*LEAVES, "read"):
+                continue
+            squared = value.op == "pow" and value.operands[1].is_const(2)
+            if not squared and (value.op not in ARITHMETIC or (value.op == "div" and value.operands[1].op != "const")):
+                return False
+            steps += 1
+            stack.extend(value.operands)
+        return branch.kind == "real" and placed and 0 < steps <= MOST_STEPS
+
+    def _stands_alone(self, value: Value) -> bool:
+        if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
+            return True
+        index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
+        if is_renaming(value) or index:
+            return False  # an index, made of loop variables and labels; or an array under other axes
+        if value in self.returned or value in self.graph.names or self._is_copied(value):
+            return True
+        if value in self.arrays or value in self.factors or exponent_axis(value) is not None:
+            return True
+        given = value.op in ("neg", "read") and value.operands[0].op in LEAVES
+        if value in self.again or combines_axes(value) or given:
+            return False
+        return self.uses[value] > 1 or value in self.narrower
+
+    def _is_copied(self, value: Value) -> bool:
+        return bool(value.axes) and any(copy.value is value for copy in self.results.copies)
+
+
+def operands_of(value: Value, sums: Found, guards: Mapping[Value, Guard]) -> tuple[Value, ...]:
+    """Return what the statements of a value use: its operands or terms, and the conditions under which it is."""
+    if value in sums:
+        base, terms = sums[value]
+        return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
+    totals = (total_of(value),) if value.op == "running" else ()
+    return (*value.operands, *totals, *conditions_of(guards.get(value)))
