@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gradcompile as gc
 from gradcompile.emit import support
 from gradcompile.emit.expression import Printer, template
 from gradcompile.emit.names import Names
@@ -171,3 +172,20 @@ def test_templates_are_parsed_once_for_precedence():
     assert form.pieces == ("math.pow(", 0, ", ", 1, ")")
     assert form.support == ()
     assert template("softplus({0})").support == ("softplus",)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_terms_of_a_relative_entropy_become_vectors(dtype):
+    """As x log(x/y), by the function of the table that is 0 at x = 0; a call of `math.log` would leave them numbers."""
+    text = "p: data[N]\nq: parameter[N]\nloss = Sum(p[n]*log(p[n]/q[n]) - p[n] + q[n], n)"
+    model = gc.compile(gc.parse(text), dtype=dtype).wait()
+    loop = model.source[model.source.index("def value_and_grad(") :]
+    assert ("vxlogy(" if dtype == "float64" else "vxlogy32(") in loop
+    assert "math.log" not in model.source
+    p, q = np.array([0.0, 1e-30, 0.3, 2.0, 5.0]), np.array([0.7, 1e-30, 0.1, 2.5, 4.0])
+    terms = np.array([0.7, 0.0, 0.3 * np.log(3) - 0.2, 2 * np.log(0.8) + 0.5, 5 * np.log(1.25) - 1])
+    value, (gradient,) = model.value_and_grad(p=p, q=q)
+    rtol = 1e-14 if dtype == "float64" else 1e-6
+    np.testing.assert_allclose(value, terms.sum(), rtol=rtol)
+    np.testing.assert_allclose(gradient, 1 - p / q, rtol=rtol, atol=rtol)
+    assert model.value(p=np.zeros(5), q=q) == pytest.approx(q.sum(), rel=rtol)

@@ -7,7 +7,7 @@ from collections import Counter
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import Value
-from gradcompile.vecmath import MASKED, VECTOR
+from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
@@ -23,7 +23,8 @@ class LoopPrinter(Printer):
     def __init__(self, target: str, names: Names, real: str = "") -> None:
         super().__init__(target, names)
         self.real = real
-        called = [value.op for value in names.graph.order() if value.op in VECTOR and not _is_whole_power(value)]
+        rows = [_row(value) for value in names.graph.order() if not _is_whole_power(value)]
+        called = [row for row in rows if row in VECTOR]
         groups = ((tuple(VECTOR), MANY), (LONG, FEW_LONG), (GAMMAS, FEW_GAMMAS))
         left = {row for group, most in groups if sum(op in group for op in called) > most for row in group}
         self.vectorised = {row: of for row, of in VECTOR.items() if row not in left}
@@ -32,7 +33,9 @@ class LoopPrinter(Printer):
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
-        if self.target == "numba" and value.op in self.vectorised and not _is_whole_power(value):
+        if self.target == "numba" and _row(value) in self.vectorised and not _is_whole_power(value):
+            if value.op in COMPOSED:
+                return COMPOSED[value.op][1][1 if self.real else 0]
             name = self.vectorised[value.op][1 if self.real else 0]
             return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
         if self.target == "numba" and self._is_masked(value):
@@ -54,6 +57,11 @@ class LoopPrinter(Printer):
                 for k, (o, text) in enumerate(zip(value.operands, operands, strict=True))
             ]
         return super().row(value, operands)
+
+
+def _row(value: Value) -> str:
+    """Return the row that computes a value."""
+    return COMPOSED[value.op][0] if value.op in COMPOSED else value.op
 
 
 def _is_whole_power(value: Value) -> bool:

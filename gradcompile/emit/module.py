@@ -22,7 +22,7 @@ from gradcompile.ir import Graph
 from gradcompile.passes import divide_once
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import plan
-from gradcompile.vecmath import MASKED, VECTOR
+from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
 
 FLAGS = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'  # never nnan, ninf: they hide nan
 STRICT = 'fastmath=False, error_model="numpy"'
@@ -150,6 +150,7 @@ def reserved(graph: Graph, target: str) -> list[str]:
     spellings = {str(getattr(PRIMITIVES[v.op], target)) for v in order if v.op in PRIMITIVES}
     if target == "numba":
         spellings |= {f"{name}({{0}})" for v in order for name in VECTOR.get(v.op, ())}
+        spellings |= {text for v in order if v.op in COMPOSED for text in COMPOSED[v.op][1]}
         spellings |= {text for v in order if v.op == "select" for texts in MASKED.values() for text in texts}
     called = support.closure(target, (name for s in spellings for name in template(s).support))
     structural = {v.op for v in order} | {"as_float64", "as_float32"}

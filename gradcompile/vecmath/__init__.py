@@ -63,6 +63,8 @@ ROWS = (
 
 # Row of the table of primitives -> its function for float64, for float32.
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})
+# A row that another one of these computes, of a quotient that is rounded: the other row, and the spelling.
+COMPOSED = MappingProxyType({"relent": ("xlogy", ("vxlogy({0}, {0}/{1})", "vxlogy32({0}, {0}/{1})"))})
 # For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
 NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})
 # A choice between a number and 0: {0} is the condition, {1} what is taken where it holds, {2} elsewhere.
