@@ -149,7 +149,13 @@ class Program:
         shared = self.divided.described() if self.target == "numba" else ()
         with EMISSION:
             graph = module.scheduled(self.graph, self.target, strict=self.strict)
-            return replace(plan(graph), notes=(*shared, *self.arguments.copies, *self.notes))
+            return replace(plan(graph), notes=(*shared, *self.arguments.copies, *self.notes, *self._told_of_sizes()))
+
+    def _told_of_sizes(self) -> tuple[str, ...]:
+        """Return in words for which sizes the plan is, if there is also another."""
+        known = {} if self.suited is None else self.suited.graph.known
+        told = ", ".join(f"{name} = {number}" for name, number in known.items())
+        return (f"planned for any sizes: {told}, as in the first call, have a plan of their own",) if told else ()
 
     @property
     def answering(self) -> Program:
@@ -374,9 +380,11 @@ class Suited(Program):
     def __init__(self, general: Program, known: Mapping[str, int]) -> None:
         super().__init__(replace(general.graph, known=known), general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
-        told = ", ".join(f"{name} = {number}" for name, number in known.items())
-        note = f"planned for {told}, as in the first call; calls with other sizes have a plan for any"
-        self.notes = (*general.notes, note)
+        self.notes = general.notes
+
+    def _told_of_sizes(self) -> tuple[str, ...]:
+        told = ", ".join(f"{name} = {number}" for name, number in self.graph.known.items())
+        return (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
         """Return whether a call has the sizes for which this is planned."""

@@ -85,6 +85,7 @@ def test_plan_and_source_say_for_which_sizes_they_are(model):
     assert "Sizes, found from the arrays: N." in model.source
     model.value_and_grad(**given(4, 2))
     assert not model.plan.sizes
+    assert "planned for any sizes: D = 3, K = 2, as in the first call, have a plan of their own" in str(model.plan)
     assert "Sizes, found from the arrays: D, K, N." in model.source
     assert model.source == gc.emit(gc.parse(MAP), target="numba")
     model.value_and_grad(**given(3, 2, samples=9))
