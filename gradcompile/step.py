@@ -124,7 +124,7 @@ class _Cut:
 
     def _of_heads(self, gradient: Value, name: str, place: tuple[Value, ...]) -> Value:
         """Return a gradient with an input in the place of everything that the first half must compute."""
-        moved = set(union(index.axes for index in place))
+        moved, behind = set(union(index.axes for index in place)), self._behind(gradient)
         new: dict[Value, Value] = {}
         stack = [(gradient, False)]
         while stack:
@@ -132,12 +132,21 @@ class _Cut:
             if ready:
                 new[value] = self.builder.rebuild(value, tuple(new.get(o, o) for o in value.operands))
             elif value not in new:
-                if self._is_head(value, name, moved):
+                if value not in behind and self._is_head(value, name, moved):
                     new[value] = self._head(value, name)
                 else:
                     stack.append((value, True))
                     stack.extend((o, False) for o in value.operands if not (value.op == "read" and o.op == "input"))
         return new[gradient]
+
+    def _behind(self, gradient: Value) -> set[Value]:
+        """Return the parts of a gradient that are made of heads: the first half cannot compute these."""
+        heads = set(self.heads.values())
+        behind = set[Value]()
+        for value in reachable([gradient]) if heads else ():
+            if value in heads or not behind.isdisjoint(value.operands):
+                behind.add(value)
+        return behind
 
     def _head(self, value: Value, name: str) -> Value:
         """Return the input that stands for what the first half computes."""

@@ -43,6 +43,12 @@ MODELS = {
         r: parameter[A]
         loss = -Sum(log(sigmoid(r[u[n]] - r[i[n]])), n)
     """,
+    "a hinge of a row": """
+        x: data[N]
+        u: labels[N]
+        r: parameter[A]
+        loss = Sum(max(0, r[u[n]])*x[n], n)
+    """,
     "weights of the rows": """
         u: labels[N]
         c: data[A]
@@ -67,7 +73,7 @@ MODELS = {
         loss = Sum(log(Sum(exp(y[s, c]), c)) - y[s, u[s]], s)
     """,
 }
-PICKED = {"factorisation", "one table, read three times", "strengths", "weights of the rows"}
+PICKED = {"factorisation", "one table, read three times", "strengths", "a hinge of a row", "weights of the rows"}
 
 
 SIZES = {"N": 7, "D": 3, "A": 5, "Q": 4, "K": 2, "M": 3, "H": 2, "C": 6, "B": len(ROWS)}
