@@ -170,6 +170,64 @@ def _log_tail(x: Any) -> Any:
     )
 
 
+def _of_gap(far: Callable[..., Any], near: Callable[..., Any], r: Any, d: Any) -> Any:
+    """Return f(r + d) - f(r): from 16 on as `far` has it, of the smaller argument, the distance and the larger."""
+    x = r + d
+    low, high = np.minimum(r, x), np.maximum(r, x)
+    with np.errstate(all="ignore"):
+        series = np.sign(d) * far(np.maximum(low, 16.0), np.abs(d), np.maximum(high, 16.0))
+        return np.where(low > 16, series, near(x) - near(r))
+
+
+def _log_gamma_gap(r: Any, d: Any, at_r: Any = None) -> Any:
+    """Return lgamma(r + d) - lgamma(r) by the difference of Stirling's series."""
+
+    def far(low: Any, d: Any, high: Any) -> Any:
+        u, v = 1 / low, 1 / high
+        series = sum(c * _powers_apart(u, v, 2 * k + 1) for k, c in enumerate(STIRLING))
+        return (low - 0.5) * np.log1p(d / low) + d * (np.log(high) - 1 - u * v * series)
+
+    return _of_gap(far, special.gammaln, r, d)
+
+
+def _digamma_gap(r: Any, d: Any, at_r: Any = None) -> Any:
+    """Return digamma(r + d) - digamma(r) by the difference of the asymptotic series."""
+
+    def far(low: Any, d: Any, high: Any) -> Any:
+        u, v = 1 / low, 1 / high
+        series = sum((2 * k + 1) * c * _powers_apart(u, v, 2 * k + 2) for k, c in enumerate(STIRLING))
+        return np.log1p(d / low) + d * u * v * (0.5 + series)
+
+    return _of_gap(far, special.digamma, r, d)
+
+
+def _polygamma_gap(n: Any, r: Any, d: Any) -> Any:
+    """Return polygamma(n, r + d) - polygamma(n, r) by the difference of the asymptotic series."""
+    sign, order = (-1.0) ** (n + 1), np.asarray(n, np.float64)
+
+    def far(low: Any, d: Any, high: Any) -> Any:
+        def apart(power: Any) -> Any:
+            return np.expm1(-power * np.log1p(d / low)) / low**power
+
+        total = special.gamma(order) * apart(order) + special.gamma(order + 1) / 2 * apart(order + 1)
+        for k, c in enumerate(STIRLING):
+            power = 2 * k + 2 + order
+            total = total + c * (2 * k + 1) * special.gamma(power) / special.gamma(2 * k + 2) * apart(power)
+        return sign * total
+
+    return np.where(order == 0, _digamma_gap(r, d), _of_gap(far, lambda x: special.polygamma(n, x), r, d))
+
+
+def _powers_apart(u: Any, v: Any, power: int) -> Any:
+    """Return (u**power - v**power)/(u - v)."""
+    return sum(u**k * v ** (power - 1 - k) for k in range(power))
+
+
+def _log_beta(a: Any, b: Any) -> Any:
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    return special.gammaln(low) - _log_gamma_gap(high, low)
+
+
 def _place(x: Any, count: Any) -> Any:
     """Return numbers as indices of an axis: 0 for those below it and nan, its last one for those beyond."""
     return np.minimum(np.fmin(np.fmax(x, 0), 2.0**53).astype(np.int64), count - 1)
@@ -177,6 +235,7 @@ def _place(x: Any, count: Any) -> Any:
 
 NO_DERIVATIVE = object()  # a partial that must never be asked for: adjoint.py raises NonDifferentiableError
 TWO_OVER_ROOT_PI = 1.1283791670955126
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)  # dlmf.nist.gov/5.11.1
 TWO = (REALS, REALS)
 # fmt: off
 TABLE: tuple[Primitive, ...] = (
@@ -246,6 +305,10 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("lgamma", sympy.loggamma, lambda x: np.where(np.isneginf(x), np.inf, special.gammaln(x)), (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((-INF,), INF)), source="infinite at minus infinity, as in C"),
     Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
     Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(_after(n), x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
+    Primitive("lgammagap", lambda r, d, at_r: sympy.loggamma(r + d) - sympy.loggamma(r), _log_gamma_gap, (lambda r, d, at_r, y: op.digammagap(r, d, op.digamma(r)), lambda r, d, at_r, y: op.digamma(r + d), lambda r, d, at_r, y: 0), **_support("lgammagap", 3), domain=(POSITIVES,) * 3, extremes=(((1.0, 1.0, 0.0), 0.0), ((1e10, 3.0, 0.0), 69.07755279012137), ((1e10, -3.0, 0.0), -69.07755278922137), ((0.0, 1.0, INF), -INF)), source="the last operand is lgamma(r), which is the same for many d; where r is large, the difference of two dlmf.nist.gov/5.11.1"),
+    Primitive("digammagap", lambda r, d, at_r: sympy.digamma(r + d) - sympy.digamma(r), _digamma_gap, (lambda r, d, at_r, y: op.polygammagap(1, r, d), lambda r, d, at_r, y: op.polygamma(1, r + d), lambda r, d, at_r, y: 0), **_support("digammagap", 3), domain=(POSITIVES,) * 3, extremes=(((1.0, 1.0, -0.5772156649015329), 1.0), ((1e10, 3.0, 0.0), 2.9999999997e-10)), source="the last operand is digamma(r); where r is large, the difference of two dlmf.nist.gov/5.11.2"),
+    Primitive("polygammagap", lambda n, r, d: sympy.polygamma(n, r + d) - sympy.polygamma(n, r), _polygamma_gap, (lambda n, r, d, y: NO_DERIVATIVE, lambda n, r, d, y: op.polygammagap(_after(n), r, d), lambda n, r, d, y: op.polygamma(_after(n), r + d)), **_support("polygammagap", 3), domain=((1.0, 1.0), POSITIVES, POSITIVES), extremes=(((1.0, 1.0, 1.0), -1.0), ((1.0, 1e10, 3.0), -2.9999999994e-20)), source="the order is a whole number"),
+    Primitive("lbeta", lambda a, b: sympy.loggamma(a) + sympy.loggamma(b) - sympy.loggamma(a + b), _log_beta, (lambda a, b, y: -op.digammagap(a, b, op.digamma(a)), lambda a, b, y: -op.digammagap(b, a, op.digamma(b))), **_support("lbeta", 2), domain=(POSITIVES, POSITIVES), extremes=(((1.0, 1.0), 0.0), ((3.0, 1e10), -68.38440560956143), ((0.0, 1.0), INF)), commutative=True, source="log of the beta function, by the difference of log gammas that is large"),
     # comparisons and choices
     Primitive("lt", sympy.Lt, np.less, None, **_infix("<"), domain=TWO, kind="bool", heads=(sympy.StrictLessThan,)),
     Primitive("le", sympy.Le, np.less_equal, None, **_infix("<="), domain=TWO, kind="bool", heads=(sympy.LessThan,)),

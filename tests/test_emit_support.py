@@ -204,6 +204,40 @@ def test_gamma_of_arrays(name):
         assert same(float(call(np.float64(x))), float(edge(x)), 1e-13), x
 
 
+AT_R = {"lgammagap": (special.gammaln,), "digammagap": (special.digamma,), "lbeta": ()}  # the operand that is given
+GAPS = {
+    "lgammagap": lambda r, d: mpmath.loggamma(r + d) - mpmath.loggamma(r),
+    "digammagap": lambda r, d: mpmath.digamma(r + d) - mpmath.digamma(r),
+    "lbeta": lambda a, b: mpmath.loggamma(a) + mpmath.loggamma(b) - mpmath.loggamma(a + b),
+}
+
+
+def at(name: str, r: float) -> list[float]:
+    return [float(each(r)) for each in AT_R[name]]
+
+
+@pytest.mark.parametrize(("target", "name"), having(*GAPS))
+def test_gaps_of_gammas_keep_their_digits_where_both_are_large(target, name):
+    for r in (0.3, 2.5, 15.9, 16.1, 40.0, 1e3, 1e6, 1e9, 1e14, 1e200):
+        for d in (1e-3, 0.5, 1.0, 7.0, 300.0, 1e10, *((-0.25, -0.5 * r) if name != "lbeta" else ())):
+            with mpmath.workdps(420):
+                expected = float(GAPS[name](mpmath.mpf(r), mpmath.mpf(d)))
+            lost = 16 / abs(d) if r < 17 and abs(d) < 1 else 1  # where both are small, it is their difference
+            assert same(of(target, name, r, d, *at(name, r)), expected, 3e-14 * lost), (r, d)
+    for r, d in ((NAN, 1.0), (1.0, NAN), (NAN, NAN)):
+        assert math.isnan(of(target, name, r, d, *at(name, r)))
+    assert name == "lbeta" or of(target, name, 20.0, 0.0, 1.0) == 0
+
+
+@pytest.mark.parametrize("target", support.FILES)
+def test_polygammagap(target):
+    with mpmath.workdps(60):
+        for n in (0, 1, 2, 5):
+            for r, d in ((0.5, 2.0), (17.0, 1.0), (30.0, -12.0), (1e5, 3.0), (1e9, 0.5), (1e12, 1e13), (1e12, -1e11)):
+                expected = float(mpmath.psi(n, mpmath.mpf(r) + d) - mpmath.psi(n, mpmath.mpf(r)))
+                assert same(of(target, "polygammagap", n, r, d), expected, 2e-14), (n, r, d)
+
+
 @pytest.mark.parametrize("name", sorted(n for n in support.functions("numpy") if n in PRIMITIVES))
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
@@ -213,7 +247,11 @@ def test_arrays_keep_float32_and_their_shape(name):
         "xlog1py": (x, x),
         "log1pwexp": (x, x),
         "log1pwsq": (x, x),
+        "lbeta": (x, x),
+        "lgammagap": (x, x, special.gammaln(x)),
+        "digammagap": (x, x, special.digamma(x)),
         "polygamma": (1, x),
+        "polygammagap": (1, x, x),
         "place": (x, 2),
     }.get(name, (x,))
     found = call(*operands)

@@ -45,6 +45,9 @@ LIMITS = {
     ("log1pwexp", np.float64): 4.0,
     ("log1pwexp", np.float32): 4.0,
     ("lgamma", np.float64): 3.0,
+    ("lgammagap", np.float64): 4.0,
+    ("digammagap", np.float64): 4.0,
+    ("lbeta", np.float64): 4.0,
     ("digamma", np.float64): 3.0,  # sums of a polynomial and a logarithm or a quotient
 }  # ULP; 2 for all others
 NEARBY = 1e8  # where the functions of `vecmath.NEAR` end
@@ -98,6 +101,9 @@ EXACT = {
     "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
     "log1pwsq": lambda w, x: mp.log1p(w * x * x),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
+    "lgammagap": lambda r, d, _: mp.re(mp.loggamma(r + d) - mp.loggamma(r)),
+    "digammagap": lambda r, d, _: mp.digamma(r + d) - mp.digamma(r),
+    "lbeta": lambda a, b: mp.re(mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)),
     "lgamma": lambda x: mp.re(mp.loggamma(x)),
     "digamma": mp.digamma,
 }
@@ -126,7 +132,7 @@ def {loop}({arrays}, out):
 def text_of(name: str, arity: int) -> str:
     """A module that imports numpy and numba alone: the function, and loops over it with two sets of flags."""
     copied = "\n\n".join(vecmath.DECORATOR + inspect.getsource(FUNCTIONS[n]) for n in closure(name))
-    arrays, elements = ", ".join("xy"[:arity]), ", ".join(f"{a}[i]" for a in "xy"[:arity])
+    arrays, elements = ", ".join("xyz"[:arity]), ", ".join(f"{a}[i]" for a in "xyz"[:arity])
     pairs = (("fast", FAST), ("plain", PLAIN))
     loops = [LOOP.format(flags=f, loop=n, arrays=arrays, name=name, elements=elements) for n, f in pairs]
     return "\n\n".join(("import numpy as np\nfrom numba import njit\n", copied, *loops))
@@ -259,6 +265,25 @@ def squares(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     return (np.exp(weight) * np.where(negative, -1, 1)).astype(dtype), (np.exp(size) * sign).astype(dtype)
 
 
+def gaps(dtype: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    """A number from 16 on, one that is added to it or taken from it up to 16, and what is not looked at there."""
+    draw = np.random.default_rng(seed)
+    r = 10 ** draw.uniform(1.21, 15, 4 * count)
+    d = np.exp(draw.uniform(-3, 8, r.size)) * np.where(draw.random(r.size) < 0.5, 1, r)
+    d = np.where(draw.random(r.size) < 0.3, -draw.uniform(0, 0.9, r.size) * (r - 16), d)
+    r, d = r.astype(dtype), d.astype(dtype)
+    keep = r.astype(float) + d > 16
+    return r[keep], d[keep], 0 * r[keep]
+
+
+def both_positive(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two numbers above 2, for log beta is 0 somewhere below, one of them of any size."""
+    draw = np.random.default_rng(seed)
+    a, b = 10 ** draw.uniform(0.4, 1, 4 * count), 10 ** draw.uniform(1.5, 15, 4 * count)
+    swap = draw.random(a.size) < 0.5
+    return np.where(swap, a, b).astype(dtype), np.where(swap, b, a).astype(dtype)
+
+
 TAILS = ("erfc", "erfcx", "logtail")
 
 
@@ -269,7 +294,7 @@ def tails(dtype: type, count: int) -> np.ndarray:
     return np.concatenate([draw.uniform(*pair, count) for pair in itertools.pairwise(ends)]).astype(dtype)
 
 
-GAMMAS = ("lgamma", "digamma")
+GAMMAS, GAPS = ("lgamma", "digamma"), ("lgammagap", "digammagap", "lbeta")  # those of float32 take float64
 DIGAMMA_ZERO = 1.4616321449683622
 
 
@@ -317,6 +342,9 @@ PAIRS = {
     "xlog1py": beside_one,
     "log1pwexp": weights,
     "log1pwsq": squares,
+    "lgammagap": gaps,
+    "digammagap": gaps,
+    "lbeta": both_positive,
 }
 
 
@@ -606,7 +634,7 @@ class TestCode:
         text = loop.inspect_llvm(loop.signatures[0])
         body = re.search(r"^vector\.body:.*?^ +br ", text, re.DOTALL | re.MULTILINE)
         assert body, "no vector loop"
-        kind = "float" if dtype is np.float32 and row not in GAMMAS else "double"
+        kind = "float" if dtype is np.float32 and row not in (*GAMMAS, *GAPS) else "double"
         assert re.search(rf"fmul contract <\d+ x {kind}>", body[0])
         calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
         assert all(re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls

@@ -91,6 +91,18 @@ def _log_tail(x: Number) -> Number:
     return mp.log(mp.erfc(x) / 2) if x > 0 else mp.log1p(-mp.erfc(-x) / 2)
 
 
+def _log_gamma_gap(r: Number, d: Number, at_r: Number) -> Number:
+    return mp.re(mp.loggamma(r + d)) - at_r
+
+
+def _digamma_gap(r: Number, d: Number, at_r: Number) -> Number:
+    return mp.digamma(r + d) - at_r
+
+
+def _log_beta(a: Number, b: Number) -> Number:
+    return mp.re(mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b))
+
+
 def _largest(*operands: Number) -> Number:
     return mp.nan if any(mpmath.isnan(o) for o in operands) else max(operands)
 
@@ -119,7 +131,9 @@ ROWS: dict[str, Function] = {
     "asinh": mp.asinh, "acosh": real(mp.acosh), "atanh": real(mp.atanh),
     "erf": mp.erf, "erfc": mp.erfc, "logtail": real(_log_tail), "erfcx": real(lambda x: mp.exp(x * x) * mp.erfc(x)),
     "gamma": real(mp.gamma), "lgamma": real(lambda x: mp.re(mp.loggamma(x))), "digamma": real(mp.digamma),
-    "polygamma": real(lambda n, x: mp.psi(int(n), x)),
+    "polygamma": real(lambda n, x: mp.psi(int(n), x)), "lbeta": real(_log_beta),
+    "lgammagap": real(_log_gamma_gap), "digammagap": real(_digamma_gap),
+    "polygammagap": real(lambda n, r, d: mp.psi(int(n), r + d) - mp.psi(int(n), r)),
     "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
     "eq": lambda a, b: a == b, "ne": lambda a, b: a != b,
     "and": lambda a, b: bool(a) and bool(b), "or": lambda a, b: bool(a) or bool(b), "not": lambda a: not a,

@@ -11,7 +11,8 @@ from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
-GAMMAS = ("lgamma", "digamma")  # as long; a likelihood has some of each, and the functions they stand in for are slow
+# As long; a likelihood has some of each, and the functions that they stand in for are slow.
+GAMMAS = ("lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
 FEW_GAMMAS = 16
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
 MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands

@@ -11,6 +11,7 @@ from gradcompile.passes.divide import divide_once
 from gradcompile.passes.entropies import entropies
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
+from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.renumber import renumber
@@ -28,6 +29,7 @@ BEFORE: tuple[Pass, ...] = (
     fold,
     share,
     stabilise,
+    gammas,
     group,
     gather,
     contract,

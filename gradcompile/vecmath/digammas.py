@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vfloat, vsigned
 from gradcompile.vecmath.gammas import vlogshort, vpart
-from gradcompile.vecmath.logarithms import vlogsum
+from gradcompile.vecmath.logarithms import vlog1p, vlogsum
 
 
 def vpicot(x):
@@ -79,6 +79,30 @@ def vdigamma(x):
     return q - vpicot(x) if x < 0.0 else q
 
 
+def vdigammaapart(low, d, high):
+    """Return digamma(high) - digamma(low) for high = low + d, by the series."""
+    u, v = 1.0 / low, 1.0 / high
+    w = u * v
+    p, q = u * u + v * v, w * w
+    a = p * p - q
+    b = p * a - q * p
+    c = p * b - q * a
+    s = 0.08333333333333333 - p * 0.008333333333333333 + a * 0.003968253968253968
+    s = s - b * 0.004166666666666667 + c * 0.007575757575757576
+    s = s - (p * c - q * b) * 0.021092796092796094
+    return vlog1p(d / low) + d * w * (0.5 + (u + v) * s)
+
+
+def vdigammagap(r, d, at_r):
+    """Return digamma(r + d) - digamma(r), the second given, which keeps its digits from 16 on."""
+    x, up = r + d, d > 0.0
+    low, high = (r if up else x), (x if up else r)
+    if low > 16.0:  # a select in vectors; of single numbers one branch is computed
+        far = vdigammaapart(low, abs(d), high)
+        return far if up else -far
+    return vdigamma(x) - at_r
+
+
 def vpicot32(x):
     """Return pi cot(pi x) for a float32 as a float64, as vpicot."""
     r = vpart(x)
@@ -106,3 +130,14 @@ def vdigamma32(x):
     far = vlogshort(y) - (0.5 * v + z * far)
     q = y if y == np.inf else (far if c > 2.5 else near)
     return np.float32(q - vpicot32(x) if x < 0.0 else q)
+
+
+def vdigammagap32(r, d, at_r):
+    """Return digamma(r + d) - digamma(r), as vdigammagap; what is small in float64 is exact."""
+    r, d = np.float64(np.float32(r)), np.float64(np.float32(d))
+    x, up = r + d, d > 0.0
+    low, high = (r if up else x), (x if up else r)
+    if low > 4.0:
+        far = np.float32(vdigammaapart(low, abs(d), high))
+        return far if up else -far
+    return vdigamma32(x) - np.float32(at_r)

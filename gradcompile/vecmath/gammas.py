@@ -9,7 +9,7 @@
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vfloat
-from gradcompile.vecmath.logarithms import vlogsum
+from gradcompile.vecmath.logarithms import vlog, vlog1p, vlogsum
 
 
 def vlogpair(x):
@@ -99,6 +99,35 @@ def vlgamma(x):
     return -vlogsinpi(x) - (0.0 if y == np.inf else q + d) if x < 0.0 else q
 
 
+def vlgammaapart(low, d, high):
+    """Return lgamma(high) - lgamma(low) for high = low + d, by Stirling's series."""
+    u, v = 1.0 / low, 1.0 / high
+    w = u * v
+    p, q = u * u + v * v, w * w
+    a = p + w
+    b = p * a - q
+    c = p * b - q * a
+    s = 0.08333333333333333 - a * 0.002777777777777778 + b * 0.0007936507936507937
+    s = s - c * 0.0005952380952380953 + (p * c - q * b) * 0.0008417508417508417
+    return (low - 0.5) * vlog1p(d / low) + d * ((vlog(high) - 1.0) - w * s)
+
+
+def vlgammagap(r, d, at_r):
+    """Return lgamma(r + d) - lgamma(r), the second given, which keeps its digits from 16 on."""
+    x, up = r + d, d > 0.0
+    low, high = (r if up else x), (x if up else r)
+    if low > 16.0:  # a select in vectors; of single numbers one branch is computed
+        far = vlgammaapart(low, abs(d), high)
+        return far if up else -far
+    return vlgamma(x) - at_r
+
+
+def vlbeta(a, b):
+    """Return log(gamma(a) gamma(b)/gamma(a + b)), by the difference of log gammas that is large."""
+    low, high = (a if a < b else b), (b if a < b else a)
+    return vlgamma(low) - vlgammagap(high, low, vlgamma(high))
+
+
 def vlogshort(x):
     """Return log(x) with a relative error of 2**-32, for a positive x that is not subnormal."""
     b = vbits(x) - 0x3FE6A09E667F3BCD  # as vlog
@@ -137,3 +166,19 @@ def vlgamma32(x):
     s = (y - 0.5) * (h - 1.0) + (0.4189385332046727 + v * s)
     y = np.inf if y == 0.0 or y == np.inf else (s if far else (q - h if c < 1.5 else q + h))
     return np.float32(-vlogsinpi32(x) - (0.0 if y == np.inf else y) if x < 0.0 else y)
+
+
+def vlgammagap32(r, d, at_r):
+    """Return lgamma(r + d) - lgamma(r), as vlgammagap; what is small in float64 is exact."""
+    r, d = np.float64(np.float32(r)), np.float64(np.float32(d))
+    x, up = r + d, d > 0.0
+    low, high = (r if up else x), (x if up else r)
+    if low > 4.0:
+        far = np.float32(vlgammaapart(low, abs(d), high))
+        return far if up else -far
+    return vlgamma32(x) - np.float32(at_r)
+
+
+def vlbeta32(a, b):
+    """Return the logarithm of the beta function by way of float64."""
+    return np.float32(vlbeta(np.float64(np.float32(a)), np.float64(np.float32(b))))

@@ -199,6 +199,59 @@ def polygamma(n, x):
         return factor * (total + (z / n + 0.5 + s / (12 * z) * tail) / z**s)[()]
 
 
+def lgammagap(r, d, at_r):
+    """Return lgamma(r + d) - lgamma(r), that given; from 16 on by Stirling's series."""
+    low, high = np.minimum(r, r + d), np.maximum(r, r + d)
+    with np.errstate(all="ignore"):
+        u, v = 1 / low, 1 / high
+        p, q = u * u + v * v, u * v * (u * v)
+        a = p + u * v
+        b = p * a - q
+        c = p * b - q * a
+        series = 1 / 12 - a / 360 + b / 1260 - c / 1680 + (p * c - q * b) / 1188
+        size = (low - 0.5) * np.log1p(np.abs(d) / low)
+        size = size + np.abs(d) * (np.log(high) - 1 - u * v * series)
+        return np.where(low > 16, np.sign(d) * size, lgamma(r + d) - at_r)[()]
+
+
+def digammagap(r, d, at_r):
+    """Return digamma(r + d) - digamma(r), that given; from 16 on by its series."""
+    low, high = np.minimum(r, r + d), np.maximum(r, r + d)
+    with np.errstate(all="ignore"):
+        u, v = 1 / low, 1 / high
+        p, q = u * u + v * v, u * v * (u * v)
+        a = p * p - q
+        b = p * a - q * p
+        c = p * b - q * a
+        series = 1 / 12 - p / 120 + a / 252 - b / 240 + c / 132 - (p * c - q * b) * (691 / 32760)
+        size = np.log1p(np.abs(d) / low) + np.abs(d) * u * v * (0.5 + (u + v) * series)
+        return np.where(low > 16, np.sign(d) * size, digamma(r + d) - at_r)[()]
+
+
+def polygammagap(n, r, d):
+    """Return polygamma(n, r + d) - polygamma(n, r); beyond 15 + n by its series."""
+    if n == 0:
+        return digammagap(r, d, digamma(r))
+    low = np.minimum(r, r + d)
+    with np.errstate(all="ignore"):
+        s, w, scale = n + 1, 1 / (low * low), -np.log1p(np.abs(d) / low)
+        total = np.expm1(n * scale) / n + 0.5 / low * np.expm1(s * scale)
+        term = s / 12 * w
+        for ratio in (1 / 60, 1 / 42, 1 / 40, 5 / 198, 691 / 27300):
+            total = total + term * np.expm1((s + 1) * scale)
+            s = s + 2
+            term = -term * w * (s - 1) * s * ratio
+        total = (total + term * np.expm1((s + 1) * scale)) / low**n
+        size = np.sign(d) * (total * math.gamma(n + 1) * (-1) ** (n + 1))
+        return np.where(low > 15 + n, size, polygamma(n, r + d) - polygamma(n, r))[()]
+
+
+def lbeta(a, b):
+    """Return the logarithm of the beta function, by the difference of log gammas that is large."""
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    return lgamma(low) - lgammagap(high, low, lgamma(high))
+
+
 def logdet(matrix):
     """Return the logarithm of the determinant; nan where that is negative."""
     orientation, log = np.linalg.slogdet(matrix)

@@ -170,3 +170,60 @@ def polygamma(n, x):
     tail = 1 - w * (s + 3) * (s + 4) / 42 * (1 - w * (s + 5) * (s + 6) / 40 * tail)
     tail = 1 - w * (s + 1) * (s + 2) / 60 * tail
     return factor * (total + (x / n + 0.5 + s / (12 * x) * tail) / x**s)
+
+
+def lgammagap(r, d, at_r):
+    """Return lgamma(r + d) - lgamma(r), that given; from 16 on by Stirling's series."""
+    x = r + d
+    low, high = (r, x) if d > 0 else (x, r)
+    if not low > 16 or high == math.inf:
+        return math.lgamma(x) - at_r
+    u, v = 1 / low, 1 / high
+    p, q = u * u + v * v, u * v * (u * v)
+    a = p + u * v
+    b = p * a - q
+    c = p * b - q * a
+    series = 1 / 12 - a / 360 + b / 1260 - c / 1680 + (p * c - q * b) / 1188
+    size = (low - 0.5) * math.log1p(abs(d) / low) + abs(d) * (math.log(high) - 1 - u * v * series)
+    return size if d > 0 else -size
+
+
+def digammagap(r, d, at_r):
+    """Return digamma(r + d) - digamma(r), that given; from 16 on by its series."""
+    x = r + d
+    low, high = (r, x) if d > 0 else (x, r)
+    if not low > 16 or high == math.inf:
+        return digamma(x) - at_r
+    u, v = 1 / low, 1 / high
+    p, q = u * u + v * v, u * v * (u * v)
+    a = p * p - q
+    b = p * a - q * p
+    c = p * b - q * a
+    series = 1 / 12 - p / 120 + a / 252 - b / 240 + c / 132 - (p * c - q * b) * (691 / 32760)
+    size = math.log1p(abs(d) / low) + abs(d) * u * v * (0.5 + (u + v) * series)
+    return size if d > 0 else -size
+
+
+def polygammagap(n, r, d):
+    """Return polygamma(n, r + d) - polygamma(n, r); beyond 15 + n by its series."""
+    if n == 0:
+        return digammagap(r, d, digamma(r))
+    x = r + d
+    low, high = (r, x) if d > 0 else (x, r)
+    if not low > 15 + n or high == math.inf:
+        return polygamma(n, x) - polygamma(n, r)
+    s, w, scale = n + 1, 1 / (low * low), -math.log1p(abs(d) / low)
+    total = math.expm1(n * scale) / n + 0.5 / low * math.expm1(s * scale)
+    term = s / 12 * w
+    for ratio in (1 / 60, 1 / 42, 1 / 40, 5 / 198, 691 / 27300):
+        total += term * math.expm1((s + 1) * scale)
+        s = s + 2
+        term *= -w * (s - 1) * s * ratio
+    total = (total + term * math.expm1((s + 1) * scale)) / low**n * math.gamma(n + 1.0)
+    return total if (n % 2 == 1) == (d > 0) else -total
+
+
+def lbeta(a, b):
+    """Return the logarithm of the beta function, by the difference of log gammas that is large."""
+    low, high = (a, b) if a < b else (b, a)
+    return math.lgamma(low) - lgammagap(high, low, math.lgamma(high))
