@@ -855,3 +855,32 @@ def test_mixtures_of_mixtures_do_not_overflow() -> None:
         with mp.workdps(50):
             right = [mpf(sympy.N(each.subs(point), 50)) for each in (log(nested), *map(log(nested).diff, (a, b)))]
         np.testing.assert_allclose([value, *gradients], [float(each) for each in right], rtol=1e-12, atol=1e-300)
+
+
+BESIDE = {
+    "log(r + exp(b))": lambda r, b, a: mp.log(r + mp.exp(b)),
+    "log(r + a*exp(b))": lambda r, b, a: mp.log(r + a * mp.exp(b)),
+    "log(exp(b) - r)": lambda r, b, a: mp.log(mp.exp(b) - r),
+    "log(exp(b) - 2)": lambda r, b, a: mp.log(mp.exp(b) - 2),
+    "log(r*exp(-b) + a)": lambda r, b, a: mp.log(r * mp.exp(-b) + a),
+    "log(r + exp(b) + exp(a))": lambda r, b, a: mp.log(r + mp.exp(b) + mp.exp(a)),
+    "log(1 + (r + exp(b))*a)": lambda r, b, a: mp.log(1 + (r + mp.exp(b)) * a),
+    "exp(b)/(r + exp(b))": lambda r, b, a: mp.exp(b) / (r + mp.exp(b)),
+    "a/(r + exp(b))": lambda r, b, a: a / (r + mp.exp(b)),
+    "log(r + exp(b))*a": lambda r, b, a: mp.log(r + mp.exp(b)) * a,
+}
+
+
+@pytest.mark.parametrize("b", [-1000.0, -1.0, 0.5, 30.0, 1000.0])
+@pytest.mark.parametrize("text", BESIDE)
+def test_what_is_added_to_an_exponential_that_overflows(text: str, b: float) -> None:
+    if " - " in text and b < 1:
+        pytest.skip("there is no logarithm")
+    point = [0.75, b, 1.5]
+    model = gc.compile(gc.parse(f"r: parameter\nb: parameter\na: parameter\nloss = {text} + 0*(a + b + r)"))
+    given = dict(zip("rba", point, strict=True))
+    value, *exact = slopes(lambda w: BESIDE[text](*w), point, 1200)
+    found, gradient = model.value_and_grad(**given)
+    off = 4e-16 if "/(" in text else 1e-300  # the slopes of shares are differences of shares
+    np.testing.assert_allclose([found, *gradient], [value, *exact], rtol=1e-14, atol=off)
+    assert np.all(np.isfinite(model.hessian(**given)))

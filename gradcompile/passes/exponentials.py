@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.fold import SHIFTS, exact, factored
+from gradcompile.passes.logarithms import not_negative
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
@@ -142,10 +143,9 @@ def _is_masked(u: Value) -> bool:
 
 
 def _form_add(value: Value, a: Form | None, b: Form | None) -> Form | None:
-    """Take the larger exponent out of a sum of two terms; a plain number counts as number*exp(0)."""
-    zero = value.builder.const(0)
-    parts = [f or ((o, zero) if o.op == "const" else None) for f, o in zip((a, b), value.operands, strict=True)]
-    if parts[0] is None or parts[1] is None:
+    """Take the larger exponent out of a sum of two terms."""
+    parts = _both(value, a, b)
+    if parts is None:
         return None
     top = _larger(parts[0][1], parts[1][1])
     return _weighted(parts[0], top) + _weighted(parts[1], top), top
@@ -153,10 +153,30 @@ def _form_add(value: Value, a: Form | None, b: Form | None) -> Form | None:
 
 def _form_sub(value: Value, a: Form | None, b: Form | None) -> Form | None:
     """Take the larger exponent out of a difference of two terms."""
-    if a is None or b is None:
+    parts = _both(value, a, b)
+    if parts is None or any(o.is_const(1) for o in value.operands):  # 1 - exp(u) is better off as it is
         return None
-    top = _larger(a[1], b[1])
-    return _weighted(a, top) - _weighted(b, top), top
+    top = _larger(parts[0][1], parts[1][1])
+    return _weighted(parts[0], top) - _weighted(parts[1], top), top
+
+
+def _both(value: Value, a: Form | None, b: Form | None) -> tuple[Form, Form] | None:
+    """Return the forms of two terms; what has none counts as itself times exp(0), where the other may overflow."""
+    x, y = value.operands
+    zero = value.builder.const(0)
+    one = a or ((x, zero) if _is_number(value, x) or _may_overflow(y, b) else None)
+    other = b or ((y, zero) if _is_number(value, y) or _may_overflow(x, a) else None)
+    return None if one is None or other is None else (one, other)
+
+
+def _is_number(total: Value, term: Value) -> bool:
+    """Return whether a term of a sum, not of a difference, is a number."""
+    return total.op == "add" and term.op == "const"
+
+
+def _may_overflow(x: Value, form: Form | None) -> bool:
+    """Return whether a value is made of an exponential, of which it is not seen that its exponent is below 0."""
+    return form is not None and grows(x) and not not_negative(negated(form[1]))
 
 
 def _form_sum(value: Value, a: Form | None) -> Form | None:
@@ -422,9 +442,11 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
         return share if a.is_const(1) else a * share
     if a.op == "exp" and (share_of := _share(a.operands[0], b)) is not None:
         return apply("sigmoid", share_of)
-    if not _is_total(b) or b not in forms or a not in forms or not (grows(a) or grows(b)):
+    if not _is_total(b) or b not in forms or not (grows(a) or grows(b)):
         return None
-    (w1, u1), (w2, u2) = forms[a], forms[b]
+    if a not in forms and not (b.op == "add" and any(o not in forms and o.op != "const" for o in b.operands)):
+        return None
+    (w1, u1), (w2, u2) = forms.get(a, (a, a.builder.const(0))), forms[b]
     top = apply("exp", u1 - u2)
     top = top if w1 is None else w1 * top
     result = top if w2 is None else top / w2
