@@ -161,6 +161,14 @@ def _log_1p_w_square(w: Any, x: Any) -> Any:
     return np.where(product < np.inf, np.log1p(product), np.log(w) + 2 * np.log(np.abs(x)))
 
 
+def _x_log_1p_div(x: Any, d: Any) -> Any:
+    """Return x*log(1 + d/x), 0 at x = 0; where the quotient overflows it is x*(log(d) - log(x))."""
+    with np.errstate(all="ignore"):
+        share = d / x
+        there = x * np.where(share < np.inf, np.log1p(share), np.log(d) - np.log(x))
+        return np.where((x == 0) & (d == d), 0.0 * x, there)
+
+
 def _log_tail(x: Any) -> Any:
     """Return log(erfc(x)/2): below 0 from the other tail, beyond 1 from the scaled function, which does not underflow."""
     far, near = np.maximum(x, 1.0), np.clip(x, 0.0, 1.0)
@@ -272,6 +280,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
     Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
     Primitive("xlog1py", lambda x, y: x * sympy.log(1 + y), special.xlog1py, (lambda a, b, y: op.log1p(b), lambda a, b, y: a / (1 + b)), **_support("xlog1py", 2), domain=(POSITIVES, (-0.9, 4.0)), extremes=(((0.0, -1.0), 0.0), ((1.0, 1e-20), 1e-20)), source="0 log 0 = 0; exact for small y"),
+    Primitive("xlog1pdiv", lambda x, d: x * sympy.log(1 + d / x), _x_log_1p_div, (lambda x, d, y: op.log1p(d / x) - d / (x + d), lambda x, d, y: x / (x + d)), **_support("xlog1pdiv", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 1.0), 0.0), ((1e20, 3.0), 3.0), ((1e-320, 1.0), 7.368176715467873e-318)), source="0 log(1 + d/0) = 0; of large x, d"),
     Primitive("xlogx", lambda x: x * sympy.log(x), lambda x: special.xlogy(x, x), (lambda x, y: op.log(x) + 1,), python="xlogy({0}, {0})", numpy="xlogy({0}, {0})", numba="xlogy({0}, {0})", domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="0 log 0 = 0"),
     Primitive("xlogx1p", lambda x: (1 + x) * sympy.log(1 + x), lambda x: special.xlog1py(1 + x, x), (lambda x, y: op.log1p(x) + 1,), **_support("xlogx1p"), domain=((-0.9, 4.0),), extremes=(((-1.0,), 0.0), ((0.0,), 0.0)), source="0 log 0 = 0; x log x at 1 + x, exact for small x"),
     Primitive("relent", lambda x, y: x * sympy.log(x / y), lambda x, y: special.xlogy(x, x / y), (lambda a, b, y: op.log(a / b) + 1, lambda a, b, y: -(a / b)), python="xlogy({0}, {0}/{1})", numpy="xlogy({0}, {0}/{1})", numba="xlogy({0}, {0}/{1})", domain=(POSITIVES, POSITIVES), extremes=(((0.0, 2.0), 0.0),), source="0 log 0 = 0; a term of the relative entropy"),

@@ -127,6 +127,24 @@ def test_xlog1py(target):
 
 
 @pytest.mark.parametrize("target", support.FILES)
+def test_xlog1pdiv(target):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        for x, d in ((2.5, -0.75), (1e12, 3.0), (-4.0, 1e-9), (1e-3, 1e10), (1e-200, 1e200), (1e300, 1e290)):
+            expected = exact(lambda x, d: x * mpmath.log1p(d / x), x, d)
+            assert same(of(target, "xlog1pdiv", x, d), expected, 1e-15), (x, d)
+        edges = [
+            (0.0, 1.0, 0.0),
+            (0.0, -1.0, 0.0),
+            (0.0, 0.0, 0.0),
+            (2.0, 0.0, 0.0),
+            (1.0, INF, INF),
+            (1.0, -1.0, -INF),
+        ]
+        for x, d, expected in [*edges, (1.0, -2.0, NAN), (NAN, 1.0, NAN), (0.0, NAN, NAN), (1.0, NAN, NAN)]:
+            assert same(of(target, "xlog1pdiv", x, d), expected), (x, d)
+
+
+@pytest.mark.parametrize("target", support.FILES)
 def test_log1pwsq(target):
     for w, x in ((1e-9, 0.3), (-0.25, 1.0), (2.0, 1e200), (1e-200, -1e300), (1e-300, 1e-20), (3.0, 1e-10)):
         expected = exact(lambda w, x: mpmath.log1p(w * x * x), w, x)
@@ -248,6 +266,7 @@ def test_arrays_keep_float32_and_their_shape(name):
         "log1pwexp": (x, x),
         "log1pwsq": (x, x),
         "lbeta": (x, x),
+        "xlog1pdiv": (x, x),
         "lgammagap": (x, x, special.gammaln(x)),
         "digammagap": (x, x, special.digamma(x)),
         "polygamma": (1, x),

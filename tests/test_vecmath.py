@@ -40,6 +40,8 @@ LIMITS = {
     ("acosh", np.float32): 3.0,
     ("xlogx1p", np.float32): 3.0,
     ("xlog1py", np.float32): 3.0,
+    ("xlog1pdiv", np.float64): 3.0,
+    ("xlog1pdiv", np.float32): 4.0,
     ("log1pwsq", np.float64): 3.0,
     ("log1pwsq", np.float32): 3.0,
     ("log1pwexp", np.float64): 4.0,
@@ -98,6 +100,7 @@ EXACT = {
     "xlogx": lambda x: x * mp.log(x) if x else mpf(0),
     "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
     "xlog1py": lambda x, y: x * mp.log1p(y) if x else mpf(0),
+    "xlog1pdiv": lambda x, d: x * mp.log1p(d / x) if x else mpf(0),
     "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
     "log1pwsq": lambda w, x: mp.log1p(w * x * x),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
@@ -284,6 +287,17 @@ def both_positive(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.nd
     return np.where(swap, a, b).astype(dtype), np.where(swap, b, a).astype(dtype)
 
 
+def numbers_and_more(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A positive number and what is added to it: any, some of it negative, or so much that the quotient overflows."""
+    draw = np.random.default_rng(seed)
+    top = 300.0 if dtype is np.float64 else 37.0
+    x = 10 ** draw.uniform(-0.9 * top, 0.5 * top, 4 * count)
+    share = 10 ** np.minimum(draw.uniform(-12, 1.2 * top, x.size), 0.95 * top - np.log10(x))
+    return x.astype(dtype), (x * np.where(draw.random(x.size) < 0.2, -draw.uniform(0, 0.7, x.size), share)).astype(
+        dtype
+    )
+
+
 TAILS = ("erfc", "erfcx", "logtail")
 
 
@@ -345,6 +359,7 @@ PAIRS = {
     "lgammagap": gaps,
     "digammagap": gaps,
     "lbeta": both_positive,
+    "xlog1pdiv": numbers_and_more,
 }
 
 

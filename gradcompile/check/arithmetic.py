@@ -122,6 +122,7 @@ ROWS: dict[str, Function] = {
     "sigmoid": lambda x: 1 / (1 + mp.exp(-x)), "softplus": real(lambda x: mp.log1p(mp.exp(x))),
     "xlogy": real(xlogy), "xlogx": real(lambda x: xlogy(x, x)), "hypot": mp.hypot,
     "xlog1py": real(lambda x, y: x * mp.log1p(y) if x else mpf(0)),
+    "xlog1pdiv": real(lambda x, d: x * mp.log1p(d / x) if x else mpf(0)),
     "xlogx1p": real(lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0)),
     "log1pwexp": real(lambda w, u: mp.log1p(w * mp.exp(u)) if w else mpf(0)),
     "log1pwsq": real(lambda w, x: mp.log1p(w * x * x)),

@@ -18,6 +18,7 @@ from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
 from gradcompile.passes.running import running
 from gradcompile.passes.share import share
+from gradcompile.passes.shares import shares
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.turn import turn
 
@@ -28,6 +29,7 @@ Pass = Callable[[Graph], Graph]
 BEFORE: tuple[Pass, ...] = (
     fold,
     share,
+    shares,
     stabilise,
     gammas,
     group,

@@ -11,22 +11,16 @@ large. Then a difference of two log betas whose arguments differ by counts is th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from functools import reduce
 from itertools import combinations
-from operator import mul
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value, reachable
 from gradcompile.passes.exponentials import negated
-from gradcompile.passes.fold import Exact, exact, factored, scaled
+from gradcompile.passes.fold import Exact, factored, scaled
+from gradcompile.passes.polynomials import SUMS, Polynomial, as_value, gap, polynomial, terms_of_sums
 
 GAPS = {"lgamma": "lgammagap", "digamma": "digammagap"}
-SUMS = ("add", "sub", "neg")
-MANY = 32  # terms of a sum, or of an argument, that are looked at
-
-Monomial = tuple[Value, ...]  # the factors, by number
-Polynomial = dict[Monomial, Fraction]
+MANY = 32  # terms of a sum that are looked at
 
 
 class Term(NamedTuple):
@@ -47,12 +41,9 @@ class Pair(NamedTuple):
 
 def gammas(graph: Graph) -> Graph:
     """Return the graph with differences of log gammas, and of digammas, that keep their digits."""
-    order = graph.order()
-    if sum(value.op in GAPS for value in order) < 2:
+    if sum(value.op in GAPS for value in graph.order()) < 2:
         return graph
-    users = {o for v in order if v.op in SUMS for o in v.operands}
-    elsewhere = {o for v in order if v.op not in SUMS for o in v.operands} | set(graph.outputs.values())
-    inner = {v for v in order if v.op in SUMS and v in users and v not in elsewhere}
+    inner = terms_of_sums(graph)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op not in SUMS or value in inner:
@@ -82,7 +73,7 @@ def _terms(total: Value, sign: int) -> Iterator[Term]:
             continue
         factor, rest = factored(value)
         if rest is not None and rest.op in GAPS:
-            yield Term(sign * factor, rest, _polynomial(rest.operands[0]))
+            yield Term(sign * factor, rest, polynomial(rest.operands[0]))
         else:
             yield Term(sign, value, None)
 
@@ -97,9 +88,7 @@ def _pair(a: Term, b: Term) -> Pair | None:
     """Return the gap between two terms if their arguments have more in common than a number."""
     if a.factor != -b.factor or a.value.op != b.value.op or a.argument is None or b.argument is None:
         return None
-    common = [m for m, n in a.argument.items() if m and b.argument.get(m) == n]
-    by = _added(a.argument, b.argument, -1)
-    if not common or not by:
+    if (by := gap(a.argument, b.argument)) is None:
         return None
     return Pair(a, b, by) if any(n > 0 for n in by.values()) else Pair(b, a, {m: -n for m, n in by.items()})
 
@@ -117,7 +106,7 @@ def _replaced(terms: list[Term], pair: Pair) -> list[Term]:
         made = Term(minus.factor, apply("lbeta", of, third.value.operands[0]), None)
         gone.append(third)
     else:
-        made = Term(plus.factor, apply(GAPS[plus.value.op], of, _value(by, of), minus.value), None)
+        made = Term(plus.factor, apply(GAPS[plus.value.op], of, as_value(by, of), minus.value), None)
     first, left = min(map(terms.index, gone)), [t for t in terms if not any(t is g for g in gone)]
     return [*left[:first], made, *left[first:]]
 
@@ -136,47 +125,3 @@ def _sum(terms: list[Term]) -> Value:
     for term, value in zip(signed[1:], values[1:], strict=True):
         total = total + value if term.factor > 0 else total - value
     return total
-
-
-# --- arguments as polynomials
-
-
-def _polynomial(x: Value) -> Polynomial:
-    """Return a value as a polynomial in what is no sum, product or number; one with many terms as itself."""
-    made: Polynomial | None = None
-    if (number := exact(x)) is not None:
-        return {(): Fraction(number)} if number else {}
-    if x.op in ("add", "sub"):
-        a, b = map(_polynomial, x.operands)
-        made = _added(a, b, 1 if x.op == "add" else -1)
-    elif x.op == "neg":
-        made = _added({}, _polynomial(x.operands[0]), -1)
-    elif x.op == "mul":
-        made = _product(*map(_polynomial, x.operands))
-    elif x.op == "div" and (divisor := exact(x.operands[1])):
-        made = {m: n / divisor for m, n in _polynomial(x.operands[0]).items()}
-    elif x.op == "sigmoid" and factored(x.operands[0])[0] < 0:  # 1 - p has become that
-        made = {(): Fraction(1), (x.builder.apply("sigmoid", negated(x.operands[0])),): Fraction(-1)}
-    return {(x,): Fraction(1)} if made is None or len(made) > MANY else made
-
-
-def _added(a: Polynomial, b: Polynomial, sign: int) -> Polynomial:
-    total = {m: a.get(m, Fraction(0)) + sign * b.get(m, Fraction(0)) for m in {**a, **b}}
-    return {m: n for m, n in total.items() if n}
-
-
-def _product(a: Polynomial, b: Polynomial) -> Polynomial | None:
-    """Return the product of two polynomials; None if it has many terms."""
-    if len(a) * len(b) > MANY:
-        return None
-    total: Polynomial = {}
-    for left, n in a.items():
-        for right, k in b.items():
-            total = _added(total, {tuple(sorted((*left, *right), key=lambda v: v.number)): n * k}, 1)
-    return total
-
-
-def _value(by: Polynomial, like: Value) -> Value:
-    """Return a polynomial as a value."""
-    const = like.builder.const
-    return _sum([Term(n, reduce(mul, m) if m else const(1), None) for m, n in by.items()])

@@ -54,13 +54,13 @@ MODULES: tuple[ModuleType, ...] = (
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType(
-    dict.fromkeys("pow hypot atan2 xlogy xlog1py log1pwexp log1pwsq lbeta".split(), 2)
+    dict.fromkeys("pow hypot atan2 xlogy xlog1py log1pwexp log1pwsq lbeta xlog1pdiv".split(), 2)
     | {"lgammagap": 3, "digammagap": 3}
 )  # of the rows below; all others have one operand
 ROWS = (
     "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh sech erf erfc erfcx logtail pow hypot sin cos tan "
     "atan atan2 asinh acosh atanh log1mexp log1pwexp log1pwsq xlogx xlogx1p xlogy xlog1py lgamma digamma "
-    "lgammagap digammagap lbeta"
+    "lgammagap digammagap lbeta xlog1pdiv"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.

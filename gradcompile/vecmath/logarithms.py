@@ -107,6 +107,15 @@ def vxlog1py(x, y):
     return z if x == 0.0 and y == y else x * vlog1p(y)
 
 
+def vxlog1pdiv(x, d):
+    """Return x*log(1 + d/x), 0 at x = 0; where the quotient overflows, from 2**-512 times that."""
+    p, z = d / x, 0.0 * x
+    near = p < np.inf
+    q = (7.458340731200207e-155 * d) / x - 1.0
+    y = vlog1p(p if near else q) + (0.0 if near else 354.891356446692)
+    return z if x == 0.0 and d == d else x * y
+
+
 def vxlogx(x):
     """Return x*log(x), which is 0 at x = 0."""
     z = 0.0 * x
@@ -227,6 +236,16 @@ def vxlog1py32(x, y):
     x, y, zero = np.float32(x), np.float32(y), np.float32(0.0)
     z = zero * x
     return z if x == zero and y == y else x * vlog1p32(y)
+
+
+def vxlog1pdiv32(x, d):
+    """Return x*log(1 + d/x), as vxlog1pdiv."""
+    x, d, zero = np.float32(x), np.float32(d), np.float32(0.0)
+    p, z = d / x, zero * x
+    near = p < np.float32(np.inf)
+    q = (np.float32(5.421010862427522e-20) * d) / x - np.float32(1.0)
+    y = vlog1p32(p if near else q) + (zero if near else np.float32(44.361419))
+    return z if x == zero and d == d else x * y
 
 
 def vxlogx32(x):

@@ -85,6 +85,14 @@ def xlog1py(x, y):
     return x * np.log1p(np.where((x == 0) & ~np.isnan(y), 0, y))
 
 
+def xlog1pdiv(x, d):
+    """Return x*log(1 + d/x), which is 0 at x = 0."""
+    with np.errstate(all="ignore"):
+        share = d / x
+        there = x * np.where(share < np.inf, np.log1p(share), np.log(d) - np.log(x))
+        return np.where((x == 0) & (d == d), 0 * x, there)
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * np.log1p(np.where(x == -1, 0, x))

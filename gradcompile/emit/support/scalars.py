@@ -133,6 +133,16 @@ def xlog1py(x, y):
     return x * (math.log1p(y) if y > -1 else -math.inf if y == -1 else math.nan)
 
 
+def xlog1pdiv(x, d):
+    """Return x*log(1 + d/x), which is 0 at x = 0."""
+    if x == 0:
+        return 0.0 * x if d == d else d
+    share = d / x
+    if share < math.inf:
+        return x * (math.log1p(share) if share > -1 else -math.inf if share == -1 else math.nan)
+    return x * (math.log(d) - math.log(x)) if 0 < x < d else math.nan
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * math.log1p(x) if x > -1 else 0.0 if x == -1 else math.nan
