@@ -884,3 +884,113 @@ def test_what_is_added_to_an_exponential_that_overflows(text: str, b: float) -> 
     off = 4e-16 if "/(" in text else 1e-300  # the slopes of shares are differences of shares
     np.testing.assert_allclose([found, *gradient], [value, *exact], rtol=1e-14, atol=off)
     assert np.all(np.isfinite(model.hessian(**given)))
+
+
+def softplus_of(x: Any) -> Any:
+    return mp.log1p(mp.exp(x))
+
+
+U, V = [0.1, 0.35, 0.5, 0.9], [0.2, 0.35, 0.55, 0.95]
+POSITIVES = [0.05, 0.9, 1.4, 6.0]
+
+
+def gumbel_copula(k: Any) -> Any:
+    total = mpf(0)
+    for u, v in zip(map(mpf, U), map(mpf, V), strict=True):
+        a, b = -mp.log(u), -mp.log(v)
+        c = (a**k + b**k) ** (1 / k)
+        total += mp.log(c + k - 1) - c + (1 - 2 * k) * mp.log(c)
+    return total
+
+
+# Text, its exact form, parameters, and points at which the text itself overflows, underflows or cancels.
+AT_THE_ENDS: dict[str, tuple[str, Any, str, list[list[float]]]] = {
+    "a guess, or else a sigmoid": (
+        "p[n] = sigmoid(c) + (1 - sigmoid(c))*sigmoid(a*x[n])\nloss = Sum(log(1 - p[n]), n)",
+        lambda w: -sum(softplus_of(w[1]) + softplus_of(w[0] * z) for z in map(mpf, POSITIVES)),
+        "ac",
+        [[1.0, -1.0], [30.0, -50.0], [1.0, 60.0], [500.0, 1.0]],
+    ),
+    "a guess, or else another": (
+        "loss = Sum(log(1 - (c + (1 - c)*sigmoid(a*x[n]))), n)",
+        lambda w: sum(mp.log(1 - w[1]) - softplus_of(w[0] * z) for z in map(mpf, POSITIVES)),
+        "ac",
+        [[1.0, 0.25], [500.0, 0.25]],
+    ),
+    "what the complementary log-log leaves": (
+        "p[n] = 1 - exp(-exp(a*x[n]))\nloss = Sum(log(1 - p[n]), n)",
+        lambda w: -sum(mp.exp(w[0] * z) for z in map(mpf, POSITIVES)),
+        "a",
+        [[0.5], [5.0]],
+    ),
+    "one less a power": (
+        "loss = Sum(log(1 - u[n]**exp(a)), n)",
+        lambda w: sum(mp.log(-mp.expm1(mp.exp(w[0]) * mp.log(z))) for z in map(mpf, U)),
+        "a",
+        [[0.5], [-30.0], [-800.0]],
+    ),
+    "one and a power": (
+        "loss = Sum(log(x[n]**a/(1 + x[n]**a)**(c + 1)), n)",
+        lambda w: sum(w[0] * mp.log(z) - (w[1] + 1) * mp.log(1 + z ** w[0]) for z in map(mpf, POSITIVES)),
+        "ac",
+        [[2.0, 1.5], [900.0, 1.5], [2.0, 1e5]],
+    ),
+    "Clayton": (
+        "loss = Sum((2 + 1/c)*log(u[n]**(-c) + v[n]**(-c) - 1), n)",
+        lambda w: sum(
+            (2 + 1 / w[0]) * mp.log(a ** -w[0] + b ** -w[0] - 1)
+            for a, b in zip(map(mpf, U), map(mpf, V), strict=True)
+        ),
+        "c",
+        [[2.0], [1e-3], [600.0], [5000.0]],
+    ),
+    "Gumbel": (
+        "a[n] = -log(u[n])\nb[n] = -log(v[n])\nz[n] = (a[n]**c + b[n]**c)**(1/c)\n"
+        "loss = Sum(log(z[n] + c - 1) - z[n] + (1 - 2*c)*log(z[n]), n)",
+        lambda w: gumbel_copula(w[0]),
+        "c",
+        [[2.0], [500.0], [5000.0]],
+    ),
+}  # fmt: skip
+AT = [pytest.param(n, w, id=f"{n} at {w}") for n, (_, _, _, ws) in AT_THE_ENDS.items() for w in ws]
+
+
+@pytest.mark.parametrize(("name", "point"), AT)
+def test_likelihoods_at_the_ends_of_their_range(name: str, point: list[float]) -> None:
+    text, function, names, _ = AT_THE_ENDS[name]
+    data = {k: np.array(each) for k, each in {"u": U, "v": V, "x": POSITIVES}.items() if f"{k}[n]" in text}
+    lines = [*(f"{k}: data[N]" for k in data), *(f"{k}: parameter" for k in names), text]
+    model = gc.compile(gc.parse("\n".join(lines)))
+    value, *exact = slopes(function, point, 8000 if max(point) > 1000 else 1200)
+    for _ in range(2):
+        found, gradient = model.value_and_grad(**dict(zip(names, point, strict=True)), **data)
+        np.testing.assert_allclose(found, value, rtol=1e-13)
+        np.testing.assert_allclose(gradient, exact, rtol=4e-12, atol=1e-13 * max(map(abs, exact)))
+        model.wait()
+
+
+def test_powers_of_negative_numbers_remain() -> None:
+    model = gc.compile(gc.parse("x: data[N]\nc: parameter\nloss = Sum(log(1 + x[n]**c) + log(1 - 2*x[n]**c/99), n)"))
+    numbers = np.array([-2.0, 0.0, 1.5])
+    for _ in range(2):
+        assert model.value(x=numbers, c=2.0) == pytest.approx(
+            sum(math.log(1 + v**2) + math.log(1 - 2 * v**2 / 99) for v in numbers), rel=1e-15
+        )
+        model.wait()
+
+
+def test_slopes_of_the_root_of_a_probability_that_is_0() -> None:
+    text = """
+        q: data[N]
+        s: parameter[N]
+        p[n] = exp(s[n])/Sum(exp(s[k]), k)
+        loss = Sum(sqrt(p[n]*q[n]), n)
+    """
+    scores, q = np.array([0.0, -1000.0, 1.0, -2000.0]), np.array([0.1, 0.2, 0.3, 0.4])
+    value, (gradient,) = gc.compile(gc.parse(text)).value_and_grad(q=q, s=scores)
+    exact = slopes(
+        lambda w: sum(mp.sqrt(mp.exp(v) * r / sum(map(mp.exp, w))) for v, r in zip(w, map(mpf, q), strict=True)),
+        scores.tolist(),
+        3000,
+    )
+    np.testing.assert_allclose([value, *gradient], exact, rtol=1e-14, atol=1e-16)

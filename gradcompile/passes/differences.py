@@ -13,7 +13,7 @@ from fractions import Fraction
 from gradcompile.ir import Value
 from gradcompile.passes.exponentials import negated, opposite
 from gradcompile.passes.fold import Exact, exact, factored, scaled
-from gradcompile.passes.logarithms import not_negative
+from gradcompile.passes.logarithms import not_negative, positive
 
 Real = int | Fraction | float
 DEEPEST = 4  # sums inside one another that are looked through
@@ -25,7 +25,7 @@ def difference(a: Value, b: Value) -> Value | None:
         return _with_limit(a, -number)
     if (number := _number(a)) is not None:
         made = _with_limit(b, -number)
-        return None if made is None else _times(-1, made)
+        return _of_either(b) if made is None and number == 1 else None if made is None else _times(-1, made)
     if a.op == b.op == "softplus" and opposite(a.operands[0], b.operands[0]):
         return a.operands[0]
     return _of_roots(a, b)
@@ -87,6 +87,25 @@ def _terms(x: Value, sign: int, depth: int) -> Iterator[tuple[int, Value]]:
         yield sign, x
 
 
+# --- probabilities
+
+
+def _of_either(x: Value) -> Value | None:
+    """Return ``1 - (p + (1 - p)*q)`` as ``(1 - p)*(1 - q)``."""
+    for p, product in (x.operands, x.operands[::-1]) if x.op == "add" else ():
+        for share, q in (product.operands, product.operands[::-1]) if product.op == "mul" else ():
+            if _is_complement(share, p):
+                return share * (difference(x.builder.const(1), q) or 1 - q)
+    return None
+
+
+def _is_complement(x: Value, p: Value) -> bool:
+    """Return whether x is 1 - p."""
+    if x.op == "sub":
+        return x.operands[0].is_const(1) and x.operands[1] is p
+    return x.op == p.op == "sigmoid" and opposite(x.operands[0], p.operands[0])
+
+
 # --- a function and a number
 
 
@@ -114,6 +133,9 @@ def _coefficient(x: Value) -> tuple[Real, Value | None]:
 
 
 def _times(factor: Real, x: Value) -> Value:
+    if x.op == "select":
+        condition, *branches = x.operands
+        return x.builder.apply("select", condition, *(_times(factor, branch) for branch in branches))
     if isinstance(factor, float):
         return x.builder.const(factor) * x
     inner, rest = factored(x)
@@ -164,6 +186,8 @@ def _power_minus_one(power: Value) -> Value | None:
         return _times(scale, base.builder.apply(name, base.operands[0]) ** 2)
     if exponent.is_const(2) and (less := _with_limit(base, -1)) is not None:
         return less * (1 + base)
+    if exponent.op != "const" and exponent.kind == "real" and not _beside_one(base):
+        return _variable_power_minus_one(power)
     whole = isinstance(exponent.attr, int) if exponent.op == "const" else True
     for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
         if one.is_const(1) and (not whole or not_negative(rest)):  # a negative base has whole powers
@@ -171,9 +195,24 @@ def _power_minus_one(power: Value) -> Value | None:
     return None
 
 
+def _beside_one(base: Value) -> bool:
+    return base.op == "add" and any(o.is_const(1) for o in base.operands)
+
+
+def _variable_power_minus_one(power: Value) -> Value | None:
+    """Return x**y - 1 as expm1(y*log(x)), where x has a logarithm; elsewhere y may still be a whole number."""
+    base, exponent = power.operands
+    if not_negative(base) and not positive(base):
+        return None  # a distance, whose logarithm has no slope at 0
+    apply = power.builder.apply
+    made = apply("expm1", exponent * apply("log", base))
+    return made if positive(base) else apply("select", apply("gt", base, 0), made, power - 1)
+
+
 HALF = Fraction(1, 2)
 LIMITS: dict[tuple[str, Real], Limit] = {  # (f, number): f(u) - number
     ("exp", 1): _of("expm1"),
+    ("expm1", -1): _of("exp"),
     ("tanh", 1): _of("sigmoid", -2, -2),
     ("tanh", -1): _of("sigmoid", 2, 2),
     ("sigmoid", 1): _of("sigmoid", -1, -1),

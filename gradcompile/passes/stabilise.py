@@ -21,6 +21,7 @@ from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposi
 from gradcompile.passes.fold import SHIFTS, exact, factored, scaled
 from gradcompile.passes.norms import of_square, square_root, squared
 from gradcompile.passes.quotients import without_choice
+from gradcompile.passes.variable_powers import as_exponentials
 
 Interval = tuple[float, float]
 LOGITS: Interval = (-1e4, 1e4)
@@ -298,6 +299,40 @@ def _log_1p(x: Value) -> Value | None:
     return None
 
 
+def _log_of_powers(x: Value, forms: Forms) -> Value | None:
+    """Return the logarithm of a sum of powers with exponents that are no numbers as one of exponentials."""
+    if x.op not in ("add", "sub") or (found := as_exponentials(x)) is None:
+        return None
+    condition, total = found
+    exponentials.learn(total, forms, {})
+    row, made = _stable(x.builder.apply("log", total), forms)
+    if row is None or condition is None:
+        return None if row is None else made
+    return x.builder.apply("select", condition, made, x.builder.apply("log", x))
+
+
+def _log_two_less_one(x: Value) -> Value | None:
+    """Return log(exp(u) + exp(v) - 1) as v + log(1 + (1 - exp(-u))*exp(u - v)), v being the larger exponent."""
+    if x.op != "sub" or not x.operands[1].is_const(1) or (pair := two_exps(x.operands[0], "add")) is None:
+        return None
+    apply = x.builder.apply
+    low, high = apply("minimum", *pair), apply("maximum", *pair)
+    above = -apply("expm1", -low) * apply("exp", low - high)
+    below = apply("expm1", low) * apply("exp", -high)
+    return high + apply("log1p", apply("select", apply("gt", low, 0), above, below))
+
+
+def _power_of_powers(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Return ``(x**y + ...)**z`` as an exponential of its logarithm."""
+    if b.op != "div" or a.op not in ("add", "sub") or (made := _log_of_powers(a, forms)) is None:
+        return None  # other powers are taken apart where their logarithm is taken
+    apply = a.builder.apply
+    if made.op != "select":
+        return apply("exp", b * made)
+    condition, log, _ = made.operands
+    return apply("select", condition, apply("exp", b * log), a**b)
+
+
 def _log_1p_square(x: Value) -> Value | None:
     """Return log(1 + w*u**2), where the square may overflow."""
     for one, other in (x.operands, x.operands[::-1]) if x.op == "add" else ():
@@ -403,6 +438,15 @@ def _log1p_exp(x: Value) -> Value | None:
 # Roots and norms
 
 
+def _root_of_exponential(x: Value, forms: Forms) -> Value | None:
+    """Return sqrt(w*exp(u)) as sqrt(w)*exp(u/2), which has a slope where the exponential is 0."""
+    if x.op not in ("exp", "mul", "div") or x not in forms or not exponentials.grows(x):
+        return None
+    w, u = forms[x]
+    root = x.builder.apply("exp", u / 2)
+    return root if w is None else x.builder.apply("sqrt", w) * root
+
+
 def _power_of_power(a: Value, b: Value) -> Value | None:
     """Return ``(x**2)**c`` as ``|x|**(2*c)``, for reals and any even power; a power of 1/2 is a root."""
     if b.op == "const" and b.attr in (Fraction(1, 2), 0.5) and (root := square_root(a)) is not None:
@@ -499,6 +543,9 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log((1 + x)/(1 - x))", "2*atanh(x)", _log_atanh, CANCELS, UNIT),
     Row("log", "log(1 + y*exp(x))", "log1pwexp(y, x)", _log_1p_scaled, CANCELS, forms=True),
     Row("log", "log(1 + y*x**2)", "log1pwsq(y, x)", _log_1p_square, "the square overflows", (-1e200, 1e200)),
+    Row("log", "log(exp(x) + exp(y) - 1)", "maximum(x, y) + log1p(-expm1(-minimum(x, y))*exp(-abs(x - y)))",
+        _log_two_less_one, OVERFLOWS, (0.0, 1e3)),
+    Row("log", "log(3 + y**x)", "log(3 + exp(x*log(y)))", _log_of_powers, OVERFLOWS, POSITIVE, forms=True),
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
     Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
     Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
@@ -512,7 +559,9 @@ ROWS: tuple[Row, ...] = (
     Row("log1p", "log1p(exp(x))", "softplus(x)", _log1p_exp, OVERFLOWS),
     Row("sqrt", "sqrt(x**2 + y**2)", "hypot(x, y)", square_root,
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
+    Row("sqrt", "sqrt(y*exp(x))", "sqrt(y)*exp(x/2)", _root_of_exponential, UNDERFLOWS, (-700.0, 700.0), forms=True),
     Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
+    Row("pow", "(3 + y**x)**(1/x)", "exp(log(3 + exp(x*log(y)))/x)", _power_of_powers, OVERFLOWS, POSITIVE, forms=True),
     Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
     Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
     Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
