@@ -994,3 +994,28 @@ def test_slopes_of_the_root_of_a_probability_that_is_0() -> None:
         3000,
     )
     np.testing.assert_allclose([value, *gradient], exact, rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize(
+    "place", [[0.5, 0.1, -3.0], [0.5, 0.1, -8.0], [0.5, 0.1, -30.0], [9.0, 0.1, -9.0], [9.0, 2.0, -300.0]]
+)
+def test_what_lies_between_two_near_values_of_the_normal_distribution(place: list[float]) -> None:
+    text = """
+        x: data[N]
+        b: parameter
+        t: parameter
+        d: parameter
+        loss = Sum(log(erf((t + exp(d) - b*x[n])/sqrt(2)) - erf((t - b*x[n])/sqrt(2))), n)
+    """
+    data = [-1.5, -0.3, 0.2, 3.1]
+
+    def between(w: Any) -> Any:
+        lows = [(w[1] - w[0] * z) for z in map(mpf, data)]
+        return sum(mp.log(mp.erfc(low / mp.sqrt(2)) - mp.erfc((low + mp.exp(w[2])) / mp.sqrt(2))) for low in lows)
+
+    value, *exact = slopes(between, place, 700)
+    model = gc.compile(gc.parse(text))
+    for _ in range(2):
+        found, gradient = model.value_and_grad(**dict(zip("btd", place, strict=True)), x=np.array(data))
+        np.testing.assert_allclose([found, *gradient], [value, *exact], rtol=1e-13)
+        model.wait()

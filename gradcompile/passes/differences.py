@@ -55,7 +55,9 @@ def added_back(a: Value, b: Value) -> Value | None:
 
 
 def gap(a: Value, b: Value) -> Value:
-    """Return a - b without the terms that both have: ``(p - x) - (q - x)`` is ``p - q``."""
+    """Return a - b without the terms that both have: ``(p - x)/s - (q - x)/s`` is ``(p - q)/s``."""
+    if a.op == b.op == "div" and a.operands[1] is b.operands[1]:
+        return gap(a.operands[0], b.operands[0]) / a.operands[1]
     left = Counter(_terms(a, 1, DEEPEST))
     for sign, term in _terms(b, -1, DEEPEST):
         if left[-sign, term]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from math import ceil, log
+from math import ceil, log, pi, sqrt
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
@@ -208,14 +208,25 @@ def _log_gap(x: Value) -> Value | None:
 
 
 def _log_normal_gap(u: Value, v: Value) -> Value:
-    """Return log(erfc(u) - erfc(v)): from the tail where both are on one side of 0, beyond 1/2."""
+    """Return log(erfc(u) - erfc(v)): from the tail where both are on one side of 0, beyond 1/2; or by a series."""
     apply = u.builder.apply
     right = apply("gt", u + v, 0)
     near, far = apply("select", right, u, -v), apply("select", right, v, -u)  # the tail of both has these ends
     tail, end = apply("logtail", near), apply("logtail", far)
     inside = apply("log", apply("erf", far) - apply("erf", near))
     outside = tail + apply("log1mexp", end - tail) + apply("log", 2)
-    return apply("select", apply("gt", near, Fraction(1, 2)), outside, inside)
+    apart = apply("select", apply("gt", near, Fraction(1, 2)), outside, inside)
+    half, middle = gap(v, u) / 2, (u + v) / 2
+    is_narrow = apply("lt", apply("abs", half) * (1 + apply("abs", middle)), Fraction(1, 100))
+    return apply("select", is_narrow, _log_narrow(half, middle), apart)
+
+
+def _log_narrow(half: Value, middle: Value) -> Value:
+    """Return log(erf(middle + half) - erf(middle - half)): Taylor's series of the density about the middle."""
+    apply, (m, h) = half.builder.apply, (middle**2, half**2)
+    fourth = (Fraction(2, 3) * m**2 - 2 * m + Fraction(1, 2)) / 5
+    mean = apply("log1p", h * ((2 * m - 1) / 3 + h * fourth))
+    return mean - m + apply("log", half) + log(4 / sqrt(pi))
 
 
 def _log_choice(x: Value, forms: Forms) -> Value | None:
