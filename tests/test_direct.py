@@ -397,6 +397,12 @@ def test_products_of_matrices_are_blas():
     np.testing.assert_allclose(build(PRODUCT, "f", [("float64", 2)] * 2)(a, b), a @ b, rtol=1e-14)
 
 
+def test_a_negated_number_is_rounded_to_the_type_that_it_is_written_for():
+    text = f"real = np.float32\n\n\n{STRICT}def f(x):\n    return x*-real(1.1283791670955126)\n"
+    found = build(text, "f", [("float64", 0)])(1.0)
+    assert found == -float(np.float32(1.1283791670955126))
+
+
 SEVERAL = f"""{STRICT}def add(to, x):
     for i in range(x.shape[0]):
         to[i] += twice(x[i])

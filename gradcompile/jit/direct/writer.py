@@ -152,7 +152,8 @@ class Writer:
             number = float(value.literal)
             rounded = struct.unpack("f", struct.pack("f", number))[0] if kind == F32 and abs(number) < 3e38 else number
             if kind == F64 or abs(number) < 3e38:
-                return Value(kind, (bits_of(rounded),), value.literal)
+                literal = rounded if isinstance(value.literal, float) else value.literal
+                return Value(kind, (bits_of(rounded),), literal)
         return Value(kind, (self._cast(value.parts[0], have, kind),), value.literal)
 
     def _cast(self, text: str, have: Scalar, kind: Scalar) -> str:
@@ -258,7 +259,10 @@ class Writer:
         """Return a number with its sign changed."""
         kind = value.scalar
         if value.literal is not None and kind != BIT and kind != U64:
-            return Value(kind, (bits_of(-value.literal) if kind.real else str(-int(value.literal)),), -value.literal)
+            opposite = -value.literal
+            if kind.real:
+                return self.convert(Value(F64, (bits_of(opposite),), opposite), kind)
+            return Value(kind, (str(int(opposite)),), opposite)
         if kind.real:
             return Value(kind, (self.new(f"fneg{self.flags} {kind.llvm} {value.text}"),))
         if kind not in WHOLE:
