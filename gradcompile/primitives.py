@@ -15,6 +15,7 @@ whose text is copied into the emitted module.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -178,6 +179,13 @@ def _log_tail(x: Any) -> Any:
     )
 
 
+def _log_gamma(x: Any) -> Any:
+    """Return log(abs(gamma(x))): SciPy's is infinite at subnormal numbers, and not at minus infinity, as that of C is."""
+    with np.errstate(all="ignore"):
+        tiny = np.where(np.abs(x) < sys.float_info.min, -np.log(np.abs(x)), special.gammaln(x))
+    return np.where(np.isneginf(x), np.inf, tiny)
+
+
 def _of_gap(far: Callable[..., Any], near: Callable[..., Any], r: Any, d: Any) -> Any:
     """Return f(r + d) - f(r): from 16 on as `far` has it, of the smaller argument, the distance and the larger."""
     x = r + d
@@ -195,7 +203,7 @@ def _log_gamma_gap(r: Any, d: Any, at_r: Any = None) -> Any:
         series = sum(c * _powers_apart(u, v, 2 * k + 1) for k, c in enumerate(STIRLING))
         return (low - 0.5) * np.log1p(d / low) + d * (np.log(high) - 1 - u * v * series)
 
-    return _of_gap(far, special.gammaln, r, d)
+    return _of_gap(far, _log_gamma, r, d)
 
 
 def _digamma_gap(r: Any, d: Any, at_r: Any = None) -> Any:
@@ -233,7 +241,7 @@ def _powers_apart(u: Any, v: Any, power: int) -> Any:
 
 def _log_beta(a: Any, b: Any) -> Any:
     low, high = np.minimum(a, b), np.maximum(a, b)
-    return special.gammaln(low) - _log_gamma_gap(high, low)
+    return _log_gamma(low) - _log_gamma_gap(high, low)
 
 
 def _place(x: Any, count: Any) -> Any:
@@ -311,7 +319,7 @@ TABLE: tuple[Primitive, ...] = (
     ),
     Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), relative=lambda x, y: 2 * x - TWO_OVER_ROOT_PI / y, domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),
     Primitive("gamma", sympy.gamma, special.gamma, (lambda x, y: y * op.digamma(x),), **_math("gamma") | {"numpy": "gamma({0})"}, relative=lambda x, y: op.digamma(x), heads=(sympy.gamma,), domain=(POSITIVES,), extremes=(((5.0,), 24.0),)),
-    Primitive("lgamma", sympy.loggamma, lambda x: np.where(np.isneginf(x), np.inf, special.gammaln(x)), (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((-INF,), INF)), source="infinite at minus infinity, as in C"),
+    Primitive("lgamma", sympy.loggamma, _log_gamma, (lambda x, y: op.digamma(x),), **_math("lgamma") | {"numpy": "lgamma({0})"}, heads=(sympy.loggamma,), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((-INF,), INF)), source="infinite at minus infinity, as in C"),
     Primitive("digamma", sympy.digamma, special.digamma, (lambda x, y: op.polygamma(1, x),), **_support("digamma"), heads=(sympy.digamma,), domain=(POSITIVES,)),
     Primitive("polygamma", sympy.polygamma, special.polygamma, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.polygamma(_after(n), x)), **_support("polygamma", 2), domain=((1.0, 1.0), POSITIVES), source="the order is a whole number"),
     Primitive("lgammagap", lambda r, d, at_r: sympy.loggamma(r + d) - sympy.loggamma(r), _log_gamma_gap, (lambda r, d, at_r, y: op.digammagap(r, d, op.digamma(r)), lambda r, d, at_r, y: op.digamma(r + d), lambda r, d, at_r, y: 0), **_support("lgammagap", 3), domain=(POSITIVES,) * 3, extremes=(((1.0, 1.0, 0.0), 0.0), ((1e10, 3.0, 0.0), 69.07755279012137), ((1e10, -3.0, 0.0), -69.07755278922137), ((0.0, 1.0, INF), -INF)), source="the last operand is lgamma(r), which is the same for many d; where r is large, the difference of two dlmf.nist.gov/5.11.1"),

@@ -365,6 +365,8 @@ class _Body(Numbers):
 
     def _for(self, node: ast.For) -> bool:
         """Write a loop over a range as one with a condition; its number is a double, as all numbers are."""
+        if isinstance(node.iter, ast.Tuple) and not node.orelse:
+            return any(self.statements([ast.Assign([node.target], each), *node.body]) for each in node.iter.elts)
         if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Call) or node.orelse:
             raise UntranslatableError("a loop over something else than a range")
         if called(node.iter) != "range" or len(node.iter.args) > 2:

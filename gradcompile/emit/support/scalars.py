@@ -185,7 +185,7 @@ def polygamma(n, x):
 def lgammagap(r, d, at_r):
     """Return lgamma(r + d) - lgamma(r), that given; from 16 on by Stirling's series."""
     x = r + d
-    low, high = (r, x) if d > 0 else (x, r)
+    low, high = min(r, x), max(r, x)
     if not low > 16 or high == math.inf:
         return math.lgamma(x) - at_r
     u, v = 1 / low, 1 / high
@@ -201,7 +201,7 @@ def lgammagap(r, d, at_r):
 def digammagap(r, d, at_r):
     """Return digamma(r + d) - digamma(r), that given; from 16 on by its series."""
     x = r + d
-    low, high = (r, x) if d > 0 else (x, r)
+    low, high = min(r, x), max(r, x)
     if not low > 16 or high == math.inf:
         return digamma(x) - at_r
     u, v = 1 / low, 1 / high
@@ -219,7 +219,7 @@ def polygammagap(n, r, d):
     if n == 0:
         return digammagap(r, d, digamma(r))
     x = r + d
-    low, high = (r, x) if d > 0 else (x, r)
+    low, high = min(r, x), max(r, x)
     if not low > 15 + n or high == math.inf:
         return polygamma(n, x) - polygamma(n, r)
     s, w, scale = n + 1, 1 / (low * low), -math.log1p(abs(d) / low)
@@ -235,5 +235,5 @@ def polygammagap(n, r, d):
 
 def lbeta(a, b):
     """Return the logarithm of the beta function, by the difference of log gammas that is large."""
-    low, high = (a, b) if a < b else (b, a)
+    low, high = a if a < b else b, b if a < b else a
     return math.lgamma(low) - lgammagap(high, low, math.lgamma(high))
