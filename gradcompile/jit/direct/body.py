@@ -25,11 +25,11 @@ from gradcompile.jit.direct.kinds import (
 )  # fmt: skip
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
-from gradcompile.jit.direct.signs import Names, counted, never_negative
+from gradcompile.jit.direct.signs import counted, never_negative
+from gradcompile.jit.direct.text import BY_STRIDES, Text
 from gradcompile.jit.direct.writer import Writer
 
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
-BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all the ways in which they may lie
 
 
 class AgainError(Exception):
@@ -39,9 +39,7 @@ class AgainError(Exception):
 class Program(Protocol):
     """What a function may call."""
 
-    constants: dict[str, ast.expr]
-    counted: dict[str, Names]
-    blas: set[str]
+    text: Text
 
     def function(self, name: str, types: Sequence[Type]) -> Function:
         """Return a function for arguments of these types."""
@@ -122,7 +120,7 @@ class Body(Numbers):
         self.arrays: Arrays = Arrays(writer)
         self.names: dict[str, Variable] = {}
         self.versions: dict[str, int] = {}
-        self.counted = counted(node, program.counted.get(node.name, frozenset()))
+        self.counted = counted(node, program.text.counted.get(node.name, frozenset()))
         self.leaving = {
             name.id for each in ast.walk(node) if isinstance(each, ast.Return) for name in ast.walk(each)
             if isinstance(name, ast.Name)
@@ -178,9 +176,9 @@ class Body(Numbers):
     def read(self, name: str) -> Value:
         """Return what a name stands for."""
         if name not in self.names:
-            if name not in self.program.constants:
+            if name not in self.program.text.constants:
                 raise UntranslatableError(f"{name} has no value")
-            return self.expression(self.program.constants[name])
+            return self.expression(self.program.text.constants[name])
         variable = self.names[name]
         places = zip(held(variable.type), variable.places, strict=True)
         parts = tuple(self.writer.new(f"load {each}, ptr {place}") for each, place in places)
@@ -364,14 +362,14 @@ class Body(Numbers):
 
     def _call(self, node: ast.Call) -> Value:
         name = ast.unparse(node.func)
-        if name in self.program.blas:
+        if name in self.program.text.blas:
             return product(self, [self.expression(each) for each in given(node)])
         if name in CALLS:
             return CALLS[name](self, [self.expression(each) for each in given(node)])
         if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and name not in NAMES:
             of = self.expression(node.func.value)
             return METHODS[node.func.attr](self, of, [self.expression(each) for each in given(node)])
-        if name in NAMES or name in self.program.constants:
+        if name in NAMES or name in self.program.text.constants:
             return self._as_kind(self.expression(node.func), [self.expression(each) for each in given(node)])
         arguments = [self.expression(each) for each in self.program.arguments(node)]
         if name in BY_STRIDES:

@@ -7,16 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradcompile.garbage import uncollected
 from gradcompile.jit.direct import boundary
-from gradcompile.jit.direct.body import BY_STRIDES, AgainError, Body, Types, returned_kind
-from gradcompile.jit.direct.jam import jam
+from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
-from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
-from gradcompile.jit.direct.signs import Names
+from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
-from gradcompile.jit.linking import PRODUCT
 
 
 class Program:
@@ -29,39 +25,24 @@ class Program:
 
     Attributes
     ----------
-    constants : dict of str to expression
-        The names of the module that are no functions.
-    counted : dict of str to frozenset of str
-        The arguments of parts of functions that cannot be negative, by the part's name.
+    text : Text
+        The same, ready to be translated.
     around : Surroundings
         What its functions have in common.
     """
 
     def __init__(self, source: str) -> None:
-        with uncollected():
-            tree = ast.parse(source)
-        self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-        self.constants: dict[str, ast.expr] = {}
-        for node in tree.body:
-            if isinstance(node, ast.Assign):
-                [target], value = node.targets, node.value
-                pairs = [(target, value)]
-                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                    pairs = list(zip(target.elts, value.elts, strict=True))
-                self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
-        self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
-        self.counted: dict[str, Names] = {}
-        self._ready: set[str] = set()
+        self.text = parsed(source)
+        self.around = Surroundings()
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._definitions: list[Definition] = []
-        self.around = Surroundings()
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
         """Return all arguments of a call of a function of the module."""
         name = ast.unparse(node.func)
-        if node.keywords or name not in self.nodes:
+        if node.keywords or name not in self.text.nodes:
             raise UntranslatableError(f"a call of {name}")
-        every = self.nodes[name].args
+        every = self.text.nodes[name].args
         missing = len(every.args) - len(node.args)
         return [*node.args, *every.defaults[len(every.defaults) - missing :]] if missing else node.args
 
@@ -70,7 +51,7 @@ class Program:
         key = name, tuple(types)
         if key not in self._functions:
             symbol = f"{name}.{len(self._functions)}"
-            self._functions[key] = self._translated(symbol, self._prepared(name), key[1])
+            self._functions[key] = self._translated(symbol, self.text.prepared(name), key[1])
         return self._functions[key]
 
     def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
@@ -91,18 +72,6 @@ class Program:
         inline = " alwaysinline" if options.inline else ""
         self._definitions.append(Definition(symbol, head + inline, lines, is_long(lines) and arrays))
         return function
-
-    def _prepared(self, name: str) -> ast.FunctionDef:
-        """Return a function as it is translated for any types: in parts, and with several steps in one pass."""
-        if name not in self._ready:
-            self._ready.add(name)
-            if name not in self.counted:  # a part has no parts
-                *parts, whole = outlined(self.nodes[name])
-                self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
-                self.counted |= {part.node.name: part.counted for part in parts}
-            if name not in BY_STRIDES:
-                jam(self.nodes[name])
-        return self.nodes[name]
 
     def outside(self) -> list[str]:
         """Return the functions outside that are called, but those of LLVM."""

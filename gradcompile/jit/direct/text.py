@@ -1,0 +1,66 @@
+"""An emitted module as it is written, ready to be translated: for all functions of a module, it is parsed once."""
+
+from __future__ import annotations
+
+import ast
+from functools import lru_cache
+
+from gradcompile.garbage import uncollected
+from gradcompile.jit.direct.jam import jam
+from gradcompile.jit.direct.outline import outlined
+from gradcompile.jit.direct.signs import Names
+from gradcompile.jit.linking import PRODUCT
+
+BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all the ways in which they may lie
+
+
+class Text:
+    """An emitted module as it is written.
+
+    Parameters
+    ----------
+    source : str
+        The emitted text.
+
+    Attributes
+    ----------
+    nodes : dict of str to FunctionDef
+        Its functions, and the parts of long ones.
+    constants : dict of str to expression
+        The names of the module that are no functions.
+    blas : set of str
+        Those of them that multiply matrices.
+    counted : dict of str to frozenset of str
+        The arguments of parts of functions that cannot be negative, by the part's name.
+    """
+
+    def __init__(self, source: str) -> None:
+        with uncollected():
+            tree = ast.parse(source)
+        self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        self.constants: dict[str, ast.expr] = {}
+        for node in tree.body:
+            if isinstance(node, ast.Assign):
+                [target], value = node.targets, node.value
+                pairs = [(target, value)]
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                    pairs = list(zip(target.elts, value.elts, strict=True))
+                self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
+        self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
+        self.counted: dict[str, Names] = {}
+        self._ready: set[str] = set()
+
+    def prepared(self, name: str) -> ast.FunctionDef:
+        """Return a function as it is translated for any types: in parts, and with several steps in one pass."""
+        if name not in self._ready:
+            self._ready.add(name)
+            if name not in self.counted:  # a part has no parts
+                *parts, whole = outlined(self.nodes[name])
+                self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
+                self.counted |= {part.node.name: part.counted for part in parts}
+            if name not in BY_STRIDES:
+                jam(self.nodes[name])
+        return self.nodes[name]
+
+
+parsed = lru_cache(maxsize=1)(Text)  # one after the other, the functions of a module are compiled
