@@ -14,6 +14,7 @@ from copy import deepcopy
 from gradcompile.jit.direct.aliases import sharing
 
 STEPS = 4  # of the outer loop in one pass
+Assignment = ast.Assign | ast.AugAssign
 
 
 def jam(function: ast.FunctionDef) -> None:
@@ -44,17 +45,22 @@ class _Nest:
     ----------
     counter : str
         The name that the outer loop counts with.
-    term : ast.AugAssign
+    term : AugAssign
         The statement of the inner loop.
+    statements : list of Assign or AugAssign
+        All of a step, in their order.
     own : list of str
         The names that a step gives values.
+    stored : list of Subscript
+        The elements that it gives values.
     """
 
     def __init__(self, loop: ast.For, inner: ast.For, term: ast.AugAssign) -> None:
         self.loop, self.inner, self.term = loop, inner, term
         self.counter = ast.unparse(loop.target)
-        self.statements = [each if each is not inner else term for each in loop.body]
-        targets = [each.target if isinstance(each, ast.AugAssign) else each.targets[0] for each in self.statements]  # type: ignore[attr-defined]  # `of` sees that all are assignments
+        body = [term if each is inner else each for each in loop.body]
+        self.statements = [each for each in body if isinstance(each, Assignment)]
+        targets = [each.target if isinstance(each, ast.AugAssign) else each.targets[0] for each in self.statements]
         self.own = [each.id for each in targets if isinstance(each, ast.Name)]
         self.stored = [each for each in targets if isinstance(each, ast.Subscript)]
 
@@ -65,7 +71,7 @@ class _Nest:
         if len(inner) != 1 or len(inner[0].body) != 1 or not isinstance(inner[0].body[0], ast.AugAssign):
             return None
         others = [each for each in loop.body if each is not inner[0]]
-        if not all(isinstance(each, ast.Assign | ast.AugAssign) for each in others):
+        if not all(isinstance(each, Assignment) for each in others):
             return None
         nest = cls(loop, inner[0], inner[0].body[0])
         changing = {nest.counter, *nest.own}
@@ -90,7 +96,7 @@ class _Nest:
         """Return whether each step gives its names values before it reads them, and nobody reads them afterwards."""
         for name in self.own:
             first = next(each for each in self.statements if name in _names(each))
-            if isinstance(first, ast.AugAssign) or name in _names(first.value):  # type: ignore[attr-defined]  # as above
+            if isinstance(first, ast.AugAssign) or name in _names(first.value):
                 return False
         last = self.loop.end_lineno or 0
         return all(_assigned_first(name, function, last) for name in (self.counter, *self.own))
