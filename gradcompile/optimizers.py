@@ -29,7 +29,8 @@ from gradcompile.errors import ArgumentError, ModelError
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.model import Model
-from gradcompile.passes import prepare
+from gradcompile.passes.fold import fold
+from gradcompile.passes.share import share
 
 Rate: TypeAlias = "float | sympy.Expr"  # a number, or a formula in the step number t
 
@@ -273,7 +274,7 @@ RULES: tuple[Rule, ...] = (_PLAIN, _MOMENTUM, _NESTEROV, Adam, AdamW, RMSProp, A
 
 
 def formulas(optimizer: Optimizer) -> Formulas:
-    """Return an optimizer's formulas as graphs, ready to be emitted: the pipeline that models take."""
+    """Return an optimizer's formulas as graphs, ready to be emitted: as they are written, as in the papers."""
     rule = optimizer.rule
     return Formulas(
         rule.name,
@@ -286,4 +287,4 @@ def formulas(optimizer: Optimizer) -> Formulas:
 
 
 def _graph(formula: sympy.Expr) -> Graph:
-    return prepare(lower(Model(formula, wrt=())))
+    return share(fold(lower(Model(formula, wrt=()))))

@@ -280,6 +280,9 @@ def test_emitted_text_of_every_target_runs_at_50_digits(name, target):
         assert mpmath.almosteq(found, exact.slope(parameter, place).mean, rel_eps=mpf("1e-45"))
 
 
+LAST = {"lgammagap": mpmath.loggamma, "digammagap": mpmath.digamma}  # what the last operand is of the first
+
+
 @pytest.mark.parametrize("row", sorted(ROWS))
 def test_arithmetic_is_the_sympy_form(row):
     """mpmath's functions mean what the table's SymPy forms mean, to 45 digits."""
@@ -293,7 +296,10 @@ def test_arithmetic_is_the_sympy_form(row):
             point[0] = 1
         with mp.workdps(60):
             exact = mpf(primitive.sympy(*(sympy.Float(p, 60) if p != 1 else sympy.Integer(1) for p in point)).evalf(55))
-            found = ROWS[row](*(mpf(p) if p != 1 else 1 for p in point))
+            operands = [mpf(p) if p != 1 else 1 for p in point]
+            if row in LAST:
+                operands[-1] = LAST[row](operands[0])
+            found = ROWS[row](*operands)
             assert mpmath.almosteq(found, exact, rel_eps=mpf("1e-45"), abs_eps=mpf("1e-50")), (row, point)
 
 

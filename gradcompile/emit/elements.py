@@ -15,7 +15,7 @@ FEW_LONG = 4  # so many of them in a program are worth that
 GAMMAS = ("lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
 FEW_GAMMAS = 16
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
-MANY = 32  # calls of any vectorised function in a program, each written out by the compiler where it stands
+MANY = 256  # calls of any vectorised function in a program, each written out by the compiler where it stands
 
 
 class LoopPrinter(Printer):

@@ -262,6 +262,8 @@ def assembled(
     noqa = ["# ruff: noqa: E741, RUF100  (I, O and l are names of the model)"] if ambiguous else []
     if any(support.is_vectorised(request.target, name) for name in called):
         noqa.append("# ruff: noqa: FURB136, PLR0124, PLR1714, RUF100, SIM109  (nan must pass)")
+    elif re.search(r"(?<![\w.])([a-z]\w*) == \1(?![\w.\[(])", code):
+        noqa.append("# ruff: noqa: PLR0124  (nan must pass)")
     gap = ["" if numbers else "\n"] if lines else []
     return "\n".join([*noqa, *top, *lines, *gap, *numbers, code])
 
