@@ -15,6 +15,7 @@ whose text is copied into the emitted module.
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,6 +171,28 @@ def _x_log_1p_div(x: Any, d: Any) -> Any:
         return np.where((x == 0) & (d == d), 0.0 * x, there)
 
 
+def _log_1p_over(n: Any, x: Any) -> Any:
+    """Return the integral of u**n/(1 + x*u)**(n + 1) over the unit interval: by a series where x is small."""
+    x, share = np.asarray(x, np.float64), x / (1 + x)
+    near = np.where(np.abs(share) < 0.3, share, 0.0)
+    series = reduce(lambda total, k: total * near + 1 / (n + 1 + k), reversed(range(32)), 0.0) / (1 + x) ** (n + 1)
+    total = np.where(x == np.inf, 0.0, np.log1p(x) / x)
+    for k in range(1, int(n) + 1):
+        total = (total - 1 / (k * (1 + x) ** k)) / x
+    return np.where(np.abs(share) < 0.3, series, total)
+
+
+def _exp_m1_over(n: Any, x: Any) -> Any:
+    """Return the integral of u**n*exp(x*u) over the unit interval: by a series where x is small."""
+    x = np.asarray(x, np.float64)
+    near = np.where(np.abs(x) < 1, x, 0.0)
+    series = sum(near**k / (float(math.factorial(k)) * (n + 1 + k)) for k in range(20))
+    total = np.expm1(x) / x
+    for k in range(1, int(n) + 1):
+        total = (np.exp(x) - k * total) / x
+    return np.where(np.abs(x) < 1, series, np.where(np.exp(x) == np.inf, np.inf, total))
+
+
 def _log_tail(x: Any) -> Any:
     """Return log(erfc(x)/2): below 0 from the other tail, beyond 1 from the scaled function, which does not underflow."""
     far, near = np.maximum(x, 1.0), np.clip(x, 0.0, 1.0)
@@ -289,6 +312,8 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
     Primitive("xlog1py", lambda x, y: x * sympy.log(1 + y), special.xlog1py, (lambda a, b, y: op.log1p(b), lambda a, b, y: a / (1 + b)), **_support("xlog1py", 2), domain=(POSITIVES, (-0.9, 4.0)), extremes=(((0.0, -1.0), 0.0), ((1.0, 1e-20), 1e-20)), source="0 log 0 = 0; exact for small y"),
     Primitive("xlog1pdiv", lambda x, d: x * sympy.log(1 + d / x), _x_log_1p_div, (lambda x, d, y: op.log1p(d / x) - d / (x + d), lambda x, d, y: x / (x + d)), **_support("xlog1pdiv", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 1.0), 0.0), ((1e20, 3.0), 3.0), ((1e-320, 1.0), 7.368176715467873e-318)), source="0 log(1 + d/0) = 0; of large x, d"),
+    Primitive("log1pover", lambda n, x: sympy.hyper((n + 1, n + 1), (n + 2,), -x) / (n + 1), _log_1p_over, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: -((n + 1) * op.log1pover(_after(n), x))), **_support("log1pover", 2), domain=((1.0, 1.0), (-0.9, 4.0)), extremes=(((0.0, 0.0), 1.0), ((1.0, 0.0), 0.5), ((0.0, -1.0), INF), ((0.0, INF), 0.0)), source="log(1 + x)/x for n = 0; the integral of u**n/(1 + x*u)**(n + 1), u from 0 to 1, of which each derivative is the next: dlmf.nist.gov/15.6.1"),
+    Primitive("expm1over", lambda n, x: sympy.hyper((n + 1,), (n + 2,), x) / (n + 1), _exp_m1_over, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.expm1over(_after(n), x)), **_support("expm1over", 2), domain=((1.0, 1.0), REALS), extremes=(((0.0, 0.0), 1.0), ((1.0, 0.0), 0.5), ((0.0, 1e4), INF), ((0.0, -INF), 0.0)), source="(exp(x) - 1)/x for n = 0; the integral of u**n*exp(x*u), u from 0 to 1, of which each derivative is the next: dlmf.nist.gov/13.4.1"),
     Primitive("xlogx", lambda x: x * sympy.log(x), lambda x: special.xlogy(x, x), (lambda x, y: op.log(x) + 1,), python="xlogy({0}, {0})", numpy="xlogy({0}, {0})", numba="xlogy({0}, {0})", domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="0 log 0 = 0"),
     Primitive("xlogx1p", lambda x: (1 + x) * sympy.log(1 + x), lambda x: special.xlog1py(1 + x, x), (lambda x, y: op.log1p(x) + 1,), **_support("xlogx1p"), domain=((-0.9, 4.0),), extremes=(((-1.0,), 0.0), ((0.0,), 0.0)), source="0 log 0 = 0; x log x at 1 + x, exact for small x"),
     Primitive("relent", lambda x, y: x * sympy.log(x / y), lambda x, y: special.xlogy(x, x / y), (lambda a, b, y: op.log(a / b) + 1, lambda a, b, y: -(a / b)), python="xlogy({0}, {0}/{1})", numpy="xlogy({0}, {0}/{1})", numba="xlogy({0}, {0}/{1})", domain=(POSITIVES, POSITIVES), extremes=(((0.0, 2.0), 0.0),), source="0 log 0 = 0; a term of the relative entropy"),

@@ -256,6 +256,31 @@ def test_polygammagap(target):
                 assert same(of(target, "polygammagap", n, r, d), expected, 2e-14), (n, r, d)
 
 
+OVER = {  # as integrals over the unit interval, and where
+    "log1pover": (
+        lambda n, x: mpmath.hyp2f1(n + 1, n + 1, n + 2, -x) / (n + 1),
+        (-0.999, -0.5, -0.2, -0.19, -1e-3, -1e-18, 0.0, 1e-300, 1e-12, 0.1, 0.39, 0.41, 1.0, 30.0, 1e9),
+        ((-1.0, INF), (-2.0, NAN), (INF, 0.0), (NAN, NAN)),
+    ),
+    "expm1over": (
+        lambda n, x: mpmath.hyp1f1(n + 1, n + 2, x) / (n + 1),
+        (-1e3, -30.0, -1.01, -0.99, -1e-3, -1e-18, 0.0, 1e-300, 1e-12, 0.1, 0.99, 1.01, 30.0, 700.0),
+        ((-INF, 0.0), (800.0, INF), (INF, INF), (NAN, NAN)),
+    ),
+}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize(("target", "name"), having(*OVER))
+def test_quotients_by_their_operand_keep_the_digits_of_derivatives(target, name, order):
+    exact, points, edges = OVER[name]
+    with mpmath.workdps(60):
+        for x in points:
+            assert same(of(target, name, order, x), float(exact(order, mpmath.mpf(x))), (3e-16, 3e-15, 3e-14)[order]), x
+    for x, expected in edges if order == 0 else edges[-1:]:
+        assert same(of(target, name, order, x), expected), x
+
+
 @pytest.mark.parametrize("name", sorted(n for n in support.functions("numpy") if n in PRIMITIVES))
 def test_arrays_keep_float32_and_their_shape(name):
     call = function("numpy", name)
@@ -269,6 +294,8 @@ def test_arrays_keep_float32_and_their_shape(name):
         "xlog1pdiv": (x, x),
         "lgammagap": (x, x, special.gammaln(x)),
         "digammagap": (x, x, special.digamma(x)),
+        "log1pover": (1, x),
+        "expm1over": (1, x),
         "polygamma": (1, x),
         "polygammagap": (1, x, x),
         "place": (x, 2),

@@ -27,7 +27,8 @@ from gradcompile.primitives import PRIMITIVES, TABLE
 
 ODD = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-320, 1e308, -1e308, math.inf, -math.inf, math.nan)
 ARITY = {"and": 2, "or": 2, "not": 1, "select": 3}  # the rows without a domain
-NUMBERS = [row for row in TABLE if not row.name.startswith("polygamma")]  # its order is a whole number: below
+ORDERED = ("polygamma", "polygammagap", "log1pover", "expm1over")  # their order is a whole number: below
+NUMBERS = [row for row in TABLE if row.name not in ORDERED]
 LAST = {"lgammagap": "lgamma", "digammagap": "digamma"}  # rows whose last operand is a function of the first
 HEAD = "import math\n\n\n"
 
@@ -73,6 +74,17 @@ def test_every_row_is_what_it_is_in_python(row):
             given = (*given[:-1], float(PRIMITIVES[LAST[row.name]].reference(given[0])))
         tolerance = OWN.get(row.name, 4e-16)
         assert same(machine(*given), python(*given), tolerance), (row.name, given, machine(*given), python(*given))
+
+
+@pytest.mark.parametrize("row", ["log1pover", "expm1over"])
+def test_derivatives_of_a_whole_order(row):
+    for order in range(3):
+        builder = Builder()
+        value = builder.apply(row, order, builder.input("x", ()))
+        graph = Graph(builder, {"x": Input("x")}, {"value": value})
+        machine = native(module.render(graph, "python"), "value", 0, strict=True)
+        for point in (-0.7, -0.1, 1e-9, 0.3, 0.9, 5.0, math.nan):
+            assert same(machine(point), float(PRIMITIVES[row].reference(order, np.float64(point))), 4e-15), point
 
 
 def test_a_polygamma_of_a_whole_order():

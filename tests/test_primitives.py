@@ -14,7 +14,7 @@ SMOOTH = [pytest.param(row, id=row.name) for row in TABLE if row.partials is not
 # declared 0 by convention, not by calculus
 ZERO_ALMOST_EVERYWHERE = ("sign", "floor", "ceil", "place", "detach", "finite")
 
-ORDERED = ("polygamma", "polygammagap")  # the first operand is a whole number
+ORDERED = ("polygamma", "polygammagap", "log1pover", "expm1over")  # the first operand is a whole number
 
 # SymPy 1.14 does not end on the derivative of Mod; between its jumps the quotient is a constant
 QUOTIENT = sympy.Symbol("quotient")

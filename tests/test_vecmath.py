@@ -449,6 +449,27 @@ class TestAccuracy:
         assert errors.max() <= LIMITS.get((row, np.float32), 2.0) + 1e-6
 
 
+OVER = {
+    "log1pover": (lambda n, x: mp.hyp2f1(n + 1, n + 1, n + 2, -x) / (n + 1), -0.98, 50.0),
+    "expm1over": (lambda n, x: mp.hyp1f1(n + 1, n + 2, x) / (n + 1), -60.0, 60.0),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("row", OVER)
+def test_quotients_by_their_operand_and_their_derivatives(row, order, dtype):
+    exact, low, high = OVER[row]
+    draw = np.random.default_rng(order)
+    sizes = [draw.uniform(max(low, -s), min(high, s), 80) for s in (1e-30, 1e-8, 0.3, 1.1, 100.0)]
+    x = np.concatenate([[0.0, *(np.nextafter(e, e + s) for e in (-1.0, 1.0) if e > low for s in (-9, 9))], *sizes])
+    x = x.astype(dtype)
+    found = run(row, np.full_like(x, order), x, name=f"v{row}" + "32" * (dtype is np.float32))
+    with mp.workprec(160):
+        expected = np.array([float(exact(order, mpf(float(each)))) for each in x])
+    np.testing.assert_allclose(found, expected, rtol=(6e-16, 4e-15, 4e-14)[order] if dtype is np.float64 else 1.2e-7)
+
+
 TABLES = Path(np.__file__).parent / "_core/tests/data"
 
 

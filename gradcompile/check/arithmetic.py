@@ -126,6 +126,8 @@ ROWS: dict[str, Function] = {
     "xlogx1p": real(lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0)),
     "log1pwexp": real(lambda w, u: mp.log1p(w * mp.exp(u)) if w else mpf(0)),
     "log1pwsq": real(lambda w, x: mp.log1p(w * x * x)),
+    "log1pover": real(lambda n, x: mp.hyp2f1(n + 1, n + 1, n + 2, -x) / (n + 1)),
+    "expm1over": real(lambda n, x: mp.hyp1f1(n + 1, n + 2, x) / (n + 1)),
     "relent": real(lambda x, y: xlogy(x, x / y)),
     "sin": mp.sin, "cos": mp.cos, "tan": real(mp.tan), "asin": real(mp.asin), "acos": real(mp.acos),
     "atan": real(mp.atan), "atan2": real(mp.atan2), "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "sech": mp.sech,

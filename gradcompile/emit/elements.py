@@ -7,7 +7,7 @@ from collections import Counter
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import Value
-from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
+from gradcompile.vecmath import COMPOSED, MASKED, ORDERS, VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
 FEW_LONG = 4  # so many of them in a program are worth that
@@ -35,7 +35,7 @@ class LoopPrinter(Printer):
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row: for Numba, the function that a loop with it is vectorised by."""
         if self.target == "numba" and _row(value) in self.vectorised and not _is_whole_power(value):
-            if value.op in COMPOSED:
+            if _is_composed(value):
                 return COMPOSED[value.op][1][1 if self.real else 0]
             name = self.vectorised[value.op][1 if self.real else 0]
             return f"{name}({', '.join(f'{{{k}}}' for k in range(len(value.operands)))})"
@@ -62,7 +62,15 @@ class LoopPrinter(Printer):
 
 def _row(value: Value) -> str:
     """Return the row that computes a value."""
-    return COMPOSED[value.op][0] if value.op in COMPOSED else value.op
+    return COMPOSED[value.op][0] if _is_composed(value) else value.op
+
+
+def _is_composed(value: Value) -> bool:
+    """Return whether a row is computed by another one; derivatives of a high order are not."""
+    if value.op not in ORDERS:
+        return value.op in COMPOSED
+    order = value.operands[0]
+    return order.op == "const" and order.attr <= ORDERS[value.op]
 
 
 def _is_whole_power(value: Value) -> bool:

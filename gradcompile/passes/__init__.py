@@ -14,6 +14,7 @@ from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
+from gradcompile.passes.ratios import ratios
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
 from gradcompile.passes.running import running
@@ -31,6 +32,7 @@ BEFORE: tuple[Pass, ...] = (
     share,
     shares,
     stabilise,
+    ratios,
     gammas,
     group,
     gather,

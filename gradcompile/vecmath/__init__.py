@@ -33,6 +33,7 @@ from gradcompile.vecmath import (
     logarithms,
     normal,
     powers,
+    ratios,
     roots,
     trigonometry,
     turns,
@@ -45,6 +46,7 @@ MODULES: tuple[ModuleType, ...] = (
     hyperbolic,
     normal,
     powers,
+    ratios,
     roots,
     turns,
     trigonometry,
@@ -65,8 +67,15 @@ ROWS = (
 
 # Row of the table of primitives -> its function for float64, for float32.
 VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"logtotal": ("vlog", "vlog32")})
-# A row that another one of these computes, of a quotient that is rounded: the other row, and the spelling.
-COMPOSED = MappingProxyType({"relent": ("xlogy", ("vxlogy({0}, {0}/{1})", "vxlogy32({0}, {0}/{1})"))})
+# A row that is made of another one of these, or together with it: the other row, and the spelling.
+COMPOSED = MappingProxyType(
+    {
+        "relent": ("xlogy", ("vxlogy({0}, {0}/{1})", "vxlogy32({0}, {0}/{1})")),
+        "log1pover": ("log1p", ("vlog1pover({0}, {1})", "vlog1pover32({0}, {1})")),
+        "expm1over": ("expm1", ("vexpm1over({0}, {1})", "vexpm1over32({0}, {1})")),
+    }
+)
+ORDERS = MappingProxyType({"log1pover": 2, "expm1over": 2})  # up to which they are: the first operand
 # For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
 NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})
 # A choice between a number and 0: {0} is the condition, {1} what is taken where it holds, {2} elsewhere.

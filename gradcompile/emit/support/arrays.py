@@ -93,6 +93,33 @@ def xlog1pdiv(x, d):
         return np.where((x == 0) & (d == d), 0 * x, there)
 
 
+def log1pover(n, x):
+    """Return the integral of u**n/(1 + x*u)**(n + 1), 0 < u < 1: log(1 + x)/x for n = 0."""
+    with np.errstate(all="ignore"):
+        share = x / (1 + x)
+        near = np.abs(share) < 0.3
+        share, series = np.where(near, share, 0 * x), 0 * x
+        for k in range(31, -1, -1):
+            series = series * share + 1 / (n + 1 + k)
+        total = np.where(x == np.inf, 1 / x, np.log1p(x) / x)
+        for k in range(1, n + 1):
+            total = (total - 1 / (k * (1 + x) ** k)) / x
+        return np.where(near, series / (1 + x) ** (n + 1), total)[()]
+
+
+def expm1over(n, x):
+    """Return the integral of u**n*exp(x*u), 0 < u < 1: (exp(x) - 1)/x for n = 0."""
+    with np.errstate(all="ignore"):
+        near, exponential = np.abs(x) < 1, np.exp(x)
+        small, series = np.where(near, x, 0 * exponential), 0 * x
+        for k in range(19, -1, -1):
+            series = series * small + 1 / (math.gamma(k + 1) * (n + 1 + k))
+        total = np.expm1(x) / x
+        for k in range(1, n + 1):
+            total = (exponential - k * total) / x
+        return np.where(near, series, np.where(exponential == np.inf, exponential, total))[()]
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * np.log1p(np.where(x == -1, 0, x))

@@ -143,6 +143,45 @@ def xlog1pdiv(x, d):
     return x * (math.log(d) - math.log(x)) if 0 < x < d else math.nan
 
 
+def log1pover(n, x):
+    """Return the integral of u**n/(1 + x*u)**(n + 1), 0 < u < 1: log(1 + x)/x for n = 0."""
+    if -0.2 < x < 0.4:
+        share = x / (1 + x)
+        power = 1.0
+        total = 0.0
+        k = n + 1
+        while abs(power) > 1e-17:
+            total += power / k
+            power *= share
+            k += 1
+        return total / (1 + x) ** (n + 1)
+    if not -1 < x < math.inf:
+        return math.inf if x == -1 else 0.0 if x == math.inf else math.nan
+    total = math.log1p(x) / x
+    for k in range(1, n + 1):
+        total = (total - 1 / (k * (1 + x) ** k)) / x
+    return total
+
+
+def expm1over(n, x):
+    """Return the integral of u**n*exp(x*u), 0 < u < 1: (exp(x) - 1)/x for n = 0."""
+    if -1 < x < 1:
+        power = 1.0
+        total = 0.0
+        k = 0
+        while abs(power) > 1e-17:
+            total += power / (n + 1 + k)
+            k += 1
+            power *= x / k
+        return total
+    if not -math.inf < x < 709:
+        return 0.0 if x == -math.inf else math.inf if x >= 709 else math.nan
+    total = math.expm1(x) / x
+    for k in range(1, n + 1):
+        total = (math.exp(x) - k * total) / x
+    return total
+
+
 def xlogx1p(x):
     """Return (1 + x)*log(1 + x), which is 0 at x = -1."""
     return (1 + x) * math.log1p(x) if x > -1 else 0.0 if x == -1 else math.nan

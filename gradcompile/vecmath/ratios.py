@@ -1,0 +1,60 @@
+"""log(1 + x)/x, (exp(x) - 1)/x and their first two derivatives, by what is left of the series after some terms.
+
+With w = x/(2 + x), log(1 + x) = 2 atanh(w) = 2 w (1 + w**2 q), and exp(z) = 1 + z + z**2/2 + z**3 q. In q each of the
+derivatives is a polynomial, or a quotient of two, without a difference of what is nearly equal.
+"""
+
+import numpy as np
+
+from gradcompile.vecmath.exponentials import vexp, vexpm1
+from gradcompile.vecmath.logarithms import vlog1p
+
+
+def vlog1pover(n, x):
+    """Return log(1 + x)/x; for n = 1, 2 its derivative n over (-1)**n n!."""
+    w = x / (2.0 + x)
+    near = abs(w) < 0.18
+    w = w if near else 0.0
+    z, v, u, e = w * w, 1.0 - w, 1.0 + w, 1.0 / (1.0 + x)
+    q = 0.047619047619047616 + z * 0.043478260869565216
+    q = 0.06666666666666667 + z * (0.058823529411764705 + z * (0.05263157894736842 + z * q))
+    q = 0.1111111111111111 + z * (0.09090909090909091 + z * (0.07692307692307693 + z * q))
+    q = 0.3333333333333333 + z * (0.2 + z * (0.14285714285714285 + z * q))
+    y = 0.0 if x == np.inf else vlog1p(x) / x
+    if n == 0:
+        return v + v * z * q if near else y
+    y = (y - e) / x
+    if n == 1:
+        return (1.0 + w * u * q) * (v * v) / (u + u) if near else y
+    return (1.0 + u * u * q) * (v * v * v) / (4.0 * (u * u)) if near else (y - 0.5 * e * e) / x
+
+
+def vexpm1over(n, x):
+    """Return (exp(x) - 1)/x; for n = 1, 2 its derivative n."""
+    near = abs(x) < 1.0
+    z = x if near else 0.0
+    q = 1.5619206968586225e-16 + z * 8.22063524662433e-18
+    q = 7.647163731819816e-13 + z * (4.779477332387385e-14 + z * (2.8114572543455206e-15 + z * q))
+    q = 2.08767569878681e-09 + z * (1.6059043836821613e-10 + z * (1.1470745597729725e-11 + z * q))
+    q = 2.7557319223985893e-06 + z * (2.755731922398589e-07 + z * (2.505210838544172e-08 + z * q))
+    q = 0.001388888888888889 + z * (0.0001984126984126984 + z * (2.48015873015873e-05 + z * q))
+    q = 0.16666666666666666 + z * (0.041666666666666664 + z * (0.008333333333333333 + z * q))
+    y = vexpm1(x) / x
+    if n == 0:
+        return 1.0 + z * (0.5 + z * q) if near else (x if x == np.inf else y)
+    e = vexp(x)
+    y = (e - y) / x
+    if n == 1:
+        return 0.5 + 0.5 * z + z * (z - 1.0) * q if near else (e if e == np.inf else y)
+    y = (e - 2.0 * y) / x
+    return 0.5 * z + (2.0 - z * (2.0 - z)) * q if near else (e if e == np.inf else y)
+
+
+def vlog1pover32(n, x):
+    """Return the same as vlog1pover by way of float64."""
+    return np.float32(vlog1pover(n, np.float64(np.float32(x))))
+
+
+def vexpm1over32(n, x):
+    """Return the same as vexpm1over by way of float64."""
+    return np.float32(vexpm1over(n, np.float64(np.float32(x))))
