@@ -1019,3 +1019,36 @@ def test_what_lies_between_two_near_values_of_the_normal_distribution(place: lis
         found, gradient = model.value_and_grad(**dict(zip("btd", place, strict=True)), x=np.array(data))
         np.testing.assert_allclose([found, *gradient], [value, *exact], rtol=1e-13)
         model.wait()
+
+
+POWERS_OF_LOGS = {  # p, k of v**p*log(v)**k, and its slope at 0
+    "v[n]*log(v[n])**2": (1, 2, np.inf),
+    "log(v[n])**3*v[n]": (1, 3, -np.inf),
+    "v[n]*log(v[n])*log(v[n])": (1, 2, np.inf),
+    "sqrt(v[n])*log(v[n])": (0.5, 1, -np.inf),
+    "v[n]**0.3*log(v[n])": (0.3, 1, -np.inf),
+    "sqrt(v[n])*log(v[n])**2": (0.5, 2, np.inf),
+    "v[n]**1.5*log(v[n])": (1.5, 1, 0.0),
+    "v[n]*sqrt(v[n])*log(v[n])": (1.5, 1, 0.0),
+    "v[n]**2*log(v[n])**2": (2, 2, 0.0),
+    "v[n]**3*log(v[n])**2": (3, 2, 0.0),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("product", POWERS_OF_LOGS)
+def test_powers_of_logarithms_have_their_limits_at_0(product: str, compiled: bool) -> None:
+    p, k, slope = POWERS_OF_LOGS[product]
+    model = gc.compile(gc.parse(f"q: data[N]\nv: parameter[N]\nloss = Sum(3*{product}*q[n], n)"))
+    v = np.array([0.0, 1e-306, 1e-250, 1e-100, 1e-8, 0.3, 2.0, 1e20])
+    given = {"v": v, "q": np.full_like(v, 2.0)}
+    model.value_and_grad(**given)
+    if compiled:
+        model.wait()
+    value, (gradient,) = model.value_and_grad(**given)
+    with mp.workdps(50):
+        some, power = [mp.mpf(each) for each in v[1:]], mp.mpf(p)
+        exact = [6 * each ** (power - 1) * mp.log(each) ** (k - 1) * (p * mp.log(each) + k) for each in some]
+        assert value == pytest.approx(float(6 * sum(each**power * mp.log(each) ** k for each in some)), rel=1e-14)
+    np.testing.assert_allclose(gradient, [slope, *map(float, exact)], rtol=1e-13)
+    assert np.isnan(model.value(v=np.array([-1.0]), q=np.ones(1)))

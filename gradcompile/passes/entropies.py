@@ -8,6 +8,7 @@ product: ``xlogx(x) - x*(u + log(w))``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import reduce
 from operator import mul
 
@@ -16,6 +17,7 @@ from gradcompile.passes.exponentials import negated
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.logarithms import not_negative
 from gradcompile.passes.norms import square_root
+from gradcompile.passes.powers import SIMPLE
 from gradcompile.passes.quotients import factors
 
 
@@ -51,6 +53,56 @@ DEEPEST = 8  # sums, or products, inside one another that are looked through
 def x_log_x(a: Value, b: Value) -> Value | None:
     """Return a product that is 0 where a factor is 0 of which, or of a multiple of which, it has the logarithm."""
     return _times(a, b, DEEPEST) or _times(b, a, DEEPEST)
+
+
+def power_log(a: Value, b: Value) -> Value | None:
+    """Return x**p*log(x)**k, for p no whole number or k above 1, as a choice that has value and slope at x = 0.
+
+    Both are 0 for p above 1; else the slope is infinite there, as that of a root is.
+    """
+    parts = list(factors(a * b))
+    for x in dict.fromkeys(log.operands[0] for part in parts for log in _logs(part)):
+        found = [(part, _powers(part, x)) for part in parts]
+        p = sum((power for _, (power, _) in found), Fraction(0))
+        k = sum(logs for _, (_, logs) in found)
+        if p <= 0 or k == 0 or (k == 1 and p.denominator == 1):
+            continue
+        apply = a.builder.apply
+        paired = min(int(p), k)  # x*log(x) each: x**p alone underflows where the slope does not
+        powers = [_raised(x, p - paired), _raised(apply("xlogx", x), paired), _raised(apply("log", x), k - paired)]
+        own = reduce(mul, (power for power in powers if not power.is_const(1)))
+        at_0 = x.builder.const(0) if p > 1 else apply("sqrt", x)
+        made = apply("select", apply("ne", x, 0), own, negated(at_0) if p <= 1 and k % 2 else at_0)
+        return reduce(mul, (part for part, its in found if not any(its)), made)
+    return None
+
+
+def _raised(x: Value, power: Fraction | int) -> Value:
+    if power == Fraction(1, 2):
+        return x.builder.apply("sqrt", x)
+    number = power if not isinstance(power, Fraction) or power.denominator < SIMPLE else float(power)
+    return x.builder.const(1) if power == 0 else x if power == 1 else x**number
+
+
+def _logs(part: Value) -> list[Value]:
+    """Return the logarithm that a factor is, or of which it is a power."""
+    inside = part.operands[0] if part.op == "pow" else part
+    return [inside] if inside.op == "log" else []
+
+
+def _powers(part: Value, x: Value) -> tuple[Fraction, int]:
+    """Return (p, k) for a factor x**p*log(x)**k; (0, 0) for any other."""
+    base, exponent = part.operands if part.op == "pow" else (part, part.builder.const(1))
+    number = exact(exponent)
+    if part.op == "xlogx" and part.operands[0] is x:
+        return Fraction(1), 1
+    if part.op == "sqrt" and part.operands[0] is x:
+        return Fraction(1, 2), 0
+    if base is x and exponent.op == "const" and not isinstance(exponent.attr, str):
+        return Fraction(exponent.attr), 0
+    if base.op == "log" and base.operands[0] is x and number is not None and number > 0 and number % 1 == 0:
+        return Fraction(0), int(number)
+    return Fraction(0), 0
 
 
 def _times(product: Value, other: Value, depth: int) -> Value | None:

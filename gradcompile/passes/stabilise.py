@@ -16,7 +16,7 @@ from math import ceil, log, pi, sqrt
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
-from gradcompile.passes.entropies import x_log_x
+from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import SHIFTS, exact, factored, scaled
 from gradcompile.passes.norms import of_square, square_root, squared
@@ -579,6 +579,7 @@ ROWS: tuple[Row, ...] = (
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
     Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
     Row("add", "y + (x - y)", "x", added_back, "what is added and taken away again is never computed"),
+    Row("mul", "sqrt(x)*log(x)**2", "where(x == 0, sqrt(x), sqrt(x)*log(x)**2)", power_log, NO_SLOPE, (1e-3, 1e3)),
     Row("mul", "x*log(x)", "xlogx(x)", x_log_x, "0*log(0) is 0", (1e-3, 1e3)),
     Row("mul", "exp(x)*exp(y - x)", "exp(y)", quotients.exponents_cancel, OVERFLOWS),
     Row("mul", "exp(x**2)*erfc(x)", "erfcx(x)", quotients.tail_times, OVERFLOWS, (-5.0, 100.0)),
