@@ -1052,3 +1052,31 @@ def test_powers_of_logarithms_have_their_limits_at_0(product: str, compiled: boo
         assert value == pytest.approx(float(6 * sum(each**power * mp.log(each) ** k for each in some)), rel=1e-14)
     np.testing.assert_allclose(gradient, [slope, *map(float, exact)], rtol=1e-13)
     assert np.isnan(model.value(v=np.array([-1.0]), q=np.ones(1)))
+
+
+FRANK = "log(k*(1 - exp(-k))*exp(-k*(u[n] + v[n]))/((1 - exp(-k)) - (1 - exp(-k*u[n]))*(1 - exp(-k*v[n])))**2)"
+UNITS = ([0.1, 0.35, 0.5, 0.62, 0.9, 0.99], [0.2, 0.3, 0.55, 0.4, 0.95, 0.9])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("k", [0.5, 2.0, 40.0, 300.0, 600.0, 5000.0, -3.0, -60.0])
+def test_density_of_franks_copula(k: float, dtype: str) -> None:
+    u, v = (np.array(each, dtype) for each in UNITS)
+
+    def exact(k: Any) -> Any:
+        total = mp.mpf(0)
+        for a, b in ((mp.mpf(float(a)), mp.mpf(float(b))) for a, b in zip(u, v, strict=True)):
+            whole, product = 1 - mp.exp(-k), (1 - mp.exp(-k * a)) * (1 - mp.exp(-k * b))
+            total += mp.log(k * whole) - k * (a + b) - 2 * mp.log(abs(whole - product))
+        return total
+
+    with mp.workdps(6000):
+        step = mp.mpf(10) ** -30
+        value, slope = float(exact(mp.mpf(k))), float((exact(k + step) - exact(k - step)) / (2 * step))
+    model = gc.compile(gc.parse(f"u: data[N]\nv: data[N]\nk: parameter\nloss = Sum({FRANK}, n)"), dtype=dtype)
+    digits = 1e-13 if dtype == "float64" else 1e-5
+    for _ in range(2):
+        found, (gradient,) = model.value_and_grad(k=k, u=u, v=v)
+        assert found == pytest.approx(value, rel=digits)
+        assert gradient == pytest.approx(slope, rel=digits)
+        model.wait()

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil, log, pi, sqrt
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted
+from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted, unit_gaps
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
@@ -395,6 +395,15 @@ def _log_near_one(x: Value, forms: Forms) -> Value | None:
     return logarithms.of_product(x, lambda base: _stable(x.builder.apply("log", base), forms)[1])
 
 
+def _log_unit_gap(x: Value, forms: Forms) -> Value | None:
+    """Return the logarithm of a difference of products of 1 - exp(u), or of a product with powers of one."""
+    if x.op not in ("mul", "div", "pow", "sqrt"):
+        return unit_gaps.logarithm(x)
+    if all(unit_gaps.logarithm(base) is None for _, base in logarithms.powers(x)):
+        return None
+    return logarithms.of_product(x, lambda base: _stable(x.builder.apply("log", base), forms)[1])
+
+
 def _log_abs(x: Value, forms: Forms) -> Value | None:
     """Return log(abs(1 + z)), which is log(1 + z) where that has a logarithm."""
     if x.op != "abs" or x.operands[0].op not in ("add", "sub"):
@@ -542,6 +551,9 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log(exp(x))", "x", _log_exp, OVERFLOWS),
     Row("log", "log(sigmoid(x))", "-softplus(-x)", _log_sigmoid, UNDERFLOWS),
     Row("log", "log(exp(x) + exp(-x))", "logcosh(x) + log(2)", _log_cosh, OVERFLOWS),
+    Row("log", "log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y)))",
+        "where(maximum(x*y, x, y) < 1, log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y))),"
+        " log(exp(-x) + exp(-y) - exp(-x*y) - exp(-x - y)))", _log_unit_gap, CANCELS, (3.0, 30.0), forms=True),
     Row("log", "log(1 - exp(-exp(x)))", "where(exp(x) < 1e-30, x - exp(x)/2, log1mexp(-exp(x)))", _log_small,
         UNDERFLOWS, (-1e4, 5.0), forms=True),
     Row("log", "log(1 - exp(-x))", "log1mexp(-x)", _log_difference, CANCELS, POSITIVE),
