@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -1080,3 +1081,31 @@ def test_density_of_franks_copula(k: float, dtype: str) -> None:
         assert found == pytest.approx(value, rel=digits)
         assert gradient == pytest.approx(slope, rel=digits)
         model.wait()
+
+
+HYPERBOLIC: dict[str, Callable[[Any, Any], Any]] = {
+    "log(r + cosh(b))": lambda r, b: mp.log(r + mp.cosh(b)),
+    "log(cosh(b) - r)": lambda r, b: mp.log(mp.cosh(b) - r),
+    "log(1 + r*cosh(b))": lambda r, b: mp.log(1 + r * mp.cosh(b)),
+    "log(r + cosh(b)**2)": lambda r, b: mp.log(r + mp.cosh(b) ** 2),
+    "cosh(b)/(r + cosh(b))": lambda r, b: mp.cosh(b) / (r + mp.cosh(b)),
+}
+
+
+@pytest.mark.parametrize("formula", HYPERBOLIC)
+def test_sums_with_a_hyperbolic_cosine_do_not_overflow(formula: str) -> None:
+    model = gc.compile(gc.parse(f"r: parameter\nb: parameter\nloss = {formula}"))
+    for b in (0.0, 1e-5, -1.3, 30.0, 720.0, -900.0):
+        with mp.workdps(900):
+            r, at, step = mp.mpf(0.7), mp.mpf(b), mp.mpf(10) ** -40
+            f = HYPERBOLIC[formula]
+            value = float(f(r, at))
+            slopes = [
+                (f(r + step, at) - f(r - step, at)) / (2 * step),
+                (f(r, at + step) - f(r, at - step)) / (2 * step),
+            ]
+            second = (f(r, at + step) - 2 * f(r, at) + f(r, at - step)) / step**2
+        found, gradient = model.value_and_grad(r=0.7, b=b)
+        assert found == pytest.approx(value, rel=1e-14)
+        np.testing.assert_allclose(gradient, [float(slope) for slope in slopes], rtol=1e-13, atol=1e-15)
+        assert np.array(model.hessian(r=0.7, b=b))[1][1] == pytest.approx(float(second), rel=1e-11, abs=1e-12)
