@@ -1109,3 +1109,28 @@ def test_sums_with_a_hyperbolic_cosine_do_not_overflow(formula: str) -> None:
         assert found == pytest.approx(value, rel=1e-14)
         np.testing.assert_allclose(gradient, [float(slope) for slope in slopes], rtol=1e-13, atol=1e-15)
         assert np.array(model.hessian(r=0.7, b=b))[1][1] == pytest.approx(float(second), rel=1e-11, abs=1e-12)
+
+
+@pytest.mark.parametrize(("m", "rate"), [(0.3, 0.5), (400.0, 0.5), (500.0, -5.0), (-500.0, -900.0)])
+def test_inverse_gaussian_of_any_mean(m: float, rate: float) -> None:
+    model = gc.compile(
+        gc.parse(
+            "x: data[N]\nm: parameter\nl: parameter\nloss = Sum(exp(l)*(x[n] - exp(m))**2/(2*exp(2*m)*x[n]) - l/2, n)"
+        )
+    )
+    x = np.array([0.05, 0.3, 0.7, 1.4, 2.5, 6.0])
+
+    def exact(m: Any, rate: Any) -> Any:
+        return sum(mp.exp(rate) * (a - mp.exp(m)) ** 2 / (2 * mp.exp(2 * m) * a) - rate / 2 for a in map(mp.mpf, x))
+
+    with mp.workdps(900):
+        step = mp.mpf(10) ** -100
+        ends = [
+            (exact(m + a * step, rate + b * step), exact(m - a * step, rate - b * step)) for a, b in ((1, 0), (0, 1))
+        ]
+        value, slopes = float(exact(mp.mpf(m), mp.mpf(rate))), [float((up - down) / step) / 2 for up, down in ends]
+    for _ in range(2):
+        found, gradient = model.value_and_grad(m=m, l=rate, x=x)
+        assert found == pytest.approx(value, rel=2e-13)
+        np.testing.assert_allclose(gradient, slopes, rtol=2e-13)
+        model.wait()

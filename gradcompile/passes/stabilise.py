@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil, log, pi, sqrt
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, logarithms, powers, quotients, trusted, unit_gaps
+from gradcompile.passes import exponentials, logarithms, powers, quotients, relative, trusted, unit_gaps
 from gradcompile.passes.differences import added_back, difference, gap, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
@@ -594,10 +594,12 @@ ROWS: tuple[Row, ...] = (
     Row("mul", "sqrt(x)*log(x)**2", "where(x == 0, sqrt(x), sqrt(x)*log(x)**2)", power_log, NO_SLOPE, (1e-3, 1e3)),
     Row("mul", "x*log(x)", "xlogx(x)", x_log_x, "0*log(0) is 0", (1e-3, 1e3)),
     Row("mul", "exp(x)*exp(y - x)", "exp(y)", quotients.exponents_cancel, OVERFLOWS),
+    Row("mul", "(3 - exp(x))**2*exp(-2*x)", "(3*exp(-x) - 1)**2", relative.product, OVERFLOWS, (2.0, 100.0)),
     Row("mul", "exp(x**2)*erfc(x)", "erfcx(x)", quotients.tail_times, OVERFLOWS, (-5.0, 100.0)),
     Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", quotients.as_tanh, OVERFLOWS),
     Row("div", "1/cosh(x)", "sech(x)", quotients.over_power, OVERFLOWS),
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
+    Row("div", "(3 - exp(x))**2/(y*exp(2*x))", "(3*exp(-x) - 1)**2/y", relative.quotient, OVERFLOWS, (2.0, 100.0)),
     Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
         (1e-3, 1e3)),
     Row("div", "(y**x - 1)/x", "where(y > 0, expm1(x*log(y)), y**x - 1)/x", quotients.power_minus_one,
