@@ -23,6 +23,7 @@ from gradcompile.errors import (
     ShapeError,
     UnknownNameError,
 )
+from gradcompile.jit import objects
 from gradcompile.language import parse
 from gradcompile.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
 from gradcompile.train import descent, steps
@@ -648,7 +649,14 @@ def test_an_interrupt_returns_what_was_learned(model, interrupt_after):
     assert np.abs(result.params["w"] - [1.0, -2.0, 0.5]).max() < 0.2
 
 
-def test_an_interrupt_while_compiling_returns_the_start(model, interrupt_after):
+def test_an_interrupt_while_compiling_returns_the_start(model, interrupt_after, monkeypatch):
+    made = objects._machine_code
+
+    def slowly(*arguments):
+        time.sleep(0.3)  # a compilation takes less than the clock's 0.15 s on some machines
+        return made(*arguments)
+
+    monkeypatch.setattr(objects, "_machine_code", slowly)
     options = {**data(), "init": START, "optimizer": Adam(0.0123), "batch_size": 6, "progress": False}
     interrupt_after(0.15)
     began = time.perf_counter()
