@@ -436,7 +436,7 @@ def together(names: list[str]) -> tuple[Any, dict[str, list[float]], dict[str, l
 
 
 GOOD = [name for name in SCALAR if ("interpreter", name) not in LATER and not name.startswith("G41")]
-GROUPS = [GOOD[k::5] for k in range(5)]
+GROUPS = [GOOD[k::8] for k in range(8)]
 
 
 @pytest.mark.parametrize(
