@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 
 import gradcompile as gc
 from gradcompile.passes import prepare
+from tests.derivatives import Point, derivatives
 
-Point = list[Any]
 log_gamma, psi = mp.loggamma, mp.digamma
 COUNTS = [0.0, 1.0, 3.0, 7.0, 20.0]
 SHARES = [0.1, 0.25, 0.5, 0.7, 0.9]
@@ -95,22 +95,6 @@ MODELS: dict[str, tuple[str, Callable[[Point], Any], list[str], list[list[float]
     ),
 }
 PLACES = [pytest.param(name, w, id=f"{name} at {w[0]:g}") for name, (_, _, _, ws) in MODELS.items() for w in ws]
-
-
-def derivatives(function: Callable[[Point], Any], point: list[float]) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return value, gradient and Hessian by differences at 150 digits."""
-    with mp.workdps(150):
-        size, centre, step = len(point), [mpf(each) for each in point], mpf(10) ** -40
-
-        def at(*moves: tuple[int, int]) -> Any:
-            return function([c + step * sum(sign for k, sign in moves if k == n) for n, c in enumerate(centre)])
-
-        slopes = [(at((k, 1)) - at((k, -1))) / (2 * step) for k in range(size)]
-        second = [
-            [sum(a * b * at((k, a), (j, b)) for a in (1, -1) for b in (1, -1)) / (4 * step**2) for j in range(size)]
-            for k in range(size)
-        ]
-        return float(at()), np.array(slopes, float), np.array(second, float)
 
 
 def data(name: str) -> np.ndarray:

@@ -11,8 +11,8 @@ from mpmath import mp, mpf
 
 import gradcompile as gc
 from gradcompile.passes import prepare
+from tests.derivatives import Point, derivatives
 
-Point = list[Any]
 POSITIVE = [0.05, 0.3, 0.9, 1.4, 2.5, 6.0]
 REAL = [-1.5, -0.3, 0.2, 0.8, 1.7, 3.1]
 
@@ -53,22 +53,6 @@ MODELS: dict[str, tuple[str, Callable[[Point], Any], str, list[float], list[floa
 }  # fmt: skip
 SMALL = (0.3, 1e-3, 1e-5, -1e-8, 1e-12)
 PLACES = [pytest.param(name, k, id=f"{name} at {k:g}") for name in MODELS for k in SMALL]
-
-
-def derivatives(function: Callable[[Point], Any], point: list[float]) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return value, gradient and Hessian by differences at 150 digits."""
-    with mp.workdps(150):
-        size, centre, step = len(point), [mpf(each) for each in point], mpf(10) ** -45
-
-        def at(*moves: tuple[int, int]) -> Any:
-            return function([c + step * sum(sign for k, sign in moves if k == n) for n, c in enumerate(centre)])
-
-        slopes = [(at((k, 1)) - at((k, -1))) / (2 * step) for k in range(size)]
-        second = [
-            [sum(a * b * at((k, a), (j, b)) for a in (1, -1) for b in (1, -1)) / (4 * step**2) for j in range(size)]
-            for k in range(size)
-        ]
-        return float(at()), np.array(slopes, float), np.array(second, float)
 
 
 def model(text: str, names: str, dtype: str = "float64") -> Any:
