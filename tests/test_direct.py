@@ -546,6 +546,25 @@ NESTS = {
         w2[j] = t
     total += t
 """),
+    "a name that an earlier line reads in the next step of a loop around": (False, """
+    for k in range(m):
+        total += t
+        for j in range(m):
+            t = w2[j]
+            for s in range(n):
+                t += a[j, s]*v[s]
+            w2[j] = t
+"""),
+    "a name that nobody reads before its next value": (True, """
+    for k in range(m):
+        t = w[k]
+        total += t
+        for j in range(m):
+            t = w2[j]
+            for s in range(n):
+                t += a[j, s]*v[s]
+            w2[j] = t
+"""),
 }  # fmt: skip
 FRAME = """def f(x, w, v, labels):
     m, n = x.shape

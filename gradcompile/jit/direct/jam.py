@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
 
 from gradcompile.jit.direct.aliases import sharing
+from gradcompile.jit.direct.liveness import live_after, live_before, loaded
 
 STEPS = 4  # of the outer loop in one pass
 Assignment = ast.Assign | ast.AugAssign
@@ -76,7 +77,7 @@ class _Nest:
         nest = cls(loop, inner[0], inner[0].body[0])
         changing = {nest.counter, *nest.own}
         changing |= {ast.unparse(each.value) for each in nest.stored}
-        still = changing.isdisjoint(_names(inner[0].iter) | _names(loop.iter))
+        still = changing.isdisjoint(loaded(inner[0].iter) | loaded(loop.iter))
         nodes = [node for each in (nest.term, *others) for node in ast.walk(each)]
         plain = not any(isinstance(node, ast.Call | ast.IfExp) for node in nodes)  # choices may be those of other loops
         return nest if still and plain and _is_range(loop.iter) and _is_range(inner[0].iter) else None
@@ -90,16 +91,13 @@ class _Nest:
     def _is_common(self, element: ast.Subscript) -> bool:
         """Return whether every step of the outer loop has the same elements, one for each of the inner loop."""
         changing = {self.counter, *self.own}
-        return changing.isdisjoint(_names(element)) and _is_among(ast.unparse(self.inner.target), element)
+        return changing.isdisjoint(loaded(element)) and _is_among(ast.unparse(self.inner.target), element)
 
     def has_own_names(self, function: ast.FunctionDef) -> bool:
         """Return whether each step gives its names values before it reads them, and nobody reads them afterwards."""
-        for name in self.own:
-            first = next(each for each in self.statements if name in _names(each))
-            if isinstance(first, ast.AugAssign) or name in _names(first.value):
-                return False
-        last = self.loop.end_lineno or 0
-        return all(_assigned_first(name, function, last) for name in (self.counter, *self.own))
+        needed = live_before(self.loop.body, frozenset())
+        later = live_after(self.loop, function.body)
+        return needed.isdisjoint(self.own) and later.isdisjoint({self.counter, *self.own})
 
     def has_own_elements(self, shared: Collection[str]) -> bool:
         """Return whether each step has elements of its own, or all add to elements that nothing else reads."""
@@ -145,18 +143,6 @@ class _Step(ast.NodeTransformer):
         if node.id == self.counter and self.later:
             return ast.BinOp(node, ast.Add(), ast.Constant(self.later))
         return ast.Name(f"{node.id}.{self.later}", node.ctx) if node.id in self.own else node
-
-
-def _assigned_first(name: str, function: ast.FunctionDef, line: int) -> bool:
-    """Return whether what follows a line gives a name a value before it reads it."""
-    nodes = list(ast.walk(function))
-    added = {id(node.target) for node in nodes if isinstance(node, ast.AugAssign)}
-    uses = [node for node in nodes if isinstance(node, ast.Name) and node.id == name and node.lineno > line]
-    return min(((n.lineno, isinstance(n.ctx, ast.Store) and id(n) not in added) for n in uses), default=(0, True))[1]
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
 
 def _indices(element: ast.Subscript) -> list[ast.expr]:

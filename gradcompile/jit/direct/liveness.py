@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 Names = frozenset[str]
 
@@ -22,6 +22,32 @@ def live_around(loop: ast.For | ast.While, after: Names) -> Names:
     while (more := live | live_before(loop.body, live) - _counted(loop)) != live:
         live = more
     return live
+
+
+def live_after(place: ast.stmt, body: Iterable[ast.stmt], after: Names = frozenset()) -> Names:
+    """Return the names whose values are needed after a statement that stands among others, at any depth."""
+    live = after
+    for statement in reversed(list(body)):
+        if statement is place:
+            return live
+        if _holds([statement], place):
+            inner, around = next(each for each in _blocks(statement, live) if _holds(each[0], place))
+            return live_after(place, inner, around)
+        live = _before(statement, live)
+    raise ValueError("the statement is not among those that it should be among")
+
+
+def _holds(body: Iterable[ast.stmt], place: ast.stmt) -> bool:
+    return any(node is place for each in body for node in ast.walk(each))
+
+
+def _blocks(statement: ast.stmt, after: Names) -> Iterator[tuple[list[ast.stmt], Names]]:
+    """Yield the statements inside of one, and the names whose values are needed after them."""
+    if isinstance(statement, ast.For | ast.While):
+        yield statement.body, live_around(statement, after)
+    elif isinstance(statement, ast.If):
+        yield statement.body, after
+        yield statement.orelse, after
 
 
 def _before(statement: ast.stmt, live: Names) -> Names:
