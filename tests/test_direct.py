@@ -555,6 +555,20 @@ NESTS = {
                 t += a[j, s]*v[s]
             w2[j] = t
 """),
+    "others before them at the same depth": (True, """
+    for k in range(m):
+        for i in range(2):
+            for j in range(m):
+                t = w2[j]
+                for s in range(n):
+                    t += a[j, s]*v[s]
+                w2[j] = t
+        for j in range(m):
+            t = w2[j]
+            for s in range(n):
+                t += a[j, s]*v[s]
+            w2[j] = t
+"""),
     "a name that nobody reads before its next value": (True, """
     for k in range(m):
         t = w[k]

@@ -122,8 +122,10 @@ class _Nest:
         top = f"{self.counter}.top"  # no identifier, so that no name of the text is the same
         whole = f"{first} + max({last} - ({first}), 0)//{STEPS}*{STEPS}" if first != "0" else f"{last}//{STEPS}*{STEPS}"
         yield ast.Assign([ast.Name(top, ast.Store())], _expression(whole))
-        yield ast.For(self.loop.target, _range(_expression(first), ast.Name(top), ast.Constant(STEPS)), body, [])
-        yield ast.For(self.loop.target, _range(ast.Name(top), _expression(last)), self.loop.body, [])
+        yield ast.For(
+            self.loop.target, _range(_expression(first), ast.Name(top, ast.Load()), ast.Constant(STEPS)), body, []
+        )
+        yield ast.For(self.loop.target, _range(ast.Name(top, ast.Load()), _expression(last)), self.loop.body, [])
 
 
 class _Step(ast.NodeTransformer):
@@ -167,7 +169,7 @@ def _bounds(node: ast.expr) -> tuple[str, str]:
 
 
 def _range(*bounds: ast.expr) -> ast.Call:
-    return ast.Call(ast.Name("range"), list(bounds), [])
+    return ast.Call(ast.Name("range", ast.Load()), list(bounds), [])
 
 
 def _expression(text: str) -> ast.expr:
