@@ -14,6 +14,7 @@ from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
+from gradcompile.passes.inward import inward
 from gradcompile.passes.ratios import ratios
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
@@ -42,7 +43,7 @@ BEFORE: tuple[Pass, ...] = (
     share,
     fold,
 )  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, running, share, fold, factor)
+AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, inward, running, share, fold, factor)
 
 
 def prepare(graph: Graph, *, trust: float | None = None) -> Graph:

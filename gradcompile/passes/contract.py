@@ -14,7 +14,6 @@ all of the factors and the sum.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -23,6 +22,7 @@ from typing import TypeVar
 
 from gradcompile.ir import Axis, Graph, Size, Value, union
 from gradcompile.passes.share import sample_sizes
+from gradcompile.passes.uses import Uses
 
 SAMPLES = 1024  # the typical number of samples
 WIDTH = 64  # the typical length of other axes
@@ -40,19 +40,13 @@ def contract(graph: Graph) -> Graph:
     """Return the graph with sums of products of several factors taken in the cheapest order."""
     if not any(value.op == "sum" for value in graph.order()):
         return graph
-    uses = Counter(o for value in graph.order() for o in value.operands)
-    kept = {*graph.outputs.values(), *graph.names}
-    lengths = Lengths.of(graph)
-    own: set[Value] = set()  # what is used once, and bears no name
-    named: set[Value] = set()  # what is kept whatever it is used for
+    uses, lengths = Uses(graph), Lengths.of(graph)
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         new = value.builder.rebuild(value, operands)
         if new.op == "sum" and new.kind == "real":
-            new = _reordered(new, lengths, own, named)
-        if value in kept:
-            named.add(new)
-        (own.add if uses[value] == 1 and value not in kept else own.discard)(new)
+            new = _reordered(new, lengths, uses.own, uses.named)
+        uses.carry(value, new)
         return new
 
     return graph.rewrite(rule)
