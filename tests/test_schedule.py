@@ -654,3 +654,36 @@ def test_weights_that_are_summed_over_in_the_middle_are_products_for_each_index_
     rest = np.einsum("nijf,pqfd->nijpqd", x, v) - y
     assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
     assert gradient == pytest.approx(2 * np.einsum("nijf,nijpqd->pqfd", x, rest), rel=1e-11)
+
+
+TRIANGLES = """
+    x: data[N, D]
+    L: parameter[K, D, D]
+    y[s, k, i] = Sum(where(j < i, L[k, i, j]*x[s, j], 0), j)
+    loss = Sum(y[s, k, i]**4, i, k, s) + 3*Sum(where(i < j, L[k, j, i]**2, 0), i, j, k)
+"""
+
+
+def test_a_gradient_starts_from_a_penalty_in_the_loops_that_compute_it() -> None:
+    """The penalty has other letters for rows and columns: what it adds to the gradient is not kept and then read."""
+    gradient = gradient_of(TRIANGLES)
+    assert gradient.count("np.empty((K, D, D))") == 1
+    start = gradient.index("dL[k, i, j] = vwhen(j < i, 6*L[k, i, j])")
+    assert re.findall(r"for (\w) in", gradient[:start]) == ["k", "i", "j", "j"]
+
+
+def test_triangles_leave_out_half_of_a_product_and_are_not_masked() -> None:
+    gradient = gradient_of(TRIANGLES)
+    assert gradient.count("for j in range(i):") == 3
+    assert gradient.count("vwhen(") == 1
+
+
+def test_sums_over_triangles_are_right() -> None:
+    random = np.random.default_rng(0)
+    x, factors = random.normal(size=(300, 9)), random.normal(size=(2, 9, 9))
+    lower = np.tril(factors, -1)
+    y = np.einsum("kij,sj->ski", lower, x)
+    value, (gradient,) = gc.compile(gc.parse(TRIANGLES)).value_and_grad(x=x, L=factors)
+    assert value == pytest.approx((y**4).sum() + 3 * (lower**2).sum(), rel=1e-13)
+    exact = np.tril(4 * np.einsum("ski,sj->kij", y**3, x), -1) + 6 * lower
+    np.testing.assert_allclose(gradient, exact, rtol=1e-11, atol=1e-9)

@@ -1071,7 +1071,7 @@ def slope_of_franks_copula(k: float, u: np.ndarray, v: np.ndarray) -> tuple[floa
             total += mp.log(k * whole) - k * (a + b) - 2 * mp.log(abs(whole - product))
         return total
 
-    with mp.workdps(6000):
+    with mp.workdps(100 + int(abs(k))):
         step = mp.mpf(10) ** -30
         return float(exact(mp.mpf(k))), float((exact(k + step) - exact(k - step)) / (2 * step))
 

@@ -22,7 +22,7 @@ from gradcompile.passes.running import running
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.stabilise import stabilise
-from gradcompile.passes.turn import turn
+from gradcompile.passes.turn import turn, turn_arithmetic
 
 __all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare"]
 
@@ -43,7 +43,19 @@ BEFORE: tuple[Pass, ...] = (
     share,
     fold,
 )  # on the model, before it is differentiated
-AFTER: tuple[Pass, ...] = (settle, fold, entropies, roots, renumber, inward, running, share, fold, factor)
+AFTER: tuple[Pass, ...] = (
+    settle,
+    fold,
+    entropies,
+    roots,
+    renumber,
+    inward,
+    running,
+    share,
+    turn_arithmetic,
+    fold,
+    factor,
+)
 
 
 def prepare(graph: Graph, *, trust: float | None = None) -> Graph:

@@ -51,7 +51,7 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
         if set(left.axes) - masked and masked - set(left.axes):
             if left in bare:
                 return left * where(condition, rest, zero)
-            if set(condition.axes) <= set(left.axes):
+            if set(condition.axes) <= set(left.axes) & set(rest.axes):
                 return where(condition, left, zero) * where(condition, rest, zero)
     return None
 

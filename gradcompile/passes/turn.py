@@ -2,17 +2,20 @@
 
 Such a read needs all of the array, which would have to be kept. Where nothing reads it as it is, it is computed the way
 it is read; so is an array of all pairs of samples, which is computed both ways rather than kept. A sum over both axes
-may run over them in either order, and takes the one in which the array is computed.
+may run over them in either order, and takes the one in which the array is computed. After differentiation, only what is
+arithmetic of arguments is turned: the rest has its place in loops with others.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from gradcompile.ir import REDUCTIONS, Graph, Value, reachable, substitute
+from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Value, moved, reachable, substitute
 from gradcompile.passes.share import exchanges, is_of_pairs, sample_sizes
+from gradcompile.primitives import PRIMITIVES
 
 
 def turn(graph: Graph) -> Graph:
@@ -20,6 +23,19 @@ def turn(graph: Graph) -> Graph:
     if not _turned(graph.order()):
         return graph
     return _turn_arrays(_turn_sums(graph))
+
+
+def turn_arithmetic(graph: Graph) -> Graph:
+    """Return the graph with arithmetic of arguments, where a read exchanges its axes, done as it is read."""
+    uses = Counter(o for value in graph.order() for o in value.operands)
+    kept = {*graph.outputs.values(), *graph.names}
+
+    def is_own(value: Value) -> bool:
+        arithmetic = value.op in PRIMITIVES and uses[value] == 1 and value not in kept
+        return value.op in LEAVES or not value.axes or arithmetic
+
+    found = {read: array for read, array in _turned(graph.order()).items() if all(map(is_own, reachable([array])))}
+    return _replaced(graph, {r: moved(a, dict(zip(a.axes, r.operands[1:], strict=True))) for r, a in found.items()})
 
 
 def _turned(values: Iterable[Value]) -> dict[Value, Value]:

@@ -83,7 +83,9 @@ class Made:
     def _chosen(self) -> dict[Value, None]:
         """Return the values that stand alone, or make a line that is long enough, in order."""
         made: dict[Value, None] = {}
-        branches = {o for v in self._consumers(self.order) if v.op == "select" and v.axes for o in v.operands[1:]}
+        bases = {base for base, _ in self.sums.values()}  # written where the sums start, in loops of their own
+        chosen = [v for v in self._consumers(self.order) if v.op == "select" and v.axes and v not in bases]
+        branches = {o for v in chosen for o in v.operands[1:]}
         size: dict[Value, int] = {}
         for value in self.order:
             size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)

@@ -146,7 +146,8 @@ class _Work:
 
     def is_recomputed(self, value: Value) -> bool:
         """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes."""
-        compared = value.kind == "bool" and value in self.narrower and all(o.axes for o in value.operands)
+        arrays = all(o.axes and o.op != "iota" for o in value.operands)
+        compared = value.kind == "bool" and value in self.narrower and arrays
         return is_recomputed(value) and not compared
 
     @property
@@ -432,8 +433,10 @@ class _Work:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
         if isinstance(statement, Product) and self.blocks is not None:
             return [self.blocks, *statement.factors.loops]
-        votes = self._votes(statement)
-        rest = [a for a in axes if a != self.sample]
+        votes, rest = self._votes(statement), [a for a in axes if a != self.sample]
+        if not isinstance(statement, Result) and self._has_order(statement.target):
+            written = iter([a for a in self._storage_order(statement.target) if a in rest])
+            rest = [next(written) if a in statement.target.axes else a for a in rest]  # where the votes are equal
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
         if self.blocks is None or not samples:
             return samples + inner
