@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Value, moved, reachable, substitute
-from gradcompile.passes.share import exchanges, is_of_pairs, sample_sizes
+from gradcompile.passes.share import exchanges, is_of_pairs, is_renaming, sample_sizes
 from gradcompile.primitives import PRIMITIVES
 
 
@@ -31,8 +31,11 @@ def turn_arithmetic(graph: Graph) -> Graph:
     kept = {*graph.outputs.values(), *graph.names}
 
     def is_own(value: Value) -> bool:
-        arithmetic = value.op in PRIMITIVES and uses[value] == 1 and value not in kept
-        return value.op in LEAVES or not value.axes or arithmetic
+        if value.op in LEAVES or not value.axes:
+            return True
+        argument = is_renaming(value) and value.operands[0].op == "input"
+        again = value.kind != "real" or (uses[value] == 1 and value not in kept)  # nothing costly is done twice
+        return argument or (value.op in PRIMITIVES and again)
 
     found = {read: array for read, array in _turned(graph.order()).items() if all(map(is_own, reachable([array])))}
     return _replaced(graph, {r: moved(a, dict(zip(a.axes, r.operands[1:], strict=True))) for r, a in found.items()})
