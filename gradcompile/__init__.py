@@ -20,7 +20,8 @@ from gradcompile.garbage import importing
 if TYPE_CHECKING:
     from gradcompile import errors
     from gradcompile.check import GradientReport, check_grad
-    from gradcompile.compiler import CompiledModel, compile, emit, load_model, load_params
+    from gradcompile.compiler import CompiledModel, compile, emit
+    from gradcompile.compiler.stored import load_model, load_params
     from gradcompile.errors import GradcompileError, GradientCheckError
     from gradcompile.language import Limits, load, parse
     from gradcompile.model import Model, max_over, min_over
@@ -60,7 +61,8 @@ __all__ = [
 # and NumPy alone take longer than a reader waits.
 _HOMES = {
     "check": ("GradientReport", "check_grad"),
-    "compiler": ("CompiledModel", "compile", "emit", "load_model", "load_params"),
+    "compiler": ("CompiledModel", "compile", "emit"),
+    "compiler.stored": ("load_model", "load_params"),
     "errors": ("GradcompileError", "GradientCheckError"),
     "language": ("Limits", "load", "parse"),
     "model": ("Model", "max_over", "min_over"),

@@ -85,7 +85,7 @@ def known(path: Path, compiled: CompiledModel, *, complete: bool = True) -> dict
     DataError, ArgumentError
         They are of another model; the message says what differs.
     """
-    from gradcompile.compiler import load_params
+    from gradcompile.compiler.stored import load_params
 
     with arrays.opened(path) as archive:
         told = is_saved(archive) or is_told(archive)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
-from gradcompile.compiler.derivatives import Derivatives
-from gradcompile.compiler.matrices import Matrices, blocks
 from gradcompile.errors import UnsupportedError
 from gradcompile.ir import Graph
+
+if TYPE_CHECKING:
+    from gradcompile.compiler.derivatives import Derivatives
+    from gradcompile.compiler.matrices import Matrices
 
 
 class DerivativeCalls:
@@ -125,7 +127,7 @@ class DerivativeCalls:
             return self._matrices.sparse_jacobian(arguments, sizes)
         shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
         matrix = self._matrices.jacobian(arguments, sizes)
-        return self._mirrored(blocks(matrix, [shape], self._shapes(arguments))[0])
+        return self._mirrored(self._matrices.blocks(matrix, [shape], self._shapes(arguments))[0])
 
     def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
         """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
@@ -185,7 +187,7 @@ class DerivativeCalls:
         if sparse:
             return self._matrices.sparse_hessian(arguments, sizes)
         shapes = self._shapes(arguments)
-        rows = blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
+        rows = self._matrices.blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
         return rows[0][0] if self.single else rows
 
     def _need_number(self, call: str) -> None:
@@ -204,4 +206,6 @@ class DerivativeCalls:
 
     @cached_property
     def _matrices(self) -> Matrices:
+        from gradcompile.compiler.matrices import Matrices  # models without second derivatives do not wait for it
+
         return Matrices(self._derivatives, self.graph)

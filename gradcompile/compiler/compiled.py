@@ -7,28 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.compiler.calls import DerivativeCalls
-from gradcompile.compiler.derivatives import Derivatives
 from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
-from gradcompile.compiler.stability import Stabilised, stability
 from gradcompile.emit import listing
 from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
-from gradcompile.minibatch import minibatch
 from gradcompile.model import Model
 from gradcompile.pipeline import Decision, Program, Trusting, differentiate, simplify, trusting
-from gradcompile.saving import Saved, replace, to_bytes
 from gradcompile.verify import verify
+
+# What not every model needs is imported by the calls that need it: a program waits for all that stands here.
+if TYPE_CHECKING:
+    from gradcompile.compiler.derivatives import Derivatives
+    from gradcompile.compiler.stability import Stabilised
+    from gradcompile.minibatch import Minibatch
+    from gradcompile.saving import Saved
 
 Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
 Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
@@ -117,7 +120,7 @@ class CompiledModel(DerivativeCalls):
 
     def __init__(self, model: Model | Saved, dtype: str = "float64", strict: bool = False) -> None:
         self.model, self.dtype, self.strict = model, dtype, strict
-        self._all = verify(model.graph if isinstance(model, Saved) else lower(model))
+        self._all = verify(lower(model) if isinstance(model, Model) else model.graph)
         self.lowered = without_outputs(self._all)
         self.single = bool(model.single)
         self.is_array = bool(self.lowered.output_axes("value"))
@@ -347,6 +350,8 @@ class CompiledModel(DerivativeCalls):
         ...     load_model(pathlib.Path(folder, "square.npz")).value(x=3, y=2)
         18.0
         """
+        from gradcompile.saving import replace, to_bytes
+
         replace(Path(path), to_bytes(self.saved(known)))
 
     def saved(self, known: Mapping[str, Any] | None = None) -> Saved:
@@ -357,6 +362,8 @@ class CompiledModel(DerivativeCalls):
         known : mapping of str to array-like, optional
             Parameters and constants to keep with the model.
         """
+        from gradcompile.saving import Saved
+
         arrays = {name: np.asarray(value) for name, value in (known or {}).items()}
         for name in arrays:
             if name not in self._all.inputs:
@@ -379,6 +386,8 @@ class CompiledModel(DerivativeCalls):
         >>> found.domain, found.error_before, found.error_after <= 2
         ((-10000.0, 10000.0), inf, True)
         """
+        from gradcompile.compiler.stability import stability
+
         return stability(self.lowered)
 
     @cached_property
@@ -476,6 +485,8 @@ class CompiledModel(DerivativeCalls):
 
     @cached_property
     def _derivatives(self) -> Derivatives:
+        from gradcompile.compiler.derivatives import Derivatives
+
         def gradient(arguments: Sequence[Argument]) -> tuple[Gradient, ...]:
             return tuple(self._program.run("value_and_grad", arguments)[1])
 
@@ -488,7 +499,9 @@ class CompiledModel(DerivativeCalls):
         return self._outputs[name]
 
     @cached_property
-    def _estimate(self) -> Any:
+    def _estimate(self) -> Minibatch:
+        from gradcompile.minibatch import minibatch
+
         return minibatch(self.lowered)
 
     @cached_property

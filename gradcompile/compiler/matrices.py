@@ -118,6 +118,17 @@ class Matrices:
             return self._sparse(colours, self.hessian(arguments, sizes)[colours.pattern.rows, colours.pattern.columns])
         return self._sparse(colours, self._entries(colours, higher.curved, arguments, sizes))
 
+    @staticmethod
+    def blocks(matrix: Dense, rows: Sequence[Shape], columns: Sequence[Shape]) -> tuple[Parts, ...]:
+        """Return a matrix in blocks: [k][l] has shape k and then shape l; a block of one number is a float."""
+        heights = np.cumsum([int(np.prod(shape, dtype=np.int64)) for shape in rows])[:-1]
+        widths = np.cumsum([int(np.prod(shape, dtype=np.int64)) for shape in columns])[:-1]
+        found = []
+        for high, part in zip(rows, np.split(matrix, heights), strict=True):
+            wide = zip(columns, np.split(part, widths, axis=1), strict=True)
+            found.append(tuple(_shaped(block, (*high, *shape)) for shape, block in wide))
+        return tuple(found)
+
     # Parameters that are numbers: all derivatives, written out
 
     @property
@@ -204,17 +215,6 @@ def _fill(matrix: Dense, compressed: Dense, first: int, reverse: bool) -> None:
 
 def _joined(columns: Parts, dtype: str) -> Dense:
     return np.stack([np.ravel(column) for column in columns], axis=1).astype(dtype)
-
-
-def blocks(matrix: Dense, rows: Sequence[Shape], columns: Sequence[Shape]) -> tuple[Parts, ...]:
-    """Return a matrix in blocks: [k][l] has shape k and then shape l; a block of one number is a float."""
-    heights = np.cumsum([int(np.prod(shape, dtype=np.int64)) for shape in rows])[:-1]
-    widths = np.cumsum([int(np.prod(shape, dtype=np.int64)) for shape in columns])[:-1]
-    found = []
-    for high, part in zip(rows, np.split(matrix, heights), strict=True):
-        wide = zip(columns, np.split(part, widths, axis=1), strict=True)
-        found.append(tuple(_shaped(block, (*high, *shape)) for shape, block in wide))
-    return tuple(found)
 
 
 def _shaped(block: Dense, shape: Shape) -> Any:
