@@ -6,7 +6,6 @@ Every target is tested against this interpreter, and this interpreter against ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -131,13 +130,11 @@ def find_sizes(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, int]:
     return sizes
 
 
-@dataclass(frozen=True)
 class _Machine:
     """Evaluates one value after the other, operands first."""
 
-    arrays: Mapping[str, Array]
-    sizes: Mapping[str, int]
-    known: Mapping[Value, Array]
+    def __init__(self, arrays: Mapping[str, Array], sizes: Mapping[str, int], known: Mapping[Value, Array]) -> None:
+        self.arrays, self.sizes, self.known = arrays, sizes, known
 
     def result(self, value: Value) -> Any:
         if value.op in PRIMITIVES:

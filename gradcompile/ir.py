@@ -27,7 +27,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradcompile.primitives import PRIMITIVES
 
@@ -317,8 +317,7 @@ class Builder:
         return self.make(value.op, operands, value.axes, value.kind, value.attr)
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """An array of a call: its declared shape, what it holds and what it is for."""
 
     name: str
@@ -333,8 +332,7 @@ class Input:
         return tuple(Axis(size, self.shape[:k].count(size)) for k, size in enumerate(self.shape))
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(NamedTuple):
     """A whole number that must not be negative at run time, the message if it is, and the outputs that need it too."""
 
     size: Size

@@ -18,9 +18,8 @@ import importlib
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy
@@ -47,8 +46,7 @@ POSITIVES: Interval = (0.05, 4.0)
 UNIT: Interval = (-0.95, 0.95)
 
 
-@dataclass(frozen=True)
-class Primitive:
+class Primitive(NamedTuple):
     """One function.
 
     Parameters

@@ -284,10 +284,10 @@ class Arguments:
         """Evaluate every index that is no affine form in one label array, and look at what comes out."""
         given = {name: np.asarray(value) for name, value in zip(self.names, arguments, strict=True)}
         for limit in self._indices:
-            index = evaluate(replace(self.graph, outputs={"index": limit.index}), given)["index"]
+            index = evaluate(replace(self.graph, outputs={"index": limit.value}), given)["index"]
             high = limit.length.evaluate(sizes) - 1
             if outside(index, 0, high):
-                what = f"an index of {labels_in(limit.index)} leaves the axis that it indexes: {_axis(limit, sizes)}"
+                what = f"an index of {labels_in(limit.value)} leaves the axis that it indexes: {_axis(limit, sizes)}"
                 found = f"{index.min()} to {index.max()}"
                 raise LabelError(
                     what,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +15,7 @@ LARGEST = np.maximum.reduce  # what `ndarray.max` calls, without the detour
 Affine = tuple[Size, dict[Value, int]]  # a constant, and how often each label array and each index is in it
 
 
-@dataclass(frozen=True)
-class LabelRange:
+class LabelRange(NamedTuple):
     """What a label may be where ``factor*label + something`` is an index, the something between `first` and `last`.
 
     Parameters
@@ -49,13 +47,12 @@ class LabelRange:
         return -(-low // abs(self.factor)), high // abs(self.factor)
 
 
-@dataclass(frozen=True)
-class LabelIndex:
+class LabelIndex(NamedTuple):
     """An index that is not affine in one label array, such as ``mod(a[s] + b[s], 7)``: it is evaluated and looked at.
 
     Parameters
     ----------
-    index : Value
+    value : Value
         The index.
     length : Size
         The length of the axis that is indexed.
@@ -63,7 +60,7 @@ class LabelIndex:
         The array that has the axis, "" if it has no name.
     """
 
-    index: Value
+    value: Value
     length: Size
     array: str
 

@@ -113,7 +113,7 @@ class _Epoch:
             self.graph, "numba", self.task.dtype, strict=False, returned="value", names=self.names, printer=self.printer
         )
         called = support.closure("numba", self.printer.support & support.functions("numba").keys())
-        request = replace(request, graph=replace(self.graph, inputs=self.task.graph.inputs))
+        request = request._replace(graph=replace(self.graph, inputs=self.task.graph.inputs))
         text = assembled(
             request, functions, called, f"Steps of {self.task.formulas.title} on the objective", imports=(FETCH,)
         )

@@ -10,9 +10,9 @@ import ast
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import NamedTuple
 
 from gradcompile.emit.names import Names
 from gradcompile.errors import EmissionError
@@ -31,8 +31,7 @@ NODES: dict[type[ast.AST], int] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A spelling: text with holes, what each hole needs, and how tightly the whole binds."""
 
     pieces: tuple[str | int, ...]  # text, or the number of an operand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradcompile.emit.expression import as_factor
 from gradcompile.emit.names import Names
@@ -16,8 +16,7 @@ Spell = Callable[[Value, Axes], str]  # an index as an array over these axes
 Rank = Callable[[set[Axis]], Axes]
 
 
-@dataclass(frozen=True)
-class Subscript:
+class Subscript(NamedTuple):
     """What stands between the brackets.
 
     Parameters

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from math import inf
 from types import MappingProxyType
+from typing import NamedTuple
 
 from gradcompile.emit.expression import Printer, as_factor
 from gradcompile.emit.guarding import Guarding
@@ -33,8 +33,7 @@ EXTREMA = {"max": "maximum", "min": "minimum"}
 EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How a loop target spells what is not an elementary function."""
 
     target: str
@@ -45,8 +44,7 @@ class Dialect:
     blocks: bool  # whether samples may be taken in blocks
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """What emitted code that calls a function provides; its arrays have the model's type.
 
     Parameters
@@ -63,7 +61,7 @@ class Caller:
     """
 
     given: Mapping[str, bool]
-    moved: Mapping[str, Moved] = field(default_factory=dict)
+    moved: Mapping[str, Moved] = MappingProxyType({})
     ahead: Callable[[str], Sequence[str]] | None = None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.elements import LoopPrinter
@@ -29,8 +30,7 @@ STRICT = 'fastmath=False, error_model="numpy"'
 FEW = 150  # values beyond which they are numbered and not lettered
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is to be emitted: a program, for a target, with what its functions return, and its own identifiers."""
 
     graph: Graph
@@ -47,8 +47,7 @@ class Request:
         return ", ".join(self.names.inputs.values())
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A further function of a module: a program of its own, whose outputs it returns.
 
     Parameters
@@ -67,7 +66,7 @@ class Function:
 
     def planned_for(self, known: Mapping[str, int]) -> Function:
         """Return the same for calls with known sizes."""
-        return replace(self, graph=replace(self.graph, known=known))
+        return self._replace(graph=replace(self.graph, known=known))
 
 
 Bodies = Callable[[Request], dict[str, list[str]]]  # name of a function -> its lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from gradcompile.emit.expression import ATOM, Printer, as_factor
 from gradcompile.emit.names import Names
@@ -53,7 +52,7 @@ class Products:
         f = node.factors
         if self.plan.sample not in f.loops or not self._whole(node.target, f.rows, f.columns, f).endswith(".T"):
             return f
-        return replace(f, left=f.right, right=f.left, rows=f.columns, columns=f.rows)
+        return f._replace(left=f.right, right=f.left, rows=f.columns, columns=f.rows)
 
     def _multiple(self, node: Product) -> str:
         """Return what a product is multiplied by that is added to an array of the caller."""

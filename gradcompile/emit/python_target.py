@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
@@ -116,8 +116,7 @@ class StraightLine:
         return "" if silent else describe(value, self.graph, self.names)
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a body: a statement, or the conditions of what stands deeper."""
 
     depth: int
@@ -131,7 +130,7 @@ class Line:
 
     def and_then(self, inner: Line) -> Line:
         """Return one head for two blocks of which the inner is all that the outer holds."""
-        return replace(self, text=" and ".join(map(_as_operand, (self.text, inner.text))))
+        return self._replace(text=" and ".join(map(_as_operand, (self.text, inner.text))))
 
 
 def _as_operand(condition: str) -> str:
@@ -152,5 +151,5 @@ def _joined(block: list[Line]) -> list[Line]:
         if all(line.depth > inner.depth for _, line in held):
             lines[k], lines[k + 1] = head.and_then(inner), None
             for n, line in held:
-                lines[n] = replace(line, depth=line.depth - 1)
+                lines[n] = line._replace(depth=line.depth - 1)
     return [line for line in lines if line is not None]

@@ -14,8 +14,8 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MODULES = 1000  # entries that are kept; the ones that were not used for longest go first
 BYTES = 512 * 2**20  # and how much they may hold together
@@ -32,7 +32,6 @@ class UnusableError(Exception):
     """Why a directory cannot be the cache; never leaves this package."""
 
 
-@dataclass(frozen=True)
 class PrivateDirectory:
     """A directory whose files are this user's own.
 
@@ -42,7 +41,8 @@ class PrivateDirectory:
         It exists, and was found to be private.
     """
 
-    path: Path
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file of our own; None if there is none that can be trusted."""
@@ -113,8 +113,7 @@ class PrivateDirectory:
         return entries
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     path: Path
     stat: os.stat_result
 

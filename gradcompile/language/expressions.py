@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -22,8 +21,7 @@ from .terms import Arithmetic, ConstantError, Term, Whole, expression, of, plain
 Range = tuple[sympy.Symbol, sympy.Expr, sympy.Expr]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """A comparison, or several joined; it is no number."""
 
     expr: sympy.Basic

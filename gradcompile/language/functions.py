@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
 from gradcompile.model.functions import WRITTEN
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A function of real numbers.
 
     word : its name in the text

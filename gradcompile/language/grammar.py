@@ -11,8 +11,7 @@ from .source import Source, quoted
 from .tokens import Token, value_of
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One step of an expression, as it was written.
 
     Parameters

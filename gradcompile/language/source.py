@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradcompile.errors import ParseError
 
@@ -12,8 +12,7 @@ SHOWN = 200  # characters after the place that an error keeps of a line
 LONGEST_WORD_SHOWN = 40
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """A text and the name under which messages speak of it.
 
     Parameters

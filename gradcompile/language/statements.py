@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from .grammar import ExpressionParser, Node
 from .limits import Limits
@@ -16,8 +15,7 @@ FORMS = "name: role[axes]  or  name[indices] = expression"
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Length:
+class Length(NamedTuple):
     """The length of an axis as it is written, a sum such as ``2*N - 1``.
 
     place : where it begins
@@ -28,8 +26,7 @@ class Length:
     terms: tuple[tuple[int, str, int], ...]
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(NamedTuple):
     """A line ``name: role[axes] = default``.
 
     word : the name
@@ -46,8 +43,7 @@ class Declaration:
     default: Node | None = None
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """A line ``name[indices] = body``.
 
     word : the name

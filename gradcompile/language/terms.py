@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 import sympy
 
@@ -46,8 +46,7 @@ class Whole(IntEnum):
     VARYING = 2  # with indices or labels in it
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """A number times factors.
 
     Parameters
@@ -126,7 +125,6 @@ def plain(value: Number) -> Term:
     return Term(value, whole=Whole.FIXED if isinstance(value, int) else Whole.NO)
 
 
-@dataclass(frozen=True)
 class Arithmetic:
     """The operations on terms.
 
@@ -136,7 +134,8 @@ class Arithmetic:
         `constant_bits` and `exponent` bound the numbers.
     """
 
-    limits: Limits
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
 
     def negative(self, term: Term) -> Term:
         """Return ``-term``."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -28,8 +27,7 @@ from .state import Ask, Place, Scope, State, Steps
 from .survey import name_of
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """A named intermediate quantity.
 
     Parameters

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
@@ -56,8 +55,7 @@ RECIPROCAL: dict[type, Exact] = {
 }
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(NamedTuple):
     """A function in terms of rows: its value, and the derivative that the user gave it, in the symbols of arguments."""
 
     symbols: tuple[Any, ...]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -19,8 +18,7 @@ from .places import shown, text_of
 from .state import Ask, Scope, State
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """A bound index: its axis, what it means, and the comparisons that cut the axis where its ends depend on others."""
 
     axis: Axis

@@ -103,7 +103,7 @@ def _requirements(state: State) -> Iterator[Requirement]:
         return
     held = {name: _objects(state, expr) for name, expr in state.model.outputs.items()}
     for requirement, uses in state.requirements.items():
-        yield replace(requirement, outputs=frozenset(n for n, ids in held.items() if any(id(u) in ids for u in uses)))
+        yield requirement._replace(outputs=frozenset(n for n, ids in held.items() if any(id(u) in ids for u in uses)))
 
 
 def _objects(state: State, root: Any) -> set[int]:

@@ -8,9 +8,9 @@ definitions may be as deep as they like, and answers every question once.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -26,10 +26,10 @@ from .places import shown
 from .survey import Survey
 
 Place = tuple[Value, Value]  # row and column of an element of a matrix
+NOTHING_BOUND: MappingProxyType[Any, Binding] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Where an expression stands: what its bound symbols mean, and whether it is evaluated everywhere.
 
     Parameters
@@ -43,20 +43,19 @@ class Scope:
     """
 
     root: Any
-    bound: MappingProxyType[Any, Binding] = field(default_factory=lambda: MappingProxyType({}))
+    bound: MappingProxyType[Any, Binding] = NOTHING_BOUND
     guarded: bool = False
 
     def bind(self, symbol: Any, binding: Binding) -> Scope:
         """Return the scope inside of a binder."""
-        return replace(self, bound=MappingProxyType({**self.bound, symbol: binding}))
+        return self._replace(bound=MappingProxyType({**self.bound, symbol: binding}))
 
     def guard(self) -> Scope:
         """Return the scope inside of a branch."""
-        return self if self.guarded else replace(self, guarded=True)
+        return self if self.guarded else self._replace(guarded=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A question to the engine: the value of a scalar, or of an element of a matrix."""
 
     expr: Any

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradcompile.ir import Size
 
 from .affine import Affine, Ranged, never_negative
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A place where an index is written, such as ``x[i + a]``.
 
     Parameters
@@ -29,37 +28,36 @@ class Place:
     use: object
 
 
-@dataclass(frozen=True)
-class Limit:
-    """One side of an axis as a limit of an index: `count` times the index is at most `room`.
+class Limit(NamedTuple):
+    """One side of an axis as a limit of an index: `factor` times the index is at most `room`.
 
     The room is what is left of the axis where the index is 0.
     """
 
-    count: int
+    factor: int
     room: Size
     place: Place
 
     @property
     def last(self) -> Size | None:
         """The largest value of the index; None where a size cannot say it, as half of an N that may be odd."""
-        if all(count % self.count == 0 for _, count in self.room.terms):
-            terms = tuple((name, count // self.count) for name, count in self.room.terms)
-            return Size(terms, self.room.constant // self.count)
+        if all(count % self.factor == 0 for _, count in self.room.terms):
+            terms = tuple((name, count // self.factor) for name, count in self.room.terms)
+            return Size(terms, self.room.constant // self.factor)
         return None
 
     @property
     def first(self) -> int:
         """The smallest value of the index that keeps a limit which holds from there on; 0 where there is none."""
-        return 0 if self.count >= 0 or self.room.terms else max(0, -(self.room.constant // -self.count))
+        return 0 if self.factor >= 0 or self.room.terms else max(0, -(self.room.constant // -self.factor))
 
     def admits(self, last: Size) -> bool:
         """Return whether an index that ends there keeps the limit, whatever the sizes are."""
-        return never_negative(self.room - last * self.count) is True
+        return never_negative(self.room - last * self.factor) is True
 
     def __str__(self) -> str:
         """Return where the index ends, and why."""
-        end = str(self.last or f"the whole part of ({self.room})/{self.count}")
+        end = str(self.last or f"the whole part of ({self.room})/{self.factor}")
         return f"{end}, the last one for {self.place.use}"
 
 
@@ -101,7 +99,7 @@ def last_value(uses: Iterable[tuple[Ranged, Place]]) -> Size | None:
         not a number of sizes.
     """
     limits = [limit for index, place in uses for limit in _limits(index, place)]
-    outside = [limit for limit in limits if limit.count and never_negative(limit.room) is False]
+    outside = [limit for limit in limits if limit.factor and never_negative(limit.room) is False]
     if outside:
         first = max(outside, key=lambda limit: limit.first)
         raise ExtentError(
@@ -111,10 +109,10 @@ def last_value(uses: Iterable[tuple[Ranged, Place]]) -> Size | None:
             below=first.first if all(limit.first for limit in outside) else 0,
         )
     tightest: dict[object, Limit] = {}
-    for limit in (limit for limit in limits if limit.count > 0):
-        same = tightest.setdefault((limit.count, limit.room.terms), limit)
+    for limit in (limit for limit in limits if limit.factor > 0):
+        same = tightest.setdefault((limit.factor, limit.room.terms), limit)
         if limit.room.constant < same.room.constant:
-            tightest[limit.count, limit.room.terms] = limit
+            tightest[limit.factor, limit.room.terms] = limit
     return _first_end([*tightest.values()]) if tightest else None
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
@@ -46,8 +45,7 @@ REDUCED: Mapping[type, str] = {sympy.Sum: "Sum", sympy.Product: "Product", MaxOv
 CONSTANTS = {sympy.pi: ("pi", "acos(-1)"), sympy.E: ("e", "exp(1)")}  # and what to write where the user has the name
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What a text is made of: the parts, and how their texts are joined."""
 
     parts: Sequence[Part]

@@ -7,9 +7,8 @@ finds these forms where they can be computed better.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import sympy
 
@@ -70,8 +69,7 @@ def _gelu(x: Any) -> Any:
     return multiply(HALF, x, add(ONE, sympy.erf(multiply(x, power(TWO, -HALF)), evaluate=False)))
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """A function that is written out.
 
     word : its name

@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gradcompile.ir import Axis, Graph, Size, Value, union
 from gradcompile.passes.share import sample_sizes
@@ -52,8 +52,7 @@ def contract(graph: Graph) -> Graph:
     return graph.rewrite(rule)
 
 
-@dataclass(frozen=True)
-class Lengths:
+class Lengths(NamedTuple):
     """How long axes are, or typically are.
 
     Parameters
@@ -161,8 +160,7 @@ def _is_less(products: Iterable[Axes], written: list[Axes]) -> bool:
     return all(any(a <= b for b in old) for a in new) and not all(any(b <= a for a in new) for b in old)
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """An order in which axes are eliminated.
 
     Parameters

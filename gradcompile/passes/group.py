@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gradcompile.ir import REDUCTIONS, Axis, Graph, Size, Value, reachable, substitute
 from gradcompile.primitives import PRIMITIVES
@@ -32,17 +32,16 @@ def group(graph: Graph) -> Graph:
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "sum":
             return None
-        terms = _Terms(*masked(operands[0]), value.attr)
+        terms = _Terms(*masked(operands[0]), value.attr, {})
         grouped = _grouped(terms, inside, lambda axis: _is_full(value, axis, uses))
-        if grouped is None or (grouped.index and value in whole):
+        if grouped is None or (grouped.places and value in whole):
             return None
         return grouped.total(tuple(a for a in operands[0].axes if a not in value.attr))
 
     return graph.rewrite(rule)
 
 
-@dataclass(frozen=True)
-class _Terms:
+class _Terms(NamedTuple):
     """The terms of a sum.
 
     Parameters
@@ -53,25 +52,25 @@ class _Terms:
         A term that counts.
     axes : tuple of Axis
         The axes of the sum.
-    index : dict of Axis to Value
+    places : dict of Axis to Value
         Where the terms are added along an axis of the result; along others, at their own index.
     """
 
     conditions: tuple[Value, ...]
     body: Value
     axes: tuple[Axis, ...]
-    index: dict[Axis, Value] = field(default_factory=dict)
+    places: dict[Axis, Value]
 
     def at(self, axis: Axis, place: Value, decided: Value | None) -> _Terms:
         """Return the terms at one place of an axis; they are added there unless the sum is over that axis."""
-        parts = (*self.conditions, self.body, *self.index.values())
+        parts = (*self.conditions, self.body, *self.places.values())
         new = substitute(parts, {axis: place}, whole=summed_up(reachable(parts)))
-        index = {a: new[i] for a, i in self.index.items()}
+        places = {a: new[i] for a, i in self.places.items()}
         return _Terms(
             tuple(new[c] for c in self.conditions if c is not decided),
             new[self.body],
             tuple(a for a in self.axes if a != axis),
-            index if axis in self.axes else index | {axis: place},
+            places if axis in self.axes else places | {axis: place},
         )
 
     def total(self, axes: tuple[Axis, ...]) -> Value:
@@ -79,11 +78,11 @@ class _Terms:
         builder, value = self.body.builder, self.body
         for condition in reversed(self.conditions):
             value = builder.apply("select", condition, value, 0)
-        told = {a for index in self.index.values() for a in index.axes}
+        told = {a for index in self.places.values() for a in index.axes}
         value = builder.reduce("sum", value, [a for a in self.axes if a not in told])
-        if not self.index:
+        if not self.places:
             return value
-        return builder.accumulate(value, [self.index.get(a) or builder.iota(a) for a in axes], axes)
+        return builder.accumulate(value, [self.places.get(a) or builder.iota(a) for a in axes], axes)
 
 
 def masked(body: Value) -> tuple[tuple[Value, ...], Value]:

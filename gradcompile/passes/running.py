@@ -11,7 +11,8 @@ Along samples, the sums have an axis of their own: loops over samples pass them 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes, substitute
 from gradcompile.passes.factor import factors_of
@@ -27,8 +28,7 @@ RUNNING = {  # by the comparison of the index of a term with that of the sum
 OTHERWISE = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}  # the same comparison from the other side
 
 
-@dataclass(frozen=True)
-class _Course:
+class _Course(NamedTuple):
     """A sum over axes as a running one.
 
     Parameters
@@ -37,7 +37,7 @@ class _Course:
         Of the result: where a sum ends.
     how : Running
         How the sums run along it.
-    index : Axis
+    summed : Axis
         That of the terms.
     terms : Value
         What is summed, without the axis of the result.
@@ -49,7 +49,7 @@ class _Course:
 
     axis: Axis
     how: Running
-    index: Axis
+    summed: Axis
     terms: Value
     factor: Value | None
     conditions: tuple[Value, ...]
@@ -69,8 +69,8 @@ def running(graph: Graph) -> Graph:
             return None
         along = own.get(course.axis, course.axis)
         if along != course.axis:
-            letters.setdefault(along, graph.letter(course.index))
-        return _sums(course, along, [axis for axis in value.attr if axis != course.index])
+            letters.setdefault(along, graph.letter(course.summed))
+        return _sums(course, along, [axis for axis in value.attr if axis != course.summed])
 
     changed = graph.rewrite(rule)
     return changed if changed is graph else replace(changed, letters=changed.letters | letters)
@@ -147,7 +147,7 @@ def _sums(course: _Course, along: Axis, others: Sequence[Axis]) -> Value:
     """Return the sums of a course over other axes and along one, which may stand for that of the result."""
     builder, (terms, factor) = course.terms.builder, (course.terms, course.factor)
     later = [axis for axis in others if factor is not None and axis in factor.axes]
-    terms = substitute([terms], {course.index: builder.iota(along)})[terms]
+    terms = substitute([terms], {course.summed: builder.iota(along)})[terms]
     terms = builder.reduce("sum", terms, [axis for axis in others if axis not in later])
     sums = builder.running(terms, replace(course.how, axis=along))
     sums = builder.read(sums, [builder.iota(course.axis if axis == along else axis) for axis in sums.axes])

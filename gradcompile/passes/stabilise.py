@@ -8,10 +8,11 @@ Rows are tried from the top; the rewrite gets the operands of the operation that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from math import ceil, log, pi, sqrt
+from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, logarithms, powers, quotients, relative, trusted, unit_gaps
@@ -27,8 +28,7 @@ Interval = tuple[float, float]
 LOGITS: Interval = (-1e4, 1e4)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One pattern.
 
     Parameters
@@ -61,8 +61,7 @@ class Row:
     measured: str = ""
 
 
-@dataclass(frozen=True)
-class Rewritten:
+class Rewritten(NamedTuple):
     """One place at which a row was applied: the value that was there, what stands there now, and the row."""
 
     before: Value

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from gradcompile.ir import LEAVES, Axis, Graph, Size, Value, reachable
 from gradcompile.passes.factor import used_bare
@@ -70,8 +70,7 @@ def times_read(read: Value) -> float:
     return 0 if ratio < 1 else ratio + further
 
 
-@dataclass(frozen=True)
-class Tables:
+class Tables(NamedTuple):
     """Which arrays are tables of parameters that samples look up.
 
     Parameters

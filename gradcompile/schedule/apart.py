@@ -70,7 +70,7 @@ class Apart:
             name = array.name if own else self.named(f"{array.name}_all")
             first = self.sample.size if own else self._size(array.shape[0])
             self.sources[name] = array.name
-            self._versions[key] = replace(array, name=name, shape=(first, *map(self._size, array.shape[1:])))
+            self._versions[key] = array._replace(name=name, shape=(first, *map(self._size, array.shape[1:])))
         return self._versions[key]
 
     def versions(self, arrays: Iterable[Input]) -> dict[str, Input]:

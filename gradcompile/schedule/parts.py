@@ -12,7 +12,8 @@ them (apart.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes
 from gradcompile.primitives import PRIMITIVES
@@ -22,8 +23,7 @@ from gradcompile.schedule.samples import Samples
 COMBINED = {"sum": "add", "accumulate": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}  # NumPy's names
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One pass over the samples.
 
     Parameters
@@ -44,8 +44,7 @@ class Part:
     sliced: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """A program in parts.
 
     Parameters
@@ -56,7 +55,7 @@ class Parts:
         The outputs that do not have the sample axis, from all sums.
     whole : mapping of str to str
         The sums that are outputs as they are, and which: those are none of the end's.
-    count : str
+    number : str
         The input that is the number of all samples.
     start : str
         The input that is the number of a part's first sample.
@@ -71,7 +70,7 @@ class Parts:
     passes: tuple[Part, ...]
     end: Graph
     whole: Mapping[str, str]
-    count: str
+    number: str
     start: str
     sample: Axis
     every: str
@@ -283,7 +282,7 @@ class _Cut:
         """Return the array of a sum, or of what is kept, for all samples."""
         whole = self.apart.whole
         shape = tuple(whole if axis == self.sample else axis.size for axis in self.laid[value])
-        return replace(self.arrays[value], shape=shape)
+        return self.arrays[value]._replace(shape=shape)
 
     def _stored(self, value: Value, index: Mapping[Axis, Value]) -> Value:
         """Return what stands at some indices of the array of a value."""

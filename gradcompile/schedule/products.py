@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import combinations
 from math import prod
+from typing import NamedTuple
 
 from gradcompile.ir import Axis, Size, Value
 from gradcompile.passes.share import combines_axes, is_renaming
@@ -19,8 +19,7 @@ Orders = dict[Value, Axes]
 Length = Callable[[Size], int | None]  # the number that a size is, where that is known
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(NamedTuple):
     """A sum as a product of two matrices.
 
     An index of a matrix may be made of several axes, next to each other in memory: ``h[n, s, k] = sum_j x[n, s, j]*
@@ -186,7 +185,7 @@ class Products:
         for some in (*combinations(free, 1), *combinations(free, 2)):
             rows, columns, inner = (tuple(a for a in group if a not in some) for group in groups)
             if rows and columns and inner:
-                yield replace(factors, rows=rows, columns=columns, inner=inner, loops=(*factors.loops, *some))
+                yield factors._replace(rows=rows, columns=columns, inner=inner, loops=(*factors.loops, *some))
 
     def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
         """Return the three matrices of a product."""
@@ -224,7 +223,7 @@ class Products:
             elif self.sample in order[1:] or order[-1] in factors.loops or not _is_laid(order, groups[a], groups[b]):
                 return None  # the samples of a block, the axes of a group, or the numbers of a matrix lie apart
         self.orders |= orders
-        return replace(factors, rows=groups[0], inner=groups[1], columns=groups[2])
+        return factors._replace(rows=groups[0], inner=groups[1], columns=groups[2])
 
     def _comes_first(self, rows: Axes, columns: Axes) -> bool:
         """Return whether a new matrix has its rows first: those are the samples, or most arrays of them lie so."""

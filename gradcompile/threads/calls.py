@@ -74,7 +74,7 @@ class InParts:
         """Return what the function returns, for arguments that it is called with."""
         length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
         dtype, samples = self.arguments.dtype, sizes[self.parts.every]
-        given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.count: samples}
+        given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.number: samples}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
                 work = _Work(_Pass(self.parts, part, sizes), self.function(kernel), given, dtype, length)

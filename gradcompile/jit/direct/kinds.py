@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -48,8 +47,7 @@ SCALARS = {each.name: each for each in (F64, F32, I64, I32, U64, U32, BIT)} | {"
 WHOLE = (I64, I32, U32, BIT)  # what arithmetic makes an int64 of
 
 
-@dataclass(frozen=True)
-class Array:
+class Array(NamedTuple):
     """An array of numbers.
 
     Parameters
@@ -67,15 +65,13 @@ class Array:
     dense: bool = True
 
 
-@dataclass(frozen=True)
-class Several:
+class Several(NamedTuple):
     """A tuple."""
 
     items: tuple[Type, ...]
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A type, as in ``np.empty(n, np.float32)``."""
 
     scalar: Scalar
@@ -84,8 +80,7 @@ class Kind:
 Type = Scalar | Array | Several | Kind
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """What an expression is.
 
     Parameters
@@ -159,8 +154,7 @@ class Value:
         return found
 
 
-@dataclass(frozen=True)
-class Function:
+class Function(NamedTuple):
     """A function for the types of its arguments.
 
     Attributes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
@@ -93,8 +93,7 @@ def _argument(kind: str) -> str:
     return "ptr noalias" if kind == "ptr" else kind
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What the decorator of a function says."""
 
     flags: str
