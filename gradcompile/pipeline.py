@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,32 +38,46 @@ EMISSION = threading.RLock()  # the programs of one model share its graph, and e
 
 def differentiate(lowered: Graph) -> Graph:
     """Return a lowered graph with its backward half, simplified."""
-    stable = verify(prepare(lowered))
-    both = verify(adjoint(stable))
-    return verify(optimise(both))
+    return with_gradient(stable(lowered))
 
 
-def trusting(lowered: Graph, dtype: str) -> Graph | None:
+def stable(lowered: Graph) -> Graph:
+    """Return a lowered graph as it is differentiated."""
+    return verify(prepare(lowered))
+
+
+def with_gradient(prepared: Graph) -> Graph:
+    """Return such a graph with its backward half, simplified."""
+    return verify(optimise(verify(adjoint(prepared))))
+
+
+def trusting(lowered: Graph, exact: Graph, dtype: str) -> Graph | None:
     """Return a graph as `differentiate` does whose value is no finite number where it is not to be trusted.
 
     None if there is none that is faster than the exact one: see passes/trusted.py.
+
+    Parameters
+    ----------
+    lowered : Graph
+        The objective.
+    exact : Graph
+        What `stable` makes of it.
+    dtype : {"float64", "float32"}
+        Of its real arrays.
     """
     apart = trusted.taken_apart(lowered, TRUST[dtype])
     if apart is lowered and not trusted.occurs(lowered):
         return None
     hopeful = verify(prepare(apart, trust=TRUST[dtype]))
-    if hopeful.outputs == prepare(lowered).outputs:
-        return None
-    return verify(optimise(verify(adjoint(hopeful))))
+    return None if hopeful.outputs == exact.outputs else with_gradient(hopeful)
 
 
 def simplify(lowered: Graph) -> Graph:
     """Return a lowered graph that is only to be evaluated, simplified."""
-    return verify(optimise(verify(prepare(lowered))))
+    return verify(optimise(stable(lowered)))
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What answers the calls of a program, and why; it prints, with the schedule of the kernel below.
 
     Parameters

@@ -23,7 +23,7 @@ from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.model import Model
-from gradcompile.pipeline import Decision, Program, Trusting, differentiate, simplify, trusting
+from gradcompile.pipeline import Decision, Program, Trusting, differentiate, simplify, stable, trusting, with_gradient
 from gradcompile.verify import verify
 
 # What not every model needs is imported by the calls that need it: a program waits for all that stands here.
@@ -124,10 +124,11 @@ class CompiledModel(DerivativeCalls):
         self.lowered = without_outputs(self._all)
         self.single = bool(model.single)
         self.is_array = bool(self.lowered.output_axes("value"))
-        self.graph = simplify(self.lowered) if self.is_array else differentiate(self.lowered)
+        prepared = None if self.is_array else stable(self.lowered)
+        self.graph = simplify(self.lowered) if prepared is None else with_gradient(prepared)
         self._patient = False  # whether the user has waited for compiled code
         self._exact = self._new(self.graph)
-        faster = None if self.is_array or self.strict else trusting(self.lowered, self.dtype)
+        faster = None if prepared is None or self.strict else trusting(self.lowered, prepared, self.dtype)
         self._program = Trusting(faster, self._exact) if faster is not None else self._exact
         self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names

@@ -104,6 +104,7 @@ class _Gate:
         self.public = frozenset((*PUBLIC, *functions, *(["fetch"] if functions else [])))
         self.docstrings = {*PUBLIC.values(), *functions.values()}
         self.subscripts: set[ast.Constant] = set()  # strings that say what np.einsum does
+        self.callable = CALLS | self.public | {"njit"} | self.copied.keys()
         self.names = allocated | CALLS | self.public | MODULES | {"njit", "PROBLEM"} | self.copied.keys()
 
     def module(self, tree: ast.Module) -> None:
@@ -184,10 +185,9 @@ class _Gate:
 
     def call(self, node: ast.Call) -> None:
         function = node.func
-        known = isinstance(function, ast.Attribute) or (
-            isinstance(function, ast.Name) and function.id in CALLS | self.public | {"njit"} | self.copied.keys()
-        )
-        self.demand(known and all(k.arg for k in node.keywords), node, f"a call of {ast.unparse(function)[:40]}")
+        known = isinstance(function, ast.Attribute) or (isinstance(function, ast.Name) and function.id in self.callable)
+        if not known or not all(k.arg for k in node.keywords):
+            self.demand(False, node, f"a call of {ast.unparse(function)[:40]}")
         einsum = isinstance(function, ast.Attribute) and function.attr == "einsum"
         first = node.args[0] if einsum and node.args else None
         if isinstance(first, ast.Constant) and isinstance(first.value, str) and SUBSCRIPTS.issuperset(first.value):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -19,7 +18,6 @@ Indexing = Callable[[Any], Sequence[tuple[Size, Any]]]
 Scope = Mapping[Any, Ranged]
 
 
-@dataclass(frozen=True)
 class Surroundings:
     """What stands around an expression.
 
@@ -33,9 +31,8 @@ class Surroundings:
         How many indices are further out.
     """
 
-    indexing: Indexing
-    lookup: Lookup
-    depth: int = 0
+    def __init__(self, indexing: Indexing, lookup: Lookup, depth: int = 0) -> None:
+        self.indexing, self.lookup, self.depth = indexing, lookup, depth
 
     def number(self, expr: Any, scope: Scope) -> Affine | None:
         """Return a whole multiple of indices and sizes; None if it is none."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from gradcompile.jit.direct.syntax import names, nodes, spelled, statements
+
 NUMBERS = {"maximum", "minimum", "finite", "min", "max", "int", "abs", "float"}  # functions that return no arrays
 NEW = ("np.empty", "np.zeros")  # and those that return new ones
 
@@ -11,29 +13,29 @@ NEW = ("np.empty", "np.zeros")  # and those that return new ones
 def sharing(function: ast.FunctionDef) -> dict[str, frozenset[str]]:
     """Return, for every array that may share its memory with others, all that do: parts and views with their array."""
     found: dict[str, frozenset[str]] = {}
-    for node in ast.walk(function):
+    for node in statements(function):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not is_own(node.value):
-            base = [each.id for each in ast.walk(_base(node.value)) if isinstance(each, ast.Name) and each.id != "np"]
-            names = [node.targets[0].id, *base]
-            group = frozenset(names).union(*(found.get(name, ()) for name in names))
+            base = [each.id for each in names(_base(node.value)) if each.id != "np"]
+            same = [node.targets[0].id, *base]
+            group = frozenset(same).union(*(found.get(name, ()) for name in same))
             found |= dict.fromkeys(group, group)
     return found
 
 
 def is_own(node: ast.expr) -> bool:
     """Return whether an expression is a number or a new array, and not an array that has another name."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in NEW:
+    if isinstance(node, ast.Call) and spelled(node.func) in NEW:
         return True
-    inside = [each for each in ast.walk(node) if isinstance(each, ast.Slice | ast.Attribute | ast.Call)]
+    inside = [each for each in nodes(node) if isinstance(each, ast.Slice | ast.Attribute | ast.Call)]
     return not isinstance(node, ast.Name) and all(map(_is_of_numbers, inside))
 
 
 def _is_of_numbers(node: ast.AST) -> bool:
     """Return whether a part of an expression is a number, or a name like ``math.inf``."""
     if isinstance(node, ast.Call):
-        name = ast.unparse(node.func)
+        name = spelled(node.func)
         return name in NUMBERS or name.startswith(("v", "math."))
-    return isinstance(node, ast.Attribute) and ast.unparse(node.value) == "math"
+    return isinstance(node, ast.Attribute) and spelled(node.value) == "math"
 
 
 def _base(node: ast.expr) -> ast.expr:

@@ -26,6 +26,7 @@ from gradcompile.jit.direct.kinds import (
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
+from gradcompile.jit.direct.syntax import names, spelled, statements
 from gradcompile.jit.direct.text import BY_STRIDES, Text
 from gradcompile.jit.direct.writer import Writer
 
@@ -122,8 +123,7 @@ class Body(Numbers):
         self.versions: dict[str, int] = {}
         self.counted = counted(node, program.text.counted.get(node.name, frozenset()))
         self.leaving = {
-            name.id for each in ast.walk(node) if isinstance(each, ast.Return) for name in ast.walk(each)
-            if isinstance(name, ast.Name)
+            name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
@@ -259,7 +259,7 @@ class Body(Numbers):
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
-        if not isinstance(node, ast.Call) or ast.unparse(node.func) != "range":
+        if not isinstance(node, ast.Call) or spelled(node.func) != "range":
             raise UntranslatableError("a loop over something else than a range")
         given = [self.writer.whole(self.expression(each)) for each in node.args]
         start, stop, step = [["0", *given, "1"], [*given, "1"], given][len(given) - 1]
@@ -321,7 +321,7 @@ class Body(Numbers):
         return several([self.expression(each) for each in node.elts])
 
     def _attribute(self, node: ast.Attribute) -> Value:
-        name = ast.unparse(node)
+        name = spelled(node)
         if name in NAMES:
             return NAMES[name]
         if name.endswith(".ctypes.data") and isinstance(node.value, ast.Attribute):
@@ -361,7 +361,7 @@ class Body(Numbers):
         return new(f"select i1 {new(f'icmp slt i64 {place}, 0')}, i64 {back}, i64 {place}")
 
     def _call(self, node: ast.Call) -> Value:
-        name = ast.unparse(node.func)
+        name = spelled(node.func)
         if name in self.program.text.blas:
             return product(self, [self.expression(each) for each in given(node)])
         if name in CALLS:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator
 from copy import deepcopy
+from typing import Any
 
 from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.liveness import live_after, live_before, loaded
+from gradcompile.jit.direct.syntax import nodes, spelled
 
 STEPS = 4  # of the outer loop in one pass
 Assignment = ast.Assign | ast.AugAssign
@@ -29,6 +31,10 @@ class _Jam(ast.NodeTransformer):
     def __init__(self, function: ast.FunctionDef) -> None:
         self.function = function
         self.shared = sharing(function)
+
+    def visit(self, node: ast.AST) -> Any:
+        """Look at statements alone: there is no loop in an expression."""
+        return super().visit(node) if isinstance(node, ast.stmt) else node
 
     def visit_For(self, loop: ast.For) -> ast.For | list[ast.stmt]:
         """Return the loops that stand for one: of several steps in one pass, and of those that are left."""
@@ -58,7 +64,7 @@ class _Nest:
 
     def __init__(self, loop: ast.For, inner: ast.For, term: ast.AugAssign) -> None:
         self.loop, self.inner, self.term = loop, inner, term
-        self.counter = ast.unparse(loop.target)
+        self.counter = spelled(loop.target)
         body = [term if each is inner else each for each in loop.body]
         self.statements = [each for each in body if isinstance(each, Assignment)]
         targets = [each.target if isinstance(each, ast.AugAssign) else each.targets[0] for each in self.statements]
@@ -76,22 +82,22 @@ class _Nest:
             return None
         nest = cls(loop, inner[0], inner[0].body[0])
         changing = {nest.counter, *nest.own}
-        changing |= {ast.unparse(each.value) for each in nest.stored}
+        changing |= {spelled(each.value) for each in nest.stored}
         still = changing.isdisjoint(loaded(inner[0].iter) | loaded(loop.iter))
-        nodes = [node for each in (nest.term, *others) for node in ast.walk(each)]
-        plain = not any(isinstance(node, ast.Call | ast.IfExp) for node in nodes)  # choices may be those of other loops
+        inside = [node for each in (nest.term, *others) for node in nodes(each)]
+        plain = not any(isinstance(each, ast.Call | ast.IfExp) for each in inside)  # choices may be of other loops
         return nest if still and plain and _is_range(loop.iter) and _is_range(inner[0].iter) else None
 
     def pays(self) -> bool:
         """Return whether steps side by side add to the same elements, or to names and load the same elements."""
         if isinstance(self.term.target, ast.Subscript):
             return self._is_common(self.term.target)
-        return any(isinstance(each, ast.Subscript) and self._is_common(each) for each in ast.walk(self.term.value))
+        return any(isinstance(each, ast.Subscript) and self._is_common(each) for each in nodes(self.term.value))
 
     def _is_common(self, element: ast.Subscript) -> bool:
         """Return whether every step of the outer loop has the same elements, one for each of the inner loop."""
         changing = {self.counter, *self.own}
-        return changing.isdisjoint(loaded(element)) and _is_among(ast.unparse(self.inner.target), element)
+        return changing.isdisjoint(loaded(element)) and _is_among(spelled(self.inner.target), element)
 
     def has_own_names(self, function: ast.FunctionDef) -> bool:
         """Return whether each step gives its names values before it reads them, and nobody reads them afterwards."""
@@ -104,10 +110,10 @@ class _Nest:
         return all(self._is_apart(each, shared) for each in self.stored)
 
     def _is_apart(self, stored: ast.Subscript, shared: Collection[str]) -> bool:
-        array = ast.unparse(stored.value)
-        nodes = [node for statement in self.statements for node in ast.walk(statement)]
-        mentions = sum(isinstance(node, ast.Name) and node.id == array for node in nodes)
-        same = sum(isinstance(node, ast.Subscript) and ast.unparse(node) == ast.unparse(stored) for node in nodes)
+        array = spelled(stored.value)
+        inside = [node for statement in self.statements for node in nodes(statement)]
+        mentions = sum(isinstance(node, ast.Name) and node.id == array for node in inside)
+        same = sum(isinstance(node, ast.Subscript) and ast.unparse(node) == ast.unparse(stored) for node in inside)
         sums = stored is self.term.target and self._is_common(stored) and mentions == 1
         return array not in shared and (sums or (_is_among(self.counter, stored) and same == mentions))
 
@@ -158,7 +164,7 @@ def _is_among(name: str, element: ast.Subscript) -> bool:
 
 def _is_range(node: ast.expr) -> bool:
     """Return whether a loop counts upwards, one by one."""
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and len(node.args) < 3
+    return isinstance(node, ast.Call) and spelled(node.func) == "range" and len(node.args) < 3
 
 
 def _bounds(node: ast.expr) -> tuple[str, str]:

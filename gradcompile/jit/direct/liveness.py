@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from gradcompile.jit.direct.syntax import names, nodes
+
 Names = frozenset[str]
 
 
@@ -38,7 +40,7 @@ def live_after(place: ast.stmt, body: Iterable[ast.stmt], after: Names = frozens
 
 
 def _holds(body: Iterable[ast.stmt], place: ast.stmt) -> bool:
-    return any(node is place for each in body for node in ast.walk(each))
+    return any(node is place for each in body for node in nodes(each))
 
 
 def _blocks(statement: ast.stmt, after: Names) -> Iterator[tuple[list[ast.stmt], Names]]:
@@ -69,9 +71,9 @@ def _counted(loop: ast.For | ast.While) -> Names:
 
 def loaded(node: ast.AST) -> Names:
     """Return the names that are read; of an array whose elements are assigned, too."""
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    return frozenset(name.id for name in names(node) if isinstance(name.ctx, ast.Load))
 
 
 def stored(node: ast.AST) -> Names:
     """Return the names that are given values."""
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return frozenset(name.id for name in names(node) if isinstance(name.ctx, ast.Store))

@@ -185,6 +185,14 @@ class Numbers:
 
 def is_simple(node: ast.expr) -> bool:
     """Return whether an expression may be computed where its value is not needed, and takes next to no time."""
-    nodes = list(ast.walk(node))
-    plain = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.Attribute, ast.operator, ast.unaryop, ast.expr_context)
-    return all(isinstance(each, plain) for each in nodes) and sum(isinstance(e, ast.BinOp) for e in nodes) <= SIMPLE
+    return _operations(node) <= SIMPLE
+
+
+def _operations(node: ast.expr) -> int:
+    """Return how many operations on two numbers there are in an expression; too many if there is anything else."""
+    if isinstance(node, ast.Name | ast.Constant):
+        return 0
+    if isinstance(node, ast.BinOp):
+        return 1 + _operations(node.left) + _operations(node.right)
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node.value if isinstance(node, ast.Attribute) else None
+    return SIMPLE + 1 if inner is None else _operations(inner)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from gradcompile.jit.direct.aliases import is_own, sharing
 from gradcompile.jit.direct.liveness import Names, live_around, live_before, loaded, stored
 from gradcompile.jit.direct.signs import counted
+from gradcompile.jit.direct.syntax import nodes, spelled
 
 LONG = 300  # statements of a function that is parted
 PART = 150  # statements of a part at most
@@ -116,9 +117,9 @@ def _assigned(run: Sequence[ast.stmt]) -> Names:
 
 def _written(statement: ast.stmt) -> Iterator[str]:
     """Yield the arrays whose elements a statement assigns, or may assign by a call."""
-    for node in ast.walk(statement):
+    for node in nodes(statement):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            yield ast.unparse(node.value)
+            yield spelled(node.value)
         elif isinstance(node, ast.Expr):
             yield from loaded(node)
 
@@ -131,11 +132,11 @@ def _tuple(names: Sequence[str], context: ast.expr_context) -> ast.expr:
 def _is_plain(node: ast.stmt) -> bool:
     """Return whether a statement leaves nothing behind but numbers and new arrays: no other names for arrays."""
     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
-        returns = any(isinstance(each, ast.Return) for each in ast.walk(node))
+        returns = any(isinstance(each, ast.Return) for each in nodes(node))
         return not returns and not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple))
     return is_own(node.value)
 
 
 def _length(body: Sequence[ast.AST]) -> int:
     """Return the number of statements, those inside of others included."""
-    return sum(isinstance(node, ast.stmt) for each in body for node in ast.walk(each))
+    return sum(isinstance(node, ast.stmt) for each in body for node in nodes(each))

@@ -11,6 +11,7 @@ from gradcompile.jit.direct import boundary
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
+from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
 
@@ -39,7 +40,7 @@ class Program:
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
         """Return all arguments of a call of a function of the module."""
-        name = ast.unparse(node.func)
+        name = spelled(node.func)
         if node.keywords or name not in self.text.nodes:
             raise UntranslatableError(f"a call of {name}")
         every = self.text.nodes[name].args
@@ -104,7 +105,7 @@ class Options(NamedTuple):
     def of(cls, node: ast.FunctionDef) -> Options:
         """Return what the decorator of a function says."""
         for each in node.decorator_list:
-            if isinstance(each, ast.Call) and ast.unparse(each.func) == "njit":
+            if isinstance(each, ast.Call) and spelled(each.func) == "njit":
                 given = {k.arg: ast.literal_eval(k.value) for k in each.keywords}
                 fast = given.pop("fastmath", None) or ()
                 if given.pop("error_model", None) != "numpy" or given.keys() - {"forceinline", "nogil"}:

@@ -46,7 +46,7 @@ class Definition(NamedTuple):
     @property
     def called(self) -> list[str]:
         """Return the names of the functions that it calls."""
-        return list(dict.fromkeys(name for line in self.lines for name in CALLED.findall(line)))
+        return list(dict.fromkeys(CALLED.findall("\n".join(self.lines))))
 
 
 def is_long(lines: Sequence[str]) -> bool:

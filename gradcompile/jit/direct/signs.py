@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 
+from gradcompile.jit.direct.syntax import names, spelled, statements
+
 Names = frozenset[str]
 
 
@@ -21,11 +23,10 @@ def counted(function: ast.FunctionDef, given: Names = frozenset()) -> Names:
         Arguments that are known to be so.
     """
     ways: dict[str, list[ast.Assign | ast.AugAssign | ast.For]] = {}
-    for node in ast.walk(function):
+    for node in statements(function):
         if isinstance(node, ast.Assign | ast.AugAssign | ast.For):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = (each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
-            for name in names:
+            for name in (each for target in targets for each in names(target)):
                 if isinstance(name.ctx, ast.Store):
                     ways.setdefault(name.id, []).append(node)
     for argument in function.args.args:
@@ -65,7 +66,7 @@ def never_negative(node: ast.expr, known: Names) -> bool:
     """Return whether an integer cannot be negative, given names that cannot."""
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int) and node.value >= 0
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "max":
+    if isinstance(node, ast.Call) and spelled(node.func) == "max":
         return any(never_negative(each, known) for each in node.args)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mult | ast.FloorDiv):
         return never_negative(node.left, known) and never_negative(node.right, known)
