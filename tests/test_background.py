@@ -249,6 +249,22 @@ def test_a_task_is_done_once_whoever_asks():
     assert done == [1]
 
 
+def test_without_a_thread_answers_are_early_until_there_is_one(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(background, "WORKER", background.Worker(0))
+    task = Task(lambda: 6 * 7)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        task.begin()
+    assert not task.over
+    assert background.WORKER.thread is None
+    task.begin()
+    assert task._over.wait(10)
+    assert task.result() == 42
+
+
 def test_an_interrupted_task_begins_anew():
     answers = iter([KeyboardInterrupt(), 7])
 

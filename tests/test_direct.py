@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -451,6 +452,15 @@ def test_a_failure_in_one_module_is_raised_and_others_are_given_up(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         objects.machine_codes([str(k) for k in range(100)], 3, None)
     assert len(begun) <= os.cpu_count()
+
+
+def test_without_further_threads_one_compiles_all(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(objects, "_machine_code", lambda text, level, passes: text.encode())
+    assert objects.machine_codes(["a", "b", "c"], 3, None) == [b"a", b"b", b"c"]
 
 
 def test_object_files_come_in_the_order_of_their_modules(monkeypatch):

@@ -18,6 +18,7 @@ ORDER = (
     "garbage",
     "errors",
     "digits",
+    "processors",
     "primitives",
     "ir",
     "model",

@@ -18,6 +18,7 @@ from gradcompile import early
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.interpret import evaluate
 from gradcompile.pipeline import Program
+from gradcompile.processors import processors
 from gradcompile.schedule import Parts, in_parts, stream_axis
 from gradcompile.threads import blas, chunks, number, pool
 
@@ -425,7 +426,7 @@ def test_number_of_threads_comes_from_the_environment(monkeypatch):
     assert gc.get_threads() == 2
     monkeypatch.setenv(number.VARIABLE, "many")
     gc.set_threads(None)
-    assert gc.get_threads() == min(number._processors(), number.MOST)
+    assert gc.get_threads() == min(processors(), number.MOST)
     monkeypatch.undo()
     gc.set_threads(None)
 

@@ -104,7 +104,11 @@ class Worker:
             self._queue.append(task)
             if self.thread is None:
                 self.thread = threading.Thread(target=self._work, name="gradcompile-compiler")
-                self.thread.start()
+                try:
+                    self.thread.start()
+                except RuntimeError:  # the system has no thread left: whoever asks next may have one
+                    self.thread = None
+                    self._forget()
 
     def _work(self) -> None:
         time.sleep(self.delay)
@@ -117,6 +121,12 @@ class Worker:
                 with self._idle:
                     self._busy = False
                     self._idle.notify_all()
+
+    def _forget(self) -> None:
+        """Empty the queue: its tasks are begun when they are asked for again."""
+        for task in self._queue:
+            task._begun = False
+        self._queue.clear()
 
     def _next(self) -> Task | None:
         with self._idle:
@@ -145,9 +155,8 @@ WORKER = Worker(HEAD_START)
 def _in_child() -> None:
     """Begin anew in a child process: its thread is gone, and the tasks of the queue are begun when asked for."""
     global WORKER
-    waiting, WORKER = WORKER._queue, Worker(HEAD_START)
-    for task in waiting:
-        task._begun = False
+    WORKER._forget()
+    WORKER = Worker(HEAD_START)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import hashlib
-import os
 import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
@@ -20,6 +20,7 @@ from llvmlite.binding import ffi
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.library import LIBRARY, PAIR
+from gradcompile.processors import processors
 
 HEAD = "QQ"  # of a file: a number that belongs to it, the number of objects; then the length of each
 DIGEST = hashlib.sha256().digest_size
@@ -87,9 +88,7 @@ def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]
         except BaseException as failure:
             failures.append(failure)
 
-    others = [threading.Thread(target=work) for _ in range(min(len(texts), _processors()) - 1)]
-    for each in others:
-        each.start()
+    others = _begun(work, min(len(texts), processors()) - 1)
     try:
         work()
     finally:
@@ -99,6 +98,17 @@ def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]
     if failures:
         raise failures[0]
     return [found[number] for number in range(len(texts))]
+
+
+def _begun(work: Callable[[], None], count: int) -> list[threading.Thread]:
+    """Return threads that have begun some work: fewer where the system has none left, and who asks works alone."""
+    begun: list[threading.Thread] = []
+    with suppress(RuntimeError):
+        for _ in range(count):
+            thread = threading.Thread(target=work)
+            thread.start()
+            begun.append(thread)
+    return begun
 
 
 def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
@@ -122,11 +132,6 @@ def _beside(name: str) -> Any:
     """Return a function of LLVM that runs beside others: llvmlite would let each wait for the one before."""
     function = getattr(ffi.lib, name)
     return getattr(function, "_cfn", function)
-
-
-def _processors() -> int:
-    """Return the number of processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def optimised(builder: Any) -> Any:

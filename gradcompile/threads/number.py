@@ -6,6 +6,7 @@ import os
 from functools import cache
 
 from gradcompile.errors import ArgumentError
+from gradcompile.processors import processors
 
 VARIABLE = "GRADCOMPILE_THREADS"
 MOST = 256
@@ -59,11 +60,4 @@ def _default() -> int:
     wanted = os.environ.get(VARIABLE, "")
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= MOST:
         return int(wanted)
-    return min(_processors(), MOST)
-
-
-def _processors() -> int:
-    """Return the number of processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return min(processors(), MOST)
