@@ -23,7 +23,7 @@ from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
 from gradcompile.ir import Graph
-from gradcompile.jit import Task, kernel, load
+from gradcompile.jit import Task, Typed, compile_all, kernel, load
 from gradcompile.passes import optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
@@ -268,11 +268,21 @@ class Program:
         elif self.target == "python":
             function = self._in_python(name)
         else:
-            inputs = self.divided.inputs(name).values()
-            types = [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs]
-            function = kernel(source, name, types, support.functions("numba"))
+            compile_all(source, {each: self._types(each) for each in self._beside(name)})
+            function = kernel(source, name, self._types(name), support.functions("numba"))
         self._functions[name] = function
         return function
+
+    def _beside(self, name: str) -> list[str]:
+        """Return the functions that are to be compiled with one: a call in parts needs all that were asked for."""
+        if not self.divided.owns(name):
+            return [name]
+        return [each for each in list(self._tasks) if self.divided.owns(each) and each not in self._functions]
+
+    def _types(self, name: str) -> Typed:
+        """Return the dtype and the rank of each argument of a function."""
+        inputs = self.divided.inputs(name).values()
+        return [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs]
 
     def _in_python(self, name: str) -> Function:
         return self.early.function(name, self.plain(name))

@@ -8,14 +8,16 @@ import resource
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gradcompile as gc
 from gradcompile.jit import kernel, load, objects
-from gradcompile.jit.direct import UntranslatableError, build
+from gradcompile.jit.direct import UntranslatableError, build, build_all
 from gradcompile.jit.direct.jam import jam
+from gradcompile.jit.direct.kinds import SCALARS, Array
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
@@ -431,7 +433,7 @@ SEVERAL = f"""{STRICT}def add(to, x):
 def test_long_functions_of_arrays_have_modules_of_their_own(monkeypatch):
     """Each is defined once where others see it; what it calls of numbers is in every module that calls it."""
     monkeypatch.setattr("gradcompile.jit.direct.sharing.LONG", 1)
-    modules = Program(SEVERAL).modules("f", [build_type("float64", 1)])
+    modules = [module.text for module in Program(SEVERAL).modules("f", [build_type("float64", 1)])]
     defined = [name for text in modules for name in re.findall(r"^define (?!internal)[^@]*@([\w.]+)\(", text, re.M)]
     assert sorted(name.split(".")[0] for name in defined) == ["add", "f", "gradcompile", "total"]
     assert len(set(defined)) == len(defined)
@@ -452,6 +454,46 @@ def test_a_failure_in_one_module_is_raised_and_others_are_given_up(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         objects.machine_codes([str(k) for k in range(100)], 3, None)
     assert len(begun) <= os.cpu_count()
+
+
+def test_functions_of_one_module_are_compiled_together_and_those_left_to_numba_are_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
+    bodies = {"f": "x*0.375", "g": "x - 3.5", "h": "[x]"}
+    text = "".join(f"{NJIT}def {name}(x):\n    return {body}\n" for name, body in bodies.items())
+    shared, batches = objects.machine_codes, []
+
+    def counting(texts, *others):
+        batches.append(len(texts))
+        return shared(texts, *others)
+
+    monkeypatch.setattr(sys.modules["gradcompile.jit.direct.build"], "machine_codes", counting)
+    wanted = {name: [("float64", 0)] for name in bodies}
+    found = build_all(text, wanted)
+    assert (found["f"](8.0), found["g"](8.0)) == (3.0, 4.5)
+    assert isinstance(found["h"], UntranslatableError)
+    assert batches == [2]
+    assert build_all(text, {"g": wanted["g"]})["g"](3.0) == -0.5
+    assert batches == [2, 0]  # it was kept
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_programs_have_one_module_for_products_in_common(dtype):
+    common = []
+    for name in ("softmax", "autoencoder"):
+        model = gc.compile(gc.load(Path(gc.__file__).parent / "models" / f"{name}.model"), dtype=dtype)
+        given = model._program._types("value_and_grad")
+        types = [Array(SCALARS[kind], rank) if rank else SCALARS[kind] for kind, rank in given]
+        common.append({each.text for each in Program(model.source).modules("value_and_grad", types) if each.common})
+    assert common[0] == common[1] != set()
+
+
+def test_modules_in_common_are_compiled_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
+    made = []
+    monkeypatch.setattr(objects, "_machine_code", lambda text, level, passes: made.append(text) or text.encode())
+    assert objects.machine_codes(["a", "b"], 3, objects.optimised, {"b"}) == [b"a", b"b"]
+    assert objects.machine_codes(["a", "b"], 3, objects.optimised, {"b"}) == [b"a", b"b"]
+    assert sorted(made) == ["a", "a", "b"]
 
 
 def test_without_further_threads_one_compiles_all(monkeypatch):

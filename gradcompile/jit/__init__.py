@@ -9,7 +9,17 @@ Kernels are compiled by `direct`, which gives LLVM the text without Numba, and w
 
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
-from gradcompile.jit.kernels import by_arguments, kernel
-from gradcompile.jit.loading import load, specialise
+from gradcompile.jit.kernels import by_arguments, compile_all, kernel
+from gradcompile.jit.loading import Typed, load, specialise
 
-__all__ = ["CacheWarning", "Task", "by_arguments", "cache_directory", "kernel", "load", "specialise"]
+__all__ = [
+    "CacheWarning",
+    "Task",
+    "Typed",
+    "by_arguments",
+    "cache_directory",
+    "compile_all",
+    "kernel",
+    "load",
+    "specialise",
+]

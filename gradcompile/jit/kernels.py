@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -83,23 +83,42 @@ def _type(argument: object) -> tuple[str, int] | None:
     return None
 
 
+def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
+    """Compile functions of an emitted module beside one another, where Numba is not needed: `kernel` finds them then.
+
+    Parameters
+    ----------
+    source : str
+        As of `kernel`.
+    wanted : mapping of str to sequence of (dtype, rank)
+        The functions, and the types of their arguments.
+    """
+    if _wants_numba():
+        return
+    with _lock:
+        missing = {name: types for name, types in wanted.items() if (source, name, tuple(types)) not in _built}
+        for name, made in _translated(source, missing).items() if missing else ():
+            _built[source, name, tuple(wanted[name])] = made
+
+
 def _directly(source: str, name: str, types: Typed) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
-    if os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if _wants_numba():
         return None
     asked = source, name, tuple(types)
     if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
-        with _lock:
-            if asked not in _built:
-                _built[asked] = _translated(*asked)
+        compile_all(source, {name: types})
     return _built[asked]
 
 
-@importing()
-def _translated(source: str, name: str, types: Typed) -> Compiled | None:
-    from gradcompile.jit.direct import UntranslatableError, build  # LLVM takes its time to import
+def _wants_numba() -> bool:
+    """Return whether Numba is asked for."""
+    return os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
-    try:
-        return build(source, name, types)
-    except UntranslatableError:
-        return None
+
+@importing()
+def _translated(source: str, wanted: Mapping[str, Typed]) -> dict[str, Compiled | None]:
+    from gradcompile.jit.direct import UntranslatableError, build_all  # LLVM takes its time to import
+
+    found = build_all(source, wanted)
+    return {name: None if isinstance(made, UntranslatableError) else made for name, made in found.items()}

@@ -8,7 +8,7 @@ import hashlib
 import struct
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import accumulate, pairwise
@@ -20,6 +20,7 @@ from llvmlite.binding import ffi
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.library import LIBRARY, PAIR
+from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.processors import processors
 
 HEAD = "QQ"  # of a file: a number that belongs to it, the number of objects; then the length of each
@@ -49,6 +50,12 @@ def kept(name: str, make: Callable[[], Made]) -> Made:
     return number, [content[first:last] for first, last in pairwise(ends)]
 
 
+def is_kept(name: str) -> bool:
+    """Return whether there is a file with this name in the cache; `kept` looks at what is in it."""
+    directory = cache_directory()
+    return directory is not None and (directory.path / name).exists()
+
+
 def _packed(number: int, objects: list[bytes]) -> bytes:
     sizes = [len(code) for code in objects]
     return struct.pack(f"<{HEAD}{len(sizes)}Q", number, len(sizes), *sizes) + b"".join(objects)
@@ -63,7 +70,9 @@ def linked(objects: Sequence[bytes], level: int) -> Any:
     return engine
 
 
-def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]) -> list[bytes]:
+def machine_codes(
+    texts: Sequence[str], level: int, passes: Callable[[Any], Any], common: Collection[str] = ()
+) -> list[bytes]:
     """Return the object files of modules of LLVM, which are made beside one another.
 
     Parameters
@@ -74,6 +83,8 @@ def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]
         Of LLVM's optimisation and of its code generator, from 0 to 3.
     passes : callable
         ``passes(builder)`` returns the pass manager that improves a module.
+    common : collection of str
+        Those of the modules that other programs have as well: their object files are kept for these.
     """
     waiting, found = deque(enumerate(texts)), dict[int, bytes]()
     failures: list[BaseException] = []
@@ -82,7 +93,8 @@ def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]
         try:
             while waiting and not failures:
                 number, text = waiting.popleft()
-                found[number] = _machine_code(text, level, passes)
+                make = _common_code if text in common else _machine_code
+                found[number] = make(text, level, passes)
         except IndexError:  # another thread was faster
             return
         except BaseException as failure:
@@ -98,6 +110,13 @@ def machine_codes(texts: Sequence[str], level: int, passes: Callable[[Any], Any]
     if failures:
         raise failures[0]
     return [found[number] for number in range(len(texts))]
+
+
+def _common_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
+    """Return the object file of a module that other programs have as well."""
+    file = f"{digest(text, [*versions(), *processor(), level, passes.__name__])}.common"
+    [code] = kept(file, lambda: (0, [_machine_code(text, level, passes)]))[1]
+    return code
 
 
 def _begun(work: Callable[[], None], count: int) -> list[threading.Thread]:

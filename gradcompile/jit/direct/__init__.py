@@ -5,7 +5,7 @@ everywhere. Here its loops, arrays and numbers are written as LLVM, which makes 
 is not known here (linear algebra, other arguments) is left to Numba: `build` raises, and nothing is lost.
 """
 
-from gradcompile.jit.direct.build import build
+from gradcompile.jit.direct.build import build, build_all
 from gradcompile.jit.direct.kinds import UntranslatableError
 
-__all__ = ["UntranslatableError", "build"]
+__all__ = ["UntranslatableError", "build", "build_all"]

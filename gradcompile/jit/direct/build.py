@@ -7,7 +7,7 @@ import importlib
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,12 +17,12 @@ from gradcompile.jit.direct.boundary import ARRAY_NEW, ARRAY_TYPE, ENTRY, TABLE
 from gradcompile.jit.direct.calls import OPAQUE
 from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError
 from gradcompile.jit.direct.outside import DOUBLE, SINGLE
-from gradcompile.jit.direct.program import Program
+from gradcompile.jit.direct.program import Module, Program
 from gradcompile.jit.library import LIBRARY
 from gradcompile.jit.linking import PRODUCT, products
 from gradcompile.jit.loading import Typed, digest, processor, versions
 from gradcompile.jit.memory import keep_freed
-from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes, optimised
+from gradcompile.jit.objects import Made, initialise, is_kept, kept, linked, machine_codes, optimised
 
 LEVEL = 3  # of LLVM's optimisation
 FASTCALL = 0x80  # CPython's `METH_FASTCALL`
@@ -81,15 +81,54 @@ def build(source: str, name: str, types: Typed) -> Callable[..., Any]:
     >>> build(text, "last", [("float64", 1)])(numpy.arange(3.0))
     2.0
     """
+    found = build_all(source, {name: types})[name]
+    if isinstance(found, UntranslatableError):
+        raise found
+    return found
+
+
+def build_all(source: str, wanted: Mapping[str, Typed]) -> dict[str, Callable[..., Any] | UntranslatableError]:
+    """Return functions of an emitted module as `build` does, compiled beside one another.
+
+    Parameters
+    ----------
+    source : str
+        The module, for Numba.
+    wanted : mapping of str to sequence of (dtype, rank)
+        The functions, and the types of their arguments.
+
+    Returns
+    -------
+    dict of str to callable
+        For a function that is left to Numba, an error that says why.
+    """
     if not _supported():
-        raise UntranslatableError("another interpreter")
-    file = f"{digest(source, [*versions(), *processor(), name, list(types)])}.direct"
-    _, objects = kept(file, lambda: _made(source, name, [_type(*each) for each in types]))
+        return {name: UntranslatableError("another interpreter") for name in wanted}
+    around = [*versions(), *processor()]
+    files = {name: f"{digest(source, [*around, name, list(types)])}.direct" for name, types in wanted.items()}
+    made = _made(source, {name: types for name, types in wanted.items() if not is_kept(files[name])})
+    return {name: _ready(source, name, types, files[name], made.get(name)) for name, types in wanted.items()}
+
+
+def _ready(
+    source: str, name: str, types: Typed, file: str, made: Made | UntranslatableError | None
+) -> Callable[..., Any] | UntranslatableError:
+    """Return a function whose machine code has been made now, or else is in a file."""
+    if isinstance(made, UntranslatableError):
+        return made
+    _, objects = kept(file, lambda: made or _made_again(source, name, types))
     if PRODUCT in source:
         _know_products()
     _know_functions()
     keep_freed()
     return _callable(source, linked(objects, LEVEL), name)
+
+
+def _made_again(source: str, name: str, types: Typed) -> Made:
+    """Return the machine code of a function whose file was there, and is broken."""
+    found = _made(source, {name: types})[name]
+    assert not isinstance(found, UntranslatableError)  # else there would have been no file
+    return found
 
 
 def _type(dtype: str, rank: int) -> Type:
@@ -98,13 +137,29 @@ def _type(dtype: str, rank: int) -> Type:
     return Array(SCALARS[dtype], rank) if rank else SCALARS[dtype]
 
 
-def _made(source: str, name: str, types: Sequence[Type]) -> Made:
+def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | UntranslatableError]:
+    """Return the machine code of functions, or why there is none."""
+    found: dict[str, Made | UntranslatableError] = {}
+    modules: dict[str, list[Module]] = {}
+    for name, types in wanted.items():
+        try:
+            modules[name] = _modules(source, name, types)
+        except UntranslatableError as error:
+            found[name] = error
+    every = [each for own in modules.values() for each in own]
+    common = {each.text for each in every if each.common}
+    codes = iter(machine_codes([each.text for each in every], LEVEL, optimised, common))
+    return found | {name: (0, [next(codes) for _ in own]) for name, own in modules.items()}
+
+
+def _modules(source: str, name: str, types: Typed) -> list[Module]:
+    """Return the modules of LLVM for a function."""
     program = Program(source)
-    modules = program.modules(name, types)
+    modules = program.modules(name, [_type(*each) for each in types])
     for each in program.outside():
         if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
-    return 0, machine_codes(modules, LEVEL, optimised)
+    return modules
 
 
 def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,23 @@ from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
-from gradcompile.jit.direct.text import parsed
+from gradcompile.jit.direct.text import BY_STRIDES, parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
+
+
+class Module(NamedTuple):
+    """A module of LLVM.
+
+    Attributes
+    ----------
+    text : str
+        What is in it.
+    common : bool
+        Whether other programs have the same one.
+    """
+
+    text: str
+    common: bool
 
 
 class Program:
@@ -36,6 +52,7 @@ class Program:
         self.text = parsed(source)
         self.around = Surroundings()
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
+        self._counts = Counter[str]()
         self._definitions: list[Definition] = []
 
     def arguments(self, node: ast.Call) -> list[ast.expr]:
@@ -51,7 +68,8 @@ class Program:
         """Return a function for arguments of these types, translated now if it has not been."""
         key = name, tuple(types)
         if key not in self._functions:
-            symbol = f"{name}.{len(self._functions)}"
+            self._counts[name] += 1
+            symbol = f"{name}.{self._counts[name]}"  # the same in every program that calls it, so that its code is
             self._functions[key] = self._translated(symbol, self.text.prepared(name), key[1])
         return self._functions[key]
 
@@ -71,7 +89,9 @@ class Program:
         head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind"
         arrays = any(isinstance(each, Array) for each in types)
         inline = " alwaysinline" if options.inline else ""
-        self._definitions.append(Definition(symbol, head + inline, lines, is_long(lines) and arrays))
+        apart = is_long(lines) and arrays
+        common = apart and node.name in BY_STRIDES
+        self._definitions.append(Definition(symbol, head + inline, lines, apart, common))
         return function
 
     def outside(self) -> list[str]:
@@ -79,10 +99,10 @@ class Program:
         found = (re.match(r"declare .*?@([^(]+)", each) for each in self.around.declared)
         return [each[1] for each in found if each and not each[1].startswith("llvm.")]
 
-    def modules(self, name: str, types: Sequence[Type]) -> list[str]:
+    def modules(self, name: str, types: Sequence[Type]) -> list[Module]:
         """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
         self._definitions.append(boundary.entry(Writer("", self.around), self.function(name, types)))
-        return [self.around.module(each) for each in shared_out(self._definitions)]
+        return [Module(self.around.module(each.texts), each.common) for each in shared_out(self._definitions)]
 
     def text_with(self, *entries: str) -> str:
         """Return one module, with functions that call those that have been translated."""

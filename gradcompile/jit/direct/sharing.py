@@ -6,12 +6,12 @@ its own, with those that it calls of numbers, which LLVM has to see to make vect
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gradcompile.jit.direct.writer import CALLED
+
 LONG = 200  # lines of a function from which a thread of its own is worth it
-CALLED = re.compile(r"@([\w.]+)\(")
 Functions = dict[str, "Definition"]  # by name
 
 
@@ -28,6 +28,8 @@ class Definition(NamedTuple):
         Its instructions.
     apart : bool
         Whether it can be compiled without those that call it.
+    common : bool
+        Whether other programs have the same one: if it is alone in its module, the machine code is kept for them.
     memory : str
         The definition of what it alone keeps from one call to the next.
     """
@@ -36,6 +38,7 @@ class Definition(NamedTuple):
     head: str
     lines: list[str]
     apart: bool
+    common: bool = False
     memory: str = ""
 
     @property
@@ -49,13 +52,28 @@ class Definition(NamedTuple):
         return list(dict.fromkeys(CALLED.findall("\n".join(self.lines))))
 
 
+class Share(NamedTuple):
+    """What is in one module.
+
+    Attributes
+    ----------
+    texts : list of str
+        Its functions.
+    common : bool
+        Whether other programs have the same module.
+    """
+
+    texts: list[str]
+    common: bool
+
+
 def is_long(lines: Sequence[str]) -> bool:
     """Return whether LLVM takes its time for a function."""
     return len(lines) >= LONG
 
 
-def shared_out(definitions: Sequence[Definition]) -> list[list[str]]:
-    """Return, for each of the modules, the texts of its functions; the longest module is the first.
+def shared_out(definitions: Sequence[Definition]) -> list[Share]:
+    """Return what is in each of the modules; the longest is the first.
 
     Parameters
     ----------
@@ -71,7 +89,12 @@ def shared_out(definitions: Sequence[Definition]) -> list[list[str]]:
             modules[-1] = joined
         else:
             modules.append(part)
-    return [_texts(module, functions) for module in modules]
+    return [Share(_texts(module, functions), _is_common(module)) for module in modules]
+
+
+def _is_common(module: Functions) -> bool:
+    """Return whether a module is for nothing but a function that other programs have as well."""
+    return all(each.common for each in module.values() if each.apart)
 
 
 def _needed(root: Definition, functions: Functions) -> Functions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import struct
 from collections.abc import Iterable
 from itertools import count
@@ -32,6 +33,8 @@ COMPARED = {
 }  # fmt: skip
 POWERS = 64  # whole exponents up to which a power is written as products
 SUFFIX = {F64: "f64", F32: "f32"}
+CALLED = re.compile(r"@([\w.]+)\(")
+LOOP = re.compile(r"!llvm\.loop !(\d+)")
 PURE = "attributes #0 = { nounwind willreturn memory(none) }"
 ROLLED = '!{!"llvm.loop.unroll.runtime.disable"}'  # written out, a loop of unknown length grows, and is seldom faster
 
@@ -59,9 +62,14 @@ class Surroundings:
         return f"!llvm.loop !{len(self._loops)}"
 
     def module(self, functions: Iterable[str]) -> str:
-        """Return the text of a module with functions."""
-        loops = [f"!{k} = distinct !{{!{k}, {wanted}}}" for k, wanted in enumerate(self._loops, start=1)]
-        return "\n".join([*self.declared, *functions, PURE, *loops, ""])
+        """Return the text of a module with functions; it is the same whatever else there is around."""
+        text = "\n".join(functions)
+        called, loops = set(CALLED.findall(text)), list(dict.fromkeys(LOOP.findall(text)))
+        numbers = {f"!llvm.loop !{loop}": k for k, loop in enumerate(loops, start=1)}
+        text = LOOP.sub(lambda found: f"!llvm.loop !{numbers[found[0]]}", text)
+        declared = [each for each in self.declared if called.intersection(CALLED.findall(each))]
+        wanted = [f"!{k} = distinct !{{!{k}, {self._loops[int(loop) - 1]}}}" for k, loop in enumerate(loops, start=1)]
+        return "\n".join([*declared, text, PURE, *wanted, ""])
 
 
 class Writer:
