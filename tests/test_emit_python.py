@@ -199,3 +199,11 @@ def test_emission_time_is_linear() -> None:
 
     seconds(100)
     assert seconds(4000) < 25 * max(seconds(400), 0.02)
+
+
+def test_a_shared_condition_waits_for_the_cases_that_it_is_known_in() -> None:
+    """Where x or y is negative, a power of ``x**p + y**p`` asks whether that is 0; elsewhere it is not computed."""
+    p = Symbol("p")
+    hessian = gc.compile((x**p + y**p) ** (1 / p), wrt=[x, y, p]).hessian(x=1.0, y=2.0, p=2.0)
+    norm = 5**-1.5  # of the Euclidean norm: (norm**2 - x*x)/norm**3
+    assert [hessian[0][0], hessian[0][1], hessian[1][1]] == pytest.approx([4 * norm, -2 * norm, norm], rel=1e-14)

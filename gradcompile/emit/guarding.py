@@ -35,14 +35,21 @@ class Guarding:
         self.guards, self.render = guards, render
 
     def nested(self, value: Value) -> list[Guard]:
-        """Return the guard of a value as conditions inside one another: what all cases share, and then the cases."""
+        """Return the guard of a value as conditions inside one another: what all cases share, and then the cases.
+
+        What they share and is itself guarded by what they do not share stays with that, which must be known first.
+        """
         guard = self.guards.get(value, ALWAYS)
         if guard is ALWAYS:
             return []
         shared = frozenset.intersection(*guard)
-        outer: list[Guard] = [frozenset((frozenset((each,)),)) for each in self._in_order(shared)[:DEEPEST]]
-        rest = frozenset(case - shared for case in guard)
-        return [*outer, rest] if all(rest) else outer
+        outer, waiting = list[Literal](), list[Literal]()
+        for each in self._in_order(shared)[:DEEPEST]:
+            known = any(case <= {*outer} for case in self.guards.get(each[0], ALWAYS))
+            (outer if known else waiting).append(each)
+        rest = frozenset((case - shared).union(waiting) for case in guard)
+        whole: list[Guard] = [frozenset((frozenset((each,)),)) for each in outer]
+        return [*whole, rest] if all(rest) else whole
 
     def text(self, guard: Guard) -> str:
         """Return a guard as an expression."""

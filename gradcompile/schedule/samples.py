@@ -61,10 +61,10 @@ class Samples:
         """Return the sums over samples for each sample that a later pass needs; `sizes` are numbers of samples.
 
         Such a sum is rather kept than computed again: it is one number, or a row, for as many operations as there are
-        samples.
+        samples. So is what is compared with its own maximum: computed again, it might be rounded in another way.
         """
         last: dict[Value, int] = {}
-        found: list[Value] = []
+        found = self._compared(graph, sizes)
         for value in graph.outputs.values():
             last[value] = self.phase[value]
         for value in reversed(graph.order()):
@@ -79,6 +79,14 @@ class Samples:
                 last[operand] = max(last.get(operand, 0), needed)
         return found[::-1]
 
+    def _compared(self, graph: Graph, sizes: Container[Size]) -> list[Value]:
+        """Return what is compared with its maximum over samples, or minimum, but for pairs of samples: these are many."""
+        return [
+            value
+            for value, whole in compared(graph.order())
+            if self.crosses(whole) and not any(a.size in sizes for a in value.axes if a != self.axis)
+        ]
+
     def streamed(self, value: Value) -> bool:
         """Return whether there is one of the value for every sample."""
         return self.axis is not None and self.axis in value.axes
@@ -86,6 +94,17 @@ class Samples:
     def is_row(self, value: Value) -> bool:
         """Return whether a value has several numbers for each sample."""
         return value.kind == "real" and self.axis in value.axes and len(value.axes) > 1
+
+
+def compared(order: list[Value]) -> list[tuple[Value, Value]]:
+    """Return the values that are compared with their own maximum or minimum over axes, with that: its slope does so."""
+    return [
+        (value, whole)
+        for each in order
+        if each.op == "eq"
+        for value, whole in (each.operands, each.operands[::-1])
+        if whole.op in ("max", "min") and whole.operands[0] is value
+    ]
 
 
 def stream_axis(graph: Graph) -> Axis | None:

@@ -1,0 +1,60 @@
+"""The elements that are equal to a maximum are found again in the backward half, however they are computed there.
+
+What is added to all elements of a maximum has a derivative of 1: that of the shares, whatever the elements are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradcompile as gc
+
+DECLARED = """
+    w: parameter[V]
+    u: parameter[D]
+    b: parameter
+    x: data[N, D]
+    y: data[N]
+    g: labels[N]
+    h: labels[N]
+"""
+BODIES = {
+    "products": "y[n]*w[g[n]] + w[h[n]]*w[g[n]] - y[n]*y[n]",
+    "quotient": "(y[n] - w[g[n]])/(1 + w[h[n]]**2)",
+    "functions": "tanh(Sum(x[n, d]*u[d], d))*w[h[n]] + y[n]*w[g[n]]",
+    "linear": "Sum(x[n, d]*u[d], d) + y[n]",
+}
+OBJECTIVES = {  # what of the slope there is beside 1
+    "largest": "Max({0} + b, n)",
+    "smallest": "Min({0} + b, n)",
+    "distance to it": "Sum(exp({0} + b - Max({0} + b, n)), n) + Max({0} + b, n)",
+    "of two indices": "Max({0} + x[n, d]*w[g[n]]*y[n] + b, n, d)",
+}
+
+
+def arguments(samples: int, names: tuple[str, ...]) -> dict[str, object]:
+    random = np.random.default_rng(samples)
+    reals = {"w": 50, "u": 3, "y": samples, "x": (samples, 3)}
+    found = {name: random.normal(size=shape) for name, shape in reals.items()}
+    labels = {name: random.integers(50, size=samples) for name in "gh"}
+    return {name: value for name, value in {**found, **labels, "b": 0.3}.items() if name in names}
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("body", BODIES)
+def test_shares_add_up_to_1(body: str, objective: str) -> None:
+    text = f"{DECLARED}    loss = {OBJECTIVES[objective].format(BODIES[body])}"
+    model = gc.compile(gc.parse(text)).wait()
+    for samples in (1, 7, 1000, 40000):
+        _, slopes = model.value_and_grad(**arguments(samples, model.arguments))
+        of_b = dict(zip([n for n in model.arguments if n in "wub"], slopes, strict=True))["b"]
+        assert of_b == pytest.approx(1.0, rel=1e-12), samples
+
+
+def test_pairs_of_samples_are_not_kept() -> None:
+    """What is compared with its maximum is kept for the backward half, but not if there is one for every pair."""
+    model = gc.compile(gc.parse(f"{DECLARED}    loss = Max(exp(y[n]*w[g[m]])*y[m] + b, n, m)"))
+    plan = model.plan.schedule
+    assert all(value in plan.blocked for value, axes in plan.stored.items() if len(axes) > 1)
