@@ -223,6 +223,28 @@ def _power_like(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
             yield operand, part
 
 
+def receivers(value: Value) -> list[Value]:
+    """Return what a pointwise rule sends a cotangent to: the operands, or what stands inside of one of them."""
+    inside: tuple[Value, ...] = ()
+    if value.op in RAISED:
+        inside = (looked_through(value) or ())[:1]
+    elif value.op == "log" and value.operands[0].op == "div":
+        inside = value.operands[0].operands
+    return list(dict.fromkeys([*value.operands, *inside]))
+
+
+def _log(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Send the cotangent of log(a/b) to a and b, as 1/a and -1/b: through a/b, it would be 0*inf where that is 0."""
+    if value.operands[0].op != "div":
+        yield from elementwise(value, total)
+        return
+    above, below = value.operands[0].operands
+    if above.op != "const":
+        yield above, (times(total[0], 1 / above), total[1])
+    if below.op != "const":
+        yield below, (-times(total[0], 1 / below), total[1])
+
+
 def _refused(value: Value) -> NoReturn:
     origin = "" if value.origin is None else str(value.origin)
     raise NonDifferentiableError(
@@ -343,6 +365,7 @@ RULES: dict[str, Rule] = {
     "div": _power_like,
     "pow": _power_like,
     "sqrt": _power_like,
+    "log": _log,
     "select": _select,
     "maximum": _extremum,
     "minimum": _extremum,

@@ -180,6 +180,13 @@ def _log_1p_over(n: Any, x: Any) -> Any:
     return np.where(np.abs(share) < 0.3, series, total)
 
 
+def _log_1p_gap(x: Any, log: Any = None) -> Any:
+    """Return log(1 + x) - x/(1 + x): of small x, minus x**2 times the derivative of log(1 + x)/x."""
+    with np.errstate(all="ignore"):
+        small = np.square(np.minimum(x, 1.0)) * _log_1p_over(1, np.minimum(x, 1.0))
+        return np.where(np.abs(x) < 0.4, small, np.log1p(x) - 1 + 1 / (1 + x))
+
+
 def _exp_m1_over(n: Any, x: Any) -> Any:
     """Return the integral of u**n*exp(x*u) over the unit interval: by a series where x is small."""
     x = np.asarray(x, np.float64)
@@ -298,7 +305,7 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("log", sympy.log, np.log, (lambda x, y: 1 / x,), **_math("log"), domain=(POSITIVES,), extremes=(((1.0,), 0.0), ((0.0,), -INF), ((INF,), INF))),
     Primitive("expm1", lambda x: sympy.exp(x) - 1, np.expm1, (lambda x, y: y + 1,), **_math("expm1"), relative=lambda x, y: -1 / op.expm1(-x), extremes=(((-INF,), -1.0), ((0.0,), 0.0))),
     Primitive("log1p", lambda x: sympy.log(1 + x), np.log1p, (lambda x, y: 1 / (1 + x),), **_math("log1p"), domain=((-0.9, 4.0),), extremes=(((0.0,), 0.0), ((-1.0,), -INF))),
-    Primitive("log1pwexp", lambda w, u: sympy.log(1 + w * sympy.exp(u)), _log_1p_w_exp, (lambda w, u, y: 1 / (w + op.exp(-u)), lambda w, u, y: _share(w, w + op.exp(-u))), **_support("log1pwexp", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 1e4), 10000.693147180559), ((0.0, 1e4), 0.0), ((1e-9, 0.0), 9.999999995e-10), ((-1.0, 0.0), -INF)), source="log1p of a product whose exponential may overflow"),
+    Primitive("log1pwexp", lambda w, u: sympy.log(1 + w * sympy.exp(u)), _log_1p_w_exp, (lambda w, u, y: _odds(w, u)[0] / _odds(w, u)[1], lambda w, u, y: _share(w * _odds(w, u)[0], _odds(w, u)[1])), **_support("log1pwexp", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 1e4), 10000.693147180559), ((0.0, 1e4), 0.0), ((1e-9, 0.0), 9.999999995e-10), ((-1.0, 0.0), -INF)), source="log1p of a product whose exponential may overflow"),
     Primitive("log1pwsq", lambda w, x: sympy.log(1 + w * x**2), _log_1p_w_square, (lambda w, x, y: x * _over_square(w, x), lambda w, x, y: 2 * (w * _over_square(w, x))), **_support("log1pwsq", 2), domain=(POSITIVES, REALS), extremes=(((2.0, 0.0), 0.0), ((1.0, 1e200), 921.0340371976183), ((1e-9, 1.0), 9.999999995e-10), ((-1.0, 1.0), -INF)), source="log1p of a square that may overflow"),
     Primitive("log1mexp", lambda x: sympy.log(1 - sympy.exp(x)), _log_1m_exp, (lambda x, y: op.exp(x) / op.expm1(x),), **_support("log1mexp"), domain=((-3.0, -0.05),), extremes=(((-1e4,), 0.0), ((0.0,), -INF), ((-1e-300,), -690.7755278982137)), source="M. Maechler, Accurately computing log(1 - exp(-|a|)), 2012"),
     Primitive("logtotal", sympy.log, np.log, (lambda x, y: op.select(op.ne(x, 0), 1 / x, 0),), **_support("logtotal") | {"numpy": "np.log({0})"}, domain=(POSITIVES,), extremes=(((0.0,), -INF),), source="log of a sum of exponentials: of none, all exponents -inf, the gradient is 0"),
@@ -309,8 +316,10 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("softplus", lambda x: sympy.log(1 + sympy.exp(x)), lambda x: np.logaddexp(0, x), (lambda x, y: op.sigmoid(x),), **_support("softplus"), extremes=(((-1e4,), 0.0), ((1e4,), 1e4))),
     Primitive("xlogy", lambda x, y: x * sympy.log(y), special.xlogy, (lambda a, b, y: op.log(b), lambda a, b, y: a / b), **_support("xlogy", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 0.0), 0.0),), source="0 log 0 = 0"),
     Primitive("xlog1py", lambda x, y: x * sympy.log(1 + y), special.xlog1py, (lambda a, b, y: op.log1p(b), lambda a, b, y: a / (1 + b)), **_support("xlog1py", 2), domain=(POSITIVES, (-0.9, 4.0)), extremes=(((0.0, -1.0), 0.0), ((1.0, 1e-20), 1e-20)), source="0 log 0 = 0; exact for small y"),
-    Primitive("xlog1pdiv", lambda x, d: x * sympy.log(1 + d / x), _x_log_1p_div, (lambda x, d, y: op.log1p(d / x) - d / (x + d), lambda x, d, y: x / (x + d)), **_support("xlog1pdiv", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 1.0), 0.0), ((1e20, 3.0), 3.0), ((1e-320, 1.0), 7.368176715467873e-318)), source="0 log(1 + d/0) = 0; of large x, d"),
+    Primitive("xlog1pdiv", lambda x, d: x * sympy.log(1 + d / x), _x_log_1p_div, (lambda x, d, y: op.log1pgap(d / x, op.log1p(d / x)), lambda x, d, y: op.select(op.ne(x, 0), 1 / (1 + d / x), 0)), **_support("xlog1pdiv", 2), domain=(POSITIVES, POSITIVES), extremes=(((0.0, 1.0), 0.0), ((1e20, 3.0), 3.0), ((1e-320, 1.0), 7.368176715467873e-318)), source="0 log(1 + d/0) = 0; of large x, d"),
+    Primitive("xlog1psqdiv", lambda x, u: x * sympy.log(1 + u**2 / x), lambda x, u: x * _log_1p_w_square(1 / x, u), (lambda x, u, y: op.log1pgap(u / x * u, op.log1pwsq(1 / x, u)), lambda x, u, y: 2 * _over_square(1 / x, u)), python="{0} * log1pwsq(1 / {0}, {1})", numpy="{0} * log1pwsq(1 / {0}, {1})", numba="{0} * log1pwsq(1 / {0}, {1})", domain=(POSITIVES, REALS), extremes=(((3.0, 0.0), 0.0), ((1e20, 2.0), 4.0), ((3.0, 1e200), 2759.8062747268505)), source="x log(1 + u**2/x) of large x, or u: Student's distribution"),
     Primitive("log1pover", lambda n, x: sympy.hyper((n + 1, n + 1), (n + 2,), -x) / (n + 1), _log_1p_over, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: -((n + 1) * op.log1pover(_after(n), x))), **_support("log1pover", 2), domain=((1.0, 1.0), (-0.9, 4.0)), extremes=(((0.0, 0.0), 1.0), ((1.0, 0.0), 0.5), ((0.0, -1.0), INF), ((0.0, INF), 0.0)), source="log(1 + x)/x for n = 0; the integral of u**n/(1 + x*u)**(n + 1), u from 0 to 1, of which each derivative is the next: dlmf.nist.gov/15.6.1"),
+    Primitive("log1pgap", lambda x, log: sympy.log(1 + x) - x / (1 + x), _log_1p_gap, (lambda x, log, y: x / (1 + x) / (1 + x), lambda x, log, y: 0), **_support("log1pgap", 2), domain=((-0.9, 4.0), POSITIVES), extremes=(((0.0, 0.0), 0.0), ((1e-20, 1e-20), 5e-41), ((INF, INF), INF)), source="the derivative of x*log(1 + d/x); the last operand is log(1 + x), which a model has"),
     Primitive("expm1over", lambda n, x: sympy.hyper((n + 1,), (n + 2,), x) / (n + 1), _exp_m1_over, (lambda n, x, y: NO_DERIVATIVE, lambda n, x, y: op.expm1over(_after(n), x)), **_support("expm1over", 2), domain=((1.0, 1.0), REALS), extremes=(((0.0, 0.0), 1.0), ((1.0, 0.0), 0.5), ((0.0, 1e4), INF), ((0.0, -INF), 0.0)), source="(exp(x) - 1)/x for n = 0; the integral of u**n*exp(x*u), u from 0 to 1, of which each derivative is the next: dlmf.nist.gov/13.4.1"),
     Primitive("xlogx", lambda x: x * sympy.log(x), lambda x: special.xlogy(x, x), (lambda x, y: op.log(x) + 1,), python="xlogy({0}, {0})", numpy="xlogy({0}, {0})", numba="xlogy({0}, {0})", domain=(POSITIVES,), extremes=(((0.0,), 0.0),), source="0 log 0 = 0"),
     Primitive("xlogx1p", lambda x: (1 + x) * sympy.log(1 + x), lambda x: special.xlog1py(1 + x, x), (lambda x, y: op.log1p(x) + 1,), **_support("xlogx1p"), domain=((-0.9, 4.0),), extremes=(((-1.0,), 0.0), ((0.0,), 0.0)), source="0 log 0 = 0; x log x at 1 + x, exact for small x"),
@@ -385,11 +394,20 @@ def _share(part: Operand, whole: Operand) -> Operand:
     return part / op.select(op.ne(whole, 0), whole, 1)
 
 
+def _odds(w: Operand, u: Operand) -> tuple[Operand, Operand]:
+    """Return a and b of exp(u)/(1 + w*exp(u)) = a/b, of the exponential that does not overflow, for all derivatives."""
+    below = op.lt(u, 0)
+    small = op.exp(op.select(below, u, -u))
+    return op.select(below, small, 1), op.select(below, 1 + w * small, w + small)
+
+
 def _over_square(w: Operand, x: Operand) -> Operand:
     """Return x/(1 + w*x**2), without the square where w has a derivative: x**2/(1 + w*x**2) goes to 1/w."""
     if getattr(w, "op", "") == "const":
         return x / (1 + w * x**2)
-    return op.select(op.ne(x, 0), 1 / (1 / x + w * x), 0)
+    near = op.lt(op.abs(x), 1)
+    small = op.select(near, x, 1 / x)
+    return small / op.select(near, 1 + w * small**2, w + small**2)
 
 
 def _after(n: Operand) -> Operand:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gradcompile.adjoint import RAISED, applied, elementwise, looked_through
+from gradcompile.adjoint import RAISED, applied, elementwise, receivers
 from gradcompile.adjoint import RULES as REVERSE
 from gradcompile.errors import NonDifferentiableError
 from gradcompile.ir import Axis, Graph, Input, Value, fresh_axis
@@ -22,7 +22,7 @@ from gradcompile.primitives import PRIMITIVES
 Tangent = Value | None  # None: the value does not depend on what moves
 Rule = Callable[..., Tangent]
 # rules of reverse mode that weigh what each receiver gets, point by point
-WEIGHING = ("maximum", "minimum", "custom", *RAISED)
+WEIGHING = ("maximum", "minimum", "custom", "log", *RAISED)
 
 
 def tangent(graph: Graph, seeds: Mapping[str, str], along: Axis | None = None) -> Graph:
@@ -102,8 +102,7 @@ def _moved(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
 def _pointwise(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
     """Multiply what each receiver moves by its local derivative, as reverse mode multiplies the cotangent."""
     rule, total = REVERSE[value.op] if value.op in WEIGHING else elementwise, None
-    through = looked_through(value) if value.op in RAISED else None
-    for moves in dict.fromkeys([*value.operands, *(() if through is None else through[:1])]):
+    for moves in receivers(value):
         if (moving := known[moves]) is not None:
             for receiver, part in rule(value, (moving, None)):
                 if receiver is moves:

@@ -256,6 +256,18 @@ def test_polygammagap(target):
                 assert same(of(target, "polygammagap", n, r, d), expected, 2e-14), (n, r, d)
 
 
+@pytest.mark.parametrize("target", support.FILES)
+def test_log1pgap(target):
+    with mpmath.workdps(400):
+        for x in (-0.9, -0.31, -0.29, -1e-9, 0.0, 1e-150, 1e-20, 0.1, 0.39, 0.41, 2.0, 1e20):
+            exact = mpmath.log1p(mpmath.mpf(x)) - mpmath.mpf(x) / (1 + mpmath.mpf(x))
+            assert same(of(target, "log1pgap", x, float(mpmath.log1p(x))), float(exact), 5e-15), (
+                x
+            )  # of -0.31, the difference of 1.07 and 1
+    assert same(of(target, "log1pgap", INF, 800.0), 799.0)
+    assert same(of(target, "log1pgap", NAN, NAN), NAN)
+
+
 OVER = {  # as integrals over the unit interval, and where
     "log1pover": (
         lambda n, x: mpmath.hyp2f1(n + 1, n + 1, n + 2, -x) / (n + 1),
@@ -292,6 +304,7 @@ def test_arrays_keep_float32_and_their_shape(name):
         "log1pwsq": (x, x),
         "lbeta": (x, x),
         "xlog1pdiv": (x, x),
+        "log1pgap": (x, np.log1p(x)),
         "lgammagap": (x, x, special.gammaln(x)),
         "digammagap": (x, x, special.digamma(x)),
         "log1pover": (1, x),

@@ -101,6 +101,7 @@ EXACT = {
     "xlogx1p": lambda x: (1 + x) * mp.log1p(x) if x != -1 else mpf(0),
     "xlog1py": lambda x, y: x * mp.log1p(y) if x else mpf(0),
     "xlog1pdiv": lambda x, d: x * mp.log1p(d / x) if x else mpf(0),
+    "log1pgap": lambda x, _: mp.log1p(x) - x / (1 + x),
     "log1pwexp": lambda w, u: mp.log1p(w * mp.exp(u)),
     "log1pwsq": lambda w, x: mp.log1p(w * x * x),
     "xlogy": lambda x, y: x * mp.log(y) if x else mpf(0),
@@ -279,6 +280,13 @@ def gaps(dtype: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
     return r[keep], d[keep], 0 * r[keep]
 
 
+def with_logarithms(dtype: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Numbers above -1/2 of any size, and the logarithms of what is 1 more."""
+    x = spread(dtype, count, seed)
+    x = x[(x > -0.5) & ((np.abs(x) > 1e-18) | (dtype is np.float64)) & (np.abs(x) > 1e-150)]
+    return x, np.log1p(x)
+
+
 def both_positive(dtype: type, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two numbers above 2, for log beta is 0 somewhere below, one of them of any size."""
     draw = np.random.default_rng(seed)
@@ -360,6 +368,7 @@ PAIRS = {
     "digammagap": gaps,
     "lbeta": both_positive,
     "xlog1pdiv": numbers_and_more,
+    "log1pgap": with_logarithms,
 }
 
 
@@ -670,10 +679,12 @@ class TestCode:
         text = loop.inspect_llvm(loop.signatures[0])
         body = re.search(r"^vector\.body:.*?^ +br ", text, re.DOTALL | re.MULTILINE)
         assert body, "no vector loop"
-        kind = "float" if dtype is np.float32 and row not in (*GAMMAS, *GAPS) else "double"
+        kind = "float" if dtype is np.float32 and row not in (*GAMMAS, *GAPS, "log1pgap") else "double"
         assert re.search(rf"fmul contract <\d+ x {kind}>", body[0])
         calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
-        assert all(re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl)\b", c) for c in calls), calls
+        assert all(
+            re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl|masked\.load)\b", c) for c in calls
+        ), calls
 
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_one_element_is_as_many(self, row, dtype):

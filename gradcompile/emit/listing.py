@@ -243,7 +243,8 @@ class _Listing:
 def _contributions(value: Value, incoming: Value) -> Iterator[tuple[Value, Value]]:
     """Yield (operand, contribution), with the textbook's derivative where the table has one."""
     row = PRIMITIVES.get(value.op)
-    if row is None or value.op in RULES or row.partials is None:
+    by_rule = value.op in RULES and value.op != "log"  # whose rule passes over a quotient: a board has its line
+    if row is None or by_rule or row.partials is None:
         for operand, part in contributions(value, (incoming, None)):
             yield operand, applied(part)
         return

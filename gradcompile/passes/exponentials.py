@@ -66,6 +66,8 @@ def form_of(value: Value, forms: Forms) -> Form | None:
         return None, value.operands[0]
     if value.op == "cosh":
         return None, apply("logcosh", value.operands[0])
+    if value.op == "sinh":
+        return apply("tanh", value.operands[0]), apply("logcosh", value.operands[0])
     if value.op == "sigmoid":
         return None, -apply("softplus", -value.operands[0])
     if value.op == "pow" and (base := exact(value.operands[0])) is not None and base > 0:
@@ -464,7 +466,7 @@ def grows(x: Value) -> bool:
     stack, seen = [x], 0
     while stack and seen < NEARBY:
         value, seen = stack.pop(), seen + 1
-        if value.op in ("exp", "cosh"):
+        if value.op in ("exp", "cosh", "sinh"):
             return True
         if value.op in ("mul", "div", "add", "sum", "pow", "sqrt", "select"):
             stack.extend(value.operands)

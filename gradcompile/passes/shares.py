@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.exponentials import grows
+from gradcompile.passes.norms import of_square
 from gradcompile.passes.polynomials import (
     SUMS,
     Polynomial,
@@ -26,7 +27,7 @@ from gradcompile.passes.polynomials import (
     polynomial,
     terms_of_sums,
 )
-from gradcompile.passes.quotients import factors
+from gradcompile.passes.quotients import factors, replaced
 
 MANY = 12  # logarithms of a sum that are looked at
 
@@ -74,19 +75,49 @@ def _log_1p(rest: Value, part: Value) -> Value:
 
 
 def _times_share(product: Value) -> Value | None:
-    """Return a*log(1 + b/a) as a function that is 0 where a is; an exponential is not."""
+    """Return a*log(1 + b/a) as a function that is 0 where a is; an exponential is not. So for a sum with a in it."""
     parts = list(factors(product))
     for log in parts:
         if log.op not in ("log", "neg") or (over := _over(log)) is None:
             continue
-        rest, a = over
-        if a.op != "exp" and a in parts:
-            made = a.builder.apply("xlog1pdiv", a, rest)
-            others = [p for p in parts if p is not log]
-            others.remove(a)
+        above, below = over
+        others = [p for p in parts if p is not log]
+        for a in factors(below):
+            if a.op == "exp" or (times := _over_factor(others, a)) is None:
+                continue
+            rest = _without_factor(below, a)
+            made = _x_log_1p(a, above, rest)
             made = made if log.op == "log" else -made
-            return reduce(mul, others) * made if others else made
+            return made if times.is_const(1) else times * made
     return None
+
+
+def _without_factor(product: Value, factor: Value) -> Value | None:
+    """Return a product without one of its factors; None if nothing is left."""
+    rest = replaced(product, factor, product.builder.const(1))
+    return None if rest.is_const(1) else rest
+
+
+def _over_factor(parts: list[Value], a: Value) -> Value | None:
+    """Return a product over a, if a is a factor, or a factor is a sum with a multiple of a: (a + r)/a is 1 + r/a."""
+    one = a.builder.const(1)
+    for place, part in enumerate(parts):
+        rest = parts[:place] + parts[place + 1 :]
+        if part is a:
+            return reduce(mul, rest) if rest else one
+        if part.op in SUMS and (number := (terms := polynomial(part)).pop((a,), None)) is not None:
+            inside = a.builder.const(number) + as_value(terms, part) / a
+            return reduce(mul, rest) * inside if rest else inside
+    return None
+
+
+def _x_log_1p(a: Value, above: Value, below: Value | None) -> Value:
+    """Return a*log(1 + d/a) for d = above/below, which may be a square that overflows."""
+    d = above if below is None else above / below
+    square = of_square(d)
+    if square is None or not square[0].is_const(1):
+        return a.builder.apply("xlog1pdiv", a, d)
+    return a.builder.apply("xlog1psqdiv", a, square[1])
 
 
 def _over(log: Value) -> tuple[Value, Value] | None:

@@ -361,14 +361,16 @@ def _log_1p_scaled(x: Value, forms: Forms) -> Value | None:
         sign, (w, u) = 1, exponentials.added(terms, forms)
     if w is None:
         return x.builder.apply("softplus" if sign > 0 else "log1mexp", u)
-    return x.builder.apply("log1pwexp", _flat_at_0(w if sign > 0 else negated(w)), u)
+    return x.builder.apply("log1pwexp", _flat_at_0(w if sign > 0 else negated(w), u), u)
 
 
-def _flat_at_0(weight: Value) -> Value:
-    """Return a weight such as k**2 as a choice, with the slope 0 where k is 0, however large its exponential."""
+def _flat_at_0(weight: Value, exponent: Value) -> Value:
+    """Return a weight such as k**2 as a choice, with the slope 0 where k is 0 and its exponential may overflow."""
+    apply = weight.builder.apply
     for factor in quotients.factors(weight.operands[0] if weight.op == "neg" else weight):
         if factor.op == "pow" and (exact(factor.operands[1]) or 0) > 1:
-            weight = weight.builder.apply("select", weight.builder.apply("ne", factor.operands[0], 0), weight, 0)
+            counts = apply("or", apply("ne", factor.operands[0], 0), apply("lt", exponent, exponentials.HIGHEST))
+            weight = apply("select", counts, weight, 0)
     return weight
 
 

@@ -80,7 +80,7 @@ class Samples:
         return found[::-1]
 
     def _compared(self, graph: Graph, sizes: Container[Size]) -> list[Value]:
-        """Return what is compared with its maximum over samples, or minimum, but for pairs of samples: these are many."""
+        """Return what is compared with its maximum over samples, or minimum; pairs of samples would be too many."""
         return [
             value
             for value, whole in compared(graph.order())

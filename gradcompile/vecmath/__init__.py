@@ -56,13 +56,13 @@ MODULES: tuple[ModuleType, ...] = (
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType(
-    dict.fromkeys("pow hypot atan2 xlogy xlog1py log1pwexp log1pwsq lbeta xlog1pdiv".split(), 2)
+    dict.fromkeys("pow hypot atan2 xlogy xlog1py log1pwexp log1pwsq lbeta xlog1pdiv log1pgap".split(), 2)
     | {"lgammagap": 3, "digammagap": 3}
 )  # of the rows below; all others have one operand
 ROWS = (
     "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh sech erf erfc erfcx logtail pow hypot sin cos tan "
     "atan atan2 asinh acosh atanh log1mexp log1pwexp log1pwsq xlogx xlogx1p xlogy xlog1py lgamma digamma "
-    "lgammagap digammagap lbeta xlog1pdiv"
+    "lgammagap digammagap lbeta xlog1pdiv log1pgap"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.
@@ -71,6 +71,7 @@ VECTOR = MappingProxyType({row: (f"v{row}", f"v{row}32") for row in ROWS} | {"lo
 COMPOSED = MappingProxyType(
     {
         "relent": ("xlogy", ("vxlogy({0}, {0}/{1})", "vxlogy32({0}, {0}/{1})")),
+        "xlog1psqdiv": ("log1pwsq", ("{0}*vlog1pwsq(1/{0}, {1})", "{0}*vlog1pwsq32(1/{0}, {1})")),
         "log1pover": ("log1p", ("vlog1pover({0}, {1})", "vlog1pover32({0}, {1})")),
         "expm1over": ("expm1", ("vexpm1over({0}, {1})", "vexpm1over32({0}, {1})")),
     }

@@ -1,4 +1,4 @@
-"""log(1 + x)/x, (exp(x) - 1)/x and their first two derivatives, by what is left of the series after some terms.
+"""log(1 + x)/x, (exp(x) - 1)/x, their first two derivatives, and log(1 + x) - x/(1 + x), by the rest of a series.
 
 With w = x/(2 + x), log(1 + x) = 2 atanh(w) = 2 w (1 + w**2 q), and exp(z) = 1 + z + z**2/2 + z**3 q. In q each of the
 derivatives is a polynomial, or a quotient of two, without a difference of what is nearly equal.
@@ -29,6 +29,20 @@ def vlog1pover(n, x):
     return (1.0 + u * u * q) * (v * v * v) / (4.0 * (u * u)) if near else (y - 0.5 * e * e) / x
 
 
+def vlog1pgap(x, log):
+    """Return log(1 + x) - x/(1 + x), the logarithm given."""
+    w = x / (2.0 + x)
+    near = abs(w) < 0.18
+    w = w if near else 0.0
+    z, u = w * w, 1.0 + w
+    q = 0.047619047619047616 + z * 0.043478260869565216
+    q = 0.06666666666666667 + z * (0.058823529411764705 + z * (0.05263157894736842 + z * q))
+    q = 0.1111111111111111 + z * (0.09090909090909091 + z * (0.07692307692307693 + z * q))
+    q = 0.3333333333333333 + z * (0.2 + z * (0.14285714285714285 + z * q))
+    e = 1.0 / (u if near else 1.0 + x)
+    return (z + z) * (1.0 + w * q * u) * e if near else log - 1.0 + e
+
+
 def vexpm1over(n, x):
     """Return (exp(x) - 1)/x; for n = 1, 2 its derivative n."""
     near = abs(x) < 1.0
@@ -53,6 +67,11 @@ def vexpm1over(n, x):
 def vlog1pover32(n, x):
     """Return the same as vlog1pover by way of float64."""
     return np.float32(vlog1pover(n, np.float64(np.float32(x))))
+
+
+def vlog1pgap32(x, log):
+    """Return the same as vlog1pgap by way of float64."""
+    return np.float32(vlog1pgap(np.float64(np.float32(x)), np.float64(np.float32(log))))
 
 
 def vexpm1over32(n, x):

@@ -107,6 +107,17 @@ def log1pover(n, x):
         return np.where(near, series / (1 + x) ** (n + 1), total)[()]
 
 
+def log1pgap(x, log):
+    """Return log(1 + x) - x/(1 + x), the logarithm given; of small x by its series."""
+    with np.errstate(all="ignore"):
+        share = x / (1 + x)
+        near = np.abs(share) < 0.3
+        part, series = np.where(near, share, 0 * share), 0 * x
+        for k in range(31, -1, -1):
+            series = series * part + 1 / (2 + k)
+        return np.where(near, series * part * part, log - 1 + 1 / (1 + x))[()]
+
+
 def expm1over(n, x):
     """Return the integral of u**n*exp(x*u), 0 < u < 1: (exp(x) - 1)/x for n = 0."""
     with np.errstate(all="ignore"):

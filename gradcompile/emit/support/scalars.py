@@ -163,6 +163,19 @@ def log1pover(n, x):
     return total
 
 
+def log1pgap(x, log):
+    """Return log(1 + x) - x/(1 + x), the logarithm given; of small x by its series."""
+    if not -0.3 < x < 0.4:
+        return log - 1 + 1 / (1 + x)
+    share = x / (1 + x)
+    power, total, k = 1.0, 0.0, 2
+    while abs(power) > 1e-17:
+        total += power / k
+        power *= share
+        k += 1
+    return share * share * total
+
+
 def expm1over(n, x):
     """Return the integral of u**n*exp(x*u), 0 < u < 1: (exp(x) - 1)/x for n = 0."""
     if -1 < x < 1:

@@ -1,0 +1,83 @@
+"""Value, gradient and Hessian at the ends of the range of a formula, against differences at 150 digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import gradcompile as gc
+from tests.derivatives import derivatives
+
+Formula = tuple[str, Callable[..., Any], list[tuple[float, ...]]]
+STUDENT = [(1.5, 1e8), (1.5, 1e12), (0.0, 3.0), (-2.0, 0.3), (1e-9, 1e8)]
+FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
+    "relative entropy": (
+        "x*log(x/y) + (1 - x)*log((1 - x)/(1 - y))",
+        lambda x, y: x * mp.log(x / y) + (1 - x) * mp.log((1 - x) / (1 - y)),
+        [(1e-12, 0.3), (0.3, 0.7), (0.3, 1e-15)],
+    ),
+    "log of a sum over a term": ("log((x + y)/x)", lambda x, y: mp.log((x + y) / x), [(1e-15, 1.0), (2.0, 3.0)]),
+    "Student": ("y*log(1 + x**2/y)", lambda x, y: y * mp.log(1 + x**2 / y), STUDENT),
+    "density of Student": ("(y + 1)/2*log(1 + x**2/y)", lambda x, y: (y + 1) / 2 * mp.log(1 + x**2 / y), STUDENT),
+    "gamma and Poisson": ("x*log(1 + y/x)", lambda x, y: x * mp.log(1 + y / x), [(1e8, 2.0), (1e12, 2.0), (1e-3, 2.0)]),
+    "Cauchy": ("log(1 + y*x**2)", lambda x, y: mp.log(1 + y * x**2), [(0.0, 3.0), (0.5, 1e-9), (-40.0, 2.0)]),
+    "frailty": (
+        "(x + 1/y)*log(1 + y*exp(z))",
+        lambda x, y, z: (x + 1 / y) * mp.log(1 + y * mp.exp(z)),
+        [(0.0, 1e-6, -800.0), (1.0, 0.5, -800.0), (1.0, 0.5, 0.0), (1.0, 2.0, 5.0), (0.0, 1e-6, 3.0)],
+    ),
+    "square before an exponential": (
+        "log(1 + x**2*exp(y))",
+        lambda x, y: mp.log(1 + x**2 * mp.exp(y)),
+        [(0.0, 1.0), (0.3, -800.0), (0.3, 800.0)],
+    ),
+    "share of a hyperbolic sine": (
+        "sinh(x)/(y + cosh(x))",
+        lambda x, y: mp.sinh(x) / (y + mp.cosh(x)),
+        [(-1000.0, 0.5), (720.0, 0.5), (1.3, 0.5), (0.0, 0.5)],
+    ),
+    "log of a hyperbolic sine and a number": (
+        "log(y + sinh(x))", lambda x, y: mp.log(y + mp.sinh(x)), [(1000.0, 0.5), (720.0, 0.5), (1.3, 0.5), (0.0, 0.5)],
+    ),
+    "log of 1 and a hyperbolic sine": ("log(1 + sinh(x))", lambda x: mp.log(1 + mp.sinh(x)), [(1e-9,), (-0.5,), (1000.0,)]),
+}  # fmt: skip
+POINTS = [pytest.param(name, point, id=f"{name} at {point}") for name, (*_, at) in FORMULAS.items() for point in at]
+
+
+@pytest.mark.parametrize(("name", "point"), POINTS)
+def test_value_gradient_and_hessian(name: str, point: tuple[float, ...]) -> None:
+    text, function, _ = FORMULAS[name]
+    names = "xyz"[: len(point)]
+    declared = "".join(f"{each}: parameter\n" for each in names)
+    model, given = gc.compile(gc.parse(f"{declared}loss = {text}")), dict(zip(names, point, strict=True))
+    value, slopes, second = derivatives(lambda at: function(*at), list(point))
+    found, gradient = model.value_and_grad(**given)
+    assert found == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-13, atol=1e-100)
+    # of what is 1 - 1e-16, the slope of a tanh is that of 1; an entry that cancels is as good as the others
+    largest = np.max(np.abs(second))
+    np.testing.assert_allclose(
+        np.array(model.hessian(**given), float), second, rtol=1e-11, atol=1e-15 * largest + 1e-100
+    )
+
+
+@pytest.mark.parametrize("text", ["x*log(x/y)", "x*(log(x) - log(y))", "x*log(x/(2*y))"])
+def test_hessian_of_the_relative_entropy_of_nothing(text: str) -> None:
+    model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nloss = {text}"))
+    assert model.hessian(x=0.0, y=0.25) == ((np.inf, -4.0), (-4.0, 0.0))
+
+
+def test_slopes_of_the_logarithm_of_a_large_quotient() -> None:
+    model = gc.compile(gc.parse("x: parameter\ny: parameter\nloss = log((x + y)/x)"))
+    assert model.grad(x=1e-200, y=1.0) == pytest.approx((-1e200, 1.0), rel=1e-15)
+
+
+def test_students_distribution_far_out() -> None:
+    model = gc.compile(gc.parse("x: parameter\ny: parameter\nloss = y*log(1 + x**2/y)"))
+    value, gradient = model.value_and_grad(x=1e200, y=3.0)
+    assert value == pytest.approx(2759.8062747268505, rel=1e-14)
+    assert gradient == pytest.approx((6e-200, 918.9354249089502), rel=1e-14)
