@@ -280,11 +280,12 @@ def test_emitted_text_of_every_target_runs_at_50_digits(name, target):
         assert mpmath.almosteq(found, exact.slope(parameter, place).mean, rel_eps=mpf("1e-45"))
 
 
+# what the last operand is of the first
 LAST = {
     "lgammagap": mpmath.loggamma,
     "digammagap": mpmath.digamma,
     "log1pgap": mpmath.log1p,
-}  # what the last operand is of the first
+}
 
 
 @pytest.mark.parametrize("row", sorted(ROWS))

@@ -43,7 +43,9 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
     "log of a hyperbolic sine and a number": (
         "log(y + sinh(x))", lambda x, y: mp.log(y + mp.sinh(x)), [(1000.0, 0.5), (720.0, 0.5), (1.3, 0.5), (0.0, 0.5)],
     ),
-    "log of 1 and a hyperbolic sine": ("log(1 + sinh(x))", lambda x: mp.log(1 + mp.sinh(x)), [(1e-9,), (-0.5,), (1000.0,)]),
+    "log of 1 and a hyperbolic sine": (
+        "log(1 + sinh(x))", lambda x: mp.log(1 + mp.sinh(x)), [(1e-9,), (-0.5,), (1000.0,)],
+    ),
 }  # fmt: skip
 POINTS = [pytest.param(name, point, id=f"{name} at {point}") for name, (*_, at) in FORMULAS.items() for point in at]
 

@@ -29,11 +29,12 @@ ODD = (0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 1e-320, 1e308, -1e308, math.inf, -m
 ARITY = {"and": 2, "or": 2, "not": 1, "select": 3}  # the rows without a domain
 ORDERED = ("polygamma", "polygammagap", "log1pover", "expm1over")  # their order is a whole number: below
 NUMBERS = [row for row in TABLE if row.name not in ORDERED]
+# rows whose last operand is a function of the first
 LAST = {
     "lgammagap": "lgamma",
     "digammagap": "digamma",
     "log1pgap": "log1p",
-}  # rows whose last operand is a function of the first
+}
 HEAD = "import math\n\n\n"
 
 

@@ -682,9 +682,8 @@ class TestCode:
         kind = "float" if dtype is np.float32 and row not in (*GAMMAS, *GAPS, "log1pgap") else "double"
         assert re.search(rf"fmul contract <\d+ x {kind}>", body[0])
         calls = set(re.findall(r"call [^@\n]*@([\w.]+)", body[0]))
-        assert all(
-            re.match(r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl|masked\.load)\b", c) for c in calls
-        ), calls
+        harmless = r"llvm\.(fabs|sqrt|is\.fpclass|smax|smin|umax|umin|abs|fshl|masked\.load)\b"
+        assert all(re.match(harmless, call) for call in calls), calls
 
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_one_element_is_as_many(self, row, dtype):
