@@ -58,3 +58,22 @@ def test_pairs_of_samples_are_not_kept() -> None:
     model = gc.compile(gc.parse(f"{DECLARED}    loss = Max(exp(y[n]*w[g[m]])*y[m] + b, n, m)"))
     plan = model.plan.schedule
     assert all(value in plan.blocked for value, axes in plan.stored.items() if len(axes) > 1)
+
+
+PAIRS = "w[g[m]]/(1.5 + Mean(x[m, d], d)**2)*log(exp(y[n]) + exp(Min(x[n, d], d)))"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pairs_that_are_computed_again_are_rounded_alike(seed: int) -> None:
+    """The maximum is needed in a later pass over the samples: what belongs to it has one slope, and else there is none."""
+    model = gc.compile(gc.parse(f"{DECLARED}    loss = log(Sum(exp(Max({PAIRS}, m)), n)) + 0*u[0] + 0*b")).wait()
+    given = arguments(7 + seed, model.arguments)
+    w, x, y, g = (np.asarray(given[name]) for name in "wxyg")
+    below, factor = 1.5 + x.mean(axis=1) ** 2, np.logaddexp(y, x.min(axis=1))
+    pairs = w[g] / below * factor[:, None]
+    best, weight = pairs.argmax(axis=1), np.exp(pairs.max(axis=1))
+    exact = np.zeros(50)
+    np.add.at(exact, g[best], weight / weight.sum() * factor / below[best])
+    _, (dw, *_) = model.value_and_grad(**given)
+    np.testing.assert_allclose(dw, exact, rtol=1e-12, atol=1e-15)
+    assert "@njit(fastmath=False" in model.source

@@ -13,13 +13,13 @@ from gradcompile.emit.ahead import FETCH, Ahead
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
-from gradcompile.emit.module import FEW, FLAGS, Request, assembled, hashed, reserved
+from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved
 from gradcompile.emit.names import Names
 from gradcompile.emit.places import output_array
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression
 from gradcompile.ir import Axis, Graph, Value, only_indices, reachable
-from gradcompile.schedule import plan
+from gradcompile.schedule import computed_again, plan
 from gradcompile.step import Step, terms
 
 FUNCTIONS = {
@@ -28,7 +28,6 @@ FUNCTIONS = {
     "update": "Take a step: change the parameters in place.",
     "epoch": "Take the steps of the batches from first to last, in place; add up the objective.",
 }
-DECORATOR = f"@njit({FLAGS})"
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,8 @@ class _Epoch:
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
         arguments += [self.factor] if self.moved else []
-        return _function("gradient", arguments, body)
+        flags = STRICT if computed_again(self.plan) else FLAGS
+        return _function("gradient", arguments, body, flags)
 
     def _ahead(self, arrays: Mapping[str, str], order: str, place: str, last: str) -> list[str]:
         """Return the lines that ask for the rows of later samples; see `Ahead.lines`."""
@@ -255,11 +255,11 @@ class _Epoch:
         return [*inputs, *arrays, *([self.factor] if self.moved else [])]
 
 
-def _function(name: str, arguments: Iterable[str], body: Iterable[str]) -> list[str]:
+def _function(name: str, arguments: Iterable[str], body: Iterable[str], flags: str = FLAGS) -> list[str]:
     """Return a function as lines."""
     head = wrapped(f"def {name}({', '.join(arguments)}):")
     lines = (piece for line in body for piece in wrapped(INDENT + line))
-    return [DECORATOR, *head, f'{INDENT}"""{FUNCTIONS[name]}"""', *lines]
+    return [f"@njit({flags})", *head, f'{INDENT}"""{FUNCTIONS[name]}"""', *lines]
 
 
 def _call(function: list[str]) -> str:

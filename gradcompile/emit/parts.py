@@ -15,7 +15,7 @@ from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph
-from gradcompile.schedule import Parts, plan
+from gradcompile.schedule import Parts, must_round_alike, plan
 
 TITLE = "In parts, for samples that threads share:"
 
@@ -41,6 +41,7 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
     EmissionError
         The text holds something that is not on the allow-list; nothing is returned then.
     """
+    strict = strict or must_round_alike(graph)
     programs = {name: program for whole, cut in parts.items() for name, program in cut.functions(whole).items()}
     whole = _request(replace(graph, wrt=()), graph, dtype, strict)  # no gradient of its own: no self-check
     requests = {name: _request(program, graph, dtype, strict) for name, program in programs.items()}

@@ -26,6 +26,7 @@ from gradcompile.schedule.nodes import (
 )
 from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
 from gradcompile.schedule.planner import plan
+from gradcompile.schedule.rounding import computed_again, must_round_alike
 from gradcompile.schedule.samples import stream_axis
 from gradcompile.schedule.sizes import small_sizes
 
@@ -43,9 +44,11 @@ __all__ = [
     "Result",
     "Start",
     "Update",
+    "computed_again",
     "guards",
     "in_parts",
     "loop_axes",
+    "must_round_alike",
     "plan",
     "small_sizes",
     "stream_axis",
