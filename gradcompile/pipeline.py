@@ -293,7 +293,8 @@ class Program:
         from gradcompile.jit.native import native
 
         try:
-            return native(source, name, len(self.graph.wrt) if name != "value" else 0, strict=self.strict)
+            count = {"value": 0, "derivatives": len(self.graph.outputs)}.get(name, len(self.graph.wrt))
+            return native(source, name, count, strict=self.strict, value=name != "derivatives")
         except UntranslatableError:
             return self._in_python(name)
 

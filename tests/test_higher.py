@@ -210,3 +210,18 @@ def test_a_sum_that_starts_at_a_matrix_function() -> None:
     model = gc.compile(sympy.Trace(A.inv()) + log(sympy.Determinant(A)), wrt=A)
     inverse = np.linalg.inv(at)
     np.testing.assert_allclose(model.wait().grad(A=at), (inverse - inverse @ inverse).T, rtol=1e-12)
+
+
+def test_second_derivatives_of_many_numbers_are_compiled_whole() -> None:
+    """Beyond some 400 operations they are machine code, which returned the first of them and wrote over memory."""
+    terms = [sin(k * x * y) * exp(-z * x / k) * log(1 + y**2 + k * z**2) for k in range(1, 12)]
+    model, at = gc.compile(sum(terms), wrt=[x, y, z]), dict(NUMBERS)
+    exact = [[sum(exactly(sympy.diff(term, a, b)) for term in terms) for b in (x, y, z)] for a in (x, y, z)]
+    for _ in range(3):
+        np.testing.assert_allclose(model.hessian(**at), exact, rtol=1e-12)
+        for k in range(3):
+            direction = tuple(float(k == n) for n in range(3))
+            np.testing.assert_allclose(model.hvp(direction, **at), exact[k], rtol=1e-12)
+        model.wait()
+    slopes = [sum(exactly(sympy.diff(term, a)) for term in terms) for a in (x, y, z)]
+    assert model.jvp((1.0, 0.0, 2.0), **at) == pytest.approx(slopes[0] + 2 * slopes[2], rel=1e-12)

@@ -24,7 +24,7 @@ Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 DOUBLE = ctypes.sizeof(ctypes.c_double)
 
 
-def native(source: str, name: str, gradients: int, *, strict: bool) -> Callable[..., Any]:
+def native(source: str, name: str, gradients: int, *, strict: bool, value: bool = True) -> Callable[..., Any]:
     r"""Return a function of an emitted module as machine code.
 
     Parameters
@@ -37,6 +37,8 @@ def native(source: str, name: str, gradients: int, *, strict: bool) -> Callable[
         How many it returns, in a tuple after the value; 0: it returns the value alone.
     strict : bool
         Whether every operation is rounded by itself, and every elementary function that of the C library.
+    value : bool
+        Whether it returns a value; else it returns the tuple alone.
 
     Raises
     ------
@@ -50,17 +52,18 @@ def native(source: str, name: str, gradients: int, *, strict: bool) -> Callable[
     """
     file = f"{digest(source, [*versions(), *processor(), strict])}.{name}.native"
     memory, objects = kept(file, lambda: _made(source, name, strict))
-    return _caller(linked(objects, LEVEL), name, gradients, memory)
+    return _caller(linked(objects, LEVEL), name, gradients, memory, value=value)
 
 
-def _caller(engine: Any, name: str, gradients: int, between: int) -> Callable[..., Any]:
+def _caller(engine: Any, name: str, gradients: int, between: int, *, value: bool) -> Callable[..., Any]:
     """Return a Python function for one of machine code; every thread has memory of its own."""
     entry = Entry(engine.get_function_address(name))
     own = threading.local()
-    unpack = struct.Struct(f"{1 + gradients}d").unpack_from
+    returned = gradients + value
+    unpack = struct.Struct(f"{returned}d").unpack_from
 
     def memory(count: int) -> Any:
-        size = DOUBLE * (count + between + 1 + gradients)
+        size = DOUBLE * (count + between + returned)
         doubles = bytearray(ALIGNED + size)  # packed into, it takes half the time of an array
         address = ctypes.addressof(ctypes.c_char.from_buffer(doubles))
         start = -(address + DOUBLE * count) % ALIGNED  # of the arguments, so that what is kept after them is aligned
@@ -73,6 +76,8 @@ def _caller(engine: Any, name: str, gradients: int, between: int) -> Callable[..
         pack(doubles, start, *arguments)
         entry(address)
         numbers = unpack(doubles, results)
+        if not value:
+            return numbers
         return (numbers[0], numbers[1:]) if gradients else numbers[0]
 
     call.engine = engine  # type: ignore[attr-defined]  # the code lives as long as the function
