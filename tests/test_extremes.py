@@ -46,6 +46,36 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
     "log of 1 and a hyperbolic sine": (
         "log(1 + sinh(x))", lambda x: mp.log(1 + mp.sinh(x)), [(1e-9,), (-0.5,), (1000.0,)],
     ),
+    "Clayton's copula": (
+        "(x**(-z) + y**(-z) - 1)**(-1/z)",
+        lambda x, y, z: (x ** (-z) + y ** (-z) - 1) ** (-1 / z),
+        [(0.3, 0.7, 1e-10), (0.3, 0.7, 1e-5), (0.3, 0.7, 0.4), (0.3, 0.7, 3.0)],
+    ),
+    "density of Clayton's copula": (
+        "log(1 + z) - (1 + z)*(log(x) + log(y)) - (2 + 1/z)*log(x**(-z) + y**(-z) - 1)",
+        lambda x, y, z: (
+            mp.log(1 + z) - (1 + z) * mp.log(x * y) - (2 + 1 / z) * mp.log(x ** (-z) + y ** (-z) - 1)
+        ),
+        [(0.3, 0.7, 0.1), (0.3, 0.7, 3.0)],
+    ),
+    "Frank's copula": (
+        "-log(1 + (exp(-z*x) - 1)*(exp(-z*y) - 1)/(exp(-z) - 1))/z",
+        lambda x, y, z: -mp.log(1 + mp.expm1(-z * x) * mp.expm1(-z * y) / mp.expm1(-z)) / z,
+        [(0.3, 0.7, 1e-10), (0.3, 0.7, 1e-5), (0.3, 0.7, -0.4), (0.3, 0.7, 5.0)],
+    ),
+    "logarithm of a mean of exponentials": (
+        "log((exp(z*x) + exp(z*y))/2)/z",
+        lambda x, y, z: mp.log((mp.exp(z * x) + mp.exp(z * y)) / 2) / z,
+        [(1.0, 2.0, 0.2), (1.0, 2.0, -3.0)],
+    ),
+    "annuity": ("(1 - (1 + x)**(-y))/x", lambda x, y: (1 - (1 + x) ** (-y)) / x, [(1e-9, 30.0), (0.05, 30.0)]),
+    "rate a year": ("(1 + x/y)**y - 1", lambda x, y: (1 + x / y) ** y - 1, [(0.05, 12.0), (-0.9, 1.5)]),
+    "none of several": ("1 - (1 - x)**y", lambda x, y: 1 - (1 - x) ** y, [(1e-12, 10.0), (1e-12, 1e12), (0.3, 2.5)]),
+    "Yeo and Johnson below 0": (
+        "-((1 - x)**(2 - y) - 1)/(2 - y)",
+        lambda x, y: -((1 - x) ** (2 - y) - 1) / (2 - y),
+        [(-0.5, 1.9999999999), (-2.0, 1.999), (-0.3, 0.5), (-1e-9, 1.5)],
+    ),
 }  # fmt: skip
 POINTS = [pytest.param(name, point, id=f"{name} at {point}") for name, (*_, at) in FORMULAS.items() for point in at]
 
@@ -67,6 +97,30 @@ def test_value_gradient_and_hessian(name: str, point: tuple[float, ...]) -> None
     )
 
 
+def test_logarithms_of_means_have_their_limits() -> None:
+    """Where k is 0: the mean, with half of the variance as slope; the copula of what is independent."""
+    text = "x: data[N]\ny: data[N]\nk: parameter\nloss = Sum(log((exp(k*x[n]) + exp(k*y[n]))/2)/k, n)"
+    x, y = np.array([1.0, -2.0, 0.3]), np.array([2.0, 1.0, 0.3])
+    model = gc.compile(gc.parse(text))
+    for _ in range(2):
+        value, (slope,) = model.value_and_grad(x=x, y=y, k=0.0)
+        assert (value, slope) == pytest.approx((np.sum(x + y) / 2, np.sum((x - y) ** 2) / 8), rel=1e-15)
+        model.wait()
+    copula = gc.compile(gc.parse("x: parameter\ny: parameter\nk: parameter\nloss = (x**(-k) + y**(-k) - 1)**(-1/k)"))
+    value, slopes = copula.value_and_grad(x=0.3, y=0.7, k=0.0)
+    assert value == pytest.approx(0.21, rel=1e-15)
+    assert slopes == pytest.approx((0.7, 0.3, 0.21 * np.log(0.3) * np.log(0.7)), rel=1e-14)
+
+
+@pytest.mark.parametrize("text", ["(1 + x)**y - 1", "1 - (1 - x)**y"])
+def test_a_base_below_0_keeps_its_whole_powers(text: str) -> None:
+    model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nloss = {text}"))
+    sign, x = (1, -3.0) if text.startswith("(") else (-1, 3.0)
+    assert model.value(x=x, y=3.0) == sign * (-8.0 - 1)
+    assert model.value(x=x, y=2.0) == sign * (4.0 - 1)
+    assert model.grad(x=x, y=3.0)[0] == 12.0
+
+
 @pytest.mark.parametrize("text", ["x*log(x/y)", "x*(log(x) - log(y))", "x*log(x/(2*y))"])
 def test_hessian_of_the_relative_entropy_of_nothing(text: str) -> None:
     model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nloss = {text}"))
@@ -76,6 +130,20 @@ def test_hessian_of_the_relative_entropy_of_nothing(text: str) -> None:
 def test_slopes_of_the_logarithm_of_a_large_quotient() -> None:
     model = gc.compile(gc.parse("x: parameter\ny: parameter\nloss = log((x + y)/x)"))
     assert model.grad(x=1e-200, y=1.0) == pytest.approx((-1e200, 1.0), rel=1e-15)
+
+
+@pytest.mark.parametrize("k", [50.0, 500.0, -500.0])
+def test_franks_copula_where_it_is_strong(k: float) -> None:
+    """Nothing is left of 1 - exp(-k*x), but for what is below the last place of the value over k."""
+    text, function, _ = FORMULAS["Frank's copula"]
+    model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nz: parameter\nloss = {text}"))
+    with mp.workdps(700):
+        at, step = [mp.mpf(each) for each in (0.3, 0.7, k)], mp.mpf(10) ** -40
+        moved = [[a + step * (j == n) for n, a in enumerate(at)] for j in range(3)]
+        value, slopes = function(*at), [float((function(*each) - function(*at)) / step) for each in moved]
+    found, gradient = model.value_and_grad(x=0.3, y=0.7, z=k)
+    assert found == pytest.approx(float(value), rel=1e-13)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-9, atol=1e-17)
 
 
 def test_students_distribution_far_out() -> None:

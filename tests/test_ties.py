@@ -65,7 +65,7 @@ PAIRS = "w[g[m]]/(1.5 + Mean(x[m, d], d)**2)*log(exp(y[n]) + exp(Min(x[n, d], d)
 
 @pytest.mark.parametrize("seed", range(4))
 def test_pairs_that_are_computed_again_are_rounded_alike(seed: int) -> None:
-    """The maximum is needed in a later pass over the samples: what belongs to it has one slope, and else there is none."""
+    """The maximum is needed in a later pass over the samples, too: what belongs to it alone has a slope."""
     model = gc.compile(gc.parse(f"{DECLARED}    loss = log(Sum(exp(Max({PAIRS}, m)), n)) + 0*u[0] + 0*b")).wait()
     given = arguments(7 + seed, model.arguments)
     w, x, y, g = (np.asarray(given[name]) for name in "wxyg")

@@ -15,6 +15,7 @@ from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.inward import inward
+from gradcompile.passes.means import means
 from gradcompile.passes.ratios import ratios
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
@@ -32,6 +33,7 @@ BEFORE: tuple[Pass, ...] = (
     fold,
     share,
     shares,
+    means,
     stabilise,
     ratios,
     gammas,

@@ -135,6 +135,8 @@ def _coefficient(x: Value) -> tuple[Real, Value | None]:
 
 
 def _times(factor: Real, x: Value) -> Value:
+    if x.op == "select" and factor < 0:
+        return -_times(-factor, x)
     if x.op == "select":
         condition, *branches = x.operands
         return x.builder.apply("select", condition, *(_times(factor, branch) for branch in branches))
@@ -188,7 +190,7 @@ def _power_minus_one(power: Value) -> Value | None:
         return _times(scale, base.builder.apply(name, base.operands[0]) ** 2)
     if exponent.is_const(2) and (less := _with_limit(base, -1)) is not None:
         return less * (1 + base)
-    if exponent.op != "const" and exponent.kind == "real" and not _beside_one(base):
+    if exponent.op != "const" and exponent.kind == "real":
         return _variable_power_minus_one(power)
     whole = isinstance(exponent.attr, int) if exponent.op == "const" else True
     for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
@@ -197,8 +199,14 @@ def _power_minus_one(power: Value) -> Value | None:
     return None
 
 
-def _beside_one(base: Value) -> bool:
-    return base.op == "add" and any(o.is_const(1) for o in base.operands)
+def _logarithm(base: Value) -> Value:
+    """Return log(base), which is log1p(z) for 1 + z, and for 1 - z."""
+    for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
+        if one.is_const(1):
+            return base.builder.apply("log1p", rest)
+    if base.op == "sub" and base.operands[0].is_const(1):
+        return base.builder.apply("log1p", negated(base.operands[1]))
+    return base.builder.apply("log", base)
 
 
 def _variable_power_minus_one(power: Value) -> Value | None:
@@ -207,7 +215,7 @@ def _variable_power_minus_one(power: Value) -> Value | None:
     if not_negative(base) and not positive(base):
         return None  # a distance, whose logarithm has no slope at 0
     apply = power.builder.apply
-    made = apply("expm1", exponent * apply("log", base))
+    made = apply("expm1", exponent * _logarithm(base))
     return made if positive(base) else apply("select", apply("gt", base, 0), made, power - 1)
 
 

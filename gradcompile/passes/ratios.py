@@ -8,7 +8,7 @@ written remains.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import reduce
 from operator import mul
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from gradcompile.passes.quotients import replaced
 FAR = 80  # exp(80) is finite in float32, too; beyond, what is written remains
 LOGARITHMS = ("log1p", "log1pwexp", "log1pwsq", "softplus", "xlog1py")
 EXPONENTIALS = ("expm1", "select")
+SMALL = {"expm1": "expm1over", "log1p": "log1pover"}  # f(x), and f(x)/x
 DEEPEST = 8  # products, or sums, inside one another that are looked through
 
 
@@ -52,12 +53,15 @@ class Function(NamedTuple):
         The function that is f(x)/x.
     weight, exponent : Value
         Of x, which is ``weight*exp(exponent)``, or the weight alone.
+    condition : Value, optional
+        Where the factor is f(x); elsewhere it is something else.
     """
 
     factor: Value
     over: str
     weight: Value
     exponent: Value | None = None
+    condition: Value | None = None
 
 
 def ratios(graph: Graph) -> Graph:
@@ -75,21 +79,25 @@ def ratios(graph: Graph) -> Graph:
 
 def _where_small(x: Value) -> Value | None:
     """Return a product, or a quotient, with f(k*z)/k as z*over(0, k*z) where that is small."""
-    whole = _fraction(x)
+    whole = fraction(x)
     for function in _functions(whole.above):
         small = Small(function)
         if (made := small.over(whole)) is not None:
-            return small.choice(made, small.flat(x))
-    return next(filter(None, (_summed(whole, factor) for factor in whole.above if factor.op == "sum")), None)
+            return small.choice(made, flat(x, small.divisors))
+    return in_sums(whole, _where_small)
 
 
-def _summed(whole: Fraction, total: Value) -> Value | None:
-    """Return a product with a sum, of which what is the same for all terms has been taken out, with the new terms."""
-    inside, rest = total.operands[0], whole._replace(above=_without(whole.above, total))
-    if any(axis not in total.axes for value in (*rest.above, *rest.below) for axis in value.axes):
-        return None
-    term = _where_small(_product(rest, _fraction(inside)).value(inside))
-    return None if term is None else total.builder.reduce("sum", term, total.attr)
+def in_sums(whole: Fraction, rule: Callable[[Value], Value | None]) -> Value | None:
+    """Return a product with a sum, of which what is the same for all terms has been taken out, with terms by a rule."""
+    for total in whole.above:
+        if total.op != "sum":
+            continue
+        inside, rest = total.operands[0], whole._replace(above=_without(whole.above, total))
+        if any(axis not in total.axes for value in (*rest.above, *rest.below) for axis in value.axes):
+            continue
+        if (term := rule(_product(rest, fraction(inside)).value(inside))) is not None:
+            return total.builder.reduce("sum", term, total.attr)
+    return None
 
 
 def _power(base: Value, exponent: Value) -> Value | None:
@@ -101,22 +109,22 @@ def _power(base: Value, exponent: Value) -> Value | None:
         if one.is_const(1):
             log = apply("log1p", other if base.op == "add" else negated(other))
             small = Small(Function(log, "log1pover", log.operands[0]))
-            made = small.over(_fraction(exponent * log))
-            return None if made is None else small.choice(apply("exp", made), base ** small.flat(exponent))
+            made = small.over(fraction(exponent * log))
+            return None if made is None else small.choice(apply("exp", made), base ** flat(exponent, small.divisors))
     return None
 
 
-def _fraction(x: Value, depth: int = DEEPEST) -> Fraction:
+def fraction(x: Value, depth: int = DEEPEST) -> Fraction:
     """Return a value as a product over another one."""
     if depth and x.op == "neg":
-        inside = _fraction(x.operands[0], depth - 1)
+        inside = fraction(x.operands[0], depth - 1)
         return inside._replace(sign=-inside.sign)
     if depth and x.op in ("mul", "div", "xlog1py"):
         a, b = x.operands
-        first = _fraction(a, depth - 1)
+        first = fraction(a, depth - 1)
         if x.op == "xlog1py":
             return first._replace(above=(*first.above, b.builder.apply("log1p", b)))
-        second = _fraction(b, depth - 1)
+        second = fraction(b, depth - 1)
         above, below = (second.above, second.below) if x.op == "mul" else (second.below, second.above)
         return Fraction(first.sign * second.sign, (*first.above, *above), (*first.below, *below))
     return Fraction(1, () if x.is_const(1) else (x,), ())
@@ -137,6 +145,9 @@ def _functions(factors: tuple[Value, ...]) -> Iterator[Function]:
             yield Function(factor, "expm1over", factor.operands[0])
         elif factor.op == "select" and factor.operands[1].op == "expm1" and factor.operands[2].op == "sub":
             yield Function(factor, "expm1over", factor.operands[1].operands[0])  # x**y - 1, where x may be negative
+        elif factor.op == "select" and factor.operands[1].op == "log1p":
+            condition, log, _ = factor.operands
+            yield Function(factor, "log1pover", log.operands[0], condition=condition)
 
 
 class Small:
@@ -157,19 +168,11 @@ class Small:
         """Return what was made where x is small, and no exponential large."""
         apply = made.builder.apply
         condition = apply("lt", apply("abs", self.argument), 1)
+        if self.function.condition is not None:
+            condition = apply("and", self.function.condition, condition)
         for exponent in self.exponents:
             condition = apply("and", condition, apply("lt", exponent, FAR))
         return apply("select", condition, made, otherwise)
-
-    def flat(self, x: Value, depth: int = DEEPEST) -> Value:
-        """Return what is written with the slope 0 in divisors that are 0: their own is infinite, if left out."""
-        if not depth or x.op not in ("mul", "div", "xlog1py", "add", "sub", "neg"):
-            return x
-        operands = [self.flat(operand, depth - 1) for operand in x.operands]
-        for divisor in self.divisors if x.op == "div" else ():
-            nonzero = x.builder.apply("ne", divisor, 0)
-            operands[1] = replaced(operands[1], divisor, x.builder.apply("select", nonzero, divisor, 0))
-        return x.builder.rebuild(x, tuple(operands))
 
     def over(self, whole: Fraction) -> Value | None:
         """Return a product with f(x)/k as (x/k)*over(0, x); a sum with a term over k is taken apart."""
@@ -178,7 +181,7 @@ class Small:
         for factor in whole.above:
             if factor.op in ("add", "sub"):
                 rest = whole._replace(above=_without(whole.above, factor))
-                terms = [_product(rest, _fraction(term)) for term in factor.operands]
+                terms = [_product(rest, fraction(term)) for term in factor.operands]
                 parts = [self.over(term) for term in terms]
                 if any(part is not None for part in parts):
                     a, b = (t.value(factor) if p is None else p for t, p in zip(terms, parts, strict=True))
@@ -190,6 +193,8 @@ class Small:
         share = own.builder.apply(self.function.over, 0, self.argument)
         for divisor in whole.below:
             if (left := self._divided(divisor)) is not None:
+                if self.function.exponent is None and any(v.op in SMALL for v in _leaves(self.argument)):
+                    share = own.builder.apply(self.function.over, 0, divisor * left)  # which has all its slopes
                 above = (*_without(whole.above, own), left, share)
                 return Fraction(whole.sign, above, _without(whole.below, divisor)).value(share)
         for factor in whole.above:  # exp(-q), which is 1/exp(q)
@@ -201,7 +206,7 @@ class Small:
     def _divided(self, divisor: Value) -> Value | None:
         """Return x/divisor if x has that factor."""
         weight, exponent = self.function.weight, self.function.exponent
-        if exact(divisor) is None and (left := _cancelled(weight, divisor, DEEPEST)) is not None:
+        if exact(divisor) is None and (left := cancelled(weight, divisor, DEEPEST)) is not None:
             if not divisor.axes and not positive(divisor):
                 self.divisors[divisor] = None
             return left if exponent is None else self._times_exp(left, exponent)
@@ -223,6 +228,26 @@ class Small:
         return bounded if weight.is_const(1) else weight * bounded
 
 
+def flat(x: Value, divisors: Collection[Value], depth: int = DEEPEST) -> Value:
+    """Return what is written with the slope 0 in divisors that are 0: their own is infinite, if left out."""
+    if not depth or x.op not in ("mul", "div", "xlog1py", "add", "sub", "neg"):
+        return x
+    operands = [flat(operand, divisors, depth - 1) for operand in x.operands]
+    for divisor in divisors if x.op == "div" else ():
+        nonzero = x.builder.apply("ne", divisor, 0)
+        operands[1] = replaced(operands[1], divisor, x.builder.apply("select", nonzero, divisor, 0))
+    return x.builder.rebuild(x, tuple(operands))
+
+
+def _leaves(x: Value, depth: int = DEEPEST) -> Iterator[Value]:
+    """Yield what a sum, a product or a quotient is made of."""
+    if depth and x.op in ("mul", "div", "neg", "add", "sub"):
+        for operand in x.operands:
+            yield from _leaves(operand, depth - 1)
+    else:
+        yield x
+
+
 def _product(a: Fraction, b: Fraction) -> Fraction:
     return Fraction(a.sign * b.sign, (*a.above, *b.above), (*a.below, *b.below))
 
@@ -233,21 +258,30 @@ def _without(factors: tuple[Value, ...], one: Value) -> tuple[Value, ...]:
     return factors[:place] + factors[place + 1 :]
 
 
-def _cancelled(x: Value, divisor: Value, depth: int) -> Value | None:
+def cancelled(x: Value, divisor: Value, depth: int) -> Value | None:
     """Return x/divisor if the divisor is a factor of it."""
     if x is divisor:
         return x.builder.const(1)
     if not depth:
         return None
     if x.op in ("add", "sub"):
-        a, b = (_cancelled(o, divisor, depth - 1) for o in x.operands)
+        a, b = (cancelled(o, divisor, depth - 1) for o in x.operands)
         return None if a is None or b is None else a + b if x.op == "add" else a - b
     if x.op == "mul":
         for one, other in (x.operands, x.operands[::-1]):
-            if (left := _cancelled(one, divisor, depth - 1)) is not None:
+            if (left := cancelled(one, divisor, depth - 1)) is not None:
                 return other if left.is_const(1) else left if other.is_const(1) else left * other
-    if x.op == "select" and x.operands[2].is_const(0) and (left := _cancelled(x.operands[1], divisor, depth - 1)):
+    if x.op == "select" and x.operands[2].is_const(0) and (left := cancelled(x.operands[1], divisor, depth - 1)):
         return x.builder.apply("select", x.operands[0], left, 0)
-    if x.op in ("div", "neg") and (left := _cancelled(x.operands[0], divisor, depth - 1)) is not None:
-        return left / x.operands[1] if x.op == "div" else negated(left)
+    if x.op in SMALL and (left := cancelled(x.operands[0], divisor, depth - 1)) is not None:
+        return left * x.builder.apply(SMALL[x.op], 0, x.operands[0])
+    if x.op in ("div", "neg") and (left := cancelled(x.operands[0], divisor, depth - 1)) is not None:
+        return _over(left, x.operands[1], divisor, depth - 1) if x.op == "div" else negated(left)
     return None
+
+
+def _over(above: Value, below: Value, divisor: Value, depth: int) -> Value:
+    """Return a quotient, of expm1(a*k)/expm1(b*k) without the factor k that both have."""
+    whole = cancelled(below, divisor, depth) if below.op == "expm1" else None
+    left = None if whole is None else cancelled(above, divisor, depth)
+    return above / below if left is None or whole is None else left / whole

@@ -334,8 +334,9 @@ def _log_two_less_one(x: Value) -> Value | None:
 
 def _power_of_powers(a: Value, b: Value, forms: Forms) -> Value | None:
     """Return ``(x**y + ...)**z`` as an exponential of its logarithm."""
-    if b.op != "div" or a.op not in ("add", "sub") or (made := _log_of_powers(a, forms)) is None:
-        return None  # other powers are taken apart where their logarithm is taken
+    divided = (b.operands[0] if b.op == "neg" else b).op == "div"  # other powers wait for their logarithm
+    if not divided or a.op not in ("add", "sub") or (made := _log_of_powers(a, forms)) is None:
+        return None
     apply = a.builder.apply
     if made.op != "select":
         return apply("exp", b * made)
@@ -403,6 +404,11 @@ def _log_unit_gap(x: Value, forms: Forms) -> Value | None:
     if all(unit_gaps.logarithm(base) is None for _, base in logarithms.powers(x)):
         return None
     return logarithms.of_product(x, lambda base: _stable(x.builder.apply("log", base), forms)[1])
+
+
+def _log_1p_gap(x: Value) -> Value | None:
+    """Return log(1 + (1 - exp(-a))*(1 - exp(-b))/(exp(-c) - 1)), of Frank's copula."""
+    return unit_gaps.of_quotient(x)
 
 
 def _log_abs(x: Value, forms: Forms) -> Value | None:
@@ -555,6 +561,10 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y)))",
         "where(maximum(x*y, x, y) < 1, log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y))),"
         " log(exp(-x) + exp(-y) - exp(-x*y) - exp(-x - y)))", _log_unit_gap, CANCELS, (3.0, 30.0), forms=True),
+    Row("log", "log(1 + (exp(-x*y) - 1)*(exp(-x) - 1)/(exp(-y) - 1))",
+        "where(maximum(x*y, x, y) < 1, log1p((exp(-x*y) - 1)*(exp(-x) - 1)/(exp(-y) - 1)),"
+        " log(abs(exp(-x*y - x) + exp(-y) - exp(-x*y) - exp(-x))) - log(abs(exp(-y) - 1)))", _log_1p_gap, CANCELS,
+        (3.0, 30.0)),
     Row("log", "log(1 - exp(-exp(x)))", "where(exp(x) < 1e-30, x - exp(x)/2, log1mexp(-exp(x)))", _log_small,
         UNDERFLOWS, (-1e4, 5.0), forms=True),
     Row("log", "log(1 - exp(-x))", "log1mexp(-x)", _log_difference, CANCELS, POSITIVE),

@@ -36,6 +36,21 @@ def logarithm(x: Value) -> Value | None:
     return apply("select", near, apply("log", x), far)
 
 
+def of_quotient(x: Value) -> Value | None:
+    """Return log(1 + p/expm1(c)), p being a product of two of these, as a choice: far from 0 that sum cancels."""
+    for one, share in (x.operands, x.operands[::-1]) if x.op == "add" else ():
+        if not one.is_const(1) or share.op != "div" or share.operands[1].op != "expm1":
+            continue
+        above, below = share.operands
+        if (whole := logarithm(x.builder.apply("abs", above + below))) is None:
+            continue
+        apply, (c,) = x.builder.apply, below.operands
+        near, _, far = whole.operands
+        size = apply("maximum", c, 0) + apply("log1mexp", -apply("abs", c))  # log(abs(expm1(c)))
+        return apply("select", near, apply("log1p", share), far - size)
+    return None
+
+
 def _exponentials(x: Value) -> dict[Exponents, Fraction] | None:
     """Return a sum of products of expm1(u) as one of exponentials, if it has no other number in it."""
     if x.op not in ("add", "sub", "neg"):

@@ -26,9 +26,9 @@ def may_be_0(base: Value) -> bool:
 
 def as_exponentials(x: Value) -> tuple[Value | None, Value] | None:
     """Return when a sum is one of exponentials (None: always), and that sum; None if it has no such powers."""
-    terms = _terms(x)
-    powers = [value for _, value in terms if is_variable(value)]
-    if not powers or len(terms) > MANY or any(may_be_0(power.operands[0]) for power in powers):
+    parts = terms(x)
+    powers = [value for _, value in parts if is_variable(value)]
+    if not powers or len(parts) > MANY or any(may_be_0(power.operands[0]) for power in powers):
         return None
     condition: Value | None = None
     apply = x.builder.apply
@@ -36,10 +36,10 @@ def as_exponentials(x: Value) -> tuple[Value | None, Value] | None:
         if not positive(base):
             above = apply("gt", base, 0)
             condition = above if condition is None else apply("and", condition, above)
-    return condition, _sum([(sign, _exponential(value)) for sign, value in terms])
+    return condition, _sum([(sign, _exponential(value)) for sign, value in parts])
 
 
-def _terms(x: Value) -> list[tuple[int, Value]]:
+def terms(x: Value) -> list[tuple[int, Value]]:
     """Return the terms of a sum with their signs; of ``x**y - 1``, the choice that has been made of it, too."""
     found, stack = list[tuple[int, Value]](), [(1, x)]
     while stack and len(found) <= MANY:
