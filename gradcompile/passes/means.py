@@ -7,13 +7,14 @@ at k = 0 there is nothing but a limit. With ``exp(k*a) = 1 + k*a*expm1over(0, k*
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fractions import Fraction as Number
+from functools import partial
 from typing import NamedTuple
 
-from gradcompile.ir import Graph, Value
+from gradcompile.ir import Graph, Value, reachable
 from gradcompile.passes.exponentials import negated
-from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.fold import factored, scaled
 from gradcompile.passes.polynomials import minus, plus
 from gradcompile.passes.ratios import DEEPEST, Fraction, cancelled, flat, fraction, in_sums
 from gradcompile.passes.variable_powers import MANY, is_variable, terms
@@ -70,43 +71,47 @@ class Mean(NamedTuple):
 
 
 def means(graph: Graph) -> Graph:
-    """Return the graph with such logarithms, and powers of such means, that keep their digits."""
+    """Return the graph with such logarithms, and powers of such means, that keep their digits.
+
+    It takes time, and so is left out where the factor has no derivative, for the slope in it is what loses them.
+    """
     if not any(value.op in ("log", "pow") for value in graph.order()):
         return graph
+    moving = {graph.builder.input(name, graph.inputs[name].axes) for name in graph.wrt}
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op in ("mul", "div"):
-            return _product(value.builder.rebuild(value, operands))
-        return _power(*operands) if value.op == "pow" else None
+            return _product(value.builder.rebuild(value, operands), moving)
+        return _power(*operands, moving) if value.op == "pow" else None
 
     return graph.rewrite(rule)
 
 
-def _product(x: Value) -> Value | None:
+def _product(x: Value, moving: Container[Value]) -> Value | None:
     whole = fraction(x)
     for place, log in enumerate(whole.above):
         if log.op == "log":
             rest = whole._replace(above=whole.above[:place] + whole.above[place + 1 :])
-            for mean in _means(log.operands[0], rest):
+            for mean in _means(log.operands[0], rest, moving):
                 if (made := mean.small()) is not None:
                     return x.builder.apply("select", mean.condition(), made, flat(x, [mean.divisor]))
-    return in_sums(whole, _product)
+    return in_sums(whole, partial(_product, moving=moving))
 
 
-def _power(base: Value, exponent: Value) -> Value | None:
+def _power(base: Value, exponent: Value, moving: Container[Value]) -> Value | None:
     if base.op not in ("add", "sub") or exponent.op == "const" or exponent.kind == "int":
         return None
     apply = base.builder.apply
-    for mean in _means(base, fraction(exponent)):
+    for mean in _means(base, fraction(exponent), moving):
         if (made := mean.small()) is not None:
             return apply("select", mean.condition(), apply("exp", made), base ** flat(exponent, [mean.divisor]))
     return None
 
 
-def _means(x: Value, rest: Fraction) -> Iterator[Mean]:
+def _means(x: Value, rest: Fraction, moving: Container[Value]) -> Iterator[Mean]:
     """Yield what a value may be, as a mean of exponentials, for each divisor of what its logarithm is multiplied by."""
     known = [*rest.below, *(below for total in rest.above for below in _divisors(total))]
-    divisors = [each for each in dict.fromkeys(known) if exact(each) is None and not each.axes]
+    divisors = [each for each in dict.fromkeys(known) if not each.axes and any(v in moving for v in reachable([each]))]
     found = _weights(x) if divisors else {}
     exponents = {exponent: weight for exponent, weight in found.items() if exponent is not None}
     for divisor in divisors if exponents and sum(found.values()) == 1 else ():

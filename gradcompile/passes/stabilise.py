@@ -334,9 +334,8 @@ def _log_two_less_one(x: Value) -> Value | None:
 
 def _power_of_powers(a: Value, b: Value, forms: Forms) -> Value | None:
     """Return ``(x**y + ...)**z`` as an exponential of its logarithm."""
-    divided = (b.operands[0] if b.op == "neg" else b).op == "div"  # other powers wait for their logarithm
-    if not divided or a.op not in ("add", "sub") or (made := _log_of_powers(a, forms)) is None:
-        return None
+    if b.op != "div" or a.op not in ("add", "sub") or (made := _log_of_powers(a, forms)) is None:
+        return None  # other powers are taken apart where their logarithm is taken
     apply = a.builder.apply
     if made.op != "select":
         return apply("exp", b * made)
