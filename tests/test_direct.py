@@ -17,7 +17,7 @@ import gradcompile as gc
 from gradcompile.jit import kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build, build_all
 from gradcompile.jit.direct.jam import jam
-from gradcompile.jit.direct.kinds import SCALARS, Array
+from gradcompile.jit.direct.kinds import F64, SCALARS, Array
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
@@ -727,3 +727,56 @@ def test_a_part_is_given_what_it_needs_and_returns_what_is_needed(name, monkeypa
 
 def stored_in(node):
     return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+COLUMNS = """
+x: data[N, {length}]
+w: parameter
+loss = Sum(exp(w*x[n, 0]) + w*x[n, {last}]**2, n)
+"""
+
+
+@pytest.mark.parametrize("length", [1, 3, 12])
+def test_rows_of_known_length_have_that_in_machine_code(length):
+    """Of rows of any length, LLVM makes vectors only for those of one number, and tests whether they are such."""
+    model = gc.compile(gc.parse(COLUMNS.format(length=length, last=length - 1)))
+    program = Program(model.source)
+    text = "\n".join(program.modules("value_and_grad", [F64, build_type("float64", 2)]))
+    assert re.search(rf"store i64 {length}, ptr", text)
+    x = np.random.default_rng(length).normal(size=(50, length))
+    value, slope = build(model.source, "value_and_grad", [("float64", 0), ("float64", 2)])(0.4, x)
+    assert value == pytest.approx(np.sum(np.exp(0.4 * x[:, 0]) + 0.4 * x[:, -1] ** 2), rel=1e-13)
+    assert slope[0] == pytest.approx(np.sum(x[:, 0] * np.exp(0.4 * x[:, 0]) + x[:, -1] ** 2), rel=1e-13)
+
+
+def test_a_length_that_is_not_known_is_none_that_llvm_takes_for_1():
+    source = gc.compile(gc.parse("x: data[N, D]\nw: parameter[D]\nloss = Sum(exp(Sum(w[j]*x[n, j], j)), n)")).source
+    program = Program(source)
+    text = "\n".join(program.modules("value_and_grad", [build_type("float64", 1), build_type("float64", 2)]))
+    assert "@llvm.smax.i64(i64 %x.2, i64 0)" in text
+
+
+def test_a_name_of_the_table_means_an_array_of_the_model_and_no_argument_of_another_function():
+    table = '"""A head.\n\narray  axes  dtype  role\na  (7, 2)  float64  data\n"""\n\n'
+    text = f"{HEAD}{STRICT}def double(a):\n    return a[1, 0]*2\n\n\n{STRICT}def value(b):\n    return double(b)\n"
+    x = np.arange(6.0).reshape(2, 3)
+    assert build(table + text, "value", types_of([x]))(x) == 6.0
+
+
+@pytest.mark.parametrize(("bound", "kept"), [("20", True), ("K", True), ("5", False), ("len(x)", False)])
+def test_innermost_loops_of_many_steps_are_not_written_out(bound, kept):
+    """LLVM would do so before it makes vectors, and then makes none."""
+    text = f"def f(x):\n    K = 9\n    s = 0.0\n    for k in range({bound}):\n        s += x[k]\n    return s + K\n"
+    program = Program(HEAD + STRICT + text)
+    found = "\n".join(program.modules("f", [build_type("float64", 1)]))
+    assert ("llvm.loop.unroll.disable" in found) is kept
+
+
+def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():
+    body = "".join(f"        s += x[i]*{k}\n" for k in range(200))
+    more = "    s += 1.0\n" * 150
+    text = f"def f(x, n, s):\n    for i in range(n):\n{body}{more}    return s\n"
+    parts = outlined(ast.parse(text).body[0])
+    loops = [node for part in parts for node in ast.walk(part.node) if isinstance(node, ast.For)]
+    assert len(parts) > 1
+    assert [len(loop.body) for loop in loops] == [200]

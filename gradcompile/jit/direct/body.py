@@ -27,9 +27,11 @@ from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.syntax import names, spelled, statements
-from gradcompile.jit.direct.text import BY_STRIDES, Text
-from gradcompile.jit.direct.writer import Writer
+from gradcompile.jit.direct.text import BY_STRIDES, OF_MODEL, Text
+from gradcompile.jit.direct.writer import ROLLED, Writer
 
+FEW = 8  # steps of a loop that are better written out than in vectors
+KEPT = f'{ROLLED}, !{{!"llvm.loop.unroll.disable"}}'
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
 
@@ -125,9 +127,26 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
+        self.lengths = _numbers(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
-            self.assign(name, Value(kind, tuple(f"%{name}.{k}" for k in range(len(held(kind))))))
+            parts = tuple(f"%{name}.{k}" for k in range(len(held(kind))))
+            if isinstance(kind, Array) and kind.dense:
+                parts = (parts[0], *(self._length(name, k, part) for k, part in enumerate(parts[1:])))
+            self.assign(name, Value(kind, parts))
+
+    def _length(self, name: str, axis: int, length: str) -> str:
+        """Return how long an array is that is an argument: the number that it is known to be.
+
+        Of rows that may have any length LLVM would make vectors only for those of one number. It does not, where the
+        length is not the argument as it stands.
+        """
+        axes = self.program.text.axes.get(name, ()) if OF_MODEL.fullmatch(self.node.name) else ()
+        size = axes[axis] if axis < len(axes) else ""
+        known = self.lengths.get(size, int(size) if size.isdigit() else None)
+        if known is not None:
+            return str(known)
+        return self.writer.called("i64", "llvm.smax.i64", [f"i64 {length}", "i64 0"])
 
     def lines(self) -> list[str]:
         """Return the text."""
@@ -252,10 +271,17 @@ class Body(Numbers):
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
-            writer.again(test)
+            writer.again(test, KEPT if self._would_be_written_out(node) else ROLLED)
         self.depth -= 1
         writer.begin(after)
         return False
+
+    def _would_be_written_out(self, node: ast.For) -> bool:
+        """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
+        assert isinstance(node.iter, ast.Call)  # `_range` has looked
+        stop = spelled(node.iter.args[-1])
+        length = self.lengths.get(stop, int(stop) if stop.isdigit() else 0)
+        return length > FEW and not any(isinstance(each, ast.For) for each in node.body)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
@@ -410,6 +436,22 @@ def given(node: ast.Call) -> list[ast.expr]:
     if node.keywords:
         raise UntranslatableError("an argument by name")
     return node.args
+
+
+def _numbers(node: ast.FunctionDef) -> dict[str, int]:
+    """Return the names that a function gives a whole number first of all, as the sizes that are known."""
+    found: dict[str, int] = {}
+    for each in node.body:
+        if isinstance(each, ast.Assign):
+            target, value = each.targets[0], each.value
+            for name, number in zip(_items(target), _items(value), strict=False):
+                if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
+                    found[name.id] = number.value
+    return found
+
+
+def _items(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple) else [node]
 
 
 def listed(node: ast.expr) -> list[ast.expr]:

@@ -17,6 +17,7 @@ from gradcompile.jit.direct.syntax import nodes, spelled
 
 LONG = 300  # statements of a function that is parted
 PART = 150  # statements of a part at most
+VECTOR = 400  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
 WORTH = 20  # statements of a part at least
 
 
@@ -65,7 +66,7 @@ class _Outline:
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
-        if length > PART and isinstance(loop, ast.For):
+        if length > (VECTOR if _is_innermost(loop) else PART) and isinstance(loop, ast.For):
             body = self.shortened(loop.body, live_around(loop, live))
             return [ast.copy_location(ast.For(loop.target, loop.iter, body, []), loop)]
         return [self._moved(run, live)] if length >= WORTH and self._can_move(run, live) else run
@@ -135,6 +136,11 @@ def _is_plain(node: ast.stmt) -> bool:
         returns = any(isinstance(each, ast.Return) for each in nodes(node))
         return not returns and not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple))
     return is_own(node.value)
+
+
+def _is_innermost(loop: ast.stmt) -> bool:
+    """Return whether a loop has no loops inside."""
+    return not any(isinstance(node, ast.For | ast.While) for node in nodes(loop) if node is not loop)
 
 
 def _length(body: Sequence[ast.AST]) -> int:
