@@ -1142,3 +1142,32 @@ def test_inverse_gaussian_of_any_mean(m: float, rate: float) -> None:
         assert found == pytest.approx(value, rel=2e-13)
         np.testing.assert_allclose(gradient, slopes, rtol=2e-13)
         model.wait()
+
+
+SHARES = """
+    A: constant[N, N]
+    x: data[N, D]
+    W: parameter[D, K]
+    z[n, k] = exp(Sum(x[n, j]*W[j, k], j))
+    s[n, k] = z[n, k]/Sum(z[n, i], i)
+    loss = Sum(s[n, k]*A[n, m]*s[m, k], n, m, k)/Sum(A[n, m]*s[n, k]**2, n, m, k)
+"""
+
+
+def test_sums_of_shares_are_of_no_further_exponentials() -> None:
+    """The largest share of a sum is no less than 1 by their number: nothing has to be taken out of their products."""
+    model = gc.compile(gc.parse(SHARES))
+    assert [value.op for value in model.graph.order()].count("exp") == 1
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_sums_of_shares_are_right_however_large_exponents_are(scale: float) -> None:
+    random = np.random.default_rng(2)
+    x, W = random.normal(size=(5, 3)), random.normal(size=(3, 4))
+    A = np.array(random.random((5, 5)) < 0.5, float)
+    A[2] = 0  # a weight of nothing
+    y = scale * x @ W
+    s = np.exp(y - y.max(axis=1, keepdims=True))
+    s /= s.sum(axis=1, keepdims=True)
+    value = np.sum(s * (A @ s)) / np.sum(A.sum(axis=1)[:, None] * s**2)
+    assert gc.compile(gc.parse(SHARES)).value(A=A, x=scale * x, W=W) == pytest.approx(value, rel=1e-12)

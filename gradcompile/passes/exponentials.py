@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.fold import SHIFTS, exact, factored
 from gradcompile.passes.logarithms import not_negative
+from gradcompile.passes.share import is_renaming
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
@@ -187,6 +188,8 @@ def _form_sum(value: Value, a: Form | None) -> Form | None:
     """Take the largest exponent out of a sum over axes; its own derivative cancels, so it is detached."""
     assert a is not None
     builder, (w, u) = value.builder, a
+    if (shares := _axes_of_shares(u)) and shares <= {*value.attr} and (w is None or not shares & {*w.axes}):
+        return None  # its largest exponent is 0: as a number it is as exact, and products with it stay products
     if not any(axis in u.axes for axis in value.attr):
         return (None if w is None else builder.reduce("sum", w, value.attr)), u
     if w is None or not _is_given(w) or not set(w.axes) <= set(u.axes):  # a scale for each weight: many exponentials
@@ -196,6 +199,21 @@ def _form_sum(value: Value, a: Form | None) -> Form | None:
     top = _shift(builder.reduce("max", counted, value.attr), u)
     terms = w * builder.apply("exp", builder.apply("minimum", u - top, HIGHEST))
     return builder.reduce("sum", terms, value.attr), top
+
+
+def _axes_of_shares(u: Value) -> set[Axis]:
+    """Return the axes along which the largest of some exponents is 0, for their largest has been taken out of them."""
+    scale, rest = factored(u.operands[0] if u.op == "add" and u.operands[0] is u.operands[1] else u)
+    if rest is None or scale <= 0:
+        return set()
+    named = {axis: axis for axis in rest.axes}
+    if is_renaming(rest):
+        named = {axis: place.attr for axis, place in zip(rest.operands[0].axes, rest.operands[1:], strict=True)}
+        rest = rest.operands[0]
+    if rest.op != "sub" or rest.operands[1].op != "detach":
+        return set()
+    exponent, top = rest.operands[0], rest.operands[1].operands[0]
+    return {named[axis] for axis in top.attr} if top.op == "max" and top.operands[0] is exponent else set()
 
 
 HIGHEST = 80  # of an exponent that others do not bound: exp(80) is a float32
