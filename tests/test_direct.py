@@ -741,7 +741,7 @@ def test_rows_of_known_length_have_that_in_machine_code(length):
     """Of rows of any length, LLVM makes vectors only for those of one number, and tests whether they are such."""
     model = gc.compile(gc.parse(COLUMNS.format(length=length, last=length - 1)))
     program = Program(model.source)
-    text = "\n".join(program.modules("value_and_grad", [F64, build_type("float64", 2)]))
+    text = "\n".join(each.text for each in program.modules("value_and_grad", [F64, build_type("float64", 2)]))
     assert re.search(rf"store i64 {length}, ptr", text)
     x = np.random.default_rng(length).normal(size=(50, length))
     value, slope = build(model.source, "value_and_grad", [("float64", 0), ("float64", 2)])(0.4, x)
@@ -752,7 +752,9 @@ def test_rows_of_known_length_have_that_in_machine_code(length):
 def test_a_length_that_is_not_known_is_none_that_llvm_takes_for_1():
     source = gc.compile(gc.parse("x: data[N, D]\nw: parameter[D]\nloss = Sum(exp(Sum(w[j]*x[n, j], j)), n)")).source
     program = Program(source)
-    text = "\n".join(program.modules("value_and_grad", [build_type("float64", 1), build_type("float64", 2)]))
+    text = "\n".join(
+        each.text for each in program.modules("value_and_grad", [build_type("float64", 1), build_type("float64", 2)])
+    )
     assert "@llvm.smax.i64(i64 %x.2, i64 0)" in text
 
 
@@ -768,7 +770,7 @@ def test_innermost_loops_of_many_steps_are_not_written_out(bound, kept):
     """LLVM would do so before it makes vectors, and then makes none."""
     text = f"def f(x):\n    K = 9\n    s = 0.0\n    for k in range({bound}):\n        s += x[k]\n    return s + K\n"
     program = Program(HEAD + STRICT + text)
-    found = "\n".join(program.modules("f", [build_type("float64", 1)]))
+    found = "\n".join(each.text for each in program.modules("f", [build_type("float64", 1)]))
     assert ("llvm.loop.unroll.disable" in found) is kept
 
 

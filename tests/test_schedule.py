@@ -687,3 +687,99 @@ def test_sums_over_triangles_are_right() -> None:
     assert value == pytest.approx((y**4).sum() + 3 * (lower**2).sum(), rel=1e-13)
     exact = np.tril(4 * np.einsum("ski,sj->kij", y**3, x), -1) + 6 * lower
     np.testing.assert_allclose(gradient, exact, rtol=1e-11, atol=1e-9)
+
+
+NEIGHBOURS = """
+    x: data[N, D]
+    g: labels[N, K]
+    W: parameter[D, H]
+    v: parameter[H]
+    h[n, i] = tanh(Sum(x[n, j]*W[j, i], j))
+    loss = Sum(Sum(v[i]*Max(h[g[n, k], i], k), i)**2, n)
+"""
+
+
+def test_what_neighbours_have_lies_by_rows_and_is_read_along_them() -> None:
+    """A row that data pick is next to each other: along the samples, each of its numbers would be far from the next."""
+    gradient = gradient_of(NEIGHBOURS)
+    assert "h = np.empty((N, H))" in gradient
+    assert "dh = np.zeros((N, H))" in gradient
+    assert re.search(r"for i in range\(H\):\n +(\w+)\[n, i\] = maximum\(\1\[n, i\], h\[g_n_k, i\]\)", gradient)
+    assert re.search(r"for i in range\(H\):\n +dh\[g_n_k, i\] \+=", gradient)
+
+
+STENCIL = """
+    u: parameter[T, X]
+    k: parameter
+    r[t, i] = u[t + 1, i + 1] - u[t, i + 1] - k*(u[t, i + 2] - 2*u[t, i + 1] + u[t, i])
+    loss = Sum(r[t, i]**2, t, i) + Sum((u[0, i] - i)**2, i)
+"""
+
+
+def test_what_is_added_at_moved_places_has_a_loop_for_each() -> None:
+    """In one loop, an element is added to that the next step reads: it makes no vectors."""
+    gradient = gradient_of(STENCIL)
+    loops = re.split(r"\n +for \w+ in range\(\w+(?: - \d+)?\):", gradient)
+    added = [loop for loop in loops if "du[" in loop and "+=" in loop]
+    assert len(added) >= 3
+    assert all(len(set(re.findall(r"(du\[.*?\]) [+-]=", loop))) <= 1 for loop in added)
+    assert "du = np.zeros((T, X))" in gradient  # and not a column at a time
+
+
+def test_what_is_added_at_moved_places_is_right() -> None:
+    random = np.random.default_rng(4)
+    u, k = random.normal(size=(7, 9)), 0.3
+    r = u[1:, 1:-1] - u[:-1, 1:-1] - k * (u[:-1, 2:] - 2 * u[:-1, 1:-1] + u[:-1, :-2])
+    du = np.zeros_like(u)
+    du[1:, 1:-1] += 2 * r
+    du[:-1, 1:-1] += (4 * k - 2) * r
+    du[:-1, 2:] -= 2 * k * r
+    du[:-1, :-2] -= 2 * k * r
+    du[0] += 2 * (u[0] - np.arange(9))
+    model = gc.compile(gc.parse(STENCIL))
+    model.value_and_grad(u=u, k=k)
+    model.wait()
+    value, (found, slope) = model.value_and_grad(u=u, k=k)
+    assert value == pytest.approx(np.sum(r**2) + np.sum((u[0] - np.arange(9)) ** 2), rel=1e-13)
+    np.testing.assert_allclose(found, du, rtol=1e-12, atol=1e-12)
+    assert slope == pytest.approx(-2 * np.sum(r * (u[:-1, 2:] - 2 * u[:-1, 1:-1] + u[:-1, :-2])), rel=1e-12)
+
+
+def test_an_output_that_is_begun_with_data_is_so_along_their_rows() -> None:
+    gradient = gradient_of("""
+        y: data[H, W]
+        u: parameter[H, W]
+        loss = Sum((u[i, j] - y[i, j])**2, i, j) + Sum((u[i, j + 1] - u[i, j])**4, i, j)
+    """)
+    assert re.search(r"for i in range\(size\):\n +for j in range\(W\):(\n.*){1,3}\n +du_b\[i, j\] = ", gradient)
+
+
+NORMALISED = """
+    x: data[N, D]
+    t: data[N]
+    W: parameter[D, H]
+    a[n, h] = Sum(x[n, j]*W[j, h], j)
+    m[h]    = Mean(a[n, h], n)
+    s[h]    = Mean((a[n, h] - m[h])**2, n)
+    y[n]    = Sum(max(0, (a[n, h] - m[h])/sqrt(s[h] + 1e-5)), h)
+    loss    = Sum((y[n] - t[n])**2, n)
+"""
+
+
+def test_products_are_kept_for_later_passes() -> None:
+    """A batch that is normalised is passed five times: each number of a product costs as many operations as x has."""
+    gradient = gradient_of(NORMALISED)
+    assert gradient.count("for first in range(0, N, T)") > 3
+    assert gradient.count("W, 0.0, ") == 1
+    assert len(re.findall(r"y\w*\[n\] = -?t_b\[n\]|y\w*\[n\] \+= maximum", gradient)) <= 2
+
+
+def test_sums_of_few_numbers_for_most_samples_are_single() -> None:
+    """In double precision are the sums of all of them, and nothing else: a loop that mixes the two is slow."""
+    text = gc.emit(
+        gc.parse("x: data[N]\na: parameter[8]\nloss = Sum(log(1 + (x[i + 8] - Sum(a[k]*x[i + k], k))**2), i)"),
+        target="numba",
+        dtype="float32",
+    )
+    assert "1.0*(" not in text
+    assert "f = 0.0" in text

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -510,3 +511,43 @@ def test_threads_of_the_blas_that_is_there_can_be_set():
     get, _ = functions
     with blas.on_one_thread():
         assert get() == 1
+
+
+def test_columns_of_a_part_are_multiplied_where_they_lie(small):
+    """The neighbours of a part's samples, in a matrix of all pairs, are columns from its first sample on."""
+    model = gc.compile(
+        gc.parse("""
+            A: constant[N, N]
+            X: data[N, D]
+            W: parameter[D, C]
+            z[s, k] = exp(Sum(X[s, j]*W[j, k], j))
+            p[s, k] = z[s, k]/Sum(z[s, i], i)
+            loss = Sum(p[s, k]*A[s, r]*p[r, k], s, r, k)/Sum(A[s, r]*p[s, k]**2, s, r, k)
+        """)
+    )
+    random = np.random.default_rng(1)
+    given = {"A": random.random((300, 300)), "X": random.normal(size=(300, 6)), "W": random.normal(size=(6, 9))}
+    model.value_and_grad(**given)
+    model.wait()
+    found = model.value_and_grad(**given)
+    assert "A_all[:, start + first:start + first + T]" in model.source_in_parts
+    assert re.search(r"gemm\(1.0, A_all_b, \w+, 1.0, \w+, True\)", model.source_in_parts)
+    z = np.exp(given["X"] @ given["W"])
+    p = z / z.sum(axis=1, keepdims=True)
+    above, below = np.sum(p * (given["A"] @ p)), np.sum(given["A"].sum(axis=1)[:, None] * p**2)
+    assert found[0] == pytest.approx(above / below, rel=1e-12)
+    dp = ((given["A"] + given["A"].T) @ p - 2 * above / below * given["A"].sum(axis=1)[:, None] * p) / below
+    dz = p * (dp - np.sum(p * dp, axis=1, keepdims=True))
+    np.testing.assert_allclose(found[1][0], given["X"].T @ dz, rtol=1e-10, atol=1e-13)
+
+
+def test_every_pass_has_enough_work_for_its_chunks():
+    """A chunk is handed out once in every pass."""
+    model = MODELS["two passes"]()
+    parts = in_parts(model.graph, stream_axis(model.graph))
+    count = len(parts.passes)
+    operations = sum(sum(chunks.work(part.graph, parts.sample, {"N": 1, "D": 20, "N_all": 1})) for part in parts.passes)
+    samples = 8 * chunks.CHUNK // operations
+    length = chunks.Chunks(parts).length({"N": samples, "D": 20})
+    assert count > 1
+    assert -(-samples // length) <= 8 // count

@@ -461,7 +461,11 @@ class _Body:
         return fill if not self.real or value.kind == "int" or self._is_over_samples(value) else f"{self.real}({fill})"
 
     def _is_over_samples(self, value: Value) -> bool:
-        return self.plan.sample is not None and self.plan.sample not in value.axes
+        """Return whether a sum is of all samples: not of a few numbers for each of them, or for each of most."""
+        if self.plan.sample is None:
+            return False
+        names = dict(self.plan.sample.size.terms)
+        return self.plan.sample not in value.axes and not any(n in names for a in value.axes for n, _ in a.size.terms)
 
     def _is_in_double(self, value: Value) -> bool:
         """Return whether a sum that begins with something is one number, of all samples: it is not to be single."""

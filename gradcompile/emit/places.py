@@ -188,9 +188,10 @@ class Places:
         """Return the place of a sample among all, inside of the loop over those of a block or over all."""
         return f"{self.names.word('first')} + {self.names.axis(axis)}" if self.in_block else self.names.axis(axis)
 
-    def view(self, value: Value, array: str, dimension: int) -> str:
-        """Return the name of the part of an array that belongs to the block at hand."""
+    def view(self, value: Value, array: str, dimension: int, start: Value | None = None) -> str:
+        """Return the name of the part of an array that belongs to the block at hand, its samples beginning at one."""
         first = self.names.word("first")
+        first = first if start is None else f"{self.names.value(start)} + {first}"
         length = self.names.word("size" if value in self.given else "T")  # an array given has room for a larger batch
         part = f"{array}[{':, ' * dimension}{first}:{first} + {length}]"
         name = self.names.local(value, f"{array}_b", "block")

@@ -8,6 +8,7 @@ from gradcompile.emit.expression import ATOM, Printer, as_factor
 from gradcompile.emit.names import Names
 from gradcompile.emit.places import Places
 from gradcompile.ir import Value
+from gradcompile.passes.share import runs_from
 from gradcompile.schedule import Plan, Product
 from gradcompile.schedule.products import Axes, Factors
 
@@ -74,18 +75,32 @@ class Products:
     def _renamed(self, value: Value, rows: Axes, columns: Axes, of: Factors) -> str:
         """Return an array under other axes as a matrix: an argument as it lies, of which any sample may be needed."""
         array, given = value.operands[0], value.operands[0].op == "input"
-        own = {a: index.attr for a, index in zip(array.axes, value.operands[1:], strict=True)}
+        runs = [run for index in value.operands[1:] if (run := runs_from(index)) is not None]
+        own = dict(zip(array.axes, (axis for axis, _ in runs), strict=True))
+        start = next((start for _, start in runs if start is not None), None)
         axes = tuple(own[a] for a in self.places.axes_of(array, given))
-        return self._laid(array, self.names.value(array), axes, rows, columns, of, given=given)
+        return self._laid(array, self.names.value(array), axes, rows, columns, of, given=given, start=start)
 
     def _laid(
-        self, array: Value, name: str, axes: Axes, rows: Axes, columns: Axes, of: Factors, *, given: bool = False
+        self,
+        array: Value,
+        name: str,
+        axes: Axes,
+        rows: Axes,
+        columns: Axes,
+        of: Factors,
+        *,
+        given: bool = False,
+        start: Value | None = None,
     ) -> str:
-        """Return an array with these axes as a matrix, of the samples of a block if it has samples."""
+        """Return an array with these axes as a matrix, of the samples of a block if it has samples.
+
+        They are counted from the first one of the array, or from `start` on.
+        """
         if self.plan.sample in axes:
             dimension = axes.index(self.plan.sample)
             if array not in self.plan.blocked or given:
-                name = self.places.view(array, name, dimension)
+                name = self.places.view(array, name, dimension, start)
             elif self.plan.sample not in of.loops:
                 name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
         runs = _runs(axes, [rows, columns])

@@ -82,7 +82,7 @@ def means(graph: Graph) -> Graph:
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op in ("mul", "div"):
             return _product(value.builder.rebuild(value, operands), moving)
-        return _power(*operands, moving) if value.op == "pow" else None
+        return _power(operands[0], operands[1], moving) if value.op == "pow" else None
 
     return graph.rewrite(rule)
 

@@ -73,6 +73,27 @@ def is_renaming(value: Value) -> bool:
     return len(set(axes)) == len(indices) and [a.size for a in axes] == sizes
 
 
+def runs_from(index: Value) -> tuple[Axis, Value | None] | None:
+    """Return the axis along which an index runs, one by one, and the argument that it starts from; None for 0."""
+    if index.op == "iota":
+        return index.attr, None
+    for one, other in (index.operands, index.operands[::-1]) if index.op == "add" else ():
+        if one.op == "iota" and other.op == "input" and not other.axes:
+            return one.attr, other
+    return None
+
+
+def is_part(value: Value) -> bool:
+    """Return whether a value is a part of an argument under other axes: along one, from a number of the caller on."""
+    if value.op != "read" or value.operands[0].op != "input":
+        return False
+    array, *indices = value.operands
+    runs = [run for index in indices if (run := runs_from(index)) is not None]
+    whole = [axis.size == a.size for (a, start), axis in zip(runs, array.axes, strict=False) if start is None]
+    distinct = len({axis for axis, _ in runs}) == len(indices)
+    return distinct and all(whole) and len(whole) == len(indices) - 1
+
+
 def exchanges(value: Value) -> bool:
     """Return whether a renaming of an array is one between the axes that the array has."""
     return is_renaming(value) and set(value.axes) == set(value.operands[0].axes)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Graph, Value
-from gradcompile.passes.share import combines_axes, is_renaming
+from gradcompile.passes.share import combines_axes, is_part, is_renaming
 from gradcompile.schedule.nodes import LINE, Guard, conditions_of, exponent_axis, loop_axes, total_of
 from gradcompile.schedule.results import Results
 from gradcompile.schedule.samples import Samples
@@ -157,13 +157,13 @@ class Made:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
             return True
         index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
-        if is_renaming(value) or index:
-            return False  # an index, made of loop variables and labels; or an array under other axes
+        if is_renaming(value) or is_part(value) or index:
+            return False  # an index, made of loop variables and labels; or an array, or a part of it, under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
             return True
         if value in self.arrays or value in self.factors or exponent_axis(value) is not None:
             return True
-        given = value.op in ("neg", "read") and value.operands[0].op in LEAVES
+        given = value.op in ("neg", "read") and (value.operands[0].op in LEAVES or value.operands[0] in self.across)
         if value in self.again or combines_axes(value) or given:
             return False
         return self.uses[value] > 1 or value in self.narrower

@@ -231,7 +231,10 @@ class _Work:
         """
         if value in self.guards:
             return False
-        return value in self.later or (value.axes == (self.sample,) and value.op in REDUCTIONS)
+        if value.axes == (self.sample,) and (value.op in REDUCTIONS or value in self.sums):
+            return True
+        terms = [term for term, _ in self.sums[value][1]] if value in self.sums else []
+        return any(each in self.later for each in (value, *terms))
 
     def _read_across(self, value: Value) -> bool:
         return value in self.across and value not in self.packed
@@ -312,12 +315,13 @@ class _Work:
         updated = (value, statement.term) if isinstance(statement, Update | Product) else None
         starts = updated is not None and not self.spot[value]
         alone = order[-1:] == [self.sample] and self._stands_apart(statement)
+        within = isinstance(statement, Product) or {*value.axes} <= {*order}  # else its start has loops of its own
         body, path = self.body, list[Loop]()
         for axis in order:
             runs = isinstance(statement, Course) and axis == value.attr.axis
             by_rows, backward = rows and axis == self.sample, runs and value.attr.backward
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
-            own = alone and axis == self.sample
+            own = (alone and axis == self.sample) or (axis == order[-1] and self._is_shifted(statement, value, path))
             loop = None if own else self._joinable(body, path, wanted, reads, updated)
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
@@ -325,7 +329,7 @@ class _Work:
             if runs and isinstance(statement, Course):
                 loop.starts.append(statement.total)
                 self._note(statement.total, path)
-            if starts and updated and not self._starts_inside(updated[1], loop):
+            if starts and updated and not (within and self._starts_inside(updated[1], loop)):
                 loop.starts.append(value)
                 self.begun.setdefault(value, []).append(path)
                 self._note(value, path)
@@ -343,6 +347,16 @@ class _Work:
     def _stands_apart(self, statement: Statement) -> bool:
         """Return whether a loop over the samples of a block has nothing but a statement: others become vectors."""
         return self.blocks is not None and (self.rows.scatters(statement) or self._looks_up(statement))
+
+    def _is_shifted(self, statement: Statement, value: Value, path: list[Loop]) -> bool:
+        """Return whether a statement adds to elements to which another one, at other places, adds in the same loops.
+
+        In a loop of its own each becomes vectors, as in ``d[i] += a[i]`` and ``d[i + 1] -= a[i]``.
+        """
+        if not isinstance(statement, Update) or not _is_stencil(statement.term):
+            return False
+        others = [term for term, _ in self.sums.get(value, (None, []))[1] if term is not statement.term]
+        return any(_is_stencil(term) and term.operands[1:] != statement.term.operands[1:] for term in others)
 
     def _starts_inside(self, term: Value, loop: Loop) -> bool:
         """Return whether each turn of a loop starts what a term is added to: else that is started before the loop.
@@ -506,6 +520,15 @@ class _Work:
             power = [k for k, loop in enumerate(paths[0]) if loop.axis == exponent_axis(value)]
             kept |= {loop.axis for k in power for loop in paths[0][k + 1 :]} & set(value.axes)  # for the next power
         return tuple(a for a in self._kept_axes(value) if a in kept)
+
+
+def _is_stencil(term: Value) -> bool:
+    """Return whether a term is added along its axes, at places that are moved by numbers."""
+    if term.op != "accumulate":
+        return False
+    return all(
+        place.op == "iota" or (place.op in ("add", "sub") and len(place.axes) == 1) for place in term.operands[1:]
+    )
 
 
 def _is_label(value: Value) -> bool:

@@ -8,7 +8,7 @@ from math import prod
 from typing import NamedTuple
 
 from gradcompile.ir import Axis, Size, Value
-from gradcompile.passes.share import combines_axes, is_renaming
+from gradcompile.passes.share import combines_axes, is_part, is_renaming, runs_from
 
 SMALL = 8  # rows and columns, where they are numbers, below which a matrix of so many is not worth a call
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
@@ -124,6 +124,8 @@ class Products:
             return None
         if not (self._has_channels(left) and self._has_channels(right)):
             return None
+        if any(is_part(one) and self._array(one)[1].get(self.sample) is None for one in (left, right)):
+            return None  # a part that is no block of the samples
         factors = Factors(left, right, rows, inner, columns, loops, sign)
         if self.sample in (*rows, *inner, *loops):
             return factors
@@ -193,9 +195,10 @@ class Products:
 
     def _array(self, value: Value) -> tuple[Value, dict[Axis, Axis]]:
         """Return the array that is laid out, and its axes by those of a matrix of it."""
-        if is_renaming(value):
+        if is_renaming(value) or is_part(value):
             array, *indices = value.operands
-            return array, {i.attr: axis for axis, i in zip(array.axes, indices, strict=True)}
+            runs = [run[0] for index in indices if (run := runs_from(index)) is not None]
+            return array, dict(zip(runs, array.axes, strict=True))
         return value, {axis: axis for axis in value.axes}
 
     def _laid(self, term: Value, factors: Factors) -> Factors | None:
@@ -255,5 +258,5 @@ def _is_matrix(value: Value) -> bool:
     if value.op == "read":
         array, *indices = value.operands
         picked = array.op == "input" and any(i.op in ("input", "read", "const") for i in indices)
-        return value.kind == "real" and (picked or combines_axes(value) or is_renaming(value))
+        return value.kind == "real" and (picked or combines_axes(value) or is_renaming(value) or is_part(value))
     return value.kind == "real" and value.op not in ("const", "size", "iota", "real")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.share import is_renaming
+from gradcompile.passes.share import is_part, is_renaming
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import Define, Product, Result, Statement, Update, loop_axes, right_side
@@ -126,6 +126,9 @@ class Rows:
                 row = array if self.sample in array.axes and self.samples.reads_own(value) else value
                 yield from [row] if self.samples.is_row(row) else []
                 stack.extend(o for o in value.operands[1:] if o.op != "input")
+            elif self._picks_rows(value):
+                yield from [value] if self.samples.is_row(value) else []
+                stack.extend(value.operands[1:])
             elif (value.op == "input" and self.samples.is_row(value)) or value in self.laid:
                 yield value
             elif value.op == "read" and not self.samples.is_row(value):
@@ -149,7 +152,7 @@ class Rows:
 
     def _is_found(self, value: Value) -> bool:
         """Return whether a value is a matrix of a product that data hold, but not as it is multiplied."""
-        found = value.op == "read" and value.operands[0].op == "input" and not is_renaming(value)
+        found = value.op == "read" and value.operands[0].op == "input" and not (is_renaming(value) or is_part(value))
         return found and value in self.products.factors
 
     def _looked_up(self, passing: list[Plain]) -> dict[Value, None]:
@@ -191,6 +194,7 @@ class Rows:
                 if self.samples.is_row(value) and (read is None or not self._at_data(read)):
                     uses.setdefault(value, []).append(statement)
         self.laid = {value for value in self.products.orders if self.samples.is_row(value)}
+        self.laid |= {row.operands[0] for row in self.data if self._picks_rows(row)}
         groups = self._groups(uses)
         while laid := [group for group in groups if not group <= self.laid and self._follow(group, uses)]:
             self.laid = self.laid.union(*laid)
@@ -264,7 +268,9 @@ class Rows:
         if isinstance(statement, Define) and self._copies(target):
             return True
         if isinstance(statement, Define) and statement.expression is not target:
-            return self.starts(target) or (self._uses(statement) and self._grows(target))
+            returned = self.delivered.get(target, ())[-1:]  # its rows lie as those of data do
+            grows = self._grows(target) or (self.samples.streamed(target) and returned not in ((), (self.sample,)))
+            return self.starts(target) or (self._uses(statement) and grows)
         return self._uses(statement)
 
     def _uses(self, statement: Statement) -> bool:
@@ -302,6 +308,14 @@ class Rows:
             s for s in self.statements.passing() if any(v is value for v, _ in self.statements.reads(right_side(s)))
         ]
         return bool(users) and not any(map(self.are_along, users))
+
+    def _picks_rows(self, value: Value) -> bool:
+        """Return whether a value is rows of an array computed for all samples, which data pick: those of neighbours."""
+        if value.op != "read" or value.operands[0] not in self.kept or self.sample not in value.operands[0].axes:
+            return False
+        places = dict(zip(value.operands[0].axes, value.operands[1:], strict=True))
+        along = any(i.op == "iota" and i.attr != self.sample for i in places.values())
+        return along and places[self.sample].op in ("input", "read") and self._is_free(value.operands[0])
 
     def _looks_up(self, statement: Statement) -> bool:
         """Return whether a statement reads at places that data say, which has no line of its own."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from math import prod
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
+
+MANY = 8  # terms of a sum that is rather kept for a later pass than computed again
 
 
 class Samples:
@@ -58,10 +61,11 @@ class Samples:
         return all(a != self.axis or i.is_index(a) for a, i in zip(array.axes, indices, strict=True))
 
     def needed_later(self, graph: Graph, sizes: Container[Size]) -> list[Value]:
-        """Return the sums over samples for each sample that a later pass needs; `sizes` are numbers of samples.
+        """Return the long sums for each sample that a later pass needs; `sizes` are numbers of samples.
 
         Such a sum is rather kept than computed again: it is one number, or a row, for as many operations as there are
-        samples. So is what is compared with its own maximum: computed again, it might be rounded in another way.
+        samples, or what a product of matrices makes. So is what is compared with its own maximum: computed again, it
+        might be rounded in another way.
         """
         last: dict[Value, int] = {}
         found = self._compared(graph, sizes)
@@ -69,6 +73,7 @@ class Samples:
             last[value] = self.phase[value]
         for value in reversed(graph.order()):
             pairs = self.streamed(value) and value.op in REDUCTIONS and any(a.size in sizes for a in value.attr)
+            pairs = pairs or self._is_product(value, graph.length, sizes)
             own = self.phase[value] - self.crosses(value)  # the first pass that can compute it
             needed = last.get(value, own)
             if pairs and needed > own:
@@ -86,6 +91,16 @@ class Samples:
             for value, whole in compared(graph.order())
             if self.crosses(whole) and not any(a.size in sizes for a in value.axes if a != self.axis)
         ]
+
+    def _is_product(self, value: Value, length: Callable[[Size], int | None], sizes: Container[Size]) -> bool:
+        """Return whether a value is a number or a row for each sample, and a sum of many products."""
+        if value.op != "sum" or value.kind != "real" or not self.streamed(value) or value.operands[0].op != "mul":
+            return False
+        if any(axis.size in sizes for axis in value.axes if axis != self.axis):
+            return False  # there would be one for each pair of samples
+        terms = [length(axis.size) for axis in value.attr]
+        known = [term for term in terms if term is not None]
+        return len(known) < len(terms) or prod(known) >= MANY
 
     def streamed(self, value: Value) -> bool:
         """Return whether there is one of the value for every sample."""

@@ -61,7 +61,7 @@ class Chunks:
         samples = sizes[self.parts.every]
         each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
-        chunk = max(CHUNK, SHARED * shared, SUMMED * summed)
+        chunk = max(CHUNK * len(self.graphs), SHARED * shared, SUMMED * summed)  # each pass hands out every chunk
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
         whole = next((block for block in BLOCKS if samples >= 8 * block), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
