@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import is_own, sharing
-from gradcompile.jit.direct.liveness import Names, live_around, live_before, loaded, stored
+from gradcompile.jit.direct.liveness import Liveness, Names
 from gradcompile.jit.direct.signs import counted
 from gradcompile.jit.direct.syntax import nodes, spelled
 
@@ -52,22 +52,23 @@ class _Outline:
     def __init__(self, function: ast.FunctionDef) -> None:
         self.function = function
         self.parts: list[Part] = []
+        self.liveness = Liveness()
         self.counted = counted(function)
         self.shared = sharing(function)
-        self.names = stored(function) | {each.arg for each in function.args.args}
+        self.names = self.liveness.stored(function) | {each.arg for each in function.args.args}
 
     def shortened(self, body: Sequence[ast.stmt], live: Names) -> list[ast.stmt]:
         """Return statements with calls of their parts, given the names that are needed after them."""
         found: list[ast.stmt] = []
         for run in reversed(list(_runs(body))):
             found[:0] = self._shorter(run, live)
-            live = live_before(run, live)
+            live = self.liveness.before(run, live)
         return found
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
         if length > (VECTOR if _is_innermost(loop) else PART) and isinstance(loop, ast.For):
-            body = self.shortened(loop.body, live_around(loop, live))
+            body = self.shortened(loop.body, self.liveness.around(loop, live))
             return [ast.copy_location(ast.For(loop.target, loop.iter, body, []), loop)]
         return [self._moved(run, live)] if length >= WORTH and self._can_move(run, live) else run
 
@@ -75,18 +76,19 @@ class _Outline:
         """Return whether statements may be a function: no two arguments share their memory, and no result another's."""
         if not all(map(_is_plain, run)):
             return False
-        given, written = self._given(run, live), {name for statement in run for name in _written(statement)}
+        given, written = self._given(run, live), {name for statement in run for name in self._written(statement)}
         groups = [self.shared[name] for name in sorted(written & self.shared.keys())]
-        return not _assigned(run) & live & self.shared.keys() and all(len(given & group) < 2 for group in groups)
+        return not self._assigned(run) & live & self.shared.keys() and all(len(given & group) < 2 for group in groups)
 
     def _given(self, run: Sequence[ast.stmt], live: Names) -> Names:
         """Return the names that statements need."""
-        return live_before(run, live) & self.names & _assigned(run).union(*map(loaded, run))
+        needed = self._assigned(run).union(*map(self.liveness.loaded, run))
+        return self.liveness.before(run, live) & self.names & needed
 
     def _moved(self, run: list[ast.stmt], live: Names) -> ast.stmt:
         """Return the call that stands for statements, which become a part."""
         name = f"{self.function.name}.{len(self.parts)}"  # no identifier, so that no function of the text is the same
-        given, returned = sorted(self._given(run, live)), sorted(_assigned(run) & live)
+        given, returned = sorted(self._given(run, live)), sorted(self._assigned(run) & live)
         arguments = ast.arguments([], [ast.arg(each) for each in given], None, [], [], None, [])
         last = ast.Return(_tuple(returned, ast.Load()) if returned else ast.Constant(0))
         last.lineno = (run[-1].end_lineno or 0) + 1
@@ -95,6 +97,17 @@ class _Outline:
         call = ast.Call(ast.Name(name, ast.Load()), [ast.Name(each, ast.Load()) for each in given], [])
         made = ast.Assign([_tuple(returned, ast.Store())], call) if returned else ast.Expr(call)
         return ast.fix_missing_locations(ast.copy_location(made, run[0]))
+
+    def _assigned(self, run: Sequence[ast.stmt]) -> Names:
+        return frozenset[str]().union(*map(self.liveness.stored, run))
+
+    def _written(self, statement: ast.stmt) -> Iterator[str]:
+        """Yield the arrays whose elements a statement assigns, or may assign by a call."""
+        for node in nodes(statement):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                yield spelled(node.value)
+            elif isinstance(node, ast.Expr):
+                yield from self.liveness.loaded(node)
 
 
 def _runs(body: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
@@ -110,19 +123,6 @@ def _runs(body: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
         length, before = length + more, plain
     if run:
         yield run
-
-
-def _assigned(run: Sequence[ast.stmt]) -> Names:
-    return frozenset[str]().union(*map(stored, run))
-
-
-def _written(statement: ast.stmt) -> Iterator[str]:
-    """Yield the arrays whose elements a statement assigns, or may assign by a call."""
-    for node in nodes(statement):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            yield spelled(node.value)
-        elif isinstance(node, ast.Expr):
-            yield from loaded(node)
 
 
 def _tuple(names: Sequence[str], context: ast.expr_context) -> ast.expr:
