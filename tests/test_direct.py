@@ -21,6 +21,7 @@ from gradcompile.jit.direct.kinds import F64, SCALARS, Array
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
+from gradcompile.jit.direct.syntax import names, spelled, statements
 from gradcompile.jit.direct.text import parsed
 
 NJIT = '@njit(error_model="numpy")\n'
@@ -454,6 +455,30 @@ def test_a_failure_in_one_module_is_raised_and_others_are_given_up(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         objects.machine_codes([str(k) for k in range(100)], 3, None)
     assert len(begun) <= os.cpu_count()
+
+
+@pytest.mark.parametrize("text", ["a", "np.float64", "a.b.c", "(a + b).T", "f(x)[0].shape", "x[1:].ctypes.data"])
+def test_expressions_are_spelled_as_python_does(text):
+    node = ast.parse(text, mode="eval").body
+    assert spelled(node) == ast.unparse(node)
+
+
+def test_statements_and_names_are_those_that_python_finds():
+    text = """
+def f(x, n):
+    for i in range(n):
+        if x[i] > 0:
+            y = x[i]
+        else:
+            while n:
+                n -= x.size
+            z = a = n
+    return y + z, a
+"""
+    [function] = ast.parse(text).body
+    walked = list(ast.walk(function))
+    assert list(statements(function)) == [each for each in walked[1:] if isinstance(each, ast.stmt)]
+    assert set(names(function)) == {each for each in walked if isinstance(each, ast.Name)}
 
 
 def test_functions_of_one_module_are_compiled_together_and_those_left_to_numba_are_told(monkeypatch, tmp_path):
