@@ -246,10 +246,27 @@ LIMITS: dict[tuple[str, Real], Limit] = {  # (f, number): f(u) - number
 
 def _of_roots(a: Value, b: Value) -> Value | None:
     """Return sqrt(x + c) - sqrt(x) as c/(sqrt(x + c) + sqrt(x)), where the numbers alone differ."""
-    if a.op != "sqrt" or b.op != "sqrt":
-        return None
+    if (made := _root_less_side(a, b)) is not None or a.op != "sqrt" or b.op != "sqrt":
+        return made
+    if share_terms(*(root.operands[0] for root in (a, b))):
+        return gap(a.operands[0], b.operands[0]) / (a + b)
     (number, x), (other, y) = (_offset(root.operands[0]) for root in (a, b))
     return a.builder.const(number - other) / (a + b) if x is y and number != other else None
+
+
+def _root_less_side(root: Value, side: Value) -> Value | None:
+    """Return sqrt(u**2 + z) - u, which cancels where u is large, as z/(sqrt(u**2 + z) + u)."""
+    apply = root.builder.apply
+    inside = root.operands[0] if root.op in ("sqrt", "norm") else root
+    for one, other in (inside.operands, inside.operands[::-1]) if inside.op in ("add", "hypot") else ():
+        whole = None
+        if root.op == "hypot" and one is side:
+            whole = other * (other / (root + side))
+        elif inside.op == "add" and one.op == "pow" and one.operands[0] is side and one.operands[1].is_const(2):
+            whole = other / (root + side)
+        if whole is not None:
+            return apply("select", apply("gt", side, 0), whole, root - side)
+    return None
 
 
 def _offset(x: Value) -> tuple[Exact, Value]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.differences import gap, share_terms
 from gradcompile.passes.exponentials import negated
-from gradcompile.passes.fold import exact
+from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.logarithms import positive
 from gradcompile.passes.polynomials import minus, plus
 from gradcompile.passes.quotients import replaced
@@ -84,7 +84,21 @@ def _where_small(x: Value) -> Value | None:
         small = Small(function)
         if (made := small.over(whole)) is not None:
             return small.choice(made, flat(x, small.divisors))
-    return in_sums(whole, _where_small)
+    return _by_expm1(x, whole) or in_sums(whole, _where_small)
+
+
+def _by_expm1(x: Value, whole: Fraction) -> Value | None:
+    """Return a product with u/(exp(c*u) - 1) as one with 1/(c*expm1over(0, c*u)) where u is small."""
+    for below in whole.below:
+        number, u = factored(below.operands[0]) if below.op == "expm1" else (0, None)
+        if u is None or u not in whole.above:
+            continue
+        apply, argument = x.builder.apply, below.operands[0]
+        over = apply("expm1over", 0, argument)
+        rest = whole._replace(above=_without(whole.above, u), below=_without(whole.below, below))
+        made = rest.value(x) / (over if number == 1 else scaled(over, number, x))
+        return apply("select", apply("lt", apply("abs", argument), 1), made, x)
+    return None
 
 
 def in_sums(whole: Fraction, rule: Callable[[Value], Value | None]) -> Value | None:

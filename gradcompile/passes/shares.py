@@ -51,9 +51,13 @@ def shares(graph: Graph) -> Graph:
 
 
 def _log_of_share(x: Value) -> Value | None:
-    """Return log(a/(a + b)) as -log(1 + b/a)."""
-    if x.op != "div" or x.operands[1].op not in ("add", "sub"):
+    """Return log(a/(a + b)) as -log(1 + b/a), and log((a + b)/a) as log(1 + b/a)."""
+    if x.op != "div":
         return None
+    if x.operands[1].op not in ("add", "sub"):
+        whole, part = x.operands
+        rest = _without(whole, part) if whole.op in ("add", "sub") and part.op != "const" else None
+        return None if rest is None or grows(part) or grows(rest) else _log_1p(rest, part)
     part, whole = x.operands
     rest = _without(whole, part)
     if rest is None or (grows(part) and (rest.op == "const" or grows(rest))):

@@ -545,6 +545,27 @@ def _acosh(x: Value) -> Value | None:
     return None
 
 
+def _acos(x: Value) -> Value | None:
+    """Return acos(1 - z) as 2*asin(sqrt(z/2))."""
+    if x.op == "sub" and x.operands[0].is_const(1):
+        half = x.operands[1] / 2
+        return 2 * x.builder.apply("asin", square_root(half) or x.builder.apply("sqrt", half))
+    return None
+
+
+HIGHEST = 700  # exp(700) is a float
+
+
+def _over_odds(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Return a/(1 + w*exp(u)) with an exponential that does not overflow: with it, the slope would be inf/inf**2."""
+    for one, other in (b.operands, b.operands[::-1]) if b.op == "add" else ():
+        if one.is_const(1) and other.op in ("mul", "div") and other in forms and exponentials.grows(other):
+            apply, (w, u) = b.builder.apply, forms[other]
+            if w is not None and a not in forms and u.op != "minimum" and not exponentials.grows(w):
+                return a / (1 + w * apply("exp", apply("minimum", u, HIGHEST)))
+    return None
+
+
 OVERFLOWS = "the exponential overflows, and so do its derivatives"
 CANCELS = "the difference of what is nearly equal is mostly rounding"
 UNDERFLOWS = "the product underflows to 0, whose logarithm is -inf"
@@ -560,10 +581,10 @@ ROWS: tuple[Row, ...] = (
     Row("log", "log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y)))",
         "where(maximum(x*y, x, y) < 1, log((1 - exp(-x*y)) - (1 - exp(-x))*(1 - exp(-y))),"
         " log(exp(-x) + exp(-y) - exp(-x*y) - exp(-x - y)))", _log_unit_gap, CANCELS, (3.0, 30.0), forms=True),
-    Row("log", "log(1 + (exp(-x*y) - 1)*(exp(-x) - 1)/(exp(-y) - 1))",
-        "where(maximum(x*y, x, y) < 1, log1p((exp(-x*y) - 1)*(exp(-x) - 1)/(exp(-y) - 1)),"
-        " log(abs(exp(-x*y - x) + exp(-y) - exp(-x*y) - exp(-x))) - log(abs(exp(-y) - 1)))", _log_1p_gap, CANCELS,
-        (3.0, 30.0)),
+    Row("log", "log(1 + (exp(-x*y) - 1)*(exp(-x/2) - 1)/(exp(-x) - 1))",
+        "where(maximum(x*y, x/2, x) < 1, log1p((exp(-x*y) - 1)*(exp(-x/2) - 1)/(exp(-x) - 1)),"
+        " log(abs(exp(-x*y - x/2) + exp(-x) - exp(-x*y) - exp(-x/2))) - log(abs(exp(-x) - 1)))",
+        _log_1p_gap, CANCELS, (3.0, 30.0)),
     Row("log", "log(1 - exp(-exp(x)))", "where(exp(x) < 1e-30, x - exp(x)/2, log1mexp(-exp(x)))", _log_small,
         UNDERFLOWS, (-1e4, 5.0), forms=True),
     Row("log", "log(1 - exp(-x))", "log1mexp(-x)", _log_difference, CANCELS, POSITIVE),
@@ -597,6 +618,7 @@ ROWS: tuple[Row, ...] = (
     Row("pow", "(3 + y**x)**(1/x)", "exp(log(3 + exp(x*log(y)))/x)", _power_of_powers, OVERFLOWS, POSITIVE, forms=True),
     Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
     Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
+    Row("acos", "acos(1 - x)", "2*asin(sqrt(x/2))", _acos, CANCELS, (0.0, 1.9)),
     Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
     Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
@@ -614,6 +636,8 @@ ROWS: tuple[Row, ...] = (
         (1e-3, 1e3)),
     Row("div", "(y**x - 1)/x", "where(y > 0, expm1(x*log(y)), y**x - 1)/x", quotients.power_minus_one,
         CANCELS, (1e-9, 1.0)),
+    Row("div", "1/(1 + y*exp(x))", "1/(1 + y*exp(minimum(x, 700)))", _over_odds, OVERFLOWS, (-700.0, 700.0),
+        forms=True),
     Row("div", "y*exp(x)/(2*exp(x))", "y/2", _reduced, OVERFLOWS, forms=True),
     Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
