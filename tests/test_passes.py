@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gradcompile as gc
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.interpret import evaluate
@@ -195,3 +196,22 @@ def test_passes_keep_value_and_gradient(name: str) -> None:
     passed = evaluate(passes.optimise(adjoint(passes.prepare(given.graph))), given.inputs)
     for output, expected in plain.items():
         np.testing.assert_allclose(passed[output], expected, rtol=1e-12, atol=1e-13)
+
+
+def test_norms_stay_with_one_of_a_pair() -> None:
+    """A quotient for each number of a sample is fewer than one for each pair of samples."""
+    text = """
+        x: data[N, D]
+        W: parameter[D, K]
+        a[n, k] = Sum(x[n, j]*W[j, k], j)
+        u[n, k] = a[n, k]/sqrt(Sum(a[n, i]**2, i))
+        loss = Sum(log(Sum(exp(Sum(u[n, k]*u[m, k], k)), m)), n)
+    """
+    model = gc.compile(gc.parse(text))
+    pairs = [v for v in model.graph.order() if v.op == "div" and len({a for a in v.axes if str(a.size) == "N"}) > 1]
+    assert not pairs
+    random = np.random.default_rng(0)
+    x, W = random.normal(size=(6, 4)), random.normal(size=(4, 3))
+    u = x @ W
+    u /= np.sqrt((u**2).sum(axis=1, keepdims=True))
+    assert model.value(x=x, W=W) == pytest.approx(np.log(np.exp(u @ u.T).sum(axis=1)).sum(), rel=1e-13)

@@ -265,17 +265,33 @@ NEVER_ZERO = ("exp", "cosh")
 DEEPEST = 6  # products inside one another that are looked through
 
 
-def _split(body: Value, axes: tuple[Axis, ...], depth: int) -> tuple[Value | None, Value | None, Value | None]:
+Split = tuple[Value | None, Value | None, Value | None]
+
+
+def _split(body: Value, axes: tuple[Axis, ...], depth: int) -> Split:
     """Return (i, o, b) with body = i*o/b, where o and b have none of the axes; None stands for 1."""
     if not any(axis in body.axes for axis in axes):
         return (body, None, None) if body.op == "const" else (None, body, None)
     if body.op == "mul" and depth:
-        left, right = (_split(o, axes, depth - 1) for o in body.operands)
+        left, right = (_split_for(body, o, axes, depth - 1) for o in body.operands)
         return _times_or(left[0], right[0]), _times_or(left[1], right[1]), _times_or(left[2], right[2])
     if body.op == "div" and depth and not any(axis in body.operands[1].axes for axis in axes):
         inside, outside, below = _split(body.operands[0], axes, depth - 1)
         return inside, outside, _times_or(below, body.operands[1])
     return body, None, None
+
+
+def _split_for(product: Value, factor: Value, axes: tuple[Axis, ...], depth: int) -> Split:
+    """Return a factor of a product split, or as it is where it belongs to one of a pair, and the sum to the pair.
+
+    In ``sum_k (a[n, k]/e[n])*b[m, k]`` there are fewer quotients than in ``(sum_k a[n, k]*b[m, k])/e[n]``.
+    """
+    inside, outside, below = _split(factor, axes, depth)
+    own = {axis.size for axis in factor.axes if axis not in axes}
+    pairs = any(a.size in own for a in product.axes if a not in (*axes, *factor.axes))
+    if pairs and inside is not None and any(part is not None and part.axes for part in (outside, below)):
+        return factor, None, None
+    return inside, outside, below
 
 
 def _times_or(a: Value | None, b: Value | None) -> Value | None:
