@@ -77,3 +77,11 @@ def test_pairs_that_are_computed_again_are_rounded_alike(seed: int) -> None:
     _, (dw, *_) = model.value_and_grad(**given)
     np.testing.assert_allclose(dw, exact, rtol=1e-12, atol=1e-15)
     assert "@njit(fastmath=False" in model.source
+
+
+@pytest.mark.parametrize(
+    "objective", ["Sum(Min(Sum((x[n, d] - u[d]*w[k])**2, d), k), n)", "Sum(Max(x[n, d]*u[d] + b, d), n)"]
+)
+def test_what_is_computed_once_may_be_rearranged(objective: str) -> None:
+    model = gc.compile(gc.parse(f"{DECLARED}    loss = {objective}"))
+    assert "fastmath=False" not in model.source

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gradcompile.ir import Graph, Value
-from gradcompile.schedule.nodes import Define, Plan, all_statements
+from gradcompile.schedule.nodes import Define, Plan, Result, all_statements
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.samples import compared
 from gradcompile.schedule.statements import is_recomputed
@@ -23,8 +23,21 @@ def must_round_alike(graph: Graph) -> bool:
 def computed_again(schedule: Plan) -> bool:
     """Return the same of a schedule."""
     found = [value for value, _ in compared(schedule.graph.order())]
-    made = Counter(each.target for each in all_statements(schedule.body) if isinstance(each, Define)) if found else {}
-    return any(made[value] != 1 and not _is_exact(value) for value in found)
+    times = _times(schedule) if found else {}
+    return any(times.get(value, 0) != 1 and not _is_exact(value) for value in found)
+
+
+def _times(schedule: Plan) -> dict[Value, int]:
+    """Return how often each value is computed that has statements: of a sum, how often one of its terms is added."""
+    parts = Counter(
+        (each.target, None if isinstance(each, Define) else each.term)
+        for each in all_statements(schedule.body)
+        if not isinstance(each, Result)
+    )
+    found: dict[Value, int] = {}
+    for (value, _), count in parts.items():
+        found[value] = max(found.get(value, 0), count)
+    return found
 
 
 def _is_exact(value: Value) -> bool:
