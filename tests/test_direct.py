@@ -790,12 +790,25 @@ def test_a_name_of_the_table_means_an_array_of_the_model_and_no_argument_of_anot
     assert build(table + text, "value", types_of([x]))(x) == 6.0
 
 
-@pytest.mark.parametrize(("bound", "kept"), [("20", True), ("K", True), ("5", False), ("len(x)", False)])
-def test_innermost_loops_of_many_steps_are_not_written_out(bound, kept):
+@pytest.mark.parametrize(
+    ("bound", "element", "kept"),
+    [
+        ("20", "x[1, k]", True),
+        ("K", "x[1, k]", True),
+        ("5", "x[1, k]", False),
+        ("x.shape[1]", "x[1, k]", False),
+        ("20", "x[1, k + K]", False),
+        ("20", "x[k, 1]", False),
+        ("20", "x[1, k]*x[k, 1]", False),
+    ],
+)
+def test_innermost_loops_of_many_steps_are_not_written_out(bound, element, kept):
     """LLVM would do so before it makes vectors, and then makes none."""
-    text = f"def f(x):\n    K = 9\n    s = 0.0\n    for k in range({bound}):\n        s += x[k]\n    return s + K\n"
+    text = (
+        f"def f(x):\n    K = 9\n    s = 0.0\n    for k in range({bound}):\n        s += {element}\n    return s + K\n"
+    )
     program = Program(HEAD + STRICT + text)
-    found = "\n".join(each.text for each in program.modules("f", [build_type("float64", 1)]))
+    found = "\n".join(each.text for each in program.modules("f", [build_type("float64", 2)]))
     assert ("llvm.loop.unroll.disable" in found) is kept
 
 

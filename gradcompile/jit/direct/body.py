@@ -26,7 +26,7 @@ from gradcompile.jit.direct.kinds import (
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
-from gradcompile.jit.direct.syntax import names, spelled, statements
+from gradcompile.jit.direct.syntax import mentioned, names, nodes, spelled, statements
 from gradcompile.jit.direct.text import BY_STRIDES, OF_MODEL, Text
 from gradcompile.jit.direct.writer import ROLLED, Writer
 
@@ -281,7 +281,7 @@ class Body(Numbers):
         assert isinstance(node.iter, ast.Call)  # `_range` has looked
         stop = spelled(node.iter.args[-1])
         length = self.lengths.get(stop, int(stop) if stop.isdigit() else 0)
-        return length > FEW and not any(isinstance(each, ast.For) for each in node.body)
+        return length > FEW and not any(isinstance(each, ast.For) for each in node.body) and _runs_along_rows(node)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
@@ -448,6 +448,22 @@ def _numbers(node: ast.FunctionDef) -> dict[str, int]:
                 if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
                     found[name.id] = number.value
     return found
+
+
+def _runs_along_rows(loop: ast.For) -> bool:
+    """Return whether a loop takes elements that are next to each other, of rows of a matrix, and no others.
+
+    Where it takes a column, or a window of what the loop around it moves along, that one is for vectors; a few numbers
+    that are the same for all steps of that one are kept in registers if this one is written out.
+    """
+    counter = spelled(loop.target)
+    found, rows = [], False
+    for node in (each for statement in loop.body for each in nodes(statement)):
+        if isinstance(node, ast.Subscript) and counter in mentioned(node.slice):
+            *before, last = listed(node.slice)
+            rows = rows or bool(before)
+            found.append(spelled(last) == counter and not any(counter in mentioned(index) for index in before))
+    return rows and all(found)
 
 
 def _items(node: ast.expr) -> list[ast.expr]:

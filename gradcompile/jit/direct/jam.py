@@ -14,7 +14,7 @@ from typing import Any
 
 from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.liveness import Liveness
-from gradcompile.jit.direct.syntax import names, nodes, spelled
+from gradcompile.jit.direct.syntax import mentioned, nodes, spelled
 
 STEPS = 4  # of the outer loop in one pass
 Assignment = ast.Assign | ast.AugAssign
@@ -83,7 +83,7 @@ class _Nest:
         nest = cls(loop, inner[0], inner[0].body[0])
         changing = {nest.counter, *nest.own}
         changing |= {spelled(each.value) for each in nest.stored}
-        still = changing.isdisjoint(_names(inner[0].iter) | _names(loop.iter))
+        still = changing.isdisjoint(mentioned(inner[0].iter) | mentioned(loop.iter))
         inside = [node for each in (nest.term, *others) for node in nodes(each)]
         plain = not any(isinstance(each, ast.Call | ast.IfExp) for each in inside)  # choices may be of other loops
         return nest if still and plain and _is_range(loop.iter) and _is_range(inner[0].iter) else None
@@ -97,7 +97,7 @@ class _Nest:
     def _is_common(self, element: ast.Subscript) -> bool:
         """Return whether every step of the outer loop has the same elements, one for each of the inner loop."""
         changing = {self.counter, *self.own}
-        return changing.isdisjoint(_names(element)) and _is_among(spelled(self.inner.target), element)
+        return changing.isdisjoint(mentioned(element)) and _is_among(spelled(self.inner.target), element)
 
     def has_own_names(self, function: ast.FunctionDef) -> bool:
         """Return whether each step gives its names values before it reads them, and nobody reads them afterwards."""
@@ -151,10 +151,6 @@ class _Step(ast.NodeTransformer):
         if node.id == self.counter and self.later:
             return ast.BinOp(node, ast.Add(), ast.Constant(self.later))
         return ast.Name(f"{node.id}.{self.later}", node.ctx) if node.id in self.own else node
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {name.id for name in names(node)}
 
 
 def _indices(element: ast.Subscript) -> list[ast.expr]:

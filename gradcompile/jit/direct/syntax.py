@@ -39,6 +39,11 @@ def names(node: ast.AST) -> Iterator[ast.Name]:
     return (each for each in nodes(node) if isinstance(each, ast.Name))
 
 
+def mentioned(node: ast.AST) -> set[str]:
+    """Return the names that a node, or what it holds, has."""
+    return {name.id for name in names(node)}
+
+
 def spelled(node: ast.expr) -> str:
     """Return an expression as it is written: ``np.float64``."""
     if isinstance(node, ast.Name):
