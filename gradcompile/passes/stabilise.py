@@ -230,6 +230,9 @@ def _log_narrow(half: Value, middle: Value) -> Value:
 
 def _log_choice(x: Value, forms: Forms) -> Value | None:
     """Return the logarithm of a choice as a choice of logarithms, where one of them is rewritten."""
+    if x.op == "neg" and x.operands[0].op == "select":
+        condition, *branches = x.operands[0].operands
+        x = x.builder.apply("select", condition, *map(negated, branches))
     if x.op != "select":
         return None
     if (quotient := without_choice(x)) is not x:
