@@ -33,9 +33,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del os.environ[OWNER]
 
 
+# The files that take longest come first, so that at the end no worker waits for another.
+FIRST = ("test_vecmath.py", "test_stability.py", "test_emitted_modules.py", "test_random_models.py")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave all cases but one in k to `-m slow`, for tests marked ``one_in(k)``."""
+    """Leave all cases but one in k to `-m slow`, for tests marked ``one_in(k)``; put long files first."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
     seen: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("one_in")

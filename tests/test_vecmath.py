@@ -741,6 +741,7 @@ class TestCode:
         assert set(names) <= FUNCTIONS.keys()
         assert vecmath.VECTOR.keys() == EXACT.keys()
 
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize("row", minimax.ROWS)
     def test_coefficients_are_those_of_the_minimax_polynomial(self, row):
         text = "".join(inspect.getsource(module) for module in vecmath.MODULES)
