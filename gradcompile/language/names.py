@@ -272,7 +272,16 @@ class Names:
             expected = str(fewest) if fewest == most else f"{fewest} or more"
             what = f"{quoted(word)} has {len(node.parts)} argument{'s' * (len(node.parts) != 1)}"
             raise self.source.error(node.place, what, expected=expected, hint=f"write {_as_called(word, fewest)}")
+        if word in OVER_INDEX and node.parts[1:] and self._is_new(node.parts[-1], scope):
+            hint = f"the {OVER_INDEX[word]} over an index is {word.capitalize()}(f, {node.parts[-1].word})"
+            what = f"{quoted(word)} compares numbers, and there is no {quoted(node.parts[-1].word)}"
+            raise self.source.error(node.parts[-1].place, what, expected="a number", hint=hint)
         return [(part, scope) for part in node.parts]
+
+    def _is_new(self, node: Node, scope: Scope) -> bool:
+        """Return whether a node is a name that stands for nothing."""
+        known = node.word in scope or node.word in self.entries or node.word in self.constants
+        return node.kind == "name" and not known and not self.implicit
 
     def _softmax(self, node: Node, scope: Scope) -> Scoped:
         """Check ``softmax(f, i)``, whose index is bound outside."""
@@ -359,6 +368,7 @@ class Names:
         return self.source.error(node.place, what, expected=expected, found=quoted(node.word), hint=hint)
 
 
+OVER_INDEX = {"max": "largest", "min": "smallest"}  # functions of numbers for which there is a Max over indices
 CALLS = {"where": "where(condition, a, b)", "max": "max(a, b); the largest over an index is Max(f, i)"}
 
 
