@@ -5,7 +5,10 @@ import pytest
 
 import gradcompile as gc
 from gradcompile import language
+from gradcompile.interpret import evaluate
+from gradcompile.ir import Axis, Builder, Graph, Input, Size
 from gradcompile.lower import lower
+from gradcompile.passes.inward import inward
 from gradcompile.pipeline import differentiate
 
 HEAD = "x: data[N, D]\nL: parameter[D, D]\nm: parameter[D]\nc: parameter[D]\n"
@@ -66,6 +69,21 @@ def test_slopes_are_those_of_the_model_in_numpy(name):
         for parameter, slope in zip(map(str, model.model.wrt), slopes, strict=True):
             np.testing.assert_allclose(slope, by_complex_step(function, given, parameter), rtol=1e-11, atol=1e-11)
         model.wait()
+
+
+def test_a_sum_of_thousands_of_terms_needs_no_recursion():
+    builder, size = Builder(), Size.of("N")
+    s, i, j = Axis(Size.of("M")), Axis(size), Axis(size, 1)
+    b, L, x = builder.input("b", (s, i)), builder.input("L", (i, j)), builder.input("x", (s,))
+    total = builder.reduce("sum", b * L, [i])
+    for k in range(2, 5000):
+        total = total + k * x
+    inputs = {"b": Input("b", (s.size, size)), "L": Input("L", (size, size)), "x": Input("x", (s.size,))}
+    graph = inward(Graph(builder, inputs, {"value": builder.reduce("sum", total, [s])}))
+    assert all({*value.axes} != {s, i, j} for value in graph.order())
+    given = {"b": np.ones((3, 2)), "L": np.array([[1.0, 2.0], [3.0, 4.0]]), "x": np.array([1.0, 0.0, 2.0])}
+    more = 3 * sum(range(2, 5000))
+    np.testing.assert_array_equal(evaluate(graph, given)["value"], [3 * 4 + more, 3 * 6 + more])
 
 
 def by_complex_step(function, given, parameter):
