@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar
 
 from gradcompile.ir import Axis, Graph, Size, Value, union
 from gradcompile.passes.share import sample_sizes
-from gradcompile.passes.uses import Uses
+from gradcompile.passes.uses import rewrite_sums
 
 SAMPLES = 1024  # the typical number of samples
 WIDTH = 64  # the typical length of other axes
@@ -40,16 +40,8 @@ def contract(graph: Graph) -> Graph:
     """Return the graph with sums of products of several factors taken in the cheapest order."""
     if not any(value.op == "sum" for value in graph.order()):
         return graph
-    uses, lengths = Uses(graph), Lengths.of(graph)
-
-    def rule(value: Value, operands: tuple[Value, ...]) -> Value:
-        new = value.builder.rebuild(value, operands)
-        if new.op == "sum" and new.kind == "real":
-            new = _reordered(new, lengths, uses.own, uses.named)
-        uses.carry(value, new)
-        return new
-
-    return graph.rewrite(rule)
+    lengths = Lengths.of(graph)
+    return rewrite_sums(graph, lambda total, uses: _reordered(total, lengths, uses.own, uses.named))
 
 
 class Lengths(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gradcompile.ir import Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
-from gradcompile.passes.uses import Uses
+from gradcompile.passes.uses import Uses, rewrite_sums
 
 Axes = tuple[Axis, ...]
 
@@ -20,17 +20,12 @@ def inward(graph: Graph) -> Graph:
     """Return the graph with sums over an axis inside of sums of products that have axes beyond what is summed."""
     if sum(value.op == "sum" for value in graph.order()) < 2:
         return graph
-    uses = Uses(graph)
+    return rewrite_sums(graph, _taken_inside)
 
-    def rule(value: Value, operands: tuple[Value, ...]) -> Value:
-        new = value.builder.rebuild(value, operands)
-        if new.op == "sum" and new.kind == "real":
-            inside = _Sum(new.attr, uses.own).of(new.operands[0])
-            new = inside.total if inside.gains else new
-        uses.carry(value, new)
-        return new
 
-    return graph.rewrite(rule)
+def _taken_inside(total: Value, uses: Uses) -> Value:
+    inside = _Sum(total.attr, uses.own).of(total.operands[0])
+    return inside.total if inside.gains else total
 
 
 class _Inside(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from gradcompile.ir import Graph, Value
 
@@ -29,3 +30,17 @@ class Uses:
         if old in self._kept:
             self.named.add(new)
         (self.own.add if self._count[old] == 1 and old not in self._kept else self.own.discard)(new)
+
+
+def rewrite_sums(graph: Graph, rule: Callable[[Value, Uses], Value]) -> Graph:
+    """Return the graph with other values for its sums, by a rule that knows the uses of what they are made of."""
+    uses = Uses(graph)
+
+    def carried(value: Value, operands: tuple[Value, ...]) -> Value:
+        new = value.builder.rebuild(value, operands)
+        if new.op == "sum" and new.kind == "real":
+            new = rule(new, uses)
+        uses.carry(value, new)
+        return new
+
+    return graph.rewrite(carried)
