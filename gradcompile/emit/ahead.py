@@ -13,7 +13,6 @@ from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph, Value, reachable
 
-FETCH = "from gradcompile.jit.fetch import fetch"
 SAMPLES = 4  # how many samples before their turn
 
 

@@ -18,7 +18,10 @@ from gradcompile.garbage import uncollected
 
 NUMBA = ("from numba import njit", "from numba import njit, types")
 IMPORTS = frozenset(("import math", "import sys", "import numpy as np", *NUMBA))
-TRAINING = "from gradcompile.jit.fetch import fetch"  # what the steps of a training import besides; they stay here
+FETCH = "from gradcompile.jit.fetch import fetch"
+TEAM = "from gradcompile.jit.team import look, rest, swap"
+TRAINING = frozenset((FETCH, TEAM))  # what the steps of a training import besides; they stay here
+IMPORTED = ("fetch", "look", "rest", "swap")
 MODULES = frozenset(("math", "np"))
 NO_FUNCTIONS: Mapping[str, str] = MappingProxyType({})
 PUBLIC: Mapping[str, str] = MappingProxyType(
@@ -100,8 +103,8 @@ class _Gate:
     def __init__(self, text: str, target: str, allocated: frozenset[str], functions: Mapping[str, str]) -> None:
         self.lines = text.splitlines()
         self.copied = {n: support.source(target, n) for n in support.functions(target)} | support.checks(target)
-        self.imports = IMPORTS | {TRAINING} if functions else IMPORTS
-        self.public = frozenset((*PUBLIC, *functions, *(["fetch"] if functions else [])))
+        self.imports = IMPORTS | TRAINING if functions else IMPORTS
+        self.public = frozenset((*PUBLIC, *functions, *(IMPORTED if functions else [])))
         self.docstrings = {*PUBLIC.values(), *functions.values()}
         self.subscripts: set[ast.Constant] = set()  # strings that say what np.einsum does
         self.callable = CALLS | self.public | {"njit"} | self.copied.keys()

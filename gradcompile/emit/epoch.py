@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gradcompile.emit import allowlist, loops, support
-from gradcompile.emit.ahead import FETCH, Ahead
+from gradcompile.emit.ahead import Ahead
+from gradcompile.emit.allowlist import FETCH, IMPORTED, TEAM
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
@@ -24,10 +25,12 @@ from gradcompile.step import Step, terms
 
 FUNCTIONS = {
     "learning_rate": "Return the learning rate of step t, counted from 1.",
+    "assist": "Compute tiles of the products of a team until there will be no more.",
     "gradient": "Return the objective and what the gradient is made of: numbers, and arrays in place.",
     "update": "Take a step: change the parameters in place.",
     "epoch": "Take the steps of the batches from first to last, in place; add up the objective.",
 }
+NOGIL = f"nogil=True, {FLAGS}"  # other threads of Python go on beside it
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Epoch:
         Of the parameters.
     short : bool
         Whether no batch has more than `schedule.products.SAMPLES` samples.
-    tiles : bool
-        Whether BLAS is to be given large products of matrices in tiles.
+    team : bool
+        Whether threads are to share large products of matrices, of which BLAS is given tiles.
     """
 
     graph: Graph
@@ -58,11 +61,13 @@ class Epoch:
     formulas: Formulas
     dtype: str
     short: bool = False
-    tiles: bool = False
+    team: bool = False
 
 
 def render(task: Epoch) -> str:
     """Return the text of a module with the functions ``gradient``, ``update``, ``epoch`` and ``learning_rate``.
+
+    With a team there is ``assist``, too, for its other threads; the team is the last argument of ``epoch``.
 
     The arguments of ``epoch`` are the inputs of the graph, with `order` in the place of the rows, every parameter an
     array that is changed in place (a scalar has one element); for each parameter its state; the heads that are zero
@@ -88,7 +93,7 @@ class _Epoch:
 
     def __init__(self, task: Epoch) -> None:
         self.task, self.step, self.graph = task, task.step, task.step.graph
-        taken = [*reserved(task.graph, "numba"), *FUNCTIONS, "fetch"]
+        taken = [*reserved(task.graph, "numba"), *FUNCTIONS, *IMPORTED, *support.closure("numba", ["share"])]
         self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW)
         self.real = "real" if task.dtype == "float32" else ""
         self.printer = LoopPrinter("numba", self.names, self.real)
@@ -101,20 +106,21 @@ class _Epoch:
         }
         self.t = self.names.fresh("t")
         self.factor = self.names.fresh("factor") if self.moved else ""
+        self.team = self.names.fresh("team") if task.team else ""
         self.sizes: set[str] = set()  # the named sizes that the loop over batches mentions
         self.one = bool(task.rows) and not self.graph.inputs[task.rows].shape
 
     def text(self) -> str:
         """Return the module."""
         gradient, update = self._gradient(), self._update()
-        functions = [gradient, update, self._epoch(update), self._rate()]
+        functions = [gradient, update, self._epoch(update), self._rate(), *self._assist()]
         request = Request(
             self.graph, "numba", self.task.dtype, strict=False, returned="value", names=self.names, printer=self.printer
         )
         called = support.closure("numba", self.printer.support & support.functions("numba").keys())
         request = request._replace(graph=replace(self.graph, inputs=self.task.graph.inputs))
         text = assembled(
-            request, functions, called, f"Steps of {self.task.formulas.title} on the objective", imports=(FETCH,)
+            request, functions, called, f"Steps of {self.task.formulas.title} on the objective", imports=(FETCH, TEAM)
         )
         allowlist.check(text, "numba", self.names.taken, FUNCTIONS)
         return hashed(text)
@@ -131,14 +137,12 @@ class _Epoch:
         arrays = {name: output_array(self.plan, self.names, name) for name in given}
         inputs = self.names.inputs
         moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
-        caller = loops.Caller(given, moved, self._in_batch(arrays))
-        names, printer, tiles = self.names, self.printer, self.task.tiles
-        body = loops.function(
-            self.plan, names, printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller, tiles=tiles
-        )
+        caller = loops.Caller(given, moved, self._in_batch(arrays), self.team)
+        names, printer = self.names, self.printer
+        body = loops.function(self.plan, names, printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller)
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
-        arguments += [self.factor] if self.moved else []
+        arguments += [name for name in (self.factor, self.team) if name]
         flags = STRICT if computed_again(self.plan) else FLAGS
         return _function("gradient", arguments, body, flags)
 
@@ -221,7 +225,16 @@ class _Epoch:
             *(INDENT + line for line in inner),
             f"return {total}",
         ]
-        return _function("epoch", [*inputs, *self._states(), *kept, first, last, batch, self.t, total], body)
+        arguments = [*inputs, *self._states(), *kept, first, last, batch, self.t, total]
+        if not self.team:
+            return _function("epoch", arguments, body)
+        return _function("epoch", [*arguments, self.team], body, NOGIL)
+
+    def _assist(self) -> Iterator[list[str]]:
+        """Yield the function for the other threads of a team."""
+        if self.team:
+            self.printer.support.add("follow")
+            yield _function("assist", [self.team], [f"return follow({self.team})"], NOGIL)
 
     def _only_finds(self) -> bool:
         """Return whether a step takes one row, whose number is used as an index and as nothing else."""
@@ -252,7 +265,7 @@ class _Epoch:
         scalars = {name for name in self.task.graph.wrt if not self.graph.inputs[name].shape}
         inputs = [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
         arrays = [self.arrays[name] for head, name in self.step.heads.items() if self._is_array(head, name)]
-        return [*inputs, *arrays, *([self.factor] if self.moved else [])]
+        return [*inputs, *arrays, *(name for name in (self.factor, self.team) if name)]
 
 
 def _function(name: str, arguments: Iterable[str], body: Iterable[str], flags: str = FLAGS) -> list[str]:

@@ -58,11 +58,14 @@ class Caller(NamedTuple):
     ahead : callable, optional
         Returns, for the place of a sample among all, the lines that ask for the rows of later ones: what a loop over
         samples does first that looks data up, the first such loop of each block.
+    team : str
+        The array that threads have in common which share the products of matrices; "" if none do.
     """
 
     given: Mapping[str, bool]
     moved: Mapping[str, Moved] = MappingProxyType({})
     ahead: Callable[[str], Sequence[str]] | None = None
+    team: str = ""
 
 
 NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
@@ -124,7 +127,7 @@ class _Body:
         self.moved = {value: at for name, at in caller.moved.items() if (value := plan.results[name]) is not None}
         arrays = {value: array for value, (array, _, _) in self.moved.items()}
         self.places = Places(plan, names, printer, dialect.subscript, self.given, arrays)
-        self.products = Products(plan, names, printer, self.places, self.moved, tiles=tiles)
+        self.products = Products(plan, names, printer, self.places, self.moved, caller.team, tiles=tiles)
         self.asked = False  # whether the rows of later samples were asked for in this block
         self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
         self.guarding = Guarding(

@@ -28,25 +28,37 @@ class Products:
         Where the matrices are.
     moved : mapping of Value to Moved
         The products that are not kept but added to an array of the caller.
+    team : str
+        The array that threads have in common which share the products; "" if none do.
     tiles : bool
         Whether BLAS is to be given large products in tiles.
     """
 
     def __init__(
-        self, plan: Plan, names: Names, printer: Printer, places: Places, moved: Mapping[Value, Moved], *, tiles: bool
+        self,
+        plan: Plan,
+        names: Names,
+        printer: Printer,
+        places: Places,
+        moved: Mapping[Value, Moved],
+        team: str,
+        *,
+        tiles: bool,
     ) -> None:
         self.plan, self.names, self.printer, self.places, self.moved = plan, names, printer, places, moved
+        self.function, self.first = ("share", f"{team}, ") if team else ("gemm", "")
         self.tiles = ", True" if tiles else ""
 
     def line(self, node: Product) -> str:
         """Return the line of a product of matrices."""
-        self.printer.support.add("gemm")
+        self.printer.support.add(self.function)
         f = self._by_rows(node)
         left, right = self._whole(f.left, f.rows, f.inner, f), self._whole(f.right, f.inner, f.columns, f)
         alpha, beta = "1.0" if node.sign > 0 else "-1.0", "0.0" if node.begins else "1.0"
         if node.target in self.moved:
             alpha, beta = self._multiple(node), "1.0"
-        return f"gemm({alpha}, {left}, {right}, {beta}, {self._whole(node.target, f.rows, f.columns, f)}{self.tiles})"
+        target = self._whole(node.target, f.rows, f.columns, f)
+        return f"{self.function}({self.first}{alpha}, {left}, {right}, {beta}, {target}{self.tiles})"
 
     def _by_rows(self, node: Product) -> Factors:
         """Return a product, of one sample as that of which the rows are contiguous: transposed, it is the other way."""

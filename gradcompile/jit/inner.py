@@ -16,6 +16,8 @@ from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.core.types import Array
 
+from gradcompile.jit.linking import BY_STRIDES
+
 
 @register_pass(mutates_CFG=False, analysis_only=False)  # type: ignore[no-untyped-call]  # Numba has few hints
 class _PlainLibrary(LoweringPass):
@@ -38,9 +40,6 @@ class _PlainLibrary(LoweringPass):
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all, not one for each way in which they may lie
 
 
 class Inner(CompilerBase):

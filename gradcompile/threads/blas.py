@@ -44,15 +44,9 @@ def on_one_thread() -> Iterator[None]:
                 _exchange(_before)
 
 
-def threads() -> int:
-    """Return how many threads BLAS uses; 1 where it does not say."""
-    functions = _functions()
-    return 1 if functions is None else int(functions[0]())
-
-
 @cache
 def likes_tiles() -> bool:
-    """Return whether, on one thread, large products of matrices are faster in tiles: a fifth, with AVX-512."""
+    """Return whether large products of matrices are faster in tiles, one thread each: a tenth, with AVX-512."""
     library = _library()
     names = [f"{prefix}get_corename{suffix}" for prefix in PREFIXES for suffix in SUFFIXES]
     name = next((name for name in names if hasattr(library, name)), None)

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 Piece = Any
 Task = Callable[[int], Piece]
@@ -41,6 +41,25 @@ def total(task: Task, count: int, combine: Combine, threads: int) -> Piece:
     if threads > 1:
         _pool.help(job, min(threads, count) - 1)
     return job.result()
+
+
+def beside(task: Callable[[], object], threads: int) -> None:
+    """Have threads do a task, each of them the whole of it, as soon as they are free; wait for none.
+
+    Parameters
+    ----------
+    task : callable
+        It may begin long after, and raises nothing.
+    threads : int
+        How many.
+    """
+    _pool.help(_Task(task), threads)
+
+
+class _Task(NamedTuple):
+    """What a thread does of its own."""
+
+    work: Callable[[], object]
 
 
 class _Job:
@@ -124,11 +143,11 @@ class _Pool:
     """The threads of this process."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | _Task] = SimpleQueue()
         self._started = 0
         self._lock = threading.Lock()
 
-    def help(self, job: _Job, helpers: int) -> None:
+    def help(self, job: _Job | _Task, helpers: int) -> None:
         """Let some threads work on a job, as soon as they are free."""
         with self._lock:
             for number in range(self._started, helpers):
@@ -139,7 +158,7 @@ class _Pool:
             self._jobs.put(job)
 
 
-def _serve(jobs: SimpleQueue[_Job]) -> None:
+def _serve(jobs: SimpleQueue[_Job | _Task]) -> None:
     while True:
         jobs.get().work()
 

@@ -16,6 +16,7 @@ from gradcompile.schedule.products import SAMPLES, Axes
 from gradcompile.schedule.samples import in_blocks
 
 LARGE = 20_000_000  # multiplications, 0.4 to 0.8 ms: some fifty times what it takes to hand a part to a thread
+SHARED = 1_000_000  # from which threads of ours share a product: they wait for none that does not run
 
 
 class Products:
@@ -58,7 +59,14 @@ class Products:
         >>> [Products(graph).small({"N": 60_000, "D": 784, "H": hidden}) for hidden in (10, 256)]
         [True, False]
         """
-        return bool(self._axes) and max(prod(self._length(a, sizes) for a in axes) for axes in self._axes) < LARGE
+        return bool(self._axes) and self._largest(sizes) < LARGE
+
+    def shared(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether a product is so large that threads of ours are to share it, see `emit.support.teams`."""
+        return bool(self._axes) and self._largest(sizes) >= SHARED
+
+    def _largest(self, sizes: Mapping[str, int]) -> int:
+        return max(prod(self._length(a, sizes) for a in axes) for axes in self._axes)
 
     def _length(self, axis: Axis, sizes: Mapping[str, int]) -> int:
         length = axis.size.evaluate(sizes)

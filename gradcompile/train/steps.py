@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from gradcompile.passes import divide_once
 from gradcompile.pipeline import differentiate
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
-from gradcompile.threads import Products, likes_tiles, on_one_thread, threads
+from gradcompile.threads import Products, likes_tiles, on_one_thread, over, team
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
@@ -44,6 +44,8 @@ class Kernel:
         The parameters for which the steps keep an array of their shape that is zero between steps.
     source : str
         The text of the module that runs.
+    shared : bool
+        Whether threads share the products of matrices of a step.
     """
 
     task: Minibatch
@@ -51,6 +53,7 @@ class Kernel:
     dtype: str
     kept: tuple[str, ...]
     source: str
+    shared: bool
 
     @cached_property
     def epoch(self) -> Callable[..., float]:
@@ -61,6 +64,11 @@ class Kernel:
     def rate(self) -> Callable[[int], float]:
         """The function that gives the learning rate of a step."""
         return self._function("learning_rate")
+
+    @cached_property
+    def assist(self) -> Callable[..., float]:
+        """The function for the other threads of a team that share the products of the steps."""
+        return self._function("assist")
 
     @cached_property
     def products(self) -> Products:
@@ -101,10 +109,10 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     rule = formulas(optimizer)
     linear = rule.factor is not None and how in ("few", "block", "one")
     halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
-    tiles = bool(Products(graph)) and threads() == 1 and likes_tiles()
-    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", tiles=tiles))
+    shared = bool(Products(graph)) and likes_tiles()
+    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared))
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared)
 
 
 def _parameter_of(halves: Step, head: str) -> str:
@@ -149,6 +157,8 @@ class Steps:
     def compile(self) -> None:
         """Compile what `run` and `rate` call, and take no step."""
         self.run(np.zeros(0, np.int64), 0, 0, 1)
+        if self.kernel.shared:
+            self.kernel.assist(over())
         self.kernel.rate(1)
 
     def run(self, order: Array, first: int, last: int, batch: int, total: float = 0.0) -> float:
@@ -158,10 +168,21 @@ class Steps:
         """
         rows = [order] if self.kernel.task.rows else []
         arrays = *self.before, *rows, *self.after, *self.state, *self.kept
-        with on_one_thread() if self.kernel.products.small(self._sizes(batch)) else nullcontext():
-            total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total))
+        with self._threads(batch) as shared:
+            total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total, *shared))
         self.taken += -(-(last - first) // batch)
         return total
+
+    @contextmanager
+    def _threads(self, batch: int) -> Iterator[list[Array]]:
+        """Have threads of ours share the products of the steps, or BLAS's own; yield the team."""
+        products, sizes = self.kernel.products, self._sizes(batch)
+        if not self.kernel.shared:
+            with on_one_thread() if products.small(sizes) else nullcontext():
+                yield []
+            return
+        with on_one_thread(), team(self.kernel.assist, alone=not products.shared(sizes)) as shared:
+            yield [shared]
 
     def _sizes(self, batch: int) -> dict[str, int]:
         """Return the named sizes of a step, with that of its rows."""

@@ -22,12 +22,13 @@ from gradcompile.emit.support import (
     products_arrays,
     products_lists,
     scalars,
+    teams,
 )
 
 FILES: dict[str, tuple[ModuleType, ...]] = {
     "python": (scalars, matrices),
     "numpy": (arrays,),
-    "numba": (kernels, *vecmath.MODULES, scalars),  # the first that has a function counts
+    "numba": (kernels, teams, *vecmath.MODULES, scalars),  # the first that has a function counts
 }
 # What --check runs, and what of it by what a module defines.
 CHECKS: dict[str, tuple[ModuleType, ...]] = {
@@ -44,7 +45,7 @@ xxgemm = types.ExternalFunction(
     types.intc(*[types.char] * 3, *[types.intp] * 11),
 )
 """
-DECLARATIONS = {"multiply": GEMM}
+DECLARATIONS = {"compute": GEMM}
 # The support functions' files are ours, and read by their layout: a parser takes 15 ms for them at every start.
 FUNCTION = re.compile(r"^def (\w+)\(.*\n(?:[ )].*\n|\n)*", re.MULTILINE)
 PROSE = re.compile(r'"""(?s:.*?)"""|#.*')

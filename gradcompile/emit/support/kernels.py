@@ -65,11 +65,11 @@ def tile(m, k, n, dots, tiles):
 
     OpenBLAS copies no matrix to sum 10**6 products at most, and for dots of rows, to 1200 sums: it
     is two to three times as fast then where the product is narrow. Others are given in `tiles`
-    where one thread has AVX-512.
+    where one thread has AVX-512, and at most 976 products of a sum at once.
     """
     narrow, most = min(m, n), 10**6 // max(k, 1)
-    if tiles and narrow > 32 and not dots and 64 <= k <= 1024 and m * n > most:
-        return (32, 32) if k > 244 else (64, 64)
+    if tiles and narrow > 32 and k >= 64 and m * n > most:
+        return (32, 32) if k > 244 or dots else (64, 64)
     if dots:
         most = min(1200, most) if k >= 32 else 0
     if narrow > 32 or narrow * 16 > most or m * n <= most:
@@ -77,24 +77,45 @@ def tile(m, k, n, dots, tiles):
     return (most // n, n) if n < m else (m, most // m)
 
 
-def multiply(item, m, k, n, factors, a, a0, a1, b, b0, b1, c, c0, c1, tiles):
-    """Call BLAS for matrices at addresses, with the strides of rows and columns, in tiles."""
-    kind = 100 if item == 8 else 115  # "d", "s"
+def described(job, m, k, n, item, factors, a, a0, a1, b, b0, b1, c, c0, c1, tiles):
+    """Tell a job the matrices at addresses, with the strides of rows and columns.
+
+    Return how many tiles of their product there are; `compute` computes one.
+    """
+    if c1 != item:  # BLAS takes what is transposed for a product by columns
+        m, n, c0 = n, m, c1
+        a, a0, a1, b, b0, b1 = b, b1, b0, a, a1, a0
     of_a, lda = leading(m, k, a0, a1, item)
     of_b, ldb = leading(k, n, b0, b1, item)
-    of_c, ldc = leading(m, n, c0, c1, item)
-    p, q = factors, factors + item
     rows, columns = tile(m, k, n, of_a == 110 and of_b == 116, tiles)
-    if item == 4 and of_a == of_b == of_c == 110 and 8 < n <= 12 and k >= 64:
+    if item == 4 and of_a == of_b == 110 and 8 < n <= 12 and k >= 64:
         columns = 8  # and then the others: OpenBLAS takes a third longer for all at once
-    for i in range(0, m, rows):
-        for j in range(0, n, columns):
-            u, v = min(rows, m - i), min(columns, n - j)
-            x, y, z = a + i * a0, b + j * b1, c + i * c0 + j * c1
-            if of_c == 110:  # BLAS has columns contiguous: it is given the transposed product
-                xxgemm(kind, of_b, of_a, v, u, k, p, y, ldb, x, lda, q, z, ldc)
-            else:
-                xxgemm(kind, 226 - of_a, 226 - of_b, u, v, k, p, x, lda, y, ldb, q, z, ldc)
+    deep = tiles and rows * columns < m * n
+    parts = (k + 975) // 976 if deep else 1
+    job[16], job[17], job[18], job[19], job[20] = m, k, n, item, factors
+    job[21], job[22], job[23], job[24] = of_a, lda, a, a0
+    job[25], job[26], job[27], job[28] = of_b, ldb, b, b1
+    job[29], job[30] = c, leading(m, n, c0, item, item)[1]
+    job[31], job[32], job[33] = rows, columns, (k + parts - 1) // parts
+    return (m + rows - 1) // rows * ((n + columns - 1) // columns)
+
+
+def compute(job, number):
+    """Call BLAS for a tile of a product."""
+    m, k, n, item, factors = job[16], job[17], job[18], job[19], job[20]
+    of_a, lda, a, down = job[21], job[22], job[23], job[24]
+    of_b, ldb, b, right = job[25], job[26], job[27], job[28]
+    c, ldc, rows, columns, depth = job[29], job[30], job[31], job[32], job[33]
+    kind = 100 if item == 8 else 115  # "d", "s"
+    next_a, next_b = 1 if of_a == 110 else lda, 1 if of_b == 116 else ldb
+    across = (n + columns - 1) // columns
+    i, j = number // across * rows, number % across * columns
+    u, v = min(rows, m - i), min(columns, n - j)
+    x, y, z, beta = a + i * down, b + j * right, c + (i * ldc + j) * item, factors + item
+    for h in range(0, k, depth):
+        w = min(depth, k - h)
+        xxgemm(kind, of_b, of_a, v, u, w, factors, y, ldb, x, lda, beta, z, ldc)  # transposed
+        x, y, beta = x + w * next_a * item, y + w * next_b * item, factors + 2 * item
 
 
 def gemm(alpha, a, b, beta, c, tiles=False):
@@ -110,8 +131,8 @@ def gemm(alpha, a, b, beta, c, tiles=False):
                 c[i, j] = total
         return 0
     narrow = c.strides[1] != item and n < 32  # BLAS is twice as fast on a result by rows
-    own = np.empty((m + 1 if narrow else 1, max(n, 2)), c.dtype)  # first the factors, then a copy
-    own[0, 0], own[0, 1] = alpha, beta
+    own = np.empty((m + 1 if narrow else 1, max(n, 3)), c.dtype)  # first the factors, then a copy
+    own[0, 0], own[0, 1], own[0, 2] = alpha, beta, 1
     z, down, right = c.ctypes.data, c.strides[0], c.strides[1]
     if narrow:
         for i in range(m):
@@ -121,7 +142,10 @@ def gemm(alpha, a, b, beta, c, tiles=False):
         z = own.ctypes.data + down
     x, x0, x1 = a.ctypes.data, a.strides[0], a.strides[1]
     y, y0, y1 = b.ctypes.data, b.strides[0], b.strides[1]
-    multiply(item, m, k, n, own.ctypes.data, x, x0, x1, y, y0, y1, z, down, right, tiles)
+    job, factors = np.empty(40, np.int64), own.ctypes.data
+    parts = described(job, m, k, n, item, factors, x, x0, x1, y, y0, y1, z, down, right, tiles)
+    for number in range(parts):
+        compute(job, number)
     if narrow:
         for i in range(m):
             for j in range(n):

@@ -27,8 +27,9 @@ from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.syntax import mentioned, names, nodes, spelled, statements
-from gradcompile.jit.direct.text import BY_STRIDES, OF_MODEL, Text
+from gradcompile.jit.direct.text import OF_MODEL, Text
 from gradcompile.jit.direct.writer import ROLLED, Writer
+from gradcompile.jit.linking import BY_STRIDES
 
 FEW = 8  # steps of a loop that are better written out than in vectors
 KEPT = f'{ROLLED}, !{{!"llvm.loop.unroll.disable"}}'

@@ -23,7 +23,7 @@ from gradcompile.jit.direct.kinds import (
     literal,
     several,
 )  # fmt: skip
-from gradcompile.jit.direct.outside import fetch
+from gradcompile.jit.direct.outside import fetch, look, rest, swap
 from gradcompile.jit.direct.writer import SUFFIX
 from gradcompile.jit.library import LIBRARY
 
@@ -156,6 +156,7 @@ OF_NUMBERS: dict[str, OfNumbers] = {
 }  # fmt: skip
 CALLS: dict[str, Call] = {
     **OF_NUMBERS, "int": _int, "math.ldexp": _ldexp, "len": _len, "fetch": fetch,
+    "look": look, "swap": swap, "rest": rest,
     "np.empty": partial(_new, False), "np.zeros": partial(_new, True),
     "np.asarray": _asarray, "np.ascontiguousarray": _contiguous,
 }  # fmt: skip

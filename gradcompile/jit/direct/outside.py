@@ -1,9 +1,9 @@
-"""What emitted text calls that is no Python: BLAS, and the request for memory that is soon needed."""
+"""What emitted text calls that is no Python: BLAS, the request for memory that is soon needed, and other threads."""
 
 from __future__ import annotations
 
 from gradcompile.jit.direct.arrays import Scope
-from gradcompile.jit.direct.kinds import I64, UntranslatableError, Value, literal
+from gradcompile.jit.direct.kinds import BIT, I64, UntranslatableError, Value, literal
 from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
 
 DOUBLE, SINGLE = "gradcompile_dgemm", "gradcompile_sgemm"  # BLAS's dgemm and sgemm, which take addresses alone
@@ -80,3 +80,31 @@ def fetch(scope: Scope, values: list[Value]) -> Value:
     length = writer.new(f"mul i64 {scope.arrays.strides(array)[0]}, {width}")
     writer.do(f"call void @fetch(ptr {array.address}, i64 {size}, i64 {length}, i64 {writer.whole(row)})")
     return Value(I64, ("0",))
+
+
+# The threads of a team, see `jit.team`
+
+
+def look(scope: Scope, values: list[Value]) -> Value:
+    """Return the integer at a place of an array, and see all that was written before it was put there."""
+    return Value(I64, (scope.writer.new(f"load atomic i64, ptr {_place(scope, values)} acquire, align 8"),))
+
+
+def swap(scope: Scope, values: list[Value]) -> Value:
+    """Put an integer in the place of another one; return whether that was there."""
+    writer = scope.writer
+    old, new = (writer.whole(each) for each in values[2:])
+    found = writer.new(f"cmpxchg ptr {_place(scope, values)}, i64 {old}, i64 {new} acq_rel acquire")
+    return Value(BIT, (writer.new(f"extractvalue {{ i64, i1 }} {found}, 1"),))
+
+
+def rest(scope: Scope, values: list[Value]) -> Value:
+    """Let other threads have the processor."""
+    scope.writer.called("i32", "sched_yield", [], "nounwind")
+    return Value(I64, ("0",))
+
+
+def _place(scope: Scope, values: list[Value]) -> str:
+    """Return the address of an element of an array of integers."""
+    array, place = values[:2]
+    return scope.arrays.element(array, [scope.writer.whole(place)])

@@ -13,8 +13,9 @@ from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
-from gradcompile.jit.direct.text import BY_STRIDES, parsed
+from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
+from gradcompile.jit.linking import BY_STRIDES, THEIRS
 
 
 class Module(NamedTuple):
@@ -89,7 +90,7 @@ class Program:
         head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind"
         arrays = any(isinstance(each, Array) for each in types)
         inline = " alwaysinline" if options.inline else ""
-        apart = is_long(lines) and arrays
+        apart = is_long(lines) and arrays and node.name not in THEIRS
         common = apart and node.name in BY_STRIDES
         self._definitions.append(Definition(symbol, head + inline, lines, apart, common))
         return function

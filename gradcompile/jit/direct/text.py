@@ -10,11 +10,10 @@ from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.signs import Names
-from gradcompile.jit.linking import PRODUCT
+from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 
 ROW = re.compile(r"^(\w+) +\(([^()]*)\) +(?:float|int)\d\d ", re.MULTILINE)  # of the table of arrays: name, axes
 OF_MODEL = re.compile(r"(value|value_and_grad|grad|hvp)(_part\d*|_end)?(\.\d+)?")  # functions of the table's arrays
-BY_STRIDES = ("gemm",)  # what reads matrices so: one form does for all the ways in which they may lie
 
 
 class Text:
