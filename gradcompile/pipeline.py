@@ -241,6 +241,13 @@ class Program:
         if self.suited is not None:
             self.suited.wait()
 
+    def compile(self, names: Sequence[str]) -> None:
+        """Compile functions of the module, beside one another."""
+        for name in names:
+            self._task(name)
+        for name in names:
+            self.function(name)
+
     def compiled(self, name: str) -> Function | None:
         """Return a function if it is compiled."""
         return self._functions.get(name)

@@ -49,6 +49,11 @@ class Move:
         """The axes of the loops over the elements."""
         return union(index.axes for index in self.place)
 
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether all elements of the parameter move, and no others are picked."""
+        return all(index.op == "iota" for index in self.place)
+
 
 @dataclass(frozen=True)
 class Step:

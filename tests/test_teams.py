@@ -101,7 +101,7 @@ def trained(threads, likes, monkeypatch):
     random = np.random.default_rng(2)
     given = {"x": random.normal(size=(700, 200)), "t": random.normal(size=700)}
     start = {"W1": random.normal(size=(200, 520)) / 14, "W2": random.normal(size=(520, 80)) / 23, "w": np.ones(80) / 9}
-    options = {"optimizer": gc.Adam(0.01), "epochs": 2, "batch_size": 256, "seed": 3, "progress": False}
+    options = {"optimizer": gc.Adam(0.01), "epochs": 2, "batch_size": 128, "seed": 3, "progress": False}
     return gc.compile(gc.parse(NETWORK)).fit(**given, init=start, **options).params
 
 

@@ -15,13 +15,14 @@ import pytest
 from sympy import IndexedBase, Inverse, MatrixSymbol, Sum, Trace, exp, log, sqrt, symbols
 
 import gradcompile as gc
-from gradcompile import early
+from gradcompile import early, shuffle
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.interpret import evaluate
 from gradcompile.pipeline import Program
 from gradcompile.processors import processors
 from gradcompile.schedule import Parts, in_parts, stream_axis
 from gradcompile.threads import blas, chunks, number, pool
+from gradcompile.train.whole import Whole
 
 N, D, C, M = symbols("N D C M", integer=True, positive=True)
 s, r, j, i = symbols("s r j i", integer=True)
@@ -552,3 +553,69 @@ def test_every_pass_has_enough_work_for_its_chunks():
     length = chunks.Chunks(parts).length({"N": samples, "D": 20})
     assert count > 1
     assert -(-samples // length) <= 8 // count
+
+
+EVERY = """
+    x:  data[N, D]
+    t:  data[N]
+    w:  parameter[D]
+    dw: parameter
+    u:  parameter[D]
+    loss = Mean((Sum(x[s, j]*w[j], j) + dw**2 - t[s])**2, s) + 0*Sum(u[j], j)
+"""
+
+
+OPTIMIZERS = {"plain": gc.SGD(0.05), "momentum": gc.SGD(0.05, momentum=0.9), "Adam": gc.Adam(0.05)}
+
+
+@pytest.mark.parametrize("batch", [None, 400])
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_steps_of_many_samples_are_shared_with_the_same_bits(small, rule, batch, monkeypatch):
+    shared, step = [], Whole.step
+    monkeypatch.setattr(Whole, "step", lambda *given: shared.append(given) or step(*given))
+    random = np.random.default_rng(0)
+    given = {"x": random.normal(size=(1000, 3)), "t": random.normal(size=1000)}
+    start = {"w": np.array([0.5, -1.0, 0.25]), "dw": 0.75, "u": np.ones(3)}
+    options = {"optimizer": OPTIMIZERS[rule], "epochs": 6, "batch_size": batch, "seed": 5, "progress": False}
+    fits = []
+    for threads in (1, 2, 4, 8):
+        gc.set_threads(threads)
+        fits.append(gc.compile(gc.parse(EVERY)).fit(**given, init=start, **options))
+    assert len(shared) == 4 * 6 * (3 if batch else 1)
+    for each in fits[1:]:
+        assert all(np.array_equal(each.params[name], fits[0].params[name]) for name in start)
+        assert [e.objective for e in each.history] == [e.objective for e in fits[0].history]
+    w, b, state, steps = start["w"], start["dw"], {}, 0
+    for epoch, record in enumerate(fits[0].history, 1):
+        order, total = shuffle.order(5, epoch, np.arange(1000)), 0.0
+        for first in range(0, 1000, batch or 1000):
+            rows, steps = order[first : first + (batch or 1000)], steps + 1
+            miss = given["x"][rows] @ w + b**2 - given["t"][rows]
+            total += np.sum(miss**2)
+            slopes = {"w": 2 * given["x"][rows].T @ miss / rows.size, "dw": 4 * b * np.mean(miss)}
+            w, b = (p - moved(rule, state, n, slopes[n], steps) for n, p in (("w", w), ("dw", b)))
+        assert record.objective == pytest.approx(total / 1000, rel=1e-12)
+    np.testing.assert_allclose(fits[0].params["w"], w, rtol=1e-11)
+    assert fits[0].params["dw"] == pytest.approx(b, rel=1e-11)
+    np.testing.assert_array_equal(fits[0].params["u"], 1)
+
+
+def moved(rule, state, name, g, step):
+    """How far a parameter moves at rate 0.05, by the optimizers' definitions."""
+    if rule == "plain":
+        return 0.05 * g
+    if rule == "momentum":
+        state[name] = 0.9 * state.get(name, 0) + g
+        return 0.05 * state[name]
+    first, second = state.get(name, (0, 0))
+    first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
+    state[name] = first, second
+    return 0.05 * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+
+
+def test_a_few_samples_are_no_work_for_several_threads(monkeypatch):
+    monkeypatch.setattr(Whole, "step", None)  # whoever takes one fails
+    random = np.random.default_rng(0)
+    given = {"x": random.normal(size=(50, 3)), "t": random.normal(size=50)}
+    fitted = gc.compile(gc.parse(EVERY)).fit(**given, batch_size=None, epochs=2, progress=False)
+    assert len(fitted.history) == 2

@@ -323,7 +323,7 @@ def test_matrices_that_products_move_themselves(name, rate):
     for key, value in now.items():
         np.testing.assert_allclose(result.params[key], value, rtol=1e-11, atol=1e-13)
     source = steps.kernel(model.lowered, SGD(rate), "float64", "block").source
-    assert "".join(key for key in start if re.search(rf"gemm\(-?factor.*, 1.0, {key}\)", source)) == moved
+    assert "".join(key for key in start if re.search(rf"\((team, )?-?factor.*, 1.0, {key}\)", source)) == moved
     for how in ("few", "many", "all"):  # of several blocks, each of which needs the parameters as they were
         assert not re.search(r"\bfactor\b", steps.kernel(model.lowered, SGD(rate), "float64", how).source)
     assert not re.search(r"\bfactor\b", steps.kernel(model.lowered, Adam(0.1), "float64", "block").source)

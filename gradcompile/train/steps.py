@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from gradcompile.pipeline import differentiate
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
 from gradcompile.threads import Products, likes_tiles, on_one_thread, over, team
+from gradcompile.train.whole import Whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
@@ -46,6 +47,8 @@ class Kernel:
         The text of the module that runs.
     shared : bool
         Whether threads share the products of matrices of a step.
+    whole : Whole or None
+        The same steps by two functions, where a step takes many samples: threads share them.
     """
 
     task: Minibatch
@@ -54,6 +57,7 @@ class Kernel:
     kept: tuple[str, ...]
     source: str
     shared: bool
+    whole: Whole | None
 
     @cached_property
     def epoch(self) -> Callable[..., float]:
@@ -111,8 +115,10 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
     shared = bool(Products(graph)) and likes_tiles()
     source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared))
+    every = how not in ("block", "one") and all(move.is_everywhere for move in halves.moves)
+    whole = Whole(graph, rule, dtype, still=optimizer.rule.still) if every else None
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared, whole)
 
 
 def _parameter_of(halves: Step, head: str) -> str:
@@ -153,12 +159,21 @@ class Steps:
         self.kept = [np.zeros(table.shape, table.dtype) for table in tables]
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
+        self.given = given
+        self._whole: tuple[int, Whole | None] = (
+            0,
+            None,
+        )  # the last batch, and what takes its steps if threads share it
 
-    def compile(self) -> None:
-        """Compile what `run` and `rate` call, and take no step."""
-        self.run(np.zeros(0, np.int64), 0, 0, 1)
-        if self.kernel.shared:
-            self.kernel.assist(over())
+    def compile(self, batch: int) -> None:
+        """Compile what `run` and `rate` call for batches of so many samples, and take no step."""
+        whole = self._shared(batch)
+        if whole is not None:
+            whole.compile(self._given(np.zeros(batch, np.int64)), self.state)
+        else:
+            self.run(np.zeros(0, np.int64), 0, 0, batch)
+            if self.kernel.shared:
+                self.kernel.assist(over())
         self.kernel.rate(1)
 
     def run(self, order: Array, first: int, last: int, batch: int, total: float = 0.0) -> float:
@@ -166,12 +181,40 @@ class Steps:
 
         Every batch counts with its objective per sample, at the parameters that it found, times its length.
         """
+        whole = self._shared(batch)
+        if whole is not None:
+            batches = (order[start : min(start + batch, last)] for start in range(first, last, batch))
+            return self._run_whole(whole, batches, total)
         rows = [order] if self.kernel.task.rows else []
         arrays = *self.before, *rows, *self.after, *self.state, *self.kept
         with self._threads(batch) as shared:
             total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total, *shared))
         self.taken += -(-(last - first) // batch)
         return total
+
+    def _shared(self, batch: int) -> Whole | None:
+        """Return what takes the steps of such batches if there is work for several threads in each."""
+        if self._whole[0] != batch:
+            whole, given = self.kernel.whole, self._given(np.zeros(batch, np.int64))
+            found = whole is not None and not self._mostly_multiplies(batch) and whole.suits(given)
+            self._whole = batch, whole if found else None
+        return self._whole[1]
+
+    def _mostly_multiplies(self, batch: int) -> bool:
+        """Return whether threads are best off with the products of a step: a sum over a batch has as many elements."""
+        return self.kernel.shared and batch <= FEW and not self.kernel.products.small(self._sizes(batch))
+
+    def _run_whole(self, whole: Whole, batches: Iterable[Array], total: float) -> float:
+        for rows in batches:
+            value = whole.step(self._given(rows), self.state, self.taken)
+            total += value * (rows.size if self.kernel.task.rows else 1)
+            self.taken += 1
+        return total
+
+    def _given(self, rows: Array) -> dict[str, Any]:
+        """Return all arguments of a step of these samples."""
+        name = self.kernel.task.rows
+        return {**self.given, name: rows} if name else self.given
 
     @contextmanager
     def _threads(self, batch: int) -> Iterator[list[Array]]:

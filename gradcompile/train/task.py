@@ -42,7 +42,7 @@ class Task:
 
     def compile(self) -> None:
         """Compile everything that training calls."""
-        self.steps.compile()
+        self.steps.compile(self.batch)
         if self.validation is not None:
             self.validation.compile()
 
