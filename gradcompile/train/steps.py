@@ -201,7 +201,10 @@ class Steps:
         return self._whole[1]
 
     def _mostly_multiplies(self, batch: int) -> bool:
-        """Return whether threads are best off with the products of a step: a sum over a batch has as many elements."""
+        """Return whether a step of few samples multiplies matrices above all: then threads share these products.
+
+        Chunks of so few samples would save less than adding up their gradients costs.
+        """
         return self.kernel.shared and batch <= FEW and not self.kernel.products.small(self._sizes(batch))
 
     def _run_whole(self, whole: Whole, batches: Iterable[Array], total: float) -> float:
