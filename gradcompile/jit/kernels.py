@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gradcompile.jit.loading import Typed, load, specialise
 
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
 Compiled = Callable[..., Any]
+NO_FUNCTIONS: Mapping[str, Typed] = MappingProxyType({})
 
 _built: dict[tuple[str, str, tuple[tuple[str, int], ...]], Compiled | None] = {}  # None where Numba has to do it
 _lock = threading.RLock()
@@ -52,7 +54,13 @@ def kernel(source: str, name: str, types: Typed, short: Collection[str] = ()) ->
     return made
 
 
-def by_arguments(source: str, name: str, inner: Collection[str], short: Collection[str]) -> Compiled:
+def by_arguments(
+    source: str,
+    name: str,
+    inner: Collection[str],
+    short: Collection[str],
+    beside: Mapping[str, Typed] = NO_FUNCTIONS,
+) -> Compiled:
     """Return a function of an emitted module, which is compiled at its first call with arguments of new types.
 
     Parameters
@@ -61,11 +69,14 @@ def by_arguments(source: str, name: str, inner: Collection[str], short: Collecti
         As of `kernel`.
     inner : collection of str
         Further functions that only compiled code calls.
+    beside : mapping of str to sequence of (dtype, rank)
+        Functions that will be needed, too, and the types of their arguments: compiled at the same time.
     """
 
     def call(*arguments: Any) -> Any:
-        types = tuple(_type(each) for each in arguments)
-        made = None if None in types else _directly(source, name, types)  # type: ignore[arg-type]  # none of them is
+        types, made = tuple(_type(each) for each in arguments), None
+        if None not in types:
+            made = _directly(source, name, types, beside)  # type: ignore[arg-type]  # none of them is
         if made is None:
             made = getattr(load(source, compiled=True, inner=inner, short=short), name)
         return made(*arguments)
@@ -101,13 +112,13 @@ def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
             _built[source, name, tuple(wanted[name])] = made
 
 
-def _directly(source: str, name: str, types: Typed) -> Compiled | None:
+def _directly(source: str, name: str, types: Typed, beside: Mapping[str, Typed] = NO_FUNCTIONS) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
     if _wants_numba():
         return None
     asked = source, name, tuple(types)
     if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
-        compile_all(source, {name: types})
+        compile_all(source, {name: types, **beside})
     return _built[asked]
 
 

@@ -14,7 +14,7 @@ from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
 from gradcompile.ir import Graph
-from gradcompile.jit import by_arguments
+from gradcompile.jit import Typed, by_arguments
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.passes import divide_once
@@ -62,7 +62,7 @@ class Kernel:
     @cached_property
     def epoch(self) -> Callable[..., float]:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
-        return self._function("epoch")
+        return self._function("epoch", {"assist": [("int64", 1)]} if self.shared else {})
 
     @cached_property
     def rate(self) -> Callable[[int], float]:
@@ -79,8 +79,8 @@ class Kernel:
         """The products of matrices of a step."""
         return Products(self.task.graph)
 
-    def _function(self, name: str) -> Callable[..., float]:
-        return by_arguments(self.source, name, ("gradient", "update"), support.functions("numba"))
+    def _function(self, name: str, beside: Mapping[str, Typed] | None = None) -> Callable[..., float]:
+        return by_arguments(self.source, name, ("gradient", "update"), support.functions("numba"), beside or {})
 
 
 def taken(batch: int, samples: int) -> Taken:

@@ -73,7 +73,7 @@ def is_long(lines: Sequence[str]) -> bool:
 
 
 def shared_out(definitions: Sequence[Definition]) -> list[Share]:
-    """Return what is in each of the modules; the longest is the first.
+    """Return what is in each of the modules; the longest of those that no other program has is the first.
 
     Parameters
     ----------
@@ -81,25 +81,24 @@ def shared_out(definitions: Sequence[Definition]) -> list[Share]:
         The last calls all others.
     """
     functions = {each.symbol: each for each in definitions}
-    parts = [_needed(each, functions) for each in definitions if each.apart]
-    longest, *rest = sorted(parts, key=_length, reverse=True)
+    own = [_needed([each], functions) for each in definitions if each.apart and not each.common]
+    longest, *rest = sorted(own, key=_length, reverse=True)
     modules = [longest]
     for part in rest:
         if len(modules) > 1 and _length(joined := modules[-1] | part) <= _length(longest):
             modules[-1] = joined
         else:
             modules.append(part)
-    return [Share(_texts(module, functions), _is_common(module)) for module in modules]
+    shares = [Share(_texts(module, functions), common=False) for module in modules]
+    if in_common := [each for each in definitions if each.common]:  # one module for all: they call the same functions
+        shares.insert(1, Share(_texts(_needed(in_common, functions), functions), common=True))
+    return shares
 
 
-def _is_common(module: Functions) -> bool:
-    """Return whether a module is for nothing but a function that other programs have as well."""
-    return all(each.common for each in module.values() if each.apart)
-
-
-def _needed(root: Definition, functions: Functions) -> Functions:
-    """Return what has to be in the module of a function: what it calls, and these call, unless that is apart."""
-    found, waiting = {root.symbol: root}, list(root.called)
+def _needed(roots: Sequence[Definition], functions: Functions) -> Functions:
+    """Return what has to be in the module of some functions: what they call, and these call, unless that is apart."""
+    found = {each.symbol: each for each in roots}
+    waiting = [name for each in roots for name in each.called]
     while waiting:
         each = functions.get(waiting.pop())
         if each and not each.apart and each.symbol not in found:
