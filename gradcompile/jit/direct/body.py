@@ -400,7 +400,8 @@ class Body(Numbers):
             return self._as_kind(self.expression(node.func), [self.expression(each) for each in given(node)])
         arguments = [self.expression(each) for each in self.program.arguments(node)]
         if name in BY_STRIDES:
-            arguments = [self.arrays.loose(a) if isinstance(a.type, Array) else a for a in arguments]
+            matrix = [isinstance(a.type, Array) and a.type.rank == 2 for a in arguments]
+            arguments = [self.arrays.loose(a) if m else a for a, m in zip(arguments, matrix, strict=True)]
         return self._function(self.program.function(name, [a.type for a in arguments]), arguments)
 
     def _as_kind(self, kind: Value, arguments: list[Value]) -> Value:
