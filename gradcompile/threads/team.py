@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gradcompile.processors import processors
 from gradcompile.threads import pool
 from gradcompile.threads.number import get_threads
 
@@ -33,7 +34,8 @@ def team(assist: Callable[[Array], object], *, alone: bool = False) -> Iterator[
     """
     shared = np.zeros(LENGTH, np.int64)
     if not alone:
-        pool.beside(lambda: assist(shared), get_threads() - 1)
+        # Whoever waits for work turns round and round: more threads than processors would take time from each other.
+        pool.beside(lambda: assist(shared), min(get_threads(), processors()) - 1)
     try:
         yield shared
     finally:
