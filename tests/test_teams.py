@@ -119,7 +119,7 @@ def test_threads_of_ours_share_large_products_and_blas_has_one(monkeypatch):
     monkeypatch.setattr(blas, "_functions", lambda: (lambda: 4, numbers.append))
     monkeypatch.setattr(pool, "beside", lambda task, threads: helped.append(threads))
     for processors in (8, 2):
-        monkeypatch.setattr("gradcompile.threads.team.processors", lambda number=processors: number)
+        monkeypatch.setattr("gradcompile.threads.teams.processors", lambda number=processors: number)
         trained(3, True, monkeypatch)
     assert set(helped) == {2, 1}
     assert numbers == [1, 4] * (len(numbers) // 2) != []

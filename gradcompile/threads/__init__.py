@@ -9,7 +9,7 @@ from gradcompile.threads.calls import InParts
 from gradcompile.threads.divided import Divided
 from gradcompile.threads.number import get_threads, set_threads
 from gradcompile.threads.products import Products
-from gradcompile.threads.team import over, team
+from gradcompile.threads.teams import over, team
 
 __all__ = [
     "Divided",
