@@ -34,7 +34,7 @@ def module() -> str:
     functions = [support.DECLARATIONS.get(name, "") + support.source("numba", name) for name in called]
     own = {
         "assist(team)": "    follow(team)",
-        "multiply(team, alpha, a, b, beta, c)": "    share(team, alpha, a, b, beta, c)",
+        "product(team, alpha, a, b, beta, c)": "    share(team, alpha, a, b, beta, c)",
         "transposed(team, alpha, a, b, beta, c)": "    share(team, alpha, a.T, b.T, beta, c.T)",
     }
     functions += [
@@ -52,7 +52,7 @@ def compiled(name):
 def test_no_tile_is_left_out_and_none_is_added_twice(compiler, helpers, monkeypatch):
     """Of small whole numbers, every sum is exact."""
     monkeypatch.setenv("GRADCOMPILE_COMPILER", compiler)
-    multiply, assist = compiled("multiply"), compiled("assist")
+    product, assist = compiled("product"), compiled("assist")
     transposed = compiled("transposed") if compiler == "ours" else None  # Numba takes seconds for it
     assist(over())
     random = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def test_no_tile_is_left_out_and_none_is_added_twice(compiler, helpers, monkeypa
             a, b, c = (random.integers(-4, 5, size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
             expected = 3 * c - 2 * (a @ b)
             turned = [np.ascontiguousarray(each.T) for each in (a, b, c)]
-            done = multiply(shared, -2.0, a, b, 3.0, c)
+            done = product(shared, -2.0, a, b, 3.0, c)
             np.testing.assert_array_equal(c, expected)
             if transposed:
                 transposed(shared, -2.0, *turned[:2], 3.0, turned[2])
@@ -80,7 +80,7 @@ def test_no_tile_is_left_out_and_none_is_added_twice(compiler, helpers, monkeypa
 
 def test_many_products_in_a_row_have_all_of_their_tiles():
     """Helpers that come late take no tile of the product before."""
-    multiply, assist = compiled("multiply"), compiled("assist")
+    product, assist = compiled("product"), compiled("assist")
     random = np.random.default_rng(1)
     a, b = (random.integers(-4, 5, size=shape).astype(float) for shape in ((96, 130), (130, 96)))
     expected, found = a @ b, np.full((96, 96), np.nan)
@@ -89,7 +89,7 @@ def test_many_products_in_a_row_have_all_of_their_tiles():
         followed = [threads.submit(assist, shared) for _ in range(3)]
         for _ in range(300):
             found.fill(np.nan)
-            multiply(shared, 1.0, a, b, 0.0, found)
+            product(shared, 1.0, a, b, 0.0, found)
             np.testing.assert_array_equal(found, expected)
         shared[0] = -1
         assert [each.result(60) for each in followed] == [shared[8]] * 3

@@ -16,7 +16,7 @@ from types import ModuleType
 PRODUCT = "numba_xxgemm"  # of the functions that Numba has for BLAS, the one that emitted code calls
 # Functions of emitted code that read matrices by strides: one form does for all the ways in which they may lie.
 BY_STRIDES = ("gemm", "share")
-THEIRS = ("described", "compute")  # what these call, and nobody else
+THEIRS = ("by_rows", "multiply", "compute", "take")  # what these call, and nobody else
 BLAS = "scipy.linalg.cython_blas"  # where Numba's functions look
 
 

@@ -77,45 +77,35 @@ def tile(m, k, n, dots, tiles):
     return (most // n, n) if n < m else (m, most // m)
 
 
-def described(job, m, k, n, item, factors, a, a0, a1, b, b0, b1, c, c0, c1, tiles):
-    """Tell a job the matrices at addresses, with the strides of rows and columns.
+def by_rows(m, k, n, item, a, a0, a1, b, b0, b1, c0, c1, tiles):
+    """Return what BLAS is told of a product of matrices at addresses, and of its tiles.
 
-    Return how many tiles of their product there are; `compute` computes one.
+    They have these strides of rows and columns; the result is by rows, which may be the transpose.
     """
-    if c1 != item:  # BLAS takes what is transposed for a product by columns
+    if c1 != item:
         m, n, c0 = n, m, c1
         a, a0, a1, b, b0, b1 = b, b1, b0, a, a1, a0
     of_a, lda = leading(m, k, a0, a1, item)
     of_b, ldb = leading(k, n, b0, b1, item)
+    ldc = leading(m, n, c0, item, item)[1]
     rows, columns = tile(m, k, n, of_a == 110 and of_b == 116, tiles)
     if item == 4 and of_a == of_b == 110 and 8 < n <= 12 and k >= 64:
         columns = 8  # and then the others: OpenBLAS takes a third longer for all at once
-    deep = tiles and rows * columns < m * n
-    parts = (k + 975) // 976 if deep else 1
-    job[16], job[17], job[18], job[19], job[20] = m, k, n, item, factors
-    job[21], job[22], job[23], job[24] = of_a, lda, a, a0
-    job[25], job[26], job[27], job[28] = of_b, ldb, b, b1
-    job[29], job[30] = c, leading(m, n, c0, item, item)[1]
-    job[31], job[32], job[33] = rows, columns, (k + parts - 1) // parts
-    return (m + rows - 1) // rows * ((n + columns - 1) // columns)
+    parts = (k + 975) // 976 if tiles and rows * columns < m * n else 1
+    depth = (k + parts - 1) // parts
+    return m, n, of_a, lda, a, a0, of_b, ldb, b, b1, ldc, rows, columns, depth
 
 
-def compute(job, number):
-    """Call BLAS for a tile of a product."""
-    m, k, n, item, factors = job[16], job[17], job[18], job[19], job[20]
-    of_a, lda, a, down = job[21], job[22], job[23], job[24]
-    of_b, ldb, b, right = job[25], job[26], job[27], job[28]
-    c, ldc, rows, columns, depth = job[29], job[30], job[31], job[32], job[33]
+def multiply(i, j, m, k, n, item, own, of_a, lda, a, a0, of_b, ldb, b, b1, c, ldc, u, v, depth):
+    """Call BLAS for the tile of u rows and v columns at i and j, or what there is of them."""
     kind = 100 if item == 8 else 115  # "d", "s"
     next_a, next_b = 1 if of_a == 110 else lda, 1 if of_b == 116 else ldb
-    across = (n + columns - 1) // columns
-    i, j = number // across * rows, number % across * columns
-    u, v = min(rows, m - i), min(columns, n - j)
-    x, y, z, beta = a + i * down, b + j * right, c + (i * ldc + j) * item, factors + item
+    u, v = min(u, m - i), min(v, n - j)
+    x, y, z, beta = a + i * a0, b + j * b1, c + (i * ldc + j) * item, own + item
     for h in range(0, k, depth):
         w = min(depth, k - h)
-        xxgemm(kind, of_b, of_a, v, u, w, factors, y, ldb, x, lda, beta, z, ldc)  # transposed
-        x, y, beta = x + w * next_a * item, y + w * next_b * item, factors + 2 * item
+        xxgemm(kind, of_b, of_a, v, u, w, own, y, ldb, x, lda, beta, z, ldc)  # all transposed
+        x, y, beta = x + w * next_a * item, y + w * next_b * item, own + 2 * item
 
 
 def gemm(alpha, a, b, beta, c, tiles=False):
@@ -142,10 +132,13 @@ def gemm(alpha, a, b, beta, c, tiles=False):
         z = own.ctypes.data + down
     x, x0, x1 = a.ctypes.data, a.strides[0], a.strides[1]
     y, y0, y1 = b.ctypes.data, b.strides[0], b.strides[1]
-    job, factors = np.empty(40, np.int64), own.ctypes.data
-    parts = described(job, m, k, n, item, factors, x, x0, x1, y, y0, y1, z, down, right, tiles)
-    for number in range(parts):
-        compute(job, number)
+    r, s, of_a, lda, x, x0, of_b, ldb, y, y1, ldc, u, v, deep = by_rows(
+        m, k, n, item, x, x0, x1, y, y0, y1, down, right, tiles
+    )
+    p = own.ctypes.data
+    for i in range(0, r, u):
+        for j in range(0, s, v):
+            multiply(i, j, r, k, s, item, p, of_a, lda, x, x0, of_b, ldb, y, y1, z, ldc, u, v, deep)
     if narrow:
         for i in range(m):
             for j in range(n):
