@@ -8,13 +8,13 @@ arithmetic of arguments is turned: the rest has its place in loops with others.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import combinations
 
 from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Value, moved, reachable, substitute
 from gradcompile.passes.share import exchanges, is_of_pairs, is_renaming, sample_sizes
+from gradcompile.passes.uses import used_once
 from gradcompile.primitives import PRIMITIVES
 
 
@@ -27,14 +27,13 @@ def turn(graph: Graph) -> Graph:
 
 def turn_arithmetic(graph: Graph) -> Graph:
     """Return the graph with arithmetic of arguments, where a read exchanges its axes, done as it is read."""
-    uses = Counter(o for value in graph.order() for o in value.operands)
-    kept = {*graph.outputs.values(), *graph.names}
+    once = used_once(graph)
 
     def is_own(value: Value) -> bool:
         if value.op in LEAVES or not value.axes:
             return True
         argument = is_renaming(value) and value.operands[0].op == "input"
-        again = value.kind != "real" or (uses[value] == 1 and value not in kept)  # nothing costly is done twice
+        again = value.kind != "real" or value in once  # nothing costly is done twice
         return argument or (value.op in PRIMITIVES and again)
 
     found = {read: array for read, array in _turned(graph.order()).items() if all(map(is_own, reachable([array])))}

@@ -8,6 +8,13 @@ from collections.abc import Callable
 from gradcompile.ir import Graph, Value
 
 
+def used_once(graph: Graph) -> set[Value]:
+    """Return the values of a graph that are used once, and are neither an output nor bear a name."""
+    count = Counter(o for value in graph.order() for o in value.operands)
+    kept = {*graph.outputs.values(), *graph.names}
+    return {value for value, uses in count.items() if uses == 1 and value not in kept}
+
+
 class Uses:
     """The uses of the values of a graph, carried over to what stands for them.
 
@@ -20,7 +27,7 @@ class Uses:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self._count = Counter(o for value in graph.order() for o in value.operands)
+        self._once = used_once(graph)
         self._kept = {*graph.outputs.values(), *graph.names}
         self.own = set[Value]()
         self.named = set[Value]()
@@ -29,7 +36,7 @@ class Uses:
         """Let a new value have the uses of an old one; it may stand for several."""
         if old in self._kept:
             self.named.add(new)
-        (self.own.add if self._count[old] == 1 and old not in self._kept else self.own.discard)(new)
+        (self.own.add if old in self._once else self.own.discard)(new)
 
 
 def rewrite_sums(graph: Graph, rule: Callable[[Value, Uses], Value]) -> Graph:
