@@ -22,8 +22,8 @@ from gradcompile.arguments import Argument, Arguments
 from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError
-from gradcompile.ir import Graph
-from gradcompile.jit import Task, Typed, compile_all, kernel, load
+from gradcompile.ir import Graph, Input
+from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load
 from gradcompile.passes import optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
@@ -287,9 +287,13 @@ class Program:
         return [each for each in list(self._tasks) if self.divided.owns(each) and each not in self._functions]
 
     def _types(self, name: str) -> Typed:
-        """Return the dtype and the rank of each argument of a function."""
-        inputs = self.divided.inputs(name).values()
-        return [("int64" if i.kind == "int" else self._real(i.shape), len(i.shape)) for i in inputs]
+        """Return what a function is compiled for."""
+        return [self._given(each) for each in self.divided.inputs(name).values()]
+
+    def _given(self, argument: Input) -> Given:
+        dtype = "int64" if argument.kind == "int" else self._real(argument.shape)
+        known = argument.shape if argument.name in self.graph.inputs else ()  # not what one part hands to the next
+        return Given(dtype, len(argument.shape), tuple(map(self.graph.length, known)))
 
     def _in_python(self, name: str) -> Function:
         return self.early.function(name, self.plain(name))

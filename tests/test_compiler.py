@@ -272,8 +272,9 @@ def test_source_is_what_runs(softmax):
 def test_source_is_what_numba_runs(softmax, monkeypatch):
     monkeypatch.setenv("GRADCOMPILE_COMPILER", "numba")
     inputs = softmax._program.arguments.names
-    types = {"W": ("float64", 2), "b": ("float64", 1), "x": ("float64", 2), "gt": ("int64", 1), "lam": ("float64", 0)}
-    function = jit.kernel(softmax.source, "value_and_grad", [types[name] for name in inputs])
+    ranks = {"W": 2, "b": 1, "x": 2, "gt": 1, "lam": 0}
+    types = [jit.Given("int64" if name == "gt" else "float64", ranks[name]) for name in inputs]
+    function = jit.kernel(softmax.source, "value_and_grad", types)
     assert inspect.getsource(function.py_func) in softmax.source
     assert inspect.getsource(sys.modules[function.py_func.__module__]) == softmax.source
 

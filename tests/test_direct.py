@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gradcompile as gc
-from gradcompile.jit import kernel, load, objects
+from gradcompile.jit import Given, kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build, build_all
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import F64, SCALARS, Array
@@ -31,7 +31,9 @@ HEAD = "import math\n\nimport numpy as np\n\n\n"
 
 def types_of(arguments):
     return [
-        (a.dtype.name, a.ndim) if isinstance(a, np.ndarray) else ("float64" if isinstance(a, float) else "int64", 0)
+        Given(a.dtype.name, a.ndim)
+        if isinstance(a, np.ndarray)
+        else Given("float64" if isinstance(a, float) else "int64", 0)
         for a in arguments
     ]
 
@@ -74,7 +76,7 @@ INTEGERS = (-7, -2, -1, 1, 3, 12)
      "a * 2.5 + b // 2 - 10**6 // 7"],
 )  # fmt: skip
 def test_integers_are_computed_as_by_python(text):
-    f = build(expression(text, "a", "b"), "f", [("int64", 0)] * 2)
+    f = build(expression(text, "a", "b"), "f", [Given("int64", 0)] * 2)
     plain = load(HEAD + expression(text, "a", "b").partition("\n")[2], compiled=False).f
     for a in INTEGERS:
         for b in INTEGERS:
@@ -90,7 +92,7 @@ def test_integers_are_computed_as_by_python(text):
      "math.erf(x) - math.tanh(y)", "np.inf if x > 1e300 else -math.inf", "float(np.int64(x > 1)) + 1"],
 )  # fmt: skip
 def test_numbers_are_computed_as_by_python(text):
-    f = build(HEAD + expression(text, "x", "y"), "f", [("float64", 0)] * 2)
+    f = build(HEAD + expression(text, "x", "y"), "f", [Given("float64", 0)] * 2)
     plain = load(HEAD + expression(text, "x", "y").partition("\n")[2], compiled=False).f
     with np.errstate(all="ignore"):
         for x in (-2.5, -0.0, 0.75, 3.0, 1e301, np.inf, np.nan):
@@ -105,10 +107,10 @@ def test_numbers_are_computed_as_by_python(text):
 
 
 def test_division_by_zero_follows_ieee_and_of_integers_is_0():
-    f = build(HEAD + expression("(x/y, x // y)", "x", "y"), "f", [("float64", 0)] * 2)
+    f = build(HEAD + expression("(x/y, x // y)", "x", "y"), "f", [Given("float64", 0)] * 2)
     assert f(1.0, 0.0) == (np.inf, np.inf)
     assert math.isnan(f(0.0, 0.0)[0])
-    g = build(HEAD + expression("(a // b, a % b)", "a", "b"), "f", [("int64", 0)] * 2)
+    g = build(HEAD + expression("(a // b, a % b)", "a", "b"), "f", [Given("int64", 0)] * 2)
     assert g(5, 0) == (0, 0)
 
 
@@ -253,7 +255,7 @@ A, B = np.uint64(0xBF58476D1CE4E5B9), 3
 def test_numbers_without_a_sign(seed):
     z = seed * 0xBF58476D1CE4E5B9 % 2**64
     z ^= z >> 30
-    assert build(HEAD + UNSIGNED, "f", [("int64", 0)])(seed) == (z >> 32, 2**32 - 1, z > 2**63)
+    assert build(HEAD + UNSIGNED, "f", [Given("int64", 0)])(seed) == (z >> 32, 2**32 - 1, z > 2**63)
 
 
 def test_functions_are_called_with_their_defaults_and_return_arrays():
@@ -262,7 +264,7 @@ def test_functions_are_called_with_their_defaults_and_return_arrays():
 
 def test_memory_is_given_back():
     """2 GB go through it; what it keeps is next to nothing."""
-    f = build(HEAD + CALLS.replace("(n, 2)", "(n + 50000, 2)"), "f", [("int64", 0)])
+    f = build(HEAD + CALLS.replace("(n, 2)", "(n + 50000, 2)"), "f", [Given("int64", 0)])
     f(3)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(600):
@@ -273,7 +275,7 @@ def test_memory_is_given_back():
 def test_results_outlive_the_function():
     import gc
 
-    f = build(f"{NJIT}def f(n):\n    return np.zeros(n)\n", "f", [("int64", 0)])
+    f = build(f"{NJIT}def f(n):\n    return np.zeros(n)\n", "f", [Given("int64", 0)])
     found = f(1000)
     assert found.flags.owndata
     assert found.flags.writeable
@@ -285,7 +287,7 @@ def test_results_outlive_the_function():
 
 
 def test_arguments_of_another_type_are_a_type_error():
-    f = build(f"{NJIT}def f(x, n):\n    return x[n]\n", "f", [("float64", 1), ("int64", 0)])
+    f = build(f"{NJIT}def f(x, n):\n    return x[n]\n", "f", [Given("float64", 1), Given("int64", 0)])
     x = np.arange(4.0)
     assert f(x, np.int64(2)) == 2.0
     wrong = [x.astype(np.float32), x[::2], x.reshape(2, 2), x.astype(">f8"), [1.0], 3.0, None, np.float64(1)]
@@ -301,7 +303,7 @@ def test_subclasses_and_arrays_that_may_only_be_read_are_taken():
     class Named(np.ndarray):
         pass
 
-    f = build(f"{NJIT}def f(x):\n    return x[1]\n", "f", [("float64", 1)])
+    f = build(f"{NJIT}def f(x):\n    return x[1]\n", "f", [Given("float64", 1)])
     fixed = np.arange(3.0)
     fixed.flags.writeable = False
     assert f(fixed) == f(np.arange(3.0).view(Named)) == 1.0
@@ -309,7 +311,9 @@ def test_subclasses_and_arrays_that_may_only_be_read_are_taken():
 
 @pytest.mark.parametrize("n", [2**40, 2**62, -5])
 def test_a_lack_of_memory_is_a_memory_error(n):
-    f = build(f"{NJIT}def f(n):\n    a = np.zeros(3)\n    b = np.empty((n, 4))\n    return a, b\n", "f", [("int64", 0)])
+    f = build(
+        f"{NJIT}def f(n):\n    a = np.zeros(3)\n    b = np.empty((n, 4))\n    return a, b\n", "f", [Given("int64", 0)]
+    )
     for _ in range(3):
         with pytest.raises(MemoryError):
             f(n)
@@ -341,7 +345,7 @@ def build_type(dtype, rank):
 
 def test_numba_compiles_what_is_left_to_it():
     text = f"import numpy as np\nfrom numba import njit\n\n\n{NJIT}def f(x):\n    return np.linalg.det(x)\n"
-    found = kernel(text, "f", [("float64", 2)])
+    found = kernel(text, "f", [Given("float64", 2)])
     assert found(np.eye(3) * 2) == pytest.approx(8)
     assert hasattr(found, "py_func")
 
@@ -349,10 +353,10 @@ def test_numba_compiles_what_is_left_to_it():
 PROGRAM = """
 import sys
 import numpy as np
-from gradcompile.jit import kernel
+from gradcompile.jit import Given, kernel
 
 text = "from numba import njit\\n\\n\\n@njit(error_model='numpy')\\ndef f(x):\\n    return 3*x\\n"
-f = kernel(text, "f", [("float64", 0)])
+f = kernel(text, "f", [Given("float64", 0)])
 print(f(2.0), "numba" in sys.modules)
 """
 
@@ -367,16 +371,16 @@ def test_numba_is_imported_only_if_it_is_asked_for(compiler, numba, tmp_path):
 def test_a_kept_object_is_used_and_a_damaged_one_made_again(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
     text = f"{NJIT}def f(x):\n    return x*0.125\n"
-    assert build(text, "f", [("float64", 0)])(8.0) == 1.0
+    assert build(text, "f", [Given("float64", 0)])(8.0) == 1.0
     [file] = tmp_path.glob("*.direct")
     monkeypatch.setattr(Program, "modules", None)  # whoever translates now fails
-    assert build(text, "f", [("float64", 0)])(16.0) == 2.0
+    assert build(text, "f", [Given("float64", 0)])(16.0) == 2.0
     monkeypatch.undo()
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path))
     content = bytearray(file.read_bytes())
     content[200] ^= 1
     file.write_bytes(content)
-    assert build(text, "f", [("float64", 0)])(8.0) == 1.0
+    assert build(text, "f", [Given("float64", 0)])(8.0) == 1.0
     assert list(tmp_path.glob("*.damaged"))
 
 
@@ -399,12 +403,12 @@ def f(a, b):
 def test_products_of_matrices_are_blas():
     random = np.random.default_rng(2)
     a, b = random.normal(size=(5, 7)), random.normal(size=(7, 3))
-    np.testing.assert_allclose(build(PRODUCT, "f", [("float64", 2)] * 2)(a, b), a @ b, rtol=1e-14)
+    np.testing.assert_allclose(build(PRODUCT, "f", [Given("float64", 2)] * 2)(a, b), a @ b, rtol=1e-14)
 
 
 def test_a_negated_number_is_rounded_to_the_type_that_it_is_written_for():
     text = f"real = np.float32\n\n\n{STRICT}def f(x):\n    return x*-real(1.1283791670955126)\n"
-    found = build(text, "f", [("float64", 0)])(1.0)
+    found = build(text, "f", [Given("float64", 0)])(1.0)
     assert found == -float(np.float32(1.1283791670955126))
 
 
@@ -492,7 +496,7 @@ def test_functions_of_one_module_are_compiled_together_and_those_left_to_numba_a
         return shared(texts, *others)
 
     monkeypatch.setattr(sys.modules["gradcompile.jit.direct.build"], "machine_codes", counting)
-    wanted = {name: [("float64", 0)] for name in bodies}
+    wanted = {name: [Given("float64", 0)] for name in bodies}
     found = build_all(text, wanted)
     assert (found["f"](8.0), found["g"](8.0)) == (3.0, 4.5)
     assert isinstance(found["h"], UntranslatableError)
@@ -507,7 +511,7 @@ def test_programs_have_one_module_for_products_in_common(dtype):
     for name in ("softmax", "autoencoder"):
         model = gc.compile(gc.load(Path(gc.__file__).parent / "models" / f"{name}.model"), dtype=dtype)
         given = model._program._types("value_and_grad")
-        types = [Array(SCALARS[kind], rank) if rank else SCALARS[kind] for kind, rank in given]
+        types = [Array(SCALARS[each.dtype], each.rank) if each.rank else SCALARS[each.dtype] for each in given]
         common.append({each.text for each in Program(model.source).modules("value_and_grad", types) if each.common})
     assert common[0] == common[1] != set()
 
@@ -671,7 +675,9 @@ FRAME = """def f(x, w, v, labels):
 @pytest.mark.parametrize("name", NESTS)
 def test_sums_keep_their_order_where_several_steps_are_in_one_pass(name):
     text = FRAME.format(nest=NESTS[name][1][1:])
-    compiled = build(HEAD + STRICT + text, "f", [("float64", 2), ("float64", 1), ("float64", 1), ("int64", 1)])
+    compiled = build(
+        HEAD + STRICT + text, "f", [Given("float64", 2), Given("float64", 1), Given("float64", 1), Given("int64", 1)]
+    )
     plain = load(HEAD + text, compiled=False).f
     for rows in (0, 1, 3, 4, 5, 8, 11):
         random = np.random.default_rng(rows)
@@ -712,7 +718,7 @@ def test_a_long_function_in_parts_has_the_same_results(monkeypatch, tmp_path):
         monkeypatch.setattr(f"gradcompile.jit.direct.outline.{name}", number)
     parsed.cache_clear()  # it is in one part
     program = Program(source)
-    program.modules("value_and_grad", [build_type(*each) for each in types_of(given)])
+    program.modules("value_and_grad", [build_type(each.dtype, each.rank) for each in types_of(given)])
     assert len(program.text.counted) > 10
     (tmp_path / "parts").mkdir()
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path / "parts"))
@@ -765,11 +771,13 @@ loss = Sum(exp(w*x[n, 0]) + w*x[n, {last}]**2, n)
 def test_rows_of_known_length_have_that_in_machine_code(length):
     """Of rows of any length, LLVM makes vectors only for those of one number, and tests whether they are such."""
     model = gc.compile(gc.parse(COLUMNS.format(length=length, last=length - 1)))
-    program = Program(model.source)
-    text = "\n".join(each.text for each in program.modules("value_and_grad", [F64, build_type("float64", 2)]))
-    assert re.search(rf"store i64 {length}, ptr", text)
+    given = model._program._types("value_and_grad")
+    assert [each.lengths for each in given] == [(), (None, length)]
+    types = [F64, build_type("float64", 2)]
+    modules = Program(model.source).modules("value_and_grad", types, [each.lengths for each in given])
+    assert re.search(rf"store i64 {length}, ptr", "\n".join(each.text for each in modules))
     x = np.random.default_rng(length).normal(size=(50, length))
-    value, slope = build(model.source, "value_and_grad", [("float64", 0), ("float64", 2)])(0.4, x)
+    value, slope = build(model.source, "value_and_grad", given)(0.4, x)
     assert value == pytest.approx(np.sum(np.exp(0.4 * x[:, 0]) + 0.4 * x[:, -1] ** 2), rel=1e-13)
     assert slope[0] == pytest.approx(np.sum(x[:, 0] * np.exp(0.4 * x[:, 0]) + x[:, -1] ** 2), rel=1e-13)
 
@@ -783,11 +791,27 @@ def test_a_length_that_is_not_known_is_none_that_llvm_takes_for_1():
     assert "@llvm.smax.i64(i64 %x.2, i64 0)" in text
 
 
-def test_a_name_of_the_table_means_an_array_of_the_model_and_no_argument_of_another_function():
-    table = '"""A head.\n\narray  axes  dtype  role\na  (7, 2)  float64  data\n"""\n\n'
-    text = f"{HEAD}{STRICT}def double(a):\n    return a[1, 0]*2\n\n\n{STRICT}def value(b):\n    return double(b)\n"
+def test_the_length_of_an_argument_is_not_that_of_another_functions_argument_of_its_name():
+    text = f"{HEAD}{STRICT}def double(a):\n    return a[1, 0]*2\n\n\n{STRICT}def value(a, b):\n    return double(b)\n"
     x = np.arange(6.0).reshape(2, 3)
-    assert build(table + text, "value", types_of([x]))(x) == 6.0
+    types = [Given("float64", 2, (2, 7)), Given("float64", 2)]
+    assert build(text, "value", types)(np.zeros((2, 7)), x) == 6.0
+
+
+def test_machine_code_depends_on_the_lengths_that_are_known_and_not_on_what_the_docstring_says():
+    text = f"{STRICT}def value(a):\n    return a[1, 0]\n"
+    told = '"""A head.\n\narray  axes  dtype  role\na  (7, 2)  float64  data\n"""\n\n' + text
+    x = np.arange(12.0).reshape(4, 3)
+    assert build(told, "value", [Given("float64", 2)])(x) == 3.0
+    assert [build(text, "value", [Given("float64", 2, (None, n))])(x) for n in (3, None)] == [3.0, 3.0]
+    assert build(text, "value", [Given("float64", 2, (None, 4))])(x) == 4.0  # believed, and a file of its own
+
+
+def test_calls_with_known_sizes_have_these_lengths():
+    text = "x: data[N, D]\nw: parameter[D + 2]\nloss = Sum(exp(Sum(w[j]*x[n, j], j, 0, D - 1)), n)"
+    model = gc.compile(gc.parse(text))
+    model.grad(x=np.ones((30, 3)), w=np.ones(5))
+    assert [each.lengths for each in model._program.answering._types("value")] == [(5,), (None, 3)]
 
 
 @pytest.mark.parametrize(

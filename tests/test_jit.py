@@ -44,7 +44,7 @@ KERNEL = textwrap.dedent(
         return total, (dw,)
     '''
 ).lstrip()
-TYPES = [("float64", 1), ("float64", 2)]
+TYPES = [jit.Given("float64", 1), jit.Given("float64", 2)]
 W, X = np.array([0.5, -1.0]), np.array([[1.0, 2.0], [3.0, -1.0], [0.25, 0.0]])
 VALUE, DW = float(np.exp(W * X).sum()), (X * np.exp(W * X)).sum(axis=0)
 
@@ -54,7 +54,8 @@ import sys, warnings
 import numpy as np
 from numba.core import event
 from gradcompile import jit
-source, types, w, x, value, dw = eval(sys.stdin.read(), {"array": np.array})  # what this test wrote
+from gradcompile.jit import Given
+source, types, w, x, value, dw = eval(sys.stdin.read(), {"array": np.array, "Given": Given})  # what this test wrote
 with event.install_recorder("numba:compile") as compiled, warnings.catch_warnings(record=True) as warned:
     warnings.simplefilter("always")
     for copy in range(2):
@@ -446,7 +447,7 @@ def test_code_that_does_not_compile_is_our_own_error(cache):
 
     module = jit.load("from numba import njit\n\n\n@njit\ndef f(x):\n    return x.missing\n", compiled=True)
     with pytest.raises(EmissionError, match="defect of gradcompile") as caught:
-        jit.specialise(module.f, [("float64", 0)])
+        jit.specialise(module.f, [jit.Given("float64", 0)])
     shown = "".join(traceback.format_exception(caught.value))
     assert "numba" not in shown.lower()
 

@@ -10,10 +10,11 @@ Kernels are compiled by `direct`, which gives LLVM the text without Numba, and w
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
 from gradcompile.jit.kernels import by_arguments, compile_all, kernel
-from gradcompile.jit.loading import Typed, load, specialise
+from gradcompile.jit.loading import Given, Typed, load, specialise
 
 __all__ = [
     "CacheWarning",
+    "Given",
     "Task",
     "Typed",
     "by_arguments",

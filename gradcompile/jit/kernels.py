@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from gradcompile.garbage import importing
-from gradcompile.jit.loading import Typed, load, specialise
+from gradcompile.jit.loading import Given, Typed, load, specialise
 
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
 Compiled = Callable[..., Any]
 NO_FUNCTIONS: Mapping[str, Typed] = MappingProxyType({})
 
-_built: dict[tuple[str, str, tuple[tuple[str, int], ...]], Compiled | None] = {}  # None where Numba has to do it
+_built: dict[tuple[str, str, tuple[Given, ...]], Compiled | None] = {}  # None where Numba has to do it
 _lock = threading.RLock()
 
 
@@ -30,7 +30,7 @@ def kernel(source: str, name: str, types: Typed, short: Collection[str] = ()) ->
         Emitted text for Numba, after its own check.
     name : str
         The function.
-    types : sequence of (dtype, rank)
+    types : sequence of Given
         One for each argument; arrays are in C order.
     short : collection of str
         The functions that are not worth optimising by themselves.
@@ -43,7 +43,7 @@ def kernel(source: str, name: str, types: Typed, short: Collection[str] = ()) ->
     Examples
     --------
     >>> text = "@njit(error_model='numpy')\ndef half(x):\n    return x/2\n"
-    >>> kernel(text, "half", [("float64", 0)])(3.0)
+    >>> kernel(text, "half", [Given("float64", 0)])(3.0)
     1.5
     """
     made = _directly(source, name, types)
@@ -84,13 +84,13 @@ def by_arguments(
     return call
 
 
-def _type(argument: object) -> tuple[str, int] | None:
+def _type(argument: object) -> Given | None:
     """Return the dtype and the rank of an argument; None if Numba has to say what it is."""
     if isinstance(argument, np.ndarray):
         plain = argument.flags.c_contiguous and argument.flags.aligned and argument.dtype.isnative and argument.ndim
-        return (argument.dtype.name, argument.ndim) if plain else None
+        return Given(argument.dtype.name, argument.ndim) if plain else None
     if isinstance(argument, float | int | np.integer) and not isinstance(argument, bool):
-        return "float64" if isinstance(argument, float) else "int64", 0
+        return Given("float64" if isinstance(argument, float) else "int64", 0)
     return None
 
 
@@ -101,7 +101,7 @@ def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
     ----------
     source : str
         As of `kernel`.
-    wanted : mapping of str to sequence of (dtype, rank)
+    wanted : mapping of str to sequence of Given
         The functions, and the types of their arguments.
     """
     if _wants_numba():

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -24,8 +24,28 @@ from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.linking import PRODUCT, find_products
 from gradcompile.jit.memory import keep_freed
 
-FORMAT = 5  # of the cache; a new number leaves all old entries alone
-Typed = Sequence[tuple[str, int]]  # dtype and rank of each argument
+FORMAT = 6  # of the cache; a new number leaves all old entries alone
+
+
+class Given(NamedTuple):
+    """What a compiled function is given as one of its arguments.
+
+    Parameters
+    ----------
+    dtype : str
+        Of the number, or of the elements of the array.
+    rank : int
+        The number of axes; 0 is a number of Python.
+    lengths : tuple of (int or None)
+        Of an array: how long each axis is in every call, where that is known. Empty if nothing is.
+    """
+
+    dtype: str
+    rank: int
+    lengths: tuple[int | None, ...] = ()
+
+
+Typed = Sequence[Given]  # what a function is compiled for
 
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
@@ -167,9 +187,9 @@ def specialise(function: Callable[..., Any], types: Typed) -> None:
     ----------
     function : callable
         A function that Numba compiles; any other is left as it is.
-    types : sequence of (dtype, rank)
-        One for each argument. Arrays are in C order and may be read-only: no kernel writes to what it is given, so
-        that a memory map needs neither a copy nor a second compilation.
+    types : sequence of Given
+        One for each argument; lengths do not matter here. Arrays are in C order and may be read-only: no kernel writes
+        to what it is given, so that a memory map needs neither a copy nor a second compilation.
 
     Raises
     ------
@@ -183,7 +203,7 @@ def specialise(function: Callable[..., Any], types: Typed) -> None:
     if not isinstance(function, Dispatcher):
         return
     dispatcher: Any = function  # Numba's type hints are partial
-    signature = tuple(_numba_type(dtype, rank) for dtype, rank in types)
+    signature = tuple(_numba_type(each.dtype, each.rank) for each in types)
     if signature in dispatcher.overloads:  # two models with one text share a module
         return
     try:

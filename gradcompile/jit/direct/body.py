@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Protocol
 
 from gradcompile.jit.direct.arrays import Arrays, Cut
@@ -27,12 +28,13 @@ from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.syntax import mentioned, names, nodes, spelled, statements
-from gradcompile.jit.direct.text import OF_MODEL, Text
+from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED, Writer
 from gradcompile.jit.linking import BY_STRIDES
 
 FEW = 8  # steps of a loop that are better written out than in vectors
 KEPT = f'{ROLLED}, !{{!"llvm.loop.unroll.disable"}}'
+Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
 
@@ -44,6 +46,10 @@ class Program(Protocol):
     """What a function may call."""
 
     text: Text
+
+    def lengths(self, node: ast.FunctionDef) -> Mapping[str, Lengths]:
+        """Return the arguments of a function whose lengths are known."""
+        ...
 
     def function(self, name: str, types: Sequence[Type]) -> Function:
         """Return a function for arguments of these types."""
@@ -128,23 +134,21 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
-        self.lengths = _numbers(node)
+        self.sizes = _numbers(node)
+        known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
             parts = tuple(f"%{name}.{k}" for k in range(len(held(kind))))
             if isinstance(kind, Array) and kind.dense:
-                parts = (parts[0], *(self._length(name, k, part) for k, part in enumerate(parts[1:])))
+                parts = (parts[0], *map(self._length, parts[1:], known.get(name) or repeat(None)))
             self.assign(name, Value(kind, parts))
 
-    def _length(self, name: str, axis: int, length: str) -> str:
-        """Return how long an array is that is an argument: the number that it is known to be.
+    def _length(self, length: str, known: int | None) -> str:
+        """Return how long an array is that is an argument: the number that it is known to be, if it is.
 
         Of rows that may have any length LLVM would make vectors only for those of one number. It does not, where the
         length is not the argument as it stands.
         """
-        axes = self.program.text.axes.get(name, ()) if OF_MODEL.fullmatch(self.node.name) else ()
-        size = axes[axis] if axis < len(axes) else ""
-        known = self.lengths.get(size, int(size) if size.isdigit() else None)
         if known is not None:
             return str(known)
         return self.writer.called("i64", "llvm.smax.i64", [f"i64 {length}", "i64 0"])
@@ -281,7 +285,7 @@ class Body(Numbers):
         """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
         assert isinstance(node.iter, ast.Call)  # `_range` has looked
         stop = spelled(node.iter.args[-1])
-        length = self.lengths.get(stop, int(stop) if stop.isdigit() else 0)
+        length = self.sizes.get(stop, int(stop) if stop.isdigit() else 0)
         return length > FEW and not any(isinstance(each, ast.For) for each in node.body) and _runs_along_rows(node)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:

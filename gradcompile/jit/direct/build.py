@@ -20,7 +20,7 @@ from gradcompile.jit.direct.outside import DOUBLE, SINGLE
 from gradcompile.jit.direct.program import Module, Program
 from gradcompile.jit.library import LIBRARY
 from gradcompile.jit.linking import PRODUCT, products
-from gradcompile.jit.loading import Typed, digest, processor, versions
+from gradcompile.jit.loading import Given, Typed, digest, processor, versions
 from gradcompile.jit.memory import keep_freed
 from gradcompile.jit.objects import Made, initialise, is_kept, kept, linked, machine_codes, optimised
 
@@ -61,7 +61,7 @@ def build(source: str, name: str, types: Typed) -> Callable[..., Any]:
         The module, for Numba.
     name : str
         The function.
-    types : sequence of (dtype, rank)
+    types : sequence of Given
         One for each argument; rank 0 is a Python number, anything else an array in C order.
 
     Returns
@@ -78,7 +78,7 @@ def build(source: str, name: str, types: Typed) -> Callable[..., Any]:
     --------
     >>> import numpy
     >>> text = "@njit(error_model='numpy')\ndef last(x):\n    return x[x.shape[0] - 1]\n"
-    >>> build(text, "last", [("float64", 1)])(numpy.arange(3.0))
+    >>> build(text, "last", [Given("float64", 1)])(numpy.arange(3.0))
     2.0
     """
     found = build_all(source, {name: types})[name]
@@ -94,7 +94,7 @@ def build_all(source: str, wanted: Mapping[str, Typed]) -> dict[str, Callable[..
     ----------
     source : str
         The module, for Numba.
-    wanted : mapping of str to sequence of (dtype, rank)
+    wanted : mapping of str to sequence of Given
         The functions, and the types of their arguments.
 
     Returns
@@ -131,10 +131,10 @@ def _made_again(source: str, name: str, types: Typed) -> Made:
     return found
 
 
-def _type(dtype: str, rank: int) -> Type:
-    if dtype not in SCALARS:
-        raise UntranslatableError(dtype)
-    return Array(SCALARS[dtype], rank) if rank else SCALARS[dtype]
+def _type(given: Given) -> Type:
+    if given.dtype not in SCALARS:
+        raise UntranslatableError(given.dtype)
+    return Array(SCALARS[given.dtype], given.rank) if given.rank else SCALARS[given.dtype]
 
 
 def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | UntranslatableError]:
@@ -155,7 +155,7 @@ def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | Untransl
 def _modules(source: str, name: str, types: Typed) -> list[Module]:
     """Return the modules of LLVM for a function."""
     program = Program(source)
-    modules = program.modules(name, [_type(*each) for each in types])
+    modules = program.modules(name, [_type(each) for each in types], [each.lengths for each in types])
     for each in program.outside():
         if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")

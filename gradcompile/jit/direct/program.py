@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gradcompile.jit.direct import boundary
-from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
+from gradcompile.jit.direct.body import AgainError, Body, Lengths, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
@@ -51,6 +51,7 @@ class Program:
 
     def __init__(self, source: str) -> None:
         self.text = parsed(source)
+        self._known: tuple[str, Mapping[str, Lengths]] = "", {}  # a function, and the lengths of its arguments
         self.around = Surroundings()
         self._functions: dict[tuple[str, tuple[Type, ...]], Function] = {}
         self._counts = Counter[str]()
@@ -64,6 +65,11 @@ class Program:
         every = self.text.nodes[name].args
         missing = len(every.args) - len(node.args)
         return [*node.args, *every.defaults[len(every.defaults) - missing :]] if missing else node.args
+
+    def lengths(self, node: ast.FunctionDef) -> Mapping[str, Lengths]:
+        """Return the arguments of a function whose lengths are known; a part of one has its names for them."""
+        function, lengths = self._known
+        return lengths if node.name.partition(".")[0] == function else {}
 
     def function(self, name: str, types: Sequence[Type]) -> Function:
         """Return a function for arguments of these types, translated now if it has not been."""
@@ -100,8 +106,14 @@ class Program:
         found = (re.match(r"declare .*?@([^(]+)", each) for each in self.around.declared)
         return [each[1] for each in found if each and not each[1].startswith("llvm.")]
 
-    def modules(self, name: str, types: Sequence[Type]) -> list[Module]:
-        """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types."""
+    def modules(self, name: str, types: Sequence[Type], lengths: Sequence[Lengths] = ()) -> list[Module]:
+        """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types.
+
+        In that function an array has the lengths that are known of it, argument by argument.
+        """
+        if lengths:
+            given = (each.arg for each in self.text.nodes[name].args.args)
+            self._known = name, dict(zip(given, lengths, strict=True))
         self._definitions.append(boundary.entry(Writer("", self.around), self.function(name, types)))
         return [Module(self.around.module(each.texts), each.common) for each in shared_out(self._definitions)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from functools import lru_cache
 
 from gradcompile.garbage import uncollected
@@ -11,9 +10,6 @@ from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.signs import Names
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
-
-ROW = re.compile(r"^(\w+) +\(([^()]*)\) +(?:float|int)\d\d ", re.MULTILINE)  # of the table of arrays: name, axes
-OF_MODEL = re.compile(r"(value|value_and_grad|grad|hvp)(_part\d*|_end)?(\.\d+)?")  # functions of the table's arrays
 
 
 class Text:
@@ -32,8 +28,6 @@ class Text:
         The names of the module that are no functions.
     blas : set of str
         Those of them that multiply matrices.
-    axes : dict of str to list of str
-        The axes of the model's arrays, as the head of the module has them.
     counted : dict of str to frozenset of str
         The arguments of parts of functions that cannot be negative, by the part's name.
     """
@@ -51,8 +45,6 @@ class Text:
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
-        rows = ROW.findall(ast.get_docstring(tree, clean=False) or "")
-        self.axes = {name: [each.strip() for each in axes.split(",") if each.strip()] for name, axes in rows}
         self.counted: dict[str, Names] = {}
         self._ready: set[str] = set()
 
