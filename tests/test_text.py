@@ -236,3 +236,15 @@ def test_what_the_language_cannot_say_is_an_error(objective, wrt, said):
 
 def test_compiled_model_has_its_text():
     assert gc.compile(1 + exp(w * x), wrt=w).text == "w: parameter\nx: constant\n\nloss = exp(w*x) + 1\n"
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [("2 < 3.5", True), ("0*w[d] >= 3", False), ("not 2 < 3", False), ("2 < 3 and w[d] > 0", True), ("2 == 3", False)],
+)
+def test_comparisons_of_numbers_are_printed_and_computed(condition, holds):
+    """SymPy divides by zero when it rearranges such a comparison, as it does to print a sum that has one."""
+    text = f"w: parameter[D]\nq = Sum(where({condition}, w[d], 7*w[d]), d)\nloss = q**2 + w[0]"
+    model = gc.compile(gc.parse(text))
+    assert model.value(w=[1.0, 2.0]) == (9.0 if holds else 441.0) + 1.0
+    assert gc.parse(model.text) and gc.emit(gc.parse(text), target="numba")

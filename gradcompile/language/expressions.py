@@ -108,7 +108,8 @@ class Builder:
         if node.kind in self.operations:
             return self.operations[node.kind](*terms)
         if node.kind == "compare":
-            return Condition(COMPARISONS[node.word](*(expression(t) for t in terms), evaluate=False))
+            decided = all(t.is_number for t in terms)  # SymPy would divide by zero when it rearranges such a comparison
+            return Condition(COMPARISONS[node.word](*(expression(t) for t in terms), evaluate=decided))
         if node.kind == "number":
             return plain(node.value)
         if node.kind == "call":
