@@ -361,3 +361,43 @@ def test_numbers_that_are_not_finite_flow_through_as_the_standard_says(number, d
         terms = np.exp(-data)
         expected = terms.sum(), (-data * terms).sum()
     np.testing.assert_allclose([value, gradient], expected, rtol=1e-6)
+
+
+# Directions, cotangents and flat arrays -------------------------------------------------------------------------------
+
+NO_NUMBERS = {
+    "complex": (np.ones(3) * 1j, "complex numbers"),
+    "text": (["1", "2", "3"], "text"),
+    "dates": (np.ones(3, "M8[s]"), "dates"),
+    "nothing": (None, "None"),
+    "objects": ([None] * 3, "Python objects"),
+    "ragged": ([[1.0, 2.0], [3.0]], "unequal lengths"),
+    "masked": (np.ma.array(np.ones(3), mask=[1, 0, 0]), "masked entries"),
+    "too large": ([10**400] * 3, "Python objects"),
+}
+
+
+@pytest.fixture(scope="module")
+def cubic():
+    model = gc.compile(gc.parse("x: data[N]\nw: parameter[D]\nloss = Sum((Sum(w[j]**3, j) - x[n])**2, n)"))
+    return model.wait()
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+@pytest.mark.filterwarnings("error")  # NumPy drops imaginary parts with a warning alone
+def test_what_holds_no_numbers_is_no_direction(cubic, name):
+    given, found = NO_NUMBERS[name]
+    fun, _ = cubic.ravel({"w": np.ones(3)}, x=[1.0, 2.0])
+    for call in (lambda: cubic.hvp(given, w=np.ones(3), x=[1.0, 2.0]), lambda: fun(given)):
+        with pytest.raises(errors.ArgumentError, match="real numbers") as caught:
+            call()
+        assert found in str(caught.value)
+
+
+def test_directions_and_flat_arrays_that_are_not_aligned_are_copied(cubic):
+    w, x, v = np.array([0.5, -1.0, 2.0]), np.array([1.0, 2.0]), np.array([3.0, 0.1, -0.7])
+    cubic.hvp(v, w=w, x=x)
+    cubic.wait()
+    np.testing.assert_array_equal(cubic.hvp(unaligned(v), w=w, x=x), cubic.hvp(v, w=w, x=x))
+    fun, _ = cubic.ravel({"w": np.ones(3)}, x=x)
+    np.testing.assert_array_equal(fun(unaligned(w))[1], fun(w)[1])

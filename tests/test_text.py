@@ -247,4 +247,5 @@ def test_comparisons_of_numbers_are_printed_and_computed(condition, holds):
     text = f"w: parameter[D]\nq = Sum(where({condition}, w[d], 7*w[d]), d)\nloss = q**2 + w[0]"
     model = gc.compile(gc.parse(text))
     assert model.value(w=[1.0, 2.0]) == (9.0 if holds else 441.0) + 1.0
-    assert gc.parse(model.text) and gc.emit(gc.parse(text), target="numba")
+    assert gc.parse(model.text)
+    assert gc.emit(gc.parse(text), target="numba")

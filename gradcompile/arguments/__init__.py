@@ -1,5 +1,7 @@
 """The arguments of a call: their names and axes, their sizes, their labels, and the cast to what a kernel takes."""
 
 from gradcompile.arguments.binding import Argument, Arguments
+from gradcompile.arguments.copies import laid_out
+from gradcompile.arguments.numeric import numeric
 
-__all__ = ["Argument", "Arguments"]
+__all__ = ["Argument", "Arguments", "laid_out", "numeric"]

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from gradcompile.arguments.copies import laid_out, told
+from gradcompile.arguments.copies import FITTING, laid_out, told
 from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside
+from gradcompile.arguments.numeric import numeric
 from gradcompile.arguments.signature import Signature, axes, wanted
 from gradcompile.arguments.sizes import Shape, Sizes
 from gradcompile.errors import ArgumentError, DataError, GradcompileError, LabelError, ShapeError
@@ -29,7 +29,6 @@ Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the li
 LABELS = np.dtype(np.int64)
 BLOCK = 1 << 16  # entries looked at together in the search for one that is not finite: bounds the memory
 EXACT = 1 << 53  # up to here, every whole number is a float64
-FITTING = 0x1 | 0x100  # the bits of NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_ALIGNED in an array's flags
 ONE = Size((), 1)
 
 
@@ -168,19 +167,7 @@ class Arguments:
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             hint = "fill the masked entries, and give the mask as data of its own"
             raise self.signature.fail(DataError, declared.name, f"{declared.name} has masked entries", hint=hint)
-        if isinstance(value, Real) and not isinstance(value, (int, float, np.generic)):
-            value = float(value)  # a Fraction
-        try:
-            array = np.asarray(value)
-        except Exception:  # any array-like may refuse in its own way
-            ragged = isinstance(value, (list, tuple))
-            found = "rows of unequal lengths" if ragged else f"an object of type {type(value).__name__}"
-            raise self._no_numbers(declared, found) from None
-        if array.dtype == object and array.ndim == 0 and type(value) is int:
-            return np.asarray(np.inf if value > 0 else -np.inf) if abs(value) >> 1024 else np.asarray(float(value))
-        if array.dtype.kind not in "biuf":
-            raise self._no_numbers(declared, _described(value, array))
-        return array
+        return numeric(value, lambda found: self._no_numbers(declared, found))
 
     def _no_numbers(self, declared: Input, found: str) -> GradcompileError:
         what = f"{declared.name} does not hold real numbers"
@@ -328,27 +315,6 @@ def _entry(name: str, array: Array, at: int) -> str:
 def _shown(number: object) -> str:
     """Return a NumPy number as Python writes it."""
     return str(number.item()) if isinstance(number, np.generic) else str(number)
-
-
-def _described(value: object, array: Array) -> str:
-    """Return what a thing without numbers is."""
-    if array.ndim == 0:
-        return (
-            f"{value!r:.40}"
-            if isinstance(value, (str, bytes, complex)) or value is None
-            else f"an object of type {type(value).__name__}"
-        )
-    kinds = {
-        "U": "text",
-        "S": "bytes",
-        "T": "text",
-        "c": "complex numbers",
-        "O": "Python objects",
-        "M": "dates",
-        "m": "times",
-        "V": "records",
-    }
-    return f"an array of {kinds.get(array.dtype.kind, array.dtype)}, shape {array.shape}"
 
 
 def _first_not_finite(array: Array) -> int | None:

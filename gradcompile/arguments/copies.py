@@ -10,6 +10,7 @@ import numpy as np
 from gradcompile.errors import TooLargeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
+FITTING = 0x1 | 0x100  # the bits of NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_ALIGNED in an array's flags
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -21,6 +22,8 @@ def laid_out(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     TooLargeError
         A copy is needed, and there is no memory for it.
     """
+    if array.dtype == dtype and fits(array):
+        return array
     try:
         with np.errstate(over="ignore"):  # a number beyond float32 is an infinity, as IEEE 754 says
             return np.require(array, dtype, ("C", "A"))
@@ -29,6 +32,11 @@ def laid_out(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
         found = f"shape {array.shape}, {size(array.size * dtype.itemsize)}"
         hint = f"give {name} in C order as {dtype}, or fewer entries at a time"
         raise TooLargeError(what, found=found, hint=hint) from None
+
+
+def fits(array: Array) -> bool:
+    """Return whether an array is in C order and aligned."""
+    return array.flags.num & FITTING == FITTING
 
 
 def told(given: Iterable[tuple[str, object, object]]) -> tuple[str, ...]:

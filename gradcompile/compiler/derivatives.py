@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradcompile import higher
-from gradcompile.arguments import Argument
+from gradcompile.arguments import Argument, laid_out, numeric
 from gradcompile.errors import ArgumentError, ShapeError
 from gradcompile.ir import Axis, Graph
 from gradcompile.pipeline import EMISSION, Program
@@ -108,14 +108,15 @@ class Derivatives:
 
     def _part(self, name: str, part: Any, shape: tuple[int, ...]) -> Argument:
         """Return an array (or a number) of this shape."""
-        try:
-            array = np.asarray(part, self.dtype)
-        except (TypeError, ValueError):
-            found = f"an object of type {type(part).__name__}"
-            raise ArgumentError(f"{name} does not hold numbers", found=found, hint="give an array of numbers") from None
+        array = numeric(part, lambda found: _no_numbers(name, found))
         if array.shape != shape:
             expected, found = f"shape {shape}" if shape else "a number", f"shape {array.shape}"
             raise ShapeError(
                 f"{name} has another shape", expected=expected, found=found, hint="give it the shape of the parameter"
             )
-        return np.ascontiguousarray(array) if array.ndim else float(array)
+        return laid_out(name, array, np.dtype(self.dtype)) if array.ndim else float(array)
+
+
+def _no_numbers(name: str, found: str) -> ArgumentError:
+    what, hint = f"{name} does not hold real numbers", "give an array of real numbers"
+    return ArgumentError(what, expected="real numbers", found=found, hint=hint)

@@ -1,0 +1,65 @@
+"""Anything that NumPy accepts as an array of real numbers, and what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+KINDS = {
+    "U": "text",
+    "S": "bytes",
+    "T": "text",
+    "c": "complex numbers",
+    "O": "Python objects",
+    "M": "dates",
+    "m": "times",
+    "V": "records",
+}
+
+
+def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
+    """Return `value` as an array of real numbers, in whatever dtype it comes.
+
+    Parameters
+    ----------
+    value : object
+        What a user gives.
+    refused : callable
+        ``refused(found)`` is the error that is raised for what holds no real numbers, which `found` says in words.
+
+    Examples
+    --------
+    >>> numeric([1, 2.5], ValueError).dtype
+    dtype('float64')
+    >>> numeric("1", ValueError)
+    Traceback (most recent call last):
+        ...
+    ValueError: '1'
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise refused("an array with masked entries")
+    if isinstance(value, Real) and not isinstance(value, (int, float, np.generic)):
+        value = float(value)  # a Fraction
+    try:
+        array = np.asarray(value)
+    except Exception:  # any array-like may refuse in its own way
+        ragged = isinstance(value, (list, tuple))
+        raise refused("rows of unequal lengths" if ragged else f"an object of type {type(value).__name__}") from None
+    if array.dtype == object and array.ndim == 0 and type(value) is int:
+        return np.asarray(np.inf if value > 0 else -np.inf) if abs(value) >> 1024 else np.asarray(float(value))
+    if array.dtype.kind not in "biuf":
+        raise refused(_described(value, array))
+    return array
+
+
+def _described(value: object, array: Array) -> str:
+    """Return what a thing without numbers is."""
+    if array.ndim:
+        return f"an array of {KINDS.get(array.dtype.kind, array.dtype)}, shape {array.shape}"
+    says = isinstance(value, (str, bytes, complex)) or value is None
+    return f"{value!r:.40}" if says else f"an object of type {type(value).__name__}"
