@@ -131,6 +131,10 @@ class DataError(GradcompileError, ValueError):
     """Data that no model can use: not a number, empty, unreadable."""
 
 
+class MissingFileError(GradcompileError, FileNotFoundError):
+    """There is no file of a name, or no folder for it."""
+
+
 class TooLargeError(GradcompileError, MemoryError):
     """Arrays of these sizes, or what is computed from them, do not fit into memory."""
 

@@ -173,8 +173,8 @@ def _in_range(rule: str, name: str, expression: sympy.Expr) -> sympy.Expr:
         raise ModelError(
             f"{name} of {rule} is out of range",
             expected=f"{low:g} <= {name} < {high:g}",
-            found=str(expression),
-            hint="a maximum is the minimum of the negated objective" if name == "rate" and number < 0 else "",
+            found=f"{number:g}",
+            hint="a maximum is the minimum of the negated objective" if name == "rate" and number < 0 else "correct it",
         )
     return expression
 

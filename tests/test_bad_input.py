@@ -401,3 +401,52 @@ def test_directions_and_flat_arrays_that_are_not_aligned_are_copied(cubic):
     np.testing.assert_array_equal(cubic.hvp(unaligned(v), w=w, x=x), cubic.hvp(v, w=w, x=x))
     fun, _ = cubic.ravel({"w": np.ones(3)}, x=x)
     np.testing.assert_array_equal(fun(unaligned(w))[1], fun(w)[1])
+
+
+# What is no model, no file, no setting --------------------------------------------------------------------------------
+
+LINE = gc.compile(gc.parse("x: data[N]\nw: parameter\nloss = Sum((w*x[n] - 1)**2, n)"))
+POINTS_OF_LINE = {"x": [1.0, 2.0, 3.0]}
+ADVICE = {
+    "bytes": (lambda _: gc.parse(b"loss = w"), "decode it"),
+    "no text": (lambda _: gc.parse(x), "gradcompile.compile takes"),
+    "condition": (lambda _: gc.compile(Symbol("q") > 0, wrt=Symbol("q")), "Piecewise"),
+    "definition as text": (lambda _: gc.compile(Symbol("p"), wrt=Symbol("p"), define={"q": "x + 1"}), "q is text"),
+    "no path": (lambda _: gc.load(None), "NoneType"),
+    "no file": (lambda p: gc.load(p / "lime.model"), "did you mean line.model?"),
+    "no archive": (lambda p: gc.load_model(p / "line.npz"), "no such name"),
+    "no folder": (lambda p: LINE.save(p / "there" / "line.npz"), "make the folder"),
+    "folder": (lambda p: LINE.save(p), "is a folder"),
+    "known is text": (lambda p: LINE.save(p / "line.npz", {"w": "a"}), "real numbers"),
+    "sizes": (lambda _: gc.emit(Symbol("q"), wrt=Symbol("q"), sizes="N=2"), "dict"),
+    "init": (lambda _: LINE.fit(**POINTS_OF_LINE, init=[1.0]), "dict"),
+    "rate": (lambda _: LINE.fit(**POINTS_OF_LINE, lr=0.1), "optimizer=gc.SGD(0.1)"),
+    "misspelt setting": (lambda _: LINE.fit(**POINTS_OF_LINE, epoch=3), "did you mean 'epochs'?"),
+    "misspelt data": (lambda _: LINE.fit(x1=[1.0]), "did you mean 'x'?"),
+    "letter": (lambda _: gc.parse("w: parameter[3]\nloss = w[i]"), "Sum(f, i)"),
+    "generator": (lambda _: gc.parse("w: parameter[3]\nloss = Sum(w[i] for i in D)"), "Sum(f, i)"),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_what_is_expected_what_is_found_and_what_to_do(name, tmp_path):
+    (tmp_path / "line.model").write_text("w: parameter\nloss = w")
+    call, told = ADVICE[name]
+    with pytest.raises(gc.GradcompileError) as caught:
+        call(tmp_path)
+    assert told in str(caught.value)
+    error = caught.value
+    assert error.expected
+    assert error.hint
+    assert error.found or error.text  # or a caret
+
+
+def test_data_to_validate_on_are_of_the_model_that_the_user_knows():
+    with pytest.raises(errors.UnknownNameError) as caught:
+        LINE.fit(**POINTS_OF_LINE, valid={"q": 1})
+    assert caught.value.expected == "w, x[N]"
+
+
+def test_a_missing_file_is_pythons_error_too(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        gc.load(tmp_path / "line.model")

@@ -17,6 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 ORDER = (
     "garbage",
     "errors",
+    "files",
     "digits",
     "processors",
     "primitives",

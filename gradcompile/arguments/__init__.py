@@ -2,6 +2,6 @@
 
 from gradcompile.arguments.binding import Argument, Arguments
 from gradcompile.arguments.copies import laid_out
-from gradcompile.arguments.numeric import numeric
+from gradcompile.arguments.numeric import no_numbers, numeric
 
-__all__ = ["Argument", "Arguments", "laid_out", "numeric"]
+__all__ = ["Argument", "Arguments", "laid_out", "no_numbers", "numeric"]

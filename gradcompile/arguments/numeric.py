@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gradcompile.errors import ArgumentError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 KINDS = {
@@ -55,6 +57,12 @@ def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
     if array.dtype.kind not in "biuf":
         raise refused(_described(value, array))
     return array
+
+
+def no_numbers(name: str, found: str) -> ArgumentError:
+    """Return the error for something of this name that holds no real numbers."""
+    what, hint = f"{name} does not hold real numbers", "give an array of real numbers"
+    return ArgumentError(what, expected="real numbers", found=found, hint=hint)
 
 
 def _described(value: object, array: Array) -> str:

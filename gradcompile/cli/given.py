@@ -17,6 +17,7 @@ from typing import Any
 from gradcompile.cli.confinement import confine
 from gradcompile.cli.numbers import sizes
 from gradcompile.errors import ArgumentError, DataError, ModelError, UnknownNameError
+from gradcompile.files import missing
 from gradcompile.language import load, parse, parse_expression
 from gradcompile.language.limits import Limits
 from gradcompile.model import Model
@@ -146,9 +147,7 @@ def _file(path: Path, chosen: argparse.Namespace) -> Given:
     try:
         model = load(path, loss=chosen.loss or "loss", limits=_limits(chosen))
     except FileNotFoundError:
-        near = nearest(path.name, [other.name for other in path.parent.glob(f"*{SUFFIX}")])
-        hint = near or "`gradcompile models` lists the models that need no file"
-        raise UnknownNameError(f"there is no file {chosen.model}", hint=hint) from None
+        raise missing(chosen.model, "`gradcompile models` lists the models that need no file") from None
     return _adjusted(Given(model, path.stem, (path,)), chosen)
 
 

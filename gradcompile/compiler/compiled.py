@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.arguments import Argument, Arguments
+from gradcompile.arguments import Argument, Arguments, no_numbers, numeric
 from gradcompile.compiler.calls import DerivativeCalls
 from gradcompile.compiler.flat import Flat, FlatFunction
 from gradcompile.compiler.numbers import quick
@@ -19,6 +18,7 @@ from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing
 from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
@@ -280,7 +280,11 @@ class CompiledModel(DerivativeCalls):
 
         known = inspect.signature(train.fit).parameters
         options = {name: settings.pop(name) for name in list(settings) if name in known and name not in self.arguments}
-        return train.fit(self, self._named(positional, settings), **options)
+        given = self._named(positional, settings)
+        for name in given:
+            if name not in self.arguments:
+                raise train.unknown(name, self.checked.signature)
+        return train.fit(self, given, **options)
 
     def ravel(self, start: Mapping[str, Any], /, **inputs: Any) -> tuple[FlatFunction, Flat]:
         """Return the model as a function of one flat array of all parameters, and the array to start from.
@@ -353,7 +357,7 @@ class CompiledModel(DerivativeCalls):
         """
         from gradcompile.saving import replace, to_bytes
 
-        replace(Path(path), to_bytes(self.saved(known)))
+        replace(path_of(path), to_bytes(self.saved(known)))
 
     def saved(self, known: Mapping[str, Any] | None = None) -> Saved:
         """Return what `save` writes.
@@ -365,10 +369,10 @@ class CompiledModel(DerivativeCalls):
         """
         from gradcompile.saving import Saved
 
-        arrays = {name: np.asarray(value) for name, value in (known or {}).items()}
-        for name in arrays:
+        for name in known or {}:
             if name not in self._all.inputs:
                 raise Arguments(self._all).signature.unknown(name)
+        arrays = {name: numeric(value, partial(no_numbers, name)) for name, value in (known or {}).items()}
         return Saved(self._all, self.dtype, self.strict, self.single, arrays)
 
     # What is read --------------------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gradcompile import higher
-from gradcompile.arguments import Argument, laid_out, numeric
+from gradcompile.arguments import Argument, laid_out, no_numbers, numeric
 from gradcompile.errors import ArgumentError, ShapeError
 from gradcompile.ir import Axis, Graph
 from gradcompile.pipeline import EMISSION, Program
@@ -108,15 +109,10 @@ class Derivatives:
 
     def _part(self, name: str, part: Any, shape: tuple[int, ...]) -> Argument:
         """Return an array (or a number) of this shape."""
-        array = numeric(part, lambda found: _no_numbers(name, found))
+        array = numeric(part, partial(no_numbers, name))
         if array.shape != shape:
             expected, found = f"shape {shape}" if shape else "a number", f"shape {array.shape}"
             raise ShapeError(
                 f"{name} has another shape", expected=expected, found=found, hint="give it the shape of the parameter"
             )
         return laid_out(name, array, np.dtype(self.dtype)) if array.ndim else float(array)
-
-
-def _no_numbers(name: str, found: str) -> ArgumentError:
-    what, hint = f"{name} does not hold real numbers", "give an array of real numbers"
-    return ArgumentError(what, expected="real numbers", found=found, hint=hint)

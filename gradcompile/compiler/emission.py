@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -63,30 +63,38 @@ def emit(
     >>> "def value_and_grad(w, x):" in emit(exp(w*x), wrt=w, target="python")
     True
     """
-    if target not in TARGETS:
-        hint = "choose one of these: numba is the fastest, listing the shortest"
-        raise ArgumentError(
-            "there is no such target", expected=" or ".join(TARGETS), found=f"target={target!r}", hint=hint
-        )
+    _check_choice("target", target, TARGETS, "choose one of these: numba is the fastest, listing the shortest")
+    _check_choice("order", order, ORDERS, "choose one of these")
     model = compile(expr, wrt, data, define, outputs, dtype, strict)
-    if order not in ORDERS:
-        raise ArgumentError(
-            "there is no such order", expected="1 or 2", found=f"order={order!r}", hint="choose one of these"
-        )
-    known = _checked(sizes or {}, model.graph)
+    known = _checked({} if sizes is None else sizes, model.graph)
     if target == "listing":
         return model.listing
-    further = _of_array(model) if model.is_array else _of_number(model) if order == 2 else []
-    if model.is_array and order == 2:
+    functions = [each.planned_for(known) for each in _further(model, order)]
+    graph, dtype, strict = replace(model.graph, known=known), model.dtype, model.strict
+    return module.render(graph, target, dtype=dtype, strict=strict, single=model.single, functions=functions)
+
+
+def _check_choice(name: str, given: object, choices: Sequence[object], hint: str) -> None:
+    if given not in choices:
+        expected = " or ".join(map(str, choices))
+        raise ArgumentError(f"there is no such {name}", expected=expected, found=f"{name}={given!r}", hint=hint)
+
+
+def _further(model: CompiledModel, order: int) -> list[Function]:
+    """Return what a module has besides value and gradient."""
+    if not model.is_array:
+        return _of_number(model) if order == 2 else []
+    if order == 2:
         what = "the objective is an array, whose second derivatives are not emitted"
         raise UnsupportedError(what, expected="an objective that is one number", hint="emit it with order=1")
-    graph, further = replace(model.graph, known=known), [f.planned_for(known) for f in further]
-    dtype, strict, single = model.dtype, model.strict, model.single
-    return module.render(graph, target, dtype=dtype, strict=strict, single=single, functions=further)
+    return _of_array(model)
 
 
 def _checked(sizes: Mapping[str, int], graph: Graph) -> dict[str, int]:
     """Return sizes that are those of a model, and whole numbers from 1; raise `ArgumentError` for any others."""
+    if not isinstance(sizes, Mapping):
+        found, hint = f"sizes={sizes!r:.60}", 'write {"N": 3}'
+        raise ArgumentError("sizes have no names", expected="a dict of whole numbers", found=found, hint=hint)
     names = {name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms}
     for name, number in sizes.items():
         if name not in names:

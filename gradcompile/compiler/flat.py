@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradcompile.arguments import Argument, laid_out, numeric
-from gradcompile.errors import ArgumentError, ShapeError
+from gradcompile.arguments import Argument, laid_out, no_numbers, numeric
+from gradcompile.errors import ShapeError
 
 Flat = NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -59,7 +60,7 @@ class FlatFunction:
         return dict(zip(self._names, self._split(flat), strict=True))
 
     def _split(self, flat: ArrayLike) -> list[Argument]:
-        array = laid_out("the flat array", numeric(flat, _no_numbers), REAL)
+        array = laid_out("the flat array", numeric(flat, partial(no_numbers, "the flat array")), REAL)
         if array.shape != (self._ends[-1],):
             raise ShapeError(
                 "the flat array has another shape",
@@ -79,8 +80,3 @@ class FlatFunction:
 def _joined(parts: Sequence[Argument]) -> Flat:
     """Return arrays and numbers as one new flat array."""
     return np.concatenate([np.ravel(part) for part in parts], dtype=np.float64)
-
-
-def _no_numbers(found: str) -> ArgumentError:
-    what, hint = "the flat array does not hold real numbers", "give one that ravel returned, or the minimiser's"
-    return ArgumentError(what, expected="an array of real numbers", found=found, hint=hint)

@@ -81,21 +81,32 @@ def _objective(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
         if isinstance(expressions, (list, tuple)) and len(expressions) == 1:
             expressions = expressions[0]
         return _pairs("the output of sympy.cse", replacements), _expression(expressions)
+    if isinstance(expr, CONDITIONS):
+        what, hint = "the objective is a condition", "write sympy.Piecewise((a, condition), (b, True)), or a difference"
+        raise ArgumentError(what, text=str(expr), expected="a number", found=type(expr).__name__, hint=hint)
     return [], _expression(expr)
 
 
-def _expression(expr: Any) -> Any:
+CONDITIONS = (sympy.core.relational.Relational, sympy.logic.boolalg.BooleanFunction, sympy.logic.boolalg.BooleanAtom)
+
+
+def _expression(expr: Any, name: str = "the objective") -> Any:
     if isinstance(expr, (int, float)) and not isinstance(expr, bool):
         return sympy.sympify(expr, strict=True)
     if isinstance(expr, str):
         hint = "make symbols with sympy.symbols, or parse the text: gradcompile.parse(...)"
-        raise ArgumentError("the objective is text", text=expr, expected="a SymPy expression", hint=hint)
+        raise ArgumentError(
+            f"{name} is text", text=expr, expected="a SymPy expression", found=f"{expr!r:.60}", hint=hint
+        )
     if isinstance(expr, (list, tuple, sympy.Tuple, sympy.NDimArray)):
         return _components(expr)
     if not isinstance(expr, (sympy.Basic, sympy.MatrixBase)):
         found = f"an object of type {type(expr).__name__}"
-        hint = "give what it was compiled from: its .model" if isinstance(getattr(expr, "model", None), Model) else ""
-        what = "the objective is not mathematics"
+        compiled = isinstance(getattr(expr, "model", None), Model)
+        hint = (
+            "give what it was compiled from: its .model" if compiled else "write it with SymPy's symbols and functions"
+        )
+        what = f"{name} is not mathematics"
         raise ArgumentError(what, expected="a SymPy expression or a Model", found=found, hint=hint)
     return expr
 
@@ -147,6 +158,7 @@ def _parameters(wrt: Any) -> tuple[tuple[Any, ...], bool]:
             text=f"wrt={list(parameters)}",
             place=name,
             expected="each parameter once",
+            found="it again",
             hint="take one away",
         )
     return parameters, single
@@ -166,7 +178,7 @@ def _variables(argument: str, given: Any) -> tuple[Any, ...]:
 
 
 def _not_a_variable(argument: str, variable: Any) -> ModelError | ArgumentError:
-    hint = ""
+    hint = "give a symbol that the objective has"
     if isinstance(variable, (sympy.Indexed, sympy.matrices.expressions.matexpr.MatrixElement)):
         hint = f"give the whole array: {variable.args[0]}"
     elif isinstance(variable, str):
@@ -191,7 +203,7 @@ def _pairs(argument: str, given: Any) -> list[tuple[Any, Any]]:
         raise DuplicateNameError(
             f"{name} is defined twice", expected="one definition for each name", hint="rename one of them"
         )
-    return [(key, value if isinstance(value, sympy.Lambda) else _expression(value)) for key, value in pairs]
+    return [(key, value if isinstance(value, sympy.Lambda) else _expression(value, str(key))) for key, value in pairs]
 
 
 def _repeated(names: Iterable[Any]) -> Any:

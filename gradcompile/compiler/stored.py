@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradcompile.compiler.compiled import CompiledModel
+from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
 from gradcompile.saving import check_same, facts, parameters, read
 
@@ -37,7 +37,7 @@ def load_model(path: str | PathLike[str]) -> CompiledModel | Trained:
     """
     from gradcompile.train import Trained  # it brings a progress bar, which nothing else needs
 
-    saved = read(Path(path))
+    saved = read(path_of(path))
     compiled = CompiledModel(saved, saved.dtype, saved.strict)
     return Trained(compiled, saved.known) if saved.known else compiled
 
@@ -62,9 +62,10 @@ def load_params(path: str | PathLike[str], model: CompiledModel) -> dict[str, An
     DataError
         As in `load_model`; or they are of another model: the message names the fields that differ.
     """
-    found = parameters.read(Path(path), model.saved())
+    path = path_of(path)
+    found = parameters.read(path, model.saved())
     if found is not None:
         return found
-    saved = read(Path(path))
-    check_same(facts(saved.graph), facts(model.saved().graph), Path(path).name)
+    saved = read(path)
+    check_same(facts(saved.graph), facts(model.saved().graph), path.name)
     return dict(saved.known)

@@ -245,6 +245,7 @@ NOT_AN_OPERATOR = {
     "=": "a comparison is written a == b; a definition stands in a model file, on its own line: y = ...",
     ":": "declarations stand in a model file, on their own line",
     "if": "a choice is written where(condition, a, b)",
+    "for": "an index follows its expression: Sum(f, i)",
     "lambda": "a product is written a*b",
 }
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 
 import sympy
 
+from gradcompile.errors import ArgumentError
+from gradcompile.files import naming, path_of
 from gradcompile.model import Model
 from gradcompile.model.affine import untold_sizes
 
@@ -66,7 +67,16 @@ def parse(text: str, *, loss: str = "loss", name: str = "model", limits: Limits 
     >>> model.objective
     Sum((w*x[s] - t[s])**2, (s, 0, N - 1))
     """
+    if not isinstance(text, str):
+        raise _no_text(text)
     return _ModelText(Source(name, text), limits).model(loss)
+
+
+def _no_text(given: object) -> ArgumentError:
+    """Return the error for what is no text of a model."""
+    hint = "decode it: text.decode()" if isinstance(given, bytes) else "gradcompile.compile takes what SymPy makes"
+    what, found = "a model to parse is a text", f"an object of type {type(given).__name__}"
+    return ArgumentError(what, expected="a text of declarations and definitions", found=found, hint=hint)
 
 
 def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMITS) -> Model:
@@ -83,8 +93,8 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
 
     Raises
     ------
-    OSError
-        If the file cannot be read.
+    MissingFileError, OSError
+        If there is no such file; if it cannot be read.
     ParseError
         If it is not a text in the model language.
 
@@ -97,9 +107,10 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
     ...     load(path).objective
     (w - 1)**2
     """
-    with Path(path).open("rb") as file:
+    path = path_of(path)
+    with naming(path), path.open("rb") as file:
         content = file.read(BYTES_PER_CHARACTER * limits.characters + 1)
-    shown = Path(path).name
+    shown = path.name
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

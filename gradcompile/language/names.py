@@ -342,7 +342,8 @@ class Names:
         return self.source.error(argument.place, what, expected="a name", hint=hint)
 
     def _unknown(self, node: Node, scope: Scope) -> Exception:
-        hint = suggestion(node.word, [*self.entries, *scope, *CONSTANTS])
+        near = [*self.entries, *scope, *CONSTANTS] if len(node.word) > 1 else []  # a letter is like any short name
+        hint = suggestion(node.word, near)
         if self.implicit:
             hint = "an expression alone has no arrays; declare them in a model file"
         elif node.word in WORDS:

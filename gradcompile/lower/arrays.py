@@ -90,7 +90,10 @@ def _check_roles(state: State, defined: set[str]) -> None:
         if name in defined:
             raise DuplicateNameError(f"{name} is a parameter and a definition", hint="differentiate by its inputs")
         if name in state.sampled:
-            raise DuplicateNameError(f"{name} is a parameter and data", hint="take it out of one of the lists")
+            found, hint = f"{name} in wrt and in data", "take it out of one of the lists"
+            raise DuplicateNameError(
+                f"{name} is a parameter and data", expected="one role for a name", found=found, hint=hint
+            )
         if name in state.survey.labels:
             raise NonDifferentiableError(
                 f"{name} is a parameter, and an index", hint=f"take {name} out of wrt: integers have no derivative"

@@ -143,7 +143,8 @@ class State:
         start = next(k for k, asked in enumerate(around) if asked.expr is question.expr)
         names = [bodies[id(asked.expr)] for asked in around[start:] if id(asked.expr) in bodies]
         circle = " -> ".join([*names, *names[:1]])
-        return ModelError(f"a definition needs itself: {circle}", **shown(question.expr, ""), hint="break the circle")
+        what, expected = f"a definition needs itself: {circle}", "definitions that use others"
+        return ModelError(what, **shown(question.expr, ""), expected=expected, found=circle, hint="break the circle")
 
     # --- values
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcompile.errors import DataError
+from gradcompile.files import naming
 
 Array = NDArray[Any]
 
@@ -128,7 +129,8 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
 def opened(path: Path) -> zipfile.ZipFile:
     """Return an NPZ file, opened."""
     try:
-        return zipfile.ZipFile(path)
+        with naming(path):
+            return zipfile.ZipFile(path)
     except OSError:
         raise
     except Exception as error:  # as above

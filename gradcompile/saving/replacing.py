@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from gradcompile.errors import DataError
+from gradcompile.files import naming
 
 
 def replace(target: Path, packed: bytes, *, force: bool = True) -> None:
@@ -32,7 +33,11 @@ def replace(target: Path, packed: bytes, *, force: bool = True) -> None:
     OSError
         The operating system refuses.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
+    if target.is_dir():
+        what, hint = f"{target} is a folder", f"name a file in it: {target / 'model.npz'}"
+        raise DataError(what, expected="the name of a file", found="the name of a folder", hint=hint)
+    with naming(target):
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
     try:
         with open(descriptor, "wb") as file:
             file.write(packed)

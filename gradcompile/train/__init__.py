@@ -6,5 +6,6 @@ compiled code; `descent` is the loop over epochs; `validation`, `history` and `p
 
 from gradcompile.train.fitting import Result, Trained, fit
 from gradcompile.train.history import Epoch
+from gradcompile.train.settings import unknown
 
-__all__ = ["Epoch", "Result", "Trained", "fit"]
+__all__ = ["Epoch", "Result", "Trained", "fit", "unknown"]

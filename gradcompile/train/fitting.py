@@ -9,7 +9,7 @@ from typing import Any, Literal
 from gradcompile.optimizers import SGD, Optimizer
 from gradcompile.train.descent import Run
 from gradcompile.train.history import Epoch
-from gradcompile.train.settings import Settings
+from gradcompile.train.settings import Settings, named_values
 from gradcompile.train.task import task_of
 
 
@@ -144,7 +144,7 @@ def fit(
     """
     settings = Settings(optimizer, epochs, batch_size, seed, patience, min_improvement, progress)
     settings.check()
-    run = Run(settings, task_of(model, settings, dict(inputs), dict(init or {}), valid))
+    run = Run(settings, task_of(model, settings, dict(inputs), named_values(init), valid))
     stopped, reason = run.train()
     params = run.steps.learned()
     declared = model.lowered.inputs.values()

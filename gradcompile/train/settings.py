@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from gradcompile.errors import ArgumentError
+from gradcompile.arguments.signature import Signature
+from gradcompile.errors import ArgumentError, GradcompileError, UnknownNameError
 from gradcompile.optimizers import Optimizer, Rule
 
 # Rates to begin with, for messages.
 RATES = {"SGD": 0.1, "Adam": 0.001, "AdamW": 0.001, "RMSProp": 0.001, "AdaGrad": 0.01}
+
+# What others call a setting.
+MEANT = {
+    **dict.fromkeys(("lr", "learning_rate", "rate", "eta", "step_size"), "write optimizer=gc.SGD(0.1)"),
+    **dict.fromkeys(("max_iter", "iterations", "steps", "n_iter"), "write epochs=..."),
+    **dict.fromkeys(("random_state", "rng"), "write seed=..."),
+    "verbose": "write progress=...",
+    "callbacks": "read result.history",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,24 @@ def _name_of(value: object) -> str:
 def _check_count(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise wrong(name, value, f"a whole number of at least {least}")
+
+
+def named_values(init: object) -> dict[str, Any]:
+    """Return the values to start from by name."""
+    if init is not None and not isinstance(init, Mapping):
+        raise wrong("init", init, "a dict with values to start from, by name")
+    return dict(init or {})
+
+
+def unknown(name: str, arguments: Signature) -> GradcompileError:
+    """Return the error for what is neither a setting nor an argument of the model."""
+    settings = [*(each.name for each in fields(Settings)), "init", "valid"]
+    near = get_close_matches(name.casefold(), [*settings, *arguments.inputs], 1)
+    if name in MEANT or (near and near[0] in settings):
+        hint = MEANT.get(name) or f"did you mean {near[0]!r}?"
+        expected = f"{', '.join(settings)}; {arguments}"
+        return UnknownNameError(f"there is no setting {name!r}", expected=expected, found=f"{name}=...", hint=hint)
+    return arguments.unknown(name)
 
 
 def wrong(name: str, value: object, expected: str) -> ArgumentError:

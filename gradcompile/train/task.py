@@ -83,6 +83,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     validation = None
     if valid is not None:
         others = dict(valid) if isinstance(valid, Mapping) else {}
+        checked.bind({**own, **others}, check_finite=True)
         validation = Validation(graph, model.dtype, {**own, **others}, held, shuffle.count_of(rows))
     if how == "all":
         return Task(steps, None, 1, validation, check)
