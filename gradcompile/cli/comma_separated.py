@@ -53,6 +53,9 @@ class Rows:
     reasons: list[str] = field(default_factory=list)
 
 
+SKIP = "correct the row, or leave out such rows with --skip-bad-rows"
+
+
 class Reader:
     """Reads a table from a binary stream: first the names, then wanted columns.
 
@@ -114,7 +117,10 @@ class Reader:
         if not rows:
             rejected = f"{told.rejected:,} rejected rows" if told.rejected else "a line of names and nothing else"
             raise DataError(
-                f"{self.name} has no rows that can be used", found=rejected, hint="give a file with rows of numbers"
+                f"{self.name} has no rows that can be used",
+                expected="a line with the names of the columns, then rows of numbers",
+                found=rejected,
+                hint="give a file with rows of numbers",
             )
 
     def _header(self) -> list[str]:
@@ -138,7 +144,9 @@ class Reader:
             raise self._error(1, 1, "the first line holds numbers", expected="names", hint=hint)
         for k, name in enumerate(names):
             if name and name in names[:k]:
-                raise self._error(1, text.rfind(name) + 1, f"two columns are called {name!r}")
+                raise self._error(
+                    1, text.rfind(name) + 1, f"two columns are called {name!r}", hint="give each a name of its own"
+                )
         self.lines = 1
         return names
 
@@ -216,7 +224,8 @@ class Reader:
                 parts.append(np.array(good, np.float64).reshape(-1, len(columns)))
                 return np.concatenate(parts)
             except csv.Error as error:
-                raise self._error(self.lines + before + 1, 1, f"the quotes or fields are broken: {error}") from None
+                what, hint = f"the quotes or fields are broken: {error}", "close the quotes that are opened there"
+                raise self._error(self.lines + before + 1, 1, what, hint=hint) from None
             except DataError as error:
                 if skipped is None:
                     raise
@@ -232,7 +241,8 @@ class Reader:
         if len(fields) != len(self.names):
             column = len(self.delimiter.join(fields[: len(self.names)])) + 1
             what = f"the row has {len(fields)} fields"
-            raise self._error(line, column, what, expected=f"{len(self.names)}, as many as there are names")
+            expected, hint = f"{len(self.names)}, as many as there are names", SKIP
+            raise self._error(line, column, what, expected=expected, found=str(len(fields)), hint=hint)
         return [self._number(fields, k, line) for k in columns]
 
     def _number(self, fields: list[str], k: int, line: int) -> float:
@@ -241,7 +251,9 @@ class Reader:
             column = len(self.delimiter.join(fields[:k])) + (2 if k else 1)
             found = fields[k].strip()[:40]
             what = f"{self.names[k]} is missing" if not found else f"{self.names[k]} is not a finite number"
-            raise self._error(line, column, what, expected="a number such as 0.5 or 1e-3", found=ascii(found))
+            raise self._error(
+                line, column, what, expected="a number such as 0.5 or 1e-3", found=ascii(found), hint=SKIP
+            )
         return number
 
     def _error(

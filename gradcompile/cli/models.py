@@ -34,7 +34,11 @@ def run(chosen: argparse.Namespace) -> int:
     known = given.shipped()
     if chosen.name is not None:
         if chosen.name not in known:
-            raise UnknownNameError(f"no model {chosen.name!r} is shipped", hint=given.nearest(chosen.name, known))
+            raise UnknownNameError(
+                f"no model {chosen.name!r} is shipped",
+                expected=", ".join(known),
+                hint=given.nearest(chosen.name, known) or "`gradcompile models` lists them with what they are",
+            )
         text = known[chosen.name]
         if chosen.json:
             terminal.result_as_json({"name": chosen.name, "summary": _summary(text), "text": text})

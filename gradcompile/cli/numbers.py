@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradcompile.errors import ArgumentError
 
 
@@ -16,11 +18,15 @@ def numbers(text: str, option: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, number = (word.strip() for word in part.partition("="))
+        if name in found:
+            what, expected = f"{option} has {name!r} twice", "one number for a name"
+            raise ArgumentError(what, text=text, place=text.rfind(part), expected=expected, hint="take one away")
         try:
             found[name] = float(number)
         except ValueError:
             hint = f"write {name}=0.5" if equals else "write NAME=NUMBER,NAME=NUMBER"
-            raise ArgumentError(f"{option} holds no number here", text=text, place=part, hint=hint) from None
+            what, expected = f"{option} holds no number here", "a number by name"
+            raise ArgumentError(what, text=text, place=part, expected=expected, found=part, hint=hint) from None
     return found
 
 
@@ -34,7 +40,7 @@ def sizes(text: str, option: str = "--size") -> dict[str, int]:
     """
     found = {}
     for name, number in numbers(text, option).items():
-        if number != int(number) or number < 1:
+        if not (1 <= number < math.inf and number.is_integer()):
             raise ArgumentError(
                 f"{option}: {name} is not a whole number from 1",
                 text=text,
