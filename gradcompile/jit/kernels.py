@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gradcompile.garbage import importing
-from gradcompile.jit.loading import Given, Typed, load, specialise
+from gradcompile.jit.loading import Given, Typed, given, load, specialise
 
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
 Compiled = Callable[..., Any]
@@ -69,7 +69,7 @@ def by_arguments(
         As of `kernel`.
     inner : collection of str
         Further functions that only compiled code calls.
-    beside : mapping of str to sequence of (dtype, rank)
+    beside : mapping of str to sequence of Given
         Functions that will be needed, too, and the types of their arguments: compiled at the same time.
     """
 
@@ -106,17 +106,18 @@ def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
     """
     if _wants_numba():
         return
+    full = {name: tuple(given(types)) for name, types in wanted.items()}
     with _lock:
-        missing = {name: types for name, types in wanted.items() if (source, name, tuple(types)) not in _built}
+        missing = {name: types for name, types in full.items() if (source, name, types) not in _built}
         for name, made in _translated(source, missing).items() if missing else ():
-            _built[source, name, tuple(wanted[name])] = made
+            _built[source, name, full[name]] = made
 
 
 def _directly(source: str, name: str, types: Typed, beside: Mapping[str, Typed] = NO_FUNCTIONS) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
     if _wants_numba():
         return None
-    asked = source, name, tuple(types)
+    asked = source, name, tuple(given(types))
     if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
         compile_all(source, {name: types, **beside})
     return _built[asked]

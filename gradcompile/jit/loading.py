@@ -45,10 +45,21 @@ class Given(NamedTuple):
     lengths: tuple[int | None, ...] = ()
 
 
-Typed = Sequence[Given]  # what a function is compiled for
+Typed = Sequence[Given | tuple[str, int]]  # what a function is compiled for; a pair is a dtype and a rank
 
 _modules: dict[str, ModuleType] = {}
 _lock = threading.RLock()
+
+
+def given(types: Typed) -> list[Given]:
+    """Return what a function is compiled for, pairs in full.
+
+    Examples
+    --------
+    >>> given([("int64", 1)])
+    [Given(dtype='int64', rank=1, lengths=())]
+    """
+    return [Given(*each) for each in types]
 
 
 @importing()
@@ -203,7 +214,7 @@ def specialise(function: Callable[..., Any], types: Typed) -> None:
     if not isinstance(function, Dispatcher):
         return
     dispatcher: Any = function  # Numba's type hints are partial
-    signature = tuple(_numba_type(each.dtype, each.rank) for each in types)
+    signature = tuple(_numba_type(each.dtype, each.rank) for each in given(types))
     if signature in dispatcher.overloads:  # two models with one text share a module
         return
     try:

@@ -20,7 +20,7 @@ from gradcompile.jit.direct.outside import DOUBLE, SINGLE
 from gradcompile.jit.direct.program import Module, Program
 from gradcompile.jit.library import LIBRARY
 from gradcompile.jit.linking import PRODUCT, products
-from gradcompile.jit.loading import Given, Typed, digest, processor, versions
+from gradcompile.jit.loading import Given, Typed, digest, given, processor, versions
 from gradcompile.jit.memory import keep_freed
 from gradcompile.jit.objects import Made, initialise, is_kept, kept, linked, machine_codes, optimised
 
@@ -105,7 +105,7 @@ def build_all(source: str, wanted: Mapping[str, Typed]) -> dict[str, Callable[..
     if not _supported():
         return {name: UntranslatableError("another interpreter") for name in wanted}
     around = [*versions(), *processor()]
-    files = {name: f"{digest(source, [*around, name, list(types)])}.direct" for name, types in wanted.items()}
+    files = {name: f"{digest(source, [*around, name, given(types)])}.direct" for name, types in wanted.items()}
     made = _made(source, {name: types for name, types in wanted.items() if not is_kept(files[name])})
     return {name: _ready(source, name, types, files[name], made.get(name)) for name, types in wanted.items()}
 
@@ -131,10 +131,10 @@ def _made_again(source: str, name: str, types: Typed) -> Made:
     return found
 
 
-def _type(given: Given) -> Type:
-    if given.dtype not in SCALARS:
-        raise UntranslatableError(given.dtype)
-    return Array(SCALARS[given.dtype], given.rank) if given.rank else SCALARS[given.dtype]
+def _type(argument: Given) -> Type:
+    if argument.dtype not in SCALARS:
+        raise UntranslatableError(argument.dtype)
+    return Array(SCALARS[argument.dtype], argument.rank) if argument.rank else SCALARS[argument.dtype]
 
 
 def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | UntranslatableError]:
@@ -154,8 +154,8 @@ def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | Untransl
 
 def _modules(source: str, name: str, types: Typed) -> list[Module]:
     """Return the modules of LLVM for a function."""
-    program = Program(source)
-    modules = program.modules(name, [_type(each) for each in types], [each.lengths for each in types])
+    program, full = Program(source), given(types)
+    modules = program.modules(name, [_type(each) for each in full], [each.lengths for each in full])
     for each in program.outside():
         if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
