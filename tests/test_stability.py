@@ -40,7 +40,8 @@ from sympy import (
 import gradcompile as gc
 from gradcompile.interpret import evaluate
 from gradcompile.passes import prepare
-from gradcompile.passes.stabilise import LATER, ROWS, Row
+from gradcompile.passes.patterns import Row
+from gradcompile.passes.stabilise import LATER, ROWS
 from gradcompile.primitives import PRIMITIVES
 from tests.zoo import load, load_uncompiled
 

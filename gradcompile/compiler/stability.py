@@ -17,7 +17,8 @@ from gradcompile.ir import Graph
 from gradcompile.language import parse_expression
 from gradcompile.lower import lower
 from gradcompile.passes import BEFORE
-from gradcompile.passes.stabilise import Interval, Rewritten, Row, stabilise
+from gradcompile.passes.patterns import Interval, Row
+from gradcompile.passes.stabilise import Rewritten, stabilise
 
 DIGITS = 30  # decimal, of the exact value that errors are measured from
 POINTS = 21  # evenly over the domain; and small numbers of both signs
