@@ -277,10 +277,16 @@ def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
             share = apply("select", apply(beyond, a, b), 1, apply("select", apply("eq", a, b), 0.5, 0))
             yield a, (times(total[0], share), above)
     else:
-        equal = [apply("eq", o, value) for o in rest]
-        count = _add([apply("select", e, 1, 0) for e in equal])
-        for operand, e in zip(rest, equal, strict=True):
-            yield operand, (total[0] / count, _both(above, e))
+        for operand, (equal, count) in zip(rest, ties(value, rest), strict=True):
+            yield operand, (total[0] / count, _both(above, equal))
+
+
+def ties(value: Value, operands: list[Value]) -> list[tuple[Value, Value]]:
+    """Return of each operand of an extremum whether it is equal to it, and of how many that are."""
+    apply = value.builder.apply
+    equal = [apply("eq", o, value) for o in operands]
+    count = _add([apply("select", e, 1, 0) for e in equal])
+    return [(e, count) for e in equal]
 
 
 def _sum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

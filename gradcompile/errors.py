@@ -6,6 +6,9 @@ expected, what was found, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GradcompileError(Exception):
     """Base of every error that gradcompile raises on purpose.
@@ -107,6 +110,10 @@ class UnsupportedError(ModelError, NotImplementedError):
     """A SymPy object for which gradcompile has no meaning."""
 
 
+class TooDeepError(ModelError, RecursionError):
+    """An expression has more operations inside of one another than Python can follow."""
+
+
 class NonDifferentiableError(ModelError, TypeError):
     """A gradient was asked for through something that has none."""
 
@@ -145,3 +152,18 @@ class GradientCheckError(GradcompileError, AssertionError):
 
 class EmissionError(GradcompileError, RuntimeError):
     """Emitted code holds something that is not on the allow-list, so it was neither written nor run."""
+
+
+@contextmanager
+def within_depth() -> Iterator[None]:
+    """Say what to do where Python's recursion ends: SymPy's own functions recurse, as printing does."""
+    try:
+        yield
+    except TooDeepError:
+        raise
+    except RecursionError as error:
+        raise TooDeepError(
+            "the objective is nested too deeply",
+            expected="operations inside of one another that Python's recursion limit allows for",
+            hint="name inner parts with define={...}",
+        ) from error

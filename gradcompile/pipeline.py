@@ -21,7 +21,7 @@ from gradcompile.adjoint import adjoint
 from gradcompile.arguments import Argument, Arguments
 from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
-from gradcompile.errors import DataError, TooLargeError
+from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load
 from gradcompile.passes import optimise, prepare, trusted
@@ -192,7 +192,7 @@ class Program:
     @cached_property
     def source(self) -> str:
         """The text of the module that runs."""
-        with EMISSION:
+        with EMISSION, within_depth():
             return module.render(self.graph, self.target, dtype=self.dtype, strict=self.strict)
 
     @cached_property

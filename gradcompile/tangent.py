@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from gradcompile.adjoint import RAISED, applied, elementwise, receivers
+from gradcompile.adjoint import RAISED, applied, elementwise, receivers, ties
 from gradcompile.adjoint import RULES as REVERSE
 from gradcompile.errors import NonDifferentiableError
 from gradcompile.ir import Axis, Graph, Input, Value, fresh_axis
@@ -110,6 +110,19 @@ def _pointwise(value: Value, known: Mapping[Value, Tangent]) -> Tangent:
     return total
 
 
+def _extremum(value: Value, *moving: Tangent) -> Tangent:
+    """Weigh what moves the operands of a maximum or minimum, whose ties are counted once for all of many."""
+    known = dict(zip(value.operands, moving, strict=True))
+    if len(value.operands) == 2 or any(o.op == "const" for o in value.operands):
+        return _pointwise(value, known)
+    apply, total = value.builder.apply, None
+    for moves, (equal, count) in zip(value.operands, ties(value, list(value.operands)), strict=True):
+        if (a := known[moves]) is not None:
+            part = apply("select", equal, a / count, 0)
+            total = part if total is None else total + part
+    return total
+
+
 def _select(value: Value, condition: Tangent, a: Tangent, b: Tangent) -> Tangent:
     builder = value.builder
     zero = builder.const(0)
@@ -175,6 +188,8 @@ def _logdet(value: Value, a: Tangent) -> Tangent:
 
 
 RULES: dict[str, Rule] = {
+    "maximum": _extremum,
+    "minimum": _extremum,
     "select": _select,
     "sum": _sum,
     "max": _reduced,

@@ -17,7 +17,7 @@ from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing
-from gradcompile.errors import ArgumentError, UnknownNameError
+from gradcompile.errors import ArgumentError, UnknownNameError, within_depth
 from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
@@ -38,6 +38,7 @@ Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
 TARGETS = ("listing", "python", "numpy", "numba")
 
 
+@within_depth()
 @uncollected()
 def compile(
     expr: Any,

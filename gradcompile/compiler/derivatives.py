@@ -10,7 +10,7 @@ import numpy as np
 
 from gradcompile import higher
 from gradcompile.arguments import Argument, laid_out, no_numbers, numeric
-from gradcompile.errors import ArgumentError, ShapeError
+from gradcompile.errors import ArgumentError, ShapeError, within_depth
 from gradcompile.ir import Axis, Graph
 from gradcompile.pipeline import EMISSION, Program
 from gradcompile.schedule import Product
@@ -89,7 +89,7 @@ class Derivatives:
     def _program(self, make: Callable[..., Graph], *along: Axis) -> Program:
         key = (make.__name__, *along)
         if key not in self._known:
-            with EMISSION:
+            with EMISSION, within_depth():
                 self._known[key] = self._new(make(self.lowered, *along))
         return self._known[key]
 

@@ -10,7 +10,7 @@ from gradcompile import higher
 from gradcompile.compiler.compiled import CompiledModel, compile
 from gradcompile.emit import module
 from gradcompile.emit.module import Function
-from gradcompile.errors import ArgumentError, UnsupportedError
+from gradcompile.errors import ArgumentError, UnsupportedError, within_depth
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 
@@ -18,6 +18,7 @@ TARGETS = ("listing", "python", "numpy", "numba")
 ORDERS = (1, 2)
 
 
+@within_depth()
 @uncollected()
 def emit(
     expr: Any,

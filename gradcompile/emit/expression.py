@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial, reduce
 from typing import NamedTuple
 
 from gradcompile.emit.names import Names
@@ -29,6 +29,7 @@ NODES: dict[type[ast.AST], int] = {
     ast.Add: ADD, ast.Sub: ADD, ast.Mod: MOD, ast.Mult: MUL, ast.Div: MUL, ast.USub: UNARY, ast.Invert: UNARY,
     ast.Pow: POW,
 }  # fmt: skip
+MOST_IN_TURN = 16  # operands of a maximum that are taken one after the other
 
 
 class Template(NamedTuple):
@@ -183,11 +184,15 @@ class Printer:
         return "".join(parts), form.precedence
 
     def row_of_many(self, value: Value, operands: list[Text]) -> Text:
-        """Return a maximum or minimum of several operands, taken two at a time."""
-        text = operands[0][0]
-        for operand, _ in operands[1:]:
-            text = self.call(value.op, text, operand)
-        return text, ATOM
+        """Return a maximum or minimum of several operands, taken two at a time.
+
+        That of many is one of halves: Python allows for 200 parentheses inside of one another.
+        """
+        texts = [text for text, _ in operands]
+        while len(texts) > MOST_IN_TURN:
+            pairs = [texts[k : k + 2] for k in range(0, len(texts), 2)]
+            texts = [self.call(value.op, *pair) if len(pair) > 1 else pair[0] for pair in pairs]
+        return reduce(partial(self.call, value.op), texts), ATOM
 
     def spelling(self, value: Value) -> str:
         """Return the spelling of a row. A power of a negative number must be an error or nan, not complex."""

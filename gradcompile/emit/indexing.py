@@ -14,6 +14,7 @@ Axes = tuple[Axis, ...]
 Affine = tuple[dict[Axis, int], Size]  # factors of axes, and what is added
 Spell = Callable[[Value, Axes], str]  # an index as an array over these axes
 Rank = Callable[[set[Axis]], Axes]
+DEEPEST = 64  # operations of an index; a count of thousands is none
 
 
 class Subscript(NamedTuple):
@@ -64,7 +65,7 @@ def _called(part: str) -> str:
     return "slice(None)" if part == ":" else f"slice({', '.join(end or 'None' for end in part.split(':'))})"
 
 
-def affine(index: Value) -> Affine | None:
+def affine(index: Value, depth: int = DEEPEST) -> Affine | None:
     """Return an index as factors of axes and a rest, or None if it depends on data."""
     if index.op == "const" and isinstance(index.attr, int):
         return {}, Size((), index.attr)
@@ -72,10 +73,13 @@ def affine(index: Value) -> Affine | None:
         return {}, index.attr
     if index.op == "iota":
         return {index.attr: 1}, Size()
-    parts = [affine(o) for o in index.operands] if index.op in ("add", "sub", "neg", "mul") else [None]
-    if any(part is None for part in parts):
+    if not depth or index.op not in ("add", "sub", "neg", "mul"):
         return None
-    known = [part for part in parts if part is not None]
+    known = list[Affine]()
+    for operand in reversed(index.operands):  # a sum of many terms is deep on its left
+        if (part := affine(operand, depth - 1)) is None:
+            return None
+        known.insert(0, part)
     if index.op == "mul":
         return _product(*known)
     first, rest = (known[0], known[1:]) if len(known) == 2 else (({}, Size()), known)

@@ -132,25 +132,54 @@ def _log_choice(x: Value, forms: Forms) -> Value | None:
         x = x.builder.apply("select", condition, *map(negated, branches))
     if x.op != "select":
         return None
+    made: dict[Value, Value | None] = {}
+    cancelling: dict[Value, None] = {}
+    for choice in _choices(x):
+        if any(branch in cancelling or _cancels(branch) for branch in choice.operands[1:]):
+            cancelling[choice] = None
+        formed = None if choice is x or choice in cancelling else _log_scaled(choice, forms)
+        made[choice] = _log_of_choice(choice, forms, made) if formed is None else formed
+    return made[x]
+
+
+def _log_of_choice(x: Value, forms: Forms, made: dict[Value, Value | None]) -> Value | None:
+    """Return the logarithm of one choice, given those of the choices that are its branches: None stays a logarithm."""
     if (quotient := without_choice(x)) is not x:
         return _log(quotient)
     apply = x.builder.apply
-    logs = [_stable(branch, forms) for branch in x.operands[1:]]
-    if all(row is None for row, _ in logs):
+    logs = [made[b] if b in made else _rewritten(b, forms) for b in x.operands[1:]]
+    if not any(logs):
         return None
-    return apply("select", x.operands[0], *(log for _, log in logs))
+    pairs = zip(x.operands[1:], logs, strict=True)
+    return apply("select", x.operands[0], *(log or apply("log", branch) for branch, log in pairs))
+
+
+def _rewritten(x: Value, forms: Forms) -> Value | None:
+    """Return the logarithm of x where a row matches it."""
+    row, made = _stable(x, forms)
+    return None if row is None else made
+
+
+def _choices(x: Value) -> list[Value]:
+    """Return the choices that are branches of a choice, or their branches, and itself: each after its own."""
+    found, stack = dict[Value, None](), [(x, False)]
+    while stack:
+        choice, ready = stack.pop()
+        if ready:
+            found[choice] = None
+        elif choice.op == "select" and choice not in found:
+            stack += [(choice, True), *((branch, False) for branch in choice.operands[1:])]
+    return list(found)
+
+
+def _cancels(x: Value) -> bool:
+    return x.op == "sub" and (_log_gap(x) or _log_difference(x)) is not None
 
 
 def _log_cancelling_choice(x: Value, forms: Forms) -> Value | None:
     """Return the logarithm of a choice as one of logarithms where a branch cancels, which its form would still do."""
-    stack = [x]
-    while stack:
-        branch = stack.pop()
-        if branch.op == "select":
-            stack.extend(branch.operands[1:])
-        elif branch.op == "sub" and (_log_gap(branch) or _log_difference(branch)) is not None:
-            return _log_choice(x, forms) if branch is not x else None
-    return None
+    cancels = any(_cancels(branch) for choice in _choices(x) for branch in choice.operands[1:])
+    return _log_choice(x, forms) if cancels else None
 
 
 def _log_hyperbolic(x: Value) -> Value | None:

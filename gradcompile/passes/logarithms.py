@@ -78,8 +78,18 @@ def _over_axes(x: Value, log: Log) -> Value:
 
 
 def _powers(x: Value, exponent: Value | int | Fraction, depth: int) -> Iterator[Power]:
-    """Yield the factors of a value as powers; an even power is one of the absolute value."""
-    if depth and x.op == "mul":
+    """Yield the factors of a value as powers; an even power is one of the absolute value.
+
+    A product of many numbers, one after the other, is as deep as one of two.
+    """
+    behind = list[Value]()
+    while x.op == "mul" and x.operands[0].op == "mul" and x.operands[1].op != "mul":
+        behind.append(x.operands[1])
+        x = x.operands[0]
+    if behind:
+        for each in (x, *reversed(behind)):
+            yield from _powers(each, exponent, max(depth - 1, 0))
+    elif depth and x.op == "mul":
         for operand in x.operands:
             yield from _powers(operand, exponent, depth - 1)
     elif depth and x.op == "div":

@@ -142,12 +142,21 @@ def _reduced(a: Value, b: Value, forms: Forms) -> Value | None:
 
 def _over_product(a: Value, b: Value, forms: Forms) -> Value | None:
     """Rewrite the quotient by one factor of what is divided by: 1/(3*(1 + exp(x)))."""
+    rest, made = _over_factor(a, b, forms), None
+    while rest is not None:  # what is left of b may have such a factor, too
+        row, made = rewritten(rest, forms, ABOVE_PRODUCTS)
+        if row is not None:
+            return made
+        rest = _over_factor(made.operands[0], made.operands[1], forms) if made.op == "div" else None
+    return None if made is None else rewritten(made, forms, BELOW_PRODUCTS)[1]
+
+
+def _over_factor(a: Value, b: Value, forms: Forms) -> Value | None:
     for factor in quotients.factors(b) if b.op == "mul" else ():
         if factor.op in DIVISORS:
             row, inner = rewritten(a.builder.apply("div", a, factor), forms, BY_OPERATION)
-            if row is not None:  # what is left of b may have such a factor, too
-                rest = inner / quotients.replaced(b, factor, a.builder.const(1))
-                return rewritten(rest, forms, BY_OPERATION)[1]
+            if row is not None:
+                return inner / quotients.replaced(b, factor, a.builder.const(1))
     return None
 
 
@@ -243,6 +252,10 @@ ROWS: tuple[Row, ...] = (
     Row("sqrt", "sqrt(x**3)", "x**(3/2)", powers.of_root, NO_SLOPE, (0.0, 1e3)),
 )  # fmt: skip
 BY_OPERATION: Table = {op: tuple(r for r in ROWS if r.op == op) for op in {r.op for r in ROWS}}
+DIVIDING = BY_OPERATION["div"]
+WITH_FACTORS = next(n for n, row in enumerate(DIVIDING) if row.rewrite is _over_product)
+ABOVE_PRODUCTS: Table = {**BY_OPERATION, "div": DIVIDING[:WITH_FACTORS]}
+BELOW_PRODUCTS: Table = {"div": DIVIDING[WITH_FACTORS + 1 :]}
 
 # What is left is done later: the rows above look for what these hide.
 STEEP = "the derivative is 0 times an exponential that overflows"
