@@ -110,23 +110,23 @@ def test_the_emitted_formula_itself_is_checked(monkeypatch):
         gc.check_grad(model, x=1.5)
 
 
-CANCELLING = 1 - cos(x) - x**2 / 2
+CANCELLING = 1 - cos(x) - y * x**2  # at y = 1/2
 
 
 def test_an_ill_conditioned_component_is_not_wrong():
-    report = gc.check_grad(gc.compile(CANCELLING, wrt=x), x=1e-5)
+    report = gc.check_grad(gc.compile(CANCELLING, wrt=x), x=1e-5, y=0.5)
     assert report.verdict == "ill-conditioned"
     assert report.worst.condition > 1e9
     assert report.digits < 9
     assert "ill-conditioned" in str(report)
     assert float(report.worst.exact) == pytest.approx(-1e-15 / 6, rel=1e-9)
     with pytest.raises(gc.GradientCheckError, match="ill-conditioned at this point"):
-        assert_gradient(gc.compile(CANCELLING, wrt=x), ill_conditioned=False, x=1e-5)
+        assert_gradient(gc.compile(CANCELLING, wrt=x), ill_conditioned=False, x=1e-5, y=0.5)
 
 
 def test_a_wrong_component_is_wrong_even_where_it_is_ill_conditioned():
     with pytest.raises(gc.GradientCheckError):
-        gc.check_grad(tampered(lambda gradients: [1.5 * g for g in gradients], CANCELLING, [x]), x=1e-3)
+        gc.check_grad(tampered(lambda gradients: [1.5 * g for g in gradients], CANCELLING, [x]), x=1e-3, y=0.5)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_helper_draws_a_point():
 
 def test_helper_asks_for_digits():
     with pytest.raises(gc.GradientCheckError, match="too few right digits"):
-        assert_gradient(gc.compile(CANCELLING, wrt=x), digits=12, x=1e-2)
+        assert_gradient(gc.compile(CANCELLING, wrt=x), digits=12, x=1e-2, y=0.5)
 
 
 def test_code_with_masks_and_known_lengths_is_checked_as_it_stands() -> None:

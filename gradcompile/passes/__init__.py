@@ -22,6 +22,7 @@ from gradcompile.passes.roots import roots
 from gradcompile.passes.running import running
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
+from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.turn import turn, turn_arithmetic
 
@@ -34,9 +35,11 @@ BEFORE: tuple[Pass, ...] = (
     share,
     shares,
     means,
+    small_logs,
     stabilise,
     ratios,
     gammas,
+    small,
     group,
     gather,
     contract,

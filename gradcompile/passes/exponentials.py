@@ -329,7 +329,7 @@ def log_of(x: Value, forms: Forms, log: Log) -> Value | None:
     w, u = forms[x]
     if w is None:
         return u
-    if w.op == "div":
+    if w.op == "div" and any(map(not_negative, w.operands)):  # of others, both may be negative
         top, bottom = w.operands
         return (u if top.is_const(1) else u + logarithm(top, forms, log)) - logarithm(bottom, forms, log)
     return u + logarithm(w, forms, log)

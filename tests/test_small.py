@@ -1,0 +1,91 @@
+"""Formulas that cancel for a small number: value, slope and second derivative have their digits, and limits at 0."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from sympy import Expr, Symbol, atan, cos, cosh, coth, erf, exp, log, sin, sinc, sinh, sqrt, tanh
+
+import gradcompile as gc
+from gradcompile.passes import power_series
+from gradcompile.passes.small import small
+
+X, Y = Symbol("x"), Symbol("y")
+POINTS = [1e-30, -1e-8, 1e-4, -0.003, 0.03, -0.3, 0.49, 0.51, -0.99, 1.01, -2.5, 20.0]
+
+# formula: its limits at 0, of the value, the slope and the second derivative
+FORMS: dict[Expr, tuple[float, float, float]] = {
+    sinc(X): (1, 0, -1 / 3),
+    sinh(X) / X: (1, 0, 1 / 3),
+    coth(X) - 1 / X: (0, 1 / 3, 0),
+    (1 - cos(X)) / X**2: (1 / 2, 0, -1 / 12),
+    (X - sin(X)) / X**3: (1 / 6, 0, -1 / 60),
+    log(sinh(X) / X): (0, 0, 1 / 3),
+    tanh(X) / X: (1, 0, -2 / 3),
+    erf(X) / X: (2 / np.pi**0.5, 0, -4 / 3 / np.pi**0.5),
+    1 / X - 1 / sinh(X): (0, 1 / 6, 0),
+    1 / X - 1 / (exp(X) - 1): (1 / 2, -1 / 12, 0),
+    2 * (exp(-X) - 1 + X) / X**2: (1, -1 / 3, 1 / 6),
+    3 * (sin(X) - X * cos(X)) / X**3: (1, 0, -1 / 5),
+    log(cosh(X)) / X**2: (1 / 2, 0, -1 / 6),
+    (X - atan(X)) / X**3: (1 / 3, 0, -2 / 5),
+    (X - log(1 + X)) / X**2: (1 / 2, -1 / 3, 1 / 2),
+    (sqrt(1 + X**2) - 1) / X**2: (1 / 2, 0, -1 / 4),
+}
+
+
+def ids(form: Expr) -> str:
+    return str(form)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=ids)
+def test_digits_near_0(form: Expr) -> None:
+    model = gc.compile(form, wrt=X)
+    derivatives = [form, form.diff(X), form.diff(X, 2)]
+    for point in POINTS if not form.has(log(1 + X)) else [point for point in POINTS if point > -1]:
+        value, slope = model.value_and_grad(x=point)
+        found = [value, slope, model.hessian(x=point)]
+        with mpmath.workdps(250):
+            expected = [sympy.lambdify(X, d, "mpmath")(mpmath.mpf(point)) for d in derivatives]
+        # at the end of the polynomial, a second derivative may have lost four digits
+        np.testing.assert_allclose(found, np.array(expected, float), rtol=5e-12)
+    value, slope = model.value_and_grad(x=0.0)
+    np.testing.assert_allclose([value, slope, model.hessian(x=0.0)], FORMS[form], rtol=1e-15)
+
+
+def test_float32_has_its_digits_too() -> None:
+    model = gc.compile(3 * (sin(X) - X * cos(X)) / X**3, wrt=X, dtype="float32")
+    value, slope = model.value_and_grad(x=np.float32(1e-3))
+    assert value == pytest.approx(1, rel=1e-6)
+    assert slope == pytest.approx(-1e-3 / 5, rel=1e-5)
+
+
+def test_the_number_may_be_any_value() -> None:
+    u = X * Y
+    value, grads = gc.compile(sin(u) / u, wrt=[X, Y]).value_and_grad(x=1e-5, y=3e-4)
+    assert value == 1
+    assert grads == pytest.approx((-1e-5 * 3e-4**2 / 3, -(1e-5**2) * 3e-4 / 3), rel=1e-14)
+
+
+@pytest.mark.parametrize("form", [X**2 - X, sin(X) - Y, exp(X) - 1, (X + 1) / (X + 2), tanh(X) + X, 1 / X], ids=ids)
+def test_other_formulas_stay(form: Expr) -> None:
+    assert "abs(" not in gc.emit(form, wrt=[X], target="python").partition("def conclude")[0]
+
+
+def test_series_of_functions_are_those_of_sympy() -> None:
+    for name, head in {
+        "tan": sympy.tan,
+        "tanh": tanh,
+        "asin": sympy.asin,
+        "asinh": sympy.asinh,
+        "sech": sympy.sech,
+    }.items():
+        series = sympy.Poly(head(X).series(X, 0, 10).removeO(), X)
+        assert power_series.taylor(name)[:10] == [series.coeff_monomial(X**n) for n in range(10)]  # type: ignore[index]  # there is one
+
+
+def test_nothing_to_do_changes_nothing() -> None:
+    graph = gc.compile(X**2 + Y, wrt=[X]).graph
+    assert small(graph) is graph
