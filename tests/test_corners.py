@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -277,3 +278,36 @@ def test_names_of_symbols_do_not_matter() -> None:
     """The corners above share letters for indices, definitions and inputs; every one is a model of its own."""
     assert len(CORNERS) == len({str(p.objective) + str(p.define) for p in CORNERS.values()}) + 2  # three products
     assert Symbol("i", integer=True) == i
+
+
+STEEP = {
+    "Gompertz's growth": ("a*exp(-b*exp(-c*t))", {"a": 2.0, "b": 0.1, "c": 1.0, "t": -1000.0}),
+    "Gompertz's growth, before": ("a*exp(-b*exp(-c*t))", {"a": 2.0, "b": 3.0, "c": 1.0, "t": 2.0}),
+    "Einstein's heat capacity, cold": ("t**2*exp(t)/(exp(t) - 1)**2", {"t": 700.0}),
+    "Einstein's heat capacity, hot": ("t**2*exp(t)/(exp(t) - 1)**2", {"t": 1e-8}),
+    "the density of Clayton's copula": (
+        "log((1 + a)*(u*v)**(-1 - a)*(u**(-a) + v**(-a) - 1)**(-2 - 1/a))",
+        {"a": 20.0, "u": 1e-8, "v": 0.5},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_steep_formulas_keep_value_and_slopes(name: str) -> None:
+    text, point = STEEP[name]
+    symbols = {each: sympy.Symbol(each) for each in point}
+    formula = sympy.parse_expr(text, symbols)
+    value, slopes = gc.compile(formula, wrt=[*symbols.values()]).value_and_grad(**point)
+    with mpmath.workdps(400):
+        numbers = [mpmath.mpf(each) for each in point.values()]
+        expected = [
+            float(sympy.lambdify([*symbols.values()], f, "mpmath")(*numbers))
+            for f in (formula, *(formula.diff(symbol) for symbol in symbols.values()))
+        ]
+    np.testing.assert_allclose([value, *slopes], expected, rtol=1e-12)
+
+
+def test_a_steep_slope_vanishes_in_float32() -> None:
+    b, t = sympy.symbols("b t")
+    model = gc.compile(sympy.exp(-b * sympy.exp(-t)), wrt=[b, t], dtype="float32")
+    assert model.value_and_grad(b=np.float32(0.1), t=np.float32(-100)) == (0, (0, 0))

@@ -52,7 +52,7 @@ def _of_factors(powers: list[Power], log: Log) -> Value | None:
     """
     known, rest = list[Power](), list[Power]()
     for exponent, base in powers:
-        anyhow = isinstance(exponent, Value) or base.op == "gamma" or not_negative(base)
+        anyhow = isinstance(exponent, Value) or base.op == "gamma" or not_negative(base) or _is_power(base)
         (known if anyhow else rest).append((exponent, base))
     alone = len(rest) == 1 and not known and rest[0][0] != 1  # an odd power of one number
     if not alone and not any(base.op != "const" for _, base in known):
@@ -61,6 +61,13 @@ def _of_factors(powers: list[Power], log: Log) -> Value | None:
     for exponent, base in known:
         total = _plus(total, exponent, base, log)
     return total
+
+
+def _is_power(x: Value) -> bool:
+    """Return whether a value is a choice of powers whose exponents are no numbers."""
+    if x.op == "select":
+        return all(not_negative(branch) or _is_power(branch) for branch in x.operands[1:])
+    return x.op == "pow" and exact(x.operands[1]) is None and x.operands[1].kind == "real"
 
 
 def powers(x: Value) -> list[Power]:

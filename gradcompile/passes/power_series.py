@@ -71,6 +71,11 @@ def multiply(a: Series, b: Series) -> Series:
     return normal(a.valuation + b.valuation, total)
 
 
+def mirrored(a: Series) -> Series:
+    """Return the series of a(-u)."""
+    return Series(a.valuation, tuple(-c if (a.valuation + n) % 2 else c for n, c in enumerate(a.coefficients)))
+
+
 def reciprocal(a: Series) -> Series | None:
     """Return 1/a."""
     if not a.coefficients:

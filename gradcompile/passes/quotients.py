@@ -120,6 +120,21 @@ def hazard(a: Value, b: Value) -> Value | None:
     return None
 
 
+def over_square_of_expm1(a: Value, b: Value) -> Value | None:
+    """Return exp(u)/expm1(u)**2, which is even in u, with -|u|; other factors stay."""
+    for square in factors(b):
+        if square.op != "pow" or not square.operands[1].is_const(2) or square.operands[0].op != "expm1":
+            continue
+        (u,) = square.operands[0].operands
+        for growing in factors(a):
+            if growing.op == "exp" and growing.operands[0] is u:
+                apply = a.builder.apply
+                below = -apply("abs", u)
+                top, bottom = apply("exp", below), apply("expm1", below) ** 2
+                return replaced(a, growing, top) / replaced(b, square, bottom)
+    return None
+
+
 def factors(x: Value, depth: int = DEEPEST) -> Iterator[Value]:
     """Yield the factors of a product."""
     if depth and x.op == "mul":

@@ -142,15 +142,19 @@ def _cancelling(
     """Return the formulas that cancel and have a polynomial, with their series; what is known is added to `known`."""
     found: dict[Value, Series] = {}
     series: dict[Value, Series | None] = {}
+    mirrored: dict[Value, Series | None] = {}
     for value in order:
         made = known[value] = _known(value, known)
         if len(found) == MOST or not counts(value) or made.leaf in (None, value) or not made.curved:
             continue
         if not _may_cancel(value, made, [known[o] for o in value.operands]):
             continue
-        exact_series = _series_of(value, known, series)
-        if exact_series is not None and _cancels(value, series) and _polynomial(exact_series) is not None:
-            found[value] = exact_series
+        right = _series_of(value, known, series, ps.variable())
+        if right is None or not _cancels(value, series) or _polynomial(right) is None:
+            continue
+        left = _series_of(value, known, mirrored, ps.multiply(ps.number(-ps.ONE), ps.variable()))
+        if left is not None and ps.mirrored(left) == right:  # absolute values in it may make it another on each side
+            found[value] = right
     return found
 
 
@@ -196,8 +200,10 @@ def _cancels(value: Value, series: dict[Value, Series | None]) -> bool:
 # Series
 
 
-def _series_of(root: Value, known: dict[Value, Known], series: dict[Value, Series | None]) -> Series | None:
-    """Return the series of a formula, and add those of its parts to `series`."""
+def _series_of(
+    root: Value, known: dict[Value, Known], series: dict[Value, Series | None], variable: Series
+) -> Series | None:
+    """Return the series of a formula, given that of its one value; those of its parts are added to `series`."""
     stack = [root]
     while stack:
         value = stack[-1]
@@ -210,7 +216,7 @@ def _series_of(root: Value, known: dict[Value, Known], series: dict[Value, Serie
         if leaf is None:
             series[value] = ps.number(Fraction(exact(value) or 0))
         elif leaf is value:
-            series[value] = ps.variable()
+            series[value] = variable
         else:
             parts = [series[o] for o in value.operands]
             series[value] = None if None in parts else OPERATIONS[value.op](value, *parts)
@@ -238,8 +244,14 @@ def _function(value: Value, a: Series) -> Series | None:
     return None if coefficients is None else ps.compose(coefficients, a)
 
 
-ARITHMETIC = ("neg", "add", "sub", "mul", "div", "pow")
+def _abs(value: Value, a: Series) -> Series:
+    """Return the absolute value of a series for small positive numbers."""
+    return a if not a.coefficients or a.coefficients[0] > 0 else ps.multiply(ps.number(-ps.ONE), a)
+
+
+ARITHMETIC = ("abs", "neg", "add", "sub", "mul", "div", "pow")
 OPERATIONS: dict[str, Callable[..., Series | None]] = {
+    "abs": _abs,
     "neg": lambda value, a: ps.multiply(ps.number(-ps.ONE), a),
     "add": lambda value, a, b: ps.add(a, b),
     "sub": lambda value, a, b: ps.add(a, b, -1),
@@ -251,6 +263,7 @@ OPERATIONS: dict[str, Callable[..., Series | None]] = {
     **dict.fromkeys(ps.FUNCTIONS, _function),
 }
 PROBES: dict[str, Callable[..., float]] = {
+    "abs": abs,
     "neg": operator.neg,
     "add": operator.add,
     "sub": operator.sub,

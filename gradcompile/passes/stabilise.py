@@ -179,6 +179,19 @@ def _saturated(name: str, signs: tuple[int, ...]) -> Callable[[Value], Value | N
     return rule
 
 
+LOWEST = -800  # of an exponent: exp(-800) is 0
+
+
+def _vanishing(x: Value) -> Value | None:
+    """Return exp(w*exp(u)) with an exponent that has an end, where w is no number and u is as large as all of it."""
+    inside = [f for f in (quotients.factors(x) if x.op in ("mul", "neg") else ()) if not set(x.axes) - set(f.axes)]
+    if x.op == "neg" and x.operands[0].op == "mul":
+        inside = [f for f in quotients.factors(x.operands[0]) if not set(x.axes) - set(f.axes)]
+    if not any(factor.op == "exp" for factor in inside) or factored(x)[1] in inside:
+        return None
+    return x.builder.apply("exp", x.builder.apply("maximum", x, LOWEST))
+
+
 def _acosh(x: Value) -> Value | None:
     """Return acosh(1 + z) as 2*asinh(sqrt(z/2))."""
     for one, rest in (x.operands, x.operands[::-1]) if x.op == "add" else ():
@@ -235,6 +248,8 @@ ROWS: tuple[Row, ...] = (
     Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", quotients.as_tanh, OVERFLOWS),
     Row("div", "1/cosh(x)", "sech(x)", quotients.over_power, OVERFLOWS),
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
+    Row("div", "exp(x)/(exp(x) - 1)**2", "exp(-abs(x))/expm1(-abs(x))**2", quotients.over_square_of_expm1, OVERFLOWS,
+        (-1e3, 1e3)),
     Row("div", "(3 - exp(x))**2/(y*exp(2*x))", "(3*exp(-x) - 1)**2/y", relative.quotient, OVERFLOWS, (2.0, 100.0)),
     Row("div", "gamma(x)/gamma(x + y)", "exp(lgamma(x) - lgamma(x + y))", quotients.over_gammas, OVERFLOWS,
         (1e-3, 1e3)),
@@ -268,10 +283,13 @@ SATURATED = {
     "erfc": ("erfc(exp(x))", "erfc(exp(minimum(x, 7)))", (-1, 1)),
     "sech": ("1/cosh(exp(x))", "sech(exp(minimum(x, 7)))", (-1, 1)),
 }
-LATER: Table = {
+LATER: dict[str, tuple[Row, ...]] = {
     op: (Row(op, before, after, _saturated(op, signs), STEEP, (-1e4, 20.0)),)
     for op, (before, after, signs) in SATURATED.items()
 }
+LATER["exp"] += (
+    Row("exp", "exp(-y*exp(x))", "exp(maximum(-y*exp(x), -800))", _vanishing, STEEP, (-20.0, 6.0)),
+)  # fmt: skip
 
 # Where sums of products of exponentials are trusted, their ratios come in the same form.
 TRUSTED = Row("div", "Sum(exp(x[i])*exp(y[j, i]), i)/Sum(exp(x[i]), i)", "Sum(exp(x[i] - max(x))*exp(y[j, i]), i)/...",

@@ -45,8 +45,9 @@ def vatan2(y, x):
     p = 0.125 if m > 1e300 else (1.152921504606847e18 if m < 1e-290 else 1.0)
     a, b = a * p, b * p
     low, middle = a < 0.6875 * b, a < 1.1875 * b
-    n = 2.0 * a - b if low else (a - b if middle else a - 1.5 * b)
-    d = 2.0 * b + a if low else (a + b if middle else b + 1.5 * a)
+    # products by powers of 2 are exact, so that it is the same whether they are fused with a sum
+    n = 2.0 * a - b if low else (a - b if middle else a - b - 0.5 * b)
+    d = 2.0 * b + a if low else (a + b if middle else b + a + 0.5 * a)
     t = 0.4636476090008061 if low else (0.7853981633974483 if middle else 0.982793723247329)
     e = 3.061616997868383e-17 if middle else 1.3903311031230998e-17  # what t was rounded by
     e = 2.2698777452961687e-17 if low else e
@@ -92,7 +93,7 @@ def vatansmall32(r, e):
 def vatan232(y, x):
     """Return the angle of (x, y), as vatan2."""
     y, x = np.float32(y), np.float32(x)
-    one, two, half, zero = np.float32(1.0), np.float32(2.0), np.float32(1.5), np.float32(0.0)
+    one, two, half, zero = np.float32(1.0), np.float32(2.0), np.float32(0.5), np.float32(0.0)
     a, b, inf = abs(y), abs(x), np.float32(np.inf)
     both = a == inf and b == inf
     a, b = one if both else a, one if both else b
@@ -101,8 +102,8 @@ def vatan232(y, x):
     p = np.float32(0.125) if m > np.float32(1e37) else p
     a, b = a * p, b * p
     low, middle = a < np.float32(0.6875) * b, a < np.float32(1.1875) * b
-    n = two * a - b if low else (a - b if middle else a - half * b)
-    d = two * b + a if low else (a + b if middle else b + half * a)
+    n = two * a - b if low else (a - b if middle else a - b - half * b)
+    d = two * b + a if low else (a + b if middle else b + a + half * a)
     t = np.float32(0.7853982) if middle else np.float32(0.98279375)
     t = np.float32(0.4636476) if low else t
     e = np.float32(-2.1855694e-08) if middle else np.float32(-2.5131424e-08)
