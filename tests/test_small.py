@@ -69,6 +69,16 @@ def test_the_number_may_be_any_value() -> None:
     assert grads == pytest.approx((-1e-5 * 3e-4**2 / 3, -(1e-5**2) * 3e-4 / 3), rel=1e-14)
 
 
+@pytest.mark.parametrize("form", [sinh(X * Y) / X, (exp(X * Y) - 1 - X * Y) / X**2, (1 - cos(X * Y)) / X], ids=ids)
+@pytest.mark.parametrize("x", [1e-9, -1e-3, 0.2, 3.0])
+def test_digits_of_a_quotient_by_one_factor(form: Expr, x: float) -> None:
+    value, slopes = gc.compile(form, wrt=[X, Y]).value_and_grad(x=x, y=0.7)
+    with mpmath.workdps(100):
+        point = mpmath.mpf(x), mpmath.mpf(0.7)
+        expected = [float(sympy.lambdify([X, Y], f, "mpmath")(*point)) for f in (form, form.diff(X), form.diff(Y))]
+    np.testing.assert_allclose([value, *slopes], expected, rtol=1e-13)
+
+
 @pytest.mark.parametrize("form", [X**2 - X, sin(X) - Y, exp(X) - 1, (X + 1) / (X + 2), tanh(X) + X, 1 / X], ids=ids)
 def test_other_formulas_stay(form: Expr) -> None:
     assert "abs(" not in gc.emit(form, wrt=[X], target="python").partition("def conclude")[0]

@@ -36,6 +36,14 @@ class Known(NamedTuple):
     singular: bool  # whether something in it is divided by what is small
 
 
+class Found(NamedTuple):
+    """A formula that cancels: the value that it is made of, and its series in that, times powers of other values."""
+
+    leaf: Value
+    series: Series
+    scale: tuple[Value, ...] = ()
+
+
 PROBE = 2.0**-10
 SMALL = 2.0**-5  # of what is divided by, and of a sum beside its terms
 
@@ -72,8 +80,8 @@ def _replaced(graph: Graph, counts: Callable[[Value], bool]) -> Graph:
         made = _of_limit(value, operands) or value.builder.rebuild(value, operands)
         is_inside = known[value].leaf not in (None, value)
         plain[value] = value.builder.rebuild(value, tuple(plain[o] for o in value.operands)) if is_inside else made
-        leaf, series = known[value].leaf, cancelling.get(value)
-        return made if series is None or leaf is None else _choice(series, plain[leaf], plain[value])
+        found = cancelling.get(value)
+        return made if found is None else _choice(found, plain, plain[value])
 
     return graph.rewrite(rule)
 
@@ -89,10 +97,11 @@ def _of_limit(value: Value, operands: tuple[Value, ...]) -> Value | None:
     return inner if holds and zero.is_const(0) and limit is operands[2] else None
 
 
-def _choice(series: Series, leaf: Value, far: Value) -> Value:
-    apply = far.builder.apply
-    radius, terms = _polynomial(series) or (Fraction(0), [])
-    return apply("select", apply("lt", apply("abs", leaf), radius), _horner(leaf, terms), far)
+def _choice(found: Found, plain: dict[Value, Value], far: Value) -> Value:
+    apply, leaf = far.builder.apply, plain[found.leaf]
+    radius, terms = _polynomial(found.series) or (Fraction(0), [])
+    near = reduce(operator.mul, (plain[scale] for scale in found.scale), _horner(leaf, terms))
+    return apply("select", apply("lt", apply("abs", leaf), radius), near, far)
 
 
 def _horner(u: Value, terms: list[tuple[int, Fraction]]) -> Value:
@@ -138,42 +147,66 @@ def _polynomial(series: Series) -> tuple[Fraction, list[tuple[int, Fraction]]] |
 
 def _cancelling(
     order: Iterable[Value], counts: Callable[[Value], bool], known: dict[Value, Known]
-) -> dict[Value, Series]:
-    """Return the formulas that cancel and have a polynomial, with their series; what is known is added to `known`."""
-    found: dict[Value, Series] = {}
+) -> dict[Value, Found]:
+    """Return the formulas that cancel and have a polynomial; what is known of all values is added to `known`."""
+    found: dict[Value, Found] = {}
     series: dict[Value, Series | None] = {}
     mirrored: dict[Value, Series | None] = {}
     for value in order:
         made = known[value] = _known(value, known)
-        if len(found) == MOST or not counts(value) or made.leaf in (None, value) or not made.curved:
+        if len(found) == MOST or not counts(value) or value.op == "const":
             continue
-        if not _may_cancel(value, made, [known[o] for o in value.operands]):
+        if made.leaf is value:
+            whole = _over_factor(value, known)
+        else:
+            curved = made.curved and _may_cancel(value, made, [known[o] for o in value.operands])
+            whole = (value, ()) if curved else None
+        if whole is None or (leaf := known[whole[0]].leaf) is None:
             continue
-        right = _series_of(value, known, series, ps.variable())
-        if right is None or not _cancels(value, series) or _polynomial(right) is None:
+        right = _series_of(whole[0], known, series, ps.variable())
+        if right is None or (not whole[1] and not _cancels(value, series)):
             continue
-        left = _series_of(value, known, mirrored, ps.multiply(ps.number(-ps.ONE), ps.variable()))
-        if left is not None and ps.mirrored(left) == right:  # absolute values in it may make it another on each side
-            found[value] = right
+        left = _series_of(whole[0], known, mirrored, ps.multiply(ps.number(-ps.ONE), ps.variable()))
+        if left is None or ps.mirrored(left) != right:  # absolute values in it make it another on each side
+            continue
+        quotient = Series(right.valuation - len(whole[1]), right.coefficients)
+        if _polynomial(quotient) is not None:
+            found[value] = Found(leaf, quotient, whole[1])
     return found
+
+
+def _over_factor(value: Value, known: dict[Value, Known]) -> tuple[Value, tuple[Value, ...]] | None:
+    """Return the numerator of f(a*b)/a**n, and b n times: it is f(u)/u**n*b**n, u being a*b."""
+    if value.op != "div":
+        return None
+    above, below = value.operands
+    leaf, power = known[above].leaf, exact(below.operands[1]) if below.op == "pow" else 1
+    base = below.operands[0] if below.op == "pow" else below
+    if leaf is None or leaf is above or leaf.op != "mul" or base not in leaf.operands or power not in (1, 2, 3):
+        return None
+    if not known[above].curved or abs(known[above].probe) > SMALL:
+        return None
+    rest = leaf.operands[1] if leaf.operands[0] is base else leaf.operands[0]
+    return above, (rest,) * int(power)
 
 
 def _known(value: Value, known: dict[Value, Known]) -> Known:
     """Return what is known of a value, given that of its operands."""
     if value.op == "const" and (constant := exact(value)) is not None:
         return Known(None, float(constant), False, False)
-    parts = [known[o] for o in value.operands]
-    leaves = {part.leaf for part in parts} - {None}
-    probe = PROBES[value.op] if value.op in PROBES and value.kind == "real" and len(leaves) == 1 else None
+    probe = PROBES.get(value.op)
+    parts = [known[o] for o in value.operands] if probe is not None and value.kind == "real" else []
+    leaf = next((part.leaf for part in parts if part.leaf is not None), None)
+    if probe is None or leaf is None or any(part.leaf is not None and part.leaf is not leaf for part in parts):
+        return Known(value, PROBE, False, False)
     try:
-        size = None if probe is None else probe(*(part.probe for part in parts))
+        size = probe(*[part.probe for part in parts])
     except (ValueError, ArithmeticError):
         size = None
     if not isinstance(size, float):
         return Known(value, PROBE, False, False)
-    (leaf,) = leaves
-    curved = any(part.curved for part in parts) or value.op not in ARITHMETIC
-    singular = any(part.singular for part in parts) or (value.op == "div" and abs(parts[1].probe) < SMALL)
+    curved = value.op not in ARITHMETIC or any(part.curved for part in parts)
+    singular = (value.op == "div" and abs(parts[1].probe) < SMALL) or any(part.singular for part in parts)
     return Known(leaf, size, curved, singular)
 
 
