@@ -24,6 +24,7 @@ from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
+from gradcompile.passes.together import together
 from gradcompile.passes.turn import turn, turn_arithmetic
 
 __all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare"]
@@ -42,6 +43,7 @@ BEFORE: tuple[Pass, ...] = (
     small,
     group,
     gather,
+    together,
     contract,
     share,
     turn,
