@@ -42,6 +42,25 @@ def test_a_layer_with_relu_is_products_both_ways():
     assert products(RELU) == [("N", "H"), ("D", "H")]
 
 
+def test_a_sample_is_asked_once_whether_it_counts_and_not_for_every_number_of_its_row():
+    text = """
+        x: data[N, D]
+        t: data[N]
+        w: parameter[D]
+        loss = Sum(max(0, 1 - t[n]*Sum(x[n, j]*w[j], j)), n)/N
+    """
+    gradient = emit(language.parse(text), target="numba")
+    assert re.search(r"dw\[j\] \+= x_b\[n, j\]\*\w+\[n\]", gradient)
+    random = np.random.default_rng(0)
+    x, w, t = random.normal(size=(600, 9)), random.normal(size=9), np.sign(random.normal(size=600))
+    model = compile(language.parse(text))
+    model.wait()
+    value, (dw,) = model.value_and_grad(x=x, t=t, w=w)
+    short = 1 - t * (x @ w)
+    np.testing.assert_allclose(value, np.maximum(0, short).mean(), rtol=1e-13)
+    np.testing.assert_allclose(dw, -x.T @ (t * (short > 0)) / 600, rtol=1e-12)
+
+
 def test_relu_has_the_gradient_of_its_formula():
     random = np.random.default_rng(0)
     x, w, v = random.normal(size=(7, 9)), random.normal(size=(9, 8)), random.normal(size=8)

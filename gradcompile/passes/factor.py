@@ -1,9 +1,10 @@
 """Factors taken out of branches: a masked contraction becomes a product of matrices.
 
 ``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
-BLAS computes. The two differ where x is infinite or nan and the branch is not taken. So a factor is taken out as it is
-only if the objective uses it outside of branches, too: then such an x is in the value already, and hides nothing. Else
-it is masked as well, where that needs no further axes: the samples that are left out, their x included, are 0.
+BLAS computes. Where x is an argument, ``x[s, j]*dy[s] if a[s] > 0 else 0`` asks once for a sample then. The two differ
+where x is infinite or nan and the branch is not taken. So a factor is taken out as it is only if the objective
+uses it outside of branches, too: then such an x is in the value already, and hides nothing. Else it is masked as well,
+where that needs no further axes: the samples that are left out, their x included, are 0.
 
 A triangle with its diagonal, ``where(r <= s, ..., 0)``, leaves out no index altogether: what has only one of the two is
 in the value at the diagonal. So the keys and queries of attention to what came before count as used outside.
@@ -44,15 +45,19 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
         return None
     where = partial(body.builder.apply, "select")
     condition, product, zero = body.operands
-    factors, divisors = factors_of(product)
+    negative = product.op == "neg"
+    factors, divisors = factors_of(product.operands[0] if negative else product)
     for place, left in enumerate(factors[1:] and factors):
         rest = reduce(truediv, divisors, reduce(mul, [f for k, f in enumerate(factors) if k != place]))
+        rest = -rest if negative else rest
         masked = {*condition.axes, *rest.axes}
-        if set(left.axes) - masked and masked - set(left.axes):
-            if left in bare:
-                return left * where(condition, rest, zero)
-            if set(condition.axes) <= set(left.axes) & set(rest.axes):
-                return where(condition, left, zero) * where(condition, rest, zero)
+        further = masked - set(left.axes)
+        if set(left.axes) <= masked or not (further or left.op == "input"):
+            continue
+        if left in bare:
+            return left * where(condition, rest, zero)
+        if further and set(condition.axes) <= set(left.axes) & set(rest.axes):
+            return where(condition, left, zero) * where(condition, rest, zero)
     return None
 
 
