@@ -181,15 +181,20 @@ def test_windows_along_the_samples_count_from_the_first_of_a_block() -> None:
     assert du == pytest.approx(-4 * np.exp(2 * u) * np.convolve(rest, h), rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize(("index", "sample", "step", "start"), [("n + 2 - k", 1, -1, 2), ("2*n + k", 2, 1, 0)])
-def test_other_windows_count_from_the_first_of_all(index: str, sample: int, step: int, start: int) -> None:
+@pytest.mark.parametrize(
+    ("index", "sample", "step", "start", "counted"),
+    [("n + 2 - k", 1, -1, 2, "x_k = x[2 + first - k:]"), ("2*n + k", 2, 1, 0, "(first + n)")],
+)
+def test_other_windows_count_from_the_first_of_all(
+    index: str, sample: int, step: int, start: int, counted: str
+) -> None:
     text = f"""
         x: data[M]
         y: data[N]
         h: parameter[3]
         loss = Sum((y[n] - Sum(h[k]*exp(h[k]*x[{index}]), k))**2, n)
     """
-    assert "(first + n)" in gradient_of(text)
+    assert counted in gradient_of(text)
     model = gc.compile(gc.parse(text))
     random = np.random.default_rng(0)
     x, y, h = random.normal(size=1300), random.normal(size=600), random.normal(size=3)
@@ -286,3 +291,41 @@ def test_no_array_is_filled_that_nothing_reads() -> None:
     names = [node for node in ast.walk(ast.parse(gradient_of(text).split("@njit")[0])) if isinstance(node, ast.Name)]
     stored, read = ({n.id for n in names if isinstance(n.ctx, context)} for context in (ast.Store, ast.Load))
     assert not stored - read
+
+
+def test_an_autoregression_takes_its_samples_in_blocks_and_each_lag_along_them() -> None:
+    text = """
+        x: data[T]
+        a: parameter[P]
+        c: parameter
+        loss = Sum(log(1 + (x[t + 5] - c - Sum(a[p]*x[t + 4 - p], p))**2), t)
+    """
+    gradient = gradient_of(text)
+    assert "x_p = x[4 + first - p:]" in gradient
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(0)
+    x, a = random.normal(size=1000), random.normal(size=4)
+    value, (da, dc) = model.value_and_grad(x=x, a=a, c=0.1)
+    lags = np.lib.stride_tricks.sliding_window_view(x, 5)[:-1, :0:-1]
+    rest = x[5:] - 0.1 - lags @ a
+    slope = 2 * rest / (1 + rest**2)
+    assert value == pytest.approx(np.sum(np.log1p(rest**2)), rel=1e-12)
+    assert da == pytest.approx(-lags.T @ slope, rel=1e-10)
+    assert dc == pytest.approx(-np.sum(slope), rel=1e-10)
+
+
+def test_a_place_that_a_branch_keeps_from_being_read_is_none_to_begin_a_window_at() -> None:
+    text = """
+        x: data[N]
+        a: parameter[4]
+        loss = Sum((x[n] - Sum(where(n > k, a[k]*x[n - k - 1], 0), k))**2, n)
+    """
+    assert "- k - 1:]" not in gradient_of(text)
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(0)
+    x, a = random.normal(size=700), random.normal(size=4)
+    value, (da,) = model.value_and_grad(x=x, a=a)
+    lags = np.stack([np.concatenate([np.zeros(k + 1), x[: -k - 1]]) for k in range(4)], axis=1)
+    rest = x - lags @ a
+    assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
+    assert da == pytest.approx(-2 * lags.T @ rest, rel=1e-10)

@@ -380,13 +380,19 @@ class _Body:
         held = {value: self._local(value) for value in self._holdable(loop)}
         yield from (indent + line for line in self._starts(loop, held, before))
         self.places.held.update(held)
-        yield f"{indent}for {self._counter(loop)} in {self._range(loop, around=_is_around(loop))}:"
+        head = f"{indent}for {self._counter(loop)} in {self._range(loop, around=_is_around(loop))}:"
         self.places.open.append(loop.axis)
         if loop.axis == self.plan.blocks:
+            yield head
             yield from self._block(loop, indent + INDENT)
             self.places.open.pop()
             return
-        yield from self._turn(loop, indent + INDENT)
+        outer, self.places.windows = self.places.windows, {}
+        body = list(self._turn(loop, indent + INDENT))
+        yield from (f"{indent}{name} = {part}" for name, part in self.places.windows.items())
+        yield head
+        yield from body
+        self.places.windows = outer
         self.places.open.pop()
         for value, local in held.items():
             del self.places.held[value]

@@ -6,10 +6,13 @@ What stands for a value depends on the loops that are open where it is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from gradcompile.emit.expression import Printer
+from gradcompile.emit.indexing import affine
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Value
+from gradcompile.passes.factor import used_bare
 from gradcompile.passes.share import is_renaming
 from gradcompile.schedule import Plan
 
@@ -36,6 +39,8 @@ class Places:
         The loops that are open, the outermost first.
     views : dict of str to str
         The parts of arrays that belong to the block at hand: the name of each, and the part.
+    windows : dict of str to str
+        The parts of arrays along which the loop over samples at hand runs: the name of each, and the part.
     held : dict of Value to str
         The sums that an innermost loop keeps in a local variable, and the indices that it has read into one.
     """
@@ -54,6 +59,7 @@ class Places:
         self.given = {plan.results[output] for output in given}
         self.open: list[Axis] = []
         self.views: dict[str, str] = {}
+        self.windows: dict[str, str] = {}
         self.held: dict[Value, str] = {}
 
     def output(self, name: str) -> str:
@@ -182,7 +188,41 @@ class Places:
         index = dict(zip(array.axes, indices, strict=True))
         if array.op == "input" and array in self.plan.stored and self.plan.sample in index:
             given = given or not self._is_sample(self.plan.sample, index)  # another sample may not be copied yet
+        if self._is_series(value):
+            return self._in_series(value)
         return self.element(array, index, given=given)
+
+    def _is_series(self, read: Value) -> bool:
+        """Return whether a loop over samples reads a series from a place on that is known before it: ``y[t - k]``.
+
+        That is one of its places for sure outside of branches alone.
+        """
+        array, *indices = read.operands
+        innermost = self.in_block and self.open[-1] == self.plan.sample
+        if not innermost or len(indices) != 1 or array.op != "input" or array in self.plan.stored:
+            return False
+        form = affine(indices[0])
+        others = {} if form is None else {axis: factor for axis, factor in form[0].items() if axis != self.plan.sample}
+        if form is None or form[0].get(self.open[-1]) != 1 or not others or not others.keys() <= {*self.open}:
+            return False
+        return read in self._bare and not self._follows(indices[0])
+
+    @cached_property
+    def _bare(self) -> set[Value]:
+        return used_bare(self.plan.graph.outputs.values())
+
+    def _in_series(self, read: Value) -> str:
+        """Return an element of a series, by its distance from the place at which the loop over samples begins."""
+        array, index = read.operands
+        first, sample = self.names.word("first"), self.open[-1]
+
+        def leaf(value: Value) -> str | None:
+            return first if value.is_index(sample) else self.leaf(value)
+
+        others = [self.names.axis(axis) for axis in index.axes if axis != sample]
+        name = self.names.local(read, "_".join([self.names.value(array), *others]), "series")
+        self.windows[name] = f"{self.names.value(array)}[{self.printer.render(index, leaf)}:]"
+        return f"{name}[{self.names.axis(sample)}]"
 
     def sample_number(self, axis: Axis) -> str:
         """Return the place of a sample among all, inside of the loop over those of a block or over all."""

@@ -124,7 +124,7 @@ class Rows:
             elif value.op == "read" and value.operands[0].op == "input":
                 array = value.operands[0]
                 row = array if self.sample in array.axes and self.samples.reads_own(value) else value
-                yield from [row] if self.samples.is_row(row) else []
+                yield from [row] if self.samples.is_row(row) and not self._is_series(value) else []
                 stack.extend(o for o in value.operands[1:] if o.op != "input")
             elif self._picks_rows(value):
                 yield from [value] if self.samples.is_row(value) else []
@@ -135,6 +135,11 @@ class Rows:
                 stack.extend(value.operands[1:])  # one number of a row
             elif value not in self.statements.made or value in self.beside:
                 stack.extend(value.operands)
+
+    def _is_series(self, read: Value) -> bool:
+        """Return whether the samples of what is read lie next to each other: places in a series, ``y[t - k]``."""
+        index = read.operands[-1]
+        return index.op in ("add", "sub") and self.sample in index.axes and len(read.operands) == 2
 
     def _copied_factors(self, packed: Collection[Value]) -> dict[Value, None]:
         """Return the rows of a block that a product of matrices needs together.
@@ -294,6 +299,16 @@ class Rows:
         """Return whether a value is an output that holds rows of an array as they lie, which data pick."""
         axes = self.delivered.get(value)
         return value.op == "read" and self.samples.is_row(value) and axes is not None and axes[-1] != self.sample
+
+    def copies_few(self, statement: Statement) -> bool:
+        """Return whether a statement copies short rows that data pick: a row lies in one place, its numbers beside."""
+        if not isinstance(statement, Define) or statement.target not in self.statements.packed:
+            return False
+        read = statement.target
+        if read.op != "read" or not self.samples.is_row(read) or not self._is_short(read):
+            return False
+        *picked, last = read.operands[1:]
+        return last.op == "iota" and any(i.op != "iota" and self.sample in i.axes for i in picked)
 
     def turns(self, value: Value) -> bool:
         """Return whether an array has its samples next to each other although it is filled along rows.

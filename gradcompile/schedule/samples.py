@@ -125,7 +125,8 @@ def compared(order: list[Value]) -> list[tuple[Value, Value]]:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
-    Where the samples of the objective are groups of other samples, it is not theirs: those are more.
+    Where the samples of the objective are groups of other samples, it is not theirs: those are more. Where data are read
+    at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples.
 
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
@@ -134,16 +135,24 @@ def stream_axis(graph: Graph) -> Axis | None:
         return graph.sample
     courses = {v.attr.axis for v in graph.order() if v.op == "running"}  # these have a direction
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
-    used = {axis for value in graph.order() for axis in value.axes}
+    used = {axis for value in graph.order() if value.op != "input" for axis in value.axes}
     candidates = [axis for axis in firsts if axis in used and axis not in courses]
     if candidates:
         return max(candidates, key=lambda axis: firsts[axis])
     reduced = (axis for value in graph.order() if value.op == "sum" for axis in value.attr)
     summed: list[Axis] = [axis for axis in reduced if axis not in courses]
+    shorter = [axis for axis in summed if any(_is_shorter(axis.size, first.size) for first in firsts)]
+    if shorter:
+        return shorter[-1]
     if summed and len({a.size for a in summed}) == 1:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
     return next((axis for axis in summed if axis in first), None)
+
+
+def _is_shorter(size: Size, whole: Size) -> bool:
+    """Return whether a length is another one less a few."""
+    return bool(whole.terms) and size.terms == whole.terms and size.constant < whole.constant
 
 
 def _are_groups(graph: Graph, sample: Axis) -> bool:
