@@ -783,3 +783,27 @@ def test_sums_of_few_numbers_for_most_samples_are_single() -> None:
     )
     assert "1.0*(" not in text
     assert "f = 0.0" in text
+
+
+def test_short_rows_that_labels_pick_are_copied_a_sample_after_the_other():
+    text = """
+        i: labels[N]
+        y: data[N]
+        A: parameter[P, K]
+        m[n] = Sum(exp(A[i[n], k]), k)
+        loss = Sum(m[n] - y[n]*log(m[n]), n)
+    """
+    emitted = gc.emit(gc.parse(text), target="numba", sizes={"K": 3})
+    copy = """        for n in range(size):
+            i_n = i_b[n]
+            for k in range(K):
+                a[k, n] = A[i_n, k]"""
+    assert copy in emitted
+    model = gc.compile(gc.parse(text))
+    random = np.random.default_rng(0)
+    i, y, A = random.integers(0, 5, 700), random.random(700), random.normal(size=(5, 3))
+    value, (slope,) = model.value_and_grad(i=i, y=y, A=A)
+    rates = np.exp(A).sum(axis=1)
+    assert value == pytest.approx(np.sum(rates[i] - y * np.log(rates[i])), rel=1e-12)
+    count, total = np.bincount(i, minlength=5), np.bincount(i, y, minlength=5)
+    np.testing.assert_allclose(slope, np.exp(A) * (count - total / rates)[:, None], rtol=1e-11)

@@ -311,7 +311,7 @@ class _Work:
     ) -> tuple[list[Loop], bool]:
         """Return the loops around a statement, and whether it is in the innermost that its sum is to start."""
         order = self._loop_order(statement, axes)
-        bounds, rows = self._bounds(statement, value, order), self.rows.are_along(statement)
+        bounds, rows = self._bounds(statement, value, order), self._runs_along_rows(statement)
         updated = (value, statement.term) if isinstance(statement, Update | Product) else None
         starts = updated is not None and not self.spot[value]
         alone = order[-1:] == [self.sample] and self._stands_apart(statement)
@@ -454,7 +454,11 @@ class _Work:
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
         if self.blocks is None or not samples:
             return samples + inner
-        return [self.blocks, *samples, *inner] if self.rows.are_along(statement) else [self.blocks, *inner, *samples]
+        return [self.blocks, *samples, *inner] if self._runs_along_rows(statement) else [self.blocks, *inner, *samples]
+
+    def _runs_along_rows(self, statement: Statement) -> bool:
+        """Return whether a statement takes the samples of a block one by one: where rows are, or to copy short ones."""
+        return self.rows.are_along(statement) or self.rows.copies_few(statement)
 
     def _votes(self, statement: Statement) -> Counter[Axis]:
         votes: Counter[Axis] = Counter()
