@@ -820,7 +820,6 @@ def test_calls_with_known_sizes_have_these_lengths():
         ("20", "x[1, k]", True),
         ("K", "x[1, k]", True),
         ("8", "x[1, k]", True),  # one vector
-        ("4", "x[1, k]", True),
         ("5", "x[1, k]", False),
         ("x.shape[1]", "x[1, k]", False),
         ("20", "x[1, k + K]", False),

@@ -32,8 +32,7 @@ from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED, Writer
 from gradcompile.jit.linking import BY_STRIDES
 
-FEW = 8  # steps of a loop that are better written out than in vectors
-WHOLE = (4, 8)  # but for those that are a vector
+FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 KEPT = f'{ROLLED}, !{{!"llvm.loop.unroll.disable"}}'
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
@@ -287,8 +286,7 @@ class Body(Numbers):
         assert isinstance(node.iter, ast.Call)  # `_range` has looked
         stop = spelled(node.iter.args[-1])
         length = self.sizes.get(stop, int(stop) if stop.isdigit() else 0)
-        vectors = length > FEW or length in WHOLE
-        return vectors and not any(isinstance(each, ast.For) for each in node.body) and _runs_along_rows(node)
+        return length > FEW and not any(isinstance(each, ast.For) for each in node.body) and _runs_along_rows(node)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
