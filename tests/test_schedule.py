@@ -807,3 +807,34 @@ def test_short_rows_that_labels_pick_are_copied_a_sample_after_the_other():
     assert value == pytest.approx(np.sum(rates[i] - y * np.log(rates[i])), rel=1e-12)
     count, total = np.bincount(i, minlength=5), np.bincount(i, y, minlength=5)
     np.testing.assert_allclose(slope, np.exp(A) * (count - total / rates)[:, None], rtol=1e-11)
+
+
+NORMALISED = """
+    x: data[N, D]
+    t: data[N]
+    W: parameter[D, H]
+    v: parameter[H]
+    a[n, h] = Sum(x[n, j]*W[j, h], j)
+    m[h] = Mean(a[n, h], n)
+    s[h] = Mean((a[n, h] - m[h])**2, n)
+    loss = Sum((Sum(v[h]*max(0, (a[n, h] - m[h])/sqrt(s[h] + 1e-5)), h) - t[n])**2, n)/N
+"""
+
+
+def test_what_a_pass_computes_again_and_uses_at_once_is_a_number() -> None:
+    source = gc.compile(gc.parse(NORMALISED)).source
+    *_, fourth, fifth = re.split(r"\n    for first in ", source[: source.index("def grad(")])
+    for again in (fourth, fifth):
+        assert re.search(r"\n {12}for n in range\(size\):\n {16}(\w+)_h_n = a_b\[h, n\] - m\[h\]", again)
+        assert again.count("for n in range(size)") == 2  # what samples have one number of, and the rest
+
+
+def test_a_normalised_batch_has_the_gradient_of_its_formula() -> None:
+    random = np.random.default_rng(0)
+    x, t, W, v = (random.normal(size=s) for s in ((900, 5), 900, (5, 9), 9))
+    model = gc.compile(gc.parse(NORMALISED))
+    gc.check_grad(model, x=x, t=t, W=W, v=v)
+    a = x @ W
+    value = np.mean((np.maximum(0, (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5)) @ v - t) ** 2)
+    model.wait()
+    assert model.value(x=x, t=t, W=W, v=v) == pytest.approx(value, rel=1e-13)

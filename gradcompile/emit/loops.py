@@ -21,7 +21,7 @@ from gradcompile.emit.products import Moved, Products
 from gradcompile.emit.statements import Returned, as_number, returning
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
-from gradcompile.schedule import Course, Define, Loop, Node, Plan, Product, Result, Start, Update
+from gradcompile.schedule import Course, Define, Loop, Node, Plan, Product, Result, Start, Update, used_at_once
 from gradcompile.schedule.nodes import all_loops, all_statements, exponent_axis
 
 INDENT = "    "
@@ -134,6 +134,9 @@ class _Body:
             plan.guards, lambda value, whole, need: printer.render(value, self.places.leaf, whole=whole, need=need)
         )
         self.rolled = self._rolled()
+        self.numbers: Mapping[
+            Loop, list[Value]
+        ] = {}  # what is an array elsewhere, by the loop that has all of its uses
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
 
     # The whole
@@ -387,12 +390,16 @@ class _Body:
             yield from self._block(loop, indent + INDENT)
             self.places.open.pop()
             return
+        numbers = {value: self._local(value) for value in self.numbers.get(loop, ())}
+        self.places.held.update(numbers)
         outer, self.places.windows = self.places.windows, {}
         body = list(self._turn(loop, indent + INDENT))
         yield from (f"{indent}{name} = {part}" for name, part in self.places.windows.items())
         yield head
         yield from body
         self.places.windows = outer
+        for value in numbers:
+            del self.places.held[value]
         self.places.open.pop()
         for value, local in held.items():
             del self.places.held[value]
@@ -430,7 +437,7 @@ class _Body:
     def _block(self, loop: Loop, indent: str) -> Iterator[str]:
         """Yield what is done for one block of samples, after the parts of the arrays that belong to it."""
         outer, self.places.views = self.places.views, {}
-        self.asked = False
+        self.asked, self.numbers = False, used_at_once(self.plan, loop)
         body = list(self._nodes(loop.body, indent))
         first, length = self.names.word("first"), self.names.word("T")
         assert self.plan.sample is not None

@@ -26,6 +26,7 @@ from gradcompile.schedule.nodes import (
     loop_axes,
 )
 from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
+from gradcompile.schedule.passing import used_at_once
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.rounding import computed_again, must_round_alike
 from gradcompile.schedule.samples import stream_axis
@@ -53,4 +54,5 @@ __all__ = [
     "plan",
     "small_sizes",
     "stream_axis",
+    "used_at_once",
 ]

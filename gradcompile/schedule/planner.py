@@ -29,12 +29,13 @@ from gradcompile.schedule.nodes import (
     conditions_of,
     exponent_axis,
     loop_axes,
+    right_side,
 )
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.results import Results
 from gradcompile.schedule.rows import Rows
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
-from gradcompile.schedule.statements import Statements, is_recomputed
+from gradcompile.schedule.statements import Statements, axes_of, is_recomputed
 from gradcompile.schedule.sums import Sums
 
 Used = tuple[Value, Value | None]  # a value that a statement uses, and the read through which it does
@@ -173,11 +174,14 @@ class _Work:
         labels = self._looked_up(needed)  # what is read there comes after them
         for value in labels:
             self._place(value)
+        ready = self._ready(needed.difference(labels))
+        for value in ready:
+            self._place(value)
         early = [v for v in self.made if v in needed and self.rows.starts(v)]
         for value in early:
             self._start(value)
         for value in self.made:
-            if value in labels:
+            if value in labels or value in ready:
                 continue
             if self.samples.streamed(value) and value in needed and value not in early:
                 self._start(value)
@@ -194,6 +198,24 @@ class _Work:
         labels = [v for v in self.made if v in needed and _is_label(v)]
         before = {i for i in reachable(labels) if i.kind == "int" and i in needed}
         return [v for v in self.made if v in before]
+
+    def _ready(self, needed: set[Value]) -> list[Value]:
+        """Return what is one number for each sample, made of nothing else that takes loops, and used in loops.
+
+        Computed first, it does not stand between loops that have their axes in common.
+        """
+        if self.blocks is None:
+            return []
+        ready, used = set[Value](), set[Value]()
+        for value in self.order:
+            plain = value.axes == (self.sample,) and value in needed and (value.op in PRIMITIVES or value.op == "input")
+            if plain and value not in self.sums and all(o in ready or o not in needed for o in self._operands(value)):
+                ready.add(value)
+        for value in reversed([v for v in self.made if v in needed or self.statements.spans(v)]):
+            inside = any(len(axes_of(s)) > 1 for s in self.statements.of(value) if not isinstance(s, Product))
+            if inside or value in used:
+                used.update(v for s in self.statements.of(value) for v, _ in self.statements.reads(right_side(s)))
+        return [v for v in self.made if v in ready and v in used]
 
     def _goal(self, value: Value, index: int) -> bool:
         """Return whether the loop over samples number `index` is the one that must produce the value."""

@@ -199,12 +199,20 @@ class Rows:
                 if self.samples.is_row(value) and (read is None or not self._at_data(read)):
                     uses.setdefault(value, []).append(statement)
         self.laid = {value for value in self.products.orders if self.samples.is_row(value)}
+        self.laid |= {value for value in self.delivered if self._is_product(value) and self._is_delivered(value)}
         self.laid |= {row.operands[0] for row in self.data if self._picks_rows(row)}
         groups = self._groups(uses)
         while laid := [group for group in groups if not group <= self.laid and self._follow(group, uses)]:
             self.laid = self.laid.union(*laid)
         crossed = [v for v in uses if v not in self.laid and not self._grows(v)]
         return [s for v in crossed for s in uses[v] if self.are_along(s) and set(axes_of(s)) == set(v.axes)]
+
+    def _is_product(self, value: Value) -> bool:
+        return any(isinstance(statement, Product) for statement in self.statements.of(value))
+
+    def _is_delivered(self, value: Value) -> bool:
+        """Return whether an output that has rows for the samples lies by rows, as its caller wants it."""
+        return self.samples.is_row(value) and self.delivered[value][-1] != self.sample
 
     def _groups(self, uses: Mapping[Value, list[Plain]]) -> list[set[Value]]:
         """Return the arrays that lie alike, since each of their numbers is computed from the same one of the others."""

@@ -125,8 +125,8 @@ def compared(order: list[Value]) -> list[tuple[Value, Value]]:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
-    Where the samples of the objective are groups of other samples, it is not theirs: those are more. Where data are read
-    at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples.
+    Where the samples of the objective are groups of other samples, it is not theirs: those are more. Where data are
+    read at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples.
 
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
