@@ -91,9 +91,9 @@ def _of_limit(value: Value, operands: tuple[Value, ...]) -> Value | None:
     if value.op != "select" or operands[0].op != "ne" or operands[1].op != "select":
         return None
     (base, zero), inner = operands[0].operands, operands[1]
-    near, far = inner.operands[0], inner.operands[1]
-    holds = near.op == "lt" and near.operands[0].op == "abs" and near.operands[0].operands[0] is base
-    limit = far.operands[0] if far.op == "add" else far
+    is_small, polynomial, _ = inner.operands
+    holds = is_small.op == "lt" and is_small.operands[0].op == "abs" and is_small.operands[0].operands[0] is base
+    limit = polynomial.operands[0] if polynomial.op == "add" else polynomial
     return inner if holds and zero.is_const(0) and limit is operands[2] else None
 
 
@@ -106,7 +106,7 @@ def _choice(found: Found, plain: dict[Value, Value], far: Value) -> Value:
 
 def _horner(u: Value, terms: list[tuple[int, Fraction]]) -> Value:
     """Return a polynomial, given its powers and coefficients, lowest power first."""
-    first, step = terms[0][0], reduce(_common, (power - terms[0][0] for power, _ in terms), 0) or 1
+    first, step = terms[0][0], math.gcd(*(power - terms[0][0] for power, _ in terms)) or 1
     w = u if step == 1 else u**step
     coefficients = {power: _spelled(c) for power, c in terms}
     total: Value | None = None
@@ -120,12 +120,6 @@ def _horner(u: Value, terms: list[tuple[int, Fraction]]) -> Value:
 def _spelled(c: Fraction) -> Fraction | float:
     """Return a coefficient as a float where it is no quotient of two."""
     return c if max(abs(c.numerator), c.denominator) <= LARGE else float(c)
-
-
-def _common(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return a
 
 
 def _polynomial(series: Series) -> tuple[Fraction, list[tuple[int, Fraction]]] | None:
