@@ -77,24 +77,13 @@ def _replaced(graph: Graph, counts: Callable[[Value], bool]) -> Graph:
     plain: dict[Value, Value] = {}  # what stands for large numbers, with no choice inside of the formula
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
-        made = _of_limit(value, operands) or value.builder.rebuild(value, operands)
+        made = value.builder.rebuild(value, operands)
         is_inside = known[value].leaf not in (None, value)
         plain[value] = value.builder.rebuild(value, tuple(plain[o] for o in value.operands)) if is_inside else made
         found = cancelling.get(value)
         return made if found is None else _choice(found, plain, plain[value])
 
     return graph.rewrite(rule)
-
-
-def _of_limit(value: Value, operands: tuple[Value, ...]) -> Value | None:
-    """Return sin(x)/x for ``where(x != 0, sin(x)/x, 1)``, where the polynomial has the limit."""
-    if value.op != "select" or operands[0].op != "ne" or operands[1].op != "select":
-        return None
-    (base, zero), inner = operands[0].operands, operands[1]
-    is_small, polynomial, _ = inner.operands
-    holds = is_small.op == "lt" and is_small.operands[0].op == "abs" and is_small.operands[0].operands[0] is base
-    limit = polynomial.operands[0] if polynomial.op == "add" else polynomial
-    return inner if holds and zero.is_const(0) and limit is operands[2] else None
 
 
 def _choice(found: Found, plain: dict[Value, Value], far: Value) -> Value:
