@@ -17,7 +17,7 @@ POINTS = [1e-30, -1e-8, 1e-4, -0.003, 0.03, -0.3, 0.49, 0.51, -0.99, 1.01, -2.5,
 
 # formula: its limits at 0, of the value, the slope and the second derivative
 FORMS: dict[Expr, tuple[float, float, float]] = {
-    sinc(X): (1, 0, 0),  # SymPy's is a choice at 0: its second derivative is that of the branch that is taken
+    sinc(X): (1, 0, -1 / 3),
     sinh(X) / X: (1, 0, 1 / 3),
     coth(X) - 1 / X: (0, 1 / 3, 0),
     (1 - cos(X)) / X**2: (1 / 2, 0, -1 / 12),
