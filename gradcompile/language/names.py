@@ -342,7 +342,9 @@ class Names:
         return self.source.error(argument.place, what, expected="a name", hint=hint)
 
     def _unknown(self, node: Node, scope: Scope) -> Exception:
-        near = [*self.entries, *scope, *CONSTANTS] if len(node.word) > 1 else []  # a letter is like any short name
+        near = [*self.entries, *scope, *CONSTANTS]
+        if len(node.word) == 1:  # which is like any short name
+            near = [name for name in near if len(name) == 1]
         hint = suggestion(node.word, near)
         if self.implicit:
             hint = "an expression alone has no arrays; declare them in a model file"
