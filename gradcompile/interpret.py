@@ -203,12 +203,13 @@ class _Machine:
         return result
 
     def running(self, value: Value) -> Any:
-        """Return a running sum; what an index is not to count is not taken away again, but never added."""
+        """Return a running sum or product; what an index is not to count is not taken away again, but never taken."""
         how, turn = value.attr, slice(None, None, -1 if value.attr.backward else 1)
         along = np.moveaxis(self.aligned(value.operands[0], value.axes), value.axes.index(how.axis), 0)[turn]
-        sums = np.zeros_like(along)
-        sums[0 if how.own else 1 :] = np.cumsum(along if how.own else along[:-1], axis=0)
-        return np.moveaxis(sums[turn], 0, value.axes.index(how.axis))
+        one, run = (np.zeros_like, np.cumsum) if how.op == "sum" else (np.ones_like, np.cumprod)
+        found: Array = one(along)
+        found[0 if how.own else 1 :] = run(along if how.own else along[:-1], axis=0)
+        return np.moveaxis(found[turn], 0, value.axes.index(how.axis))
 
     def matrix(self, operand: Value, value: Value) -> tuple[Array, Axes]:
         """Return an operand with rows and columns last, and its other axes."""

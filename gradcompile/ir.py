@@ -13,7 +13,7 @@ there are a few structural operations:
 ``read``              ``T[i, j, ...]``: the first operand is T, then an integer value for each axis of T
 ``accumulate``        the transpose of ``read``: zeros with the axes `attr`, into which the first operand is added
                       at the indices given by the other operands, over all points of its and their axes
-``running``           the running sum along an axis (`attr`: a `Running`)
+``running``           the running sum or product along an axis (`attr`: a `Running`)
 ``inverse`` ...       matrix functions of the first operand's last two axes (`attr`: the axes of the result)
 ====================  ==================================================================================
 
@@ -105,7 +105,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """How a running sum runs.
+    """How a running sum or product runs.
 
     Parameters
     ----------
@@ -114,12 +114,15 @@ class Running:
     backward : bool
         Whether from the last index on.
     own : bool
-        Whether an element is part of the sum at its own index.
+        Whether an element is part of it at its own index.
+    op : {"sum", "prod"}
+        What it is.
     """
 
     axis: Axis
     backward: bool
     own: bool
+    op: str = "sum"
 
 
 class Value:
@@ -293,7 +296,7 @@ class Builder:
         return self.make("accumulate", (value, *indices), axes, "real", axes)
 
     def running(self, value: Value, how: Running) -> Value:
-        """Return the running sum of a value along one of its axes."""
+        """Return the running sum or product of a value along one of its axes."""
         return self.make("running", (value,), value.axes, value.kind, how)
 
     def matrix(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], attr: Any) -> Value:

@@ -206,3 +206,53 @@ def test_a_factor_of_the_end_does_not_meet_a_sum_of_no_terms() -> None:
     assert (value, gradient.tolist()) == (8.0, [5.0, 3.0, 0.0])
     value, (gradient,) = after.value_and_grad(x=np.ones(3), y=odd[::-1], w=np.ones(3))
     assert (value, gradient.tolist()) == (8.0, [0.0, 3.0, 5.0])
+
+
+PRODUCTS = {
+    "all": "loss = Product(f[n, j], n, j)",
+    "rows": "loss = Sum(Product(f[n, j], j)*t[n], n)",
+    "samples": "loss = Sum(Product(1 + f[n, j]/10, n)*w[j], j)",
+    "likelihood": "loss = Product(1/(1 + exp(-f[n, 1])), n)",
+    "squares": "loss = Product(f[n, 0]**2 + w[1], n)",
+}
+
+
+def product_model(name: str) -> str:
+    return f"x: data[N, M]\nt: data[N]\nw: parameter[M]\nf[n, j] = x[n, j]*w[j]\n{PRODUCTS[name]}"
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_product_costs_one_pass_and_zeros_are_no_matter(name: str, zeros: int) -> None:
+    random = np.random.default_rng(0)
+    given = {"x": random.uniform(0.5, 1.5, (9, 4)), "t": random.normal(size=9), "w": random.uniform(0.5, 1.5, 4)}
+    given["x"][[3, 3][:zeros], [1, 2][:zeros]] = 0
+    parsed = gc.parse(product_model(name))
+    model = gc.compile(parsed)
+    exact, expected = answer(Problem(parsed.objective, parsed.wrt, given, define=parsed.definitions)).floats()
+    for _ in range(2):  # before and after it is compiled
+        value, gradient = model.value_and_grad(**given)
+        assert value == pytest.approx(exact, rel=1e-12)
+        assert_gradient(gradient, expected)
+        model.wait()
+    if name != "all":  # over two axes: of all pairs but one
+        assert [v.attr.op for v in model.graph.order() if v.op == "running"] == ["prod"] * 2
+
+
+def assert_gradient(gradient: object, expected: dict) -> None:
+    found = gradient if isinstance(gradient, tuple) else (gradient,)
+    for each, exact in zip(found, expected.values(), strict=True):
+        np.testing.assert_allclose(each, exact, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_emitted_products_are_right(target: str, tmp_path: Path) -> None:
+    text = product_model("likelihood")
+    module = (load_uncompiled if target == "numba" else load)(gc.emit(gc.parse(text), target=target), tmp_path / "m.py")
+    x, w = np.random.default_rng(0).normal(size=(9, 4)), np.ones(4)
+    given = {"x": x, "w": w, "t": np.ones(9)}
+    arguments = [given[name] for name in gc.compile(gc.parse(text)).arguments]
+    value, (gradient,) = module.value_and_grad(*([a.tolist() for a in arguments] if target == "python" else arguments))
+    p = 1 / (1 + np.exp(-x[:, 1]))
+    assert value == pytest.approx(np.prod(p), rel=1e-13)
+    np.testing.assert_allclose(gradient, np.prod(p) * np.sum((1 - p) * x[:, 1]) * np.eye(4)[1], rtol=1e-12)

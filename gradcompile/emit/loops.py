@@ -493,7 +493,7 @@ class _Body:
         return fill.removesuffix(".0") if value.kind == "int" else fill
 
     def _fill(self, value: Value) -> str:
-        return EXTREMES.get(value.op, EXTREMES["sum"])
+        return EXTREMES.get(value.attr[0] if value.op == "total" else value.op, EXTREMES["sum"])
 
     def _define(self, node: Define, indent: str) -> Iterator[str]:
         if node.expression.op in MATRIX_FUNCTIONS:
@@ -507,16 +507,22 @@ class _Body:
         yield self._commented(indent + line, node.target)
 
     def _course(self, node: Course, indent: str) -> Iterator[str]:
-        """Yield one step of a running sum: it has its own term before or after it is taken."""
+        """Yield one step of a running sum or product: it has its own term before or after it is taken."""
         total, (term,) = self.places.target(node.total), node.target.operands
-        sign, term = ("-", term.operands[0]) if term.op == "neg" and term not in self.plan.stored else ("+", term)
+        sign, term = ("-", term.operands[0]) if self._is_subtracted(node.target) else ("+", term)
         operand = self.places.expression(term) if term.kind == "int" else self._term(term)
+        sign = sign if node.target.attr.op == "sum" else "*"
         added = f"{indent}{total} {sign}= {operand}"
         if node.target.attr.own:
             yield added
         yield self._commented(f"{indent}{self.places.target(node.target)} = {total}", node.target)
         if not node.target.attr.own:
             yield added
+
+    def _is_subtracted(self, running: Value) -> bool:
+        """Return whether the terms of a running sum are taken away."""
+        [term] = running.operands
+        return running.attr.op == "sum" and term.op == "neg" and term not in self.plan.stored
 
     def _next_power(self, value: Value) -> str:
         """Return a power by an index as the one before times its base; "" if it is not at hand."""

@@ -91,7 +91,8 @@ class Mathematics(Printer):
         if value.op == "running":
             way = FROM_ON if value.attr.backward else UP_TO
             where = way[value.attr.own].format(self.names.axis(value.attr.axis))
-            return f"sum of {parenthesised(operands[0], MUL)} {where}", ADD
+            what = "sum" if value.attr.op == "sum" else "product"
+            return f"{what} of {parenthesised(operands[0], MUL)} {where}", ADD
         if value.op == "accumulate":
             places = ", ".join(text for text, _ in operands[1:])
             return f"{operands[0][0]} added at [{places}]", ATOM

@@ -16,11 +16,13 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
 from gradcompile.primitives import PRIMITIVES
 
 LETTERS = "ijklmnopqrstuvwxyzabcdefgh"
-RUNNING = {  # by whether a sum runs backward, and whether an element is part of it at its own index
-    (False, False): "sums_before",
-    (False, True): "np.cumsum",
-    (True, False): "sums_after",
-    (True, True): "sums_from",
+RUNNING = {  # by what runs, whether it runs backward, and whether an element is part of it at its own index
+    ("sum", False, False): "sums_before",
+    ("sum", False, True): "np.cumsum",
+    ("sum", True, False): "sums_after",
+    ("sum", True, True): "sums_from",
+    ("prod", False, False): "products_before",
+    ("prod", True, False): "products_after",
 }
 LINALG = {
     "inverse": "np.linalg.inv",
@@ -203,11 +205,11 @@ class ArrayPrinter:
     # Reductions
 
     def _running(self, value: Value, wanted: Axes) -> Text:
-        """Return a running sum: NumPy has one that goes forward and begins with the first term."""
+        """Return a running sum or product: NumPy has those that go forward and begin with the first term."""
         (terms,), how = value.operands, value.attr
         own = self.ranked(terms.axes)
         text, along = self(terms, own), own.index(how.axis)
-        function = RUNNING[how.backward, how.own]
+        function = RUNNING[how.op, how.backward, how.own]
         if "." not in function:
             self.printer.support.add(function)
         return self.aligned((f"{function}({text}, {along})", ATOM), own, wanted)

@@ -1,9 +1,11 @@
-"""Running sums: ``Σ_j (f[j] if j < i else 0)`` for all i, where every i asks all j as it is written.
+"""Running sums and products: ``Σ_j (f[j] if j < i else 0)`` for all i, where every i asks all j as it is written.
 
 Each is the one before and one term more, in one pass: a cumulative hazard, the terms at risk of a sorted partial
 likelihood, the transmittance along a ray. The derivative is such a sum from the other end. A sum starts at the end
 where it has no terms, so that nothing is taken away again, and a term that is infinite or nan is in no other sums than
 before.
+
+The derivative of a product is that of all others, ``Π_j (f[j] if j != i else 1)``: of those before and those after.
 
 Along samples, the sums have an axis of their own: loops over samples pass them in blocks, from the first to the last.
 """
@@ -56,20 +58,27 @@ class _Course(NamedTuple):
 
 
 def running(graph: Graph) -> Graph:
-    """Return the graph with sums up to an index, or from it on, as running sums."""
+    """Return the graph with sums up to an index, or from it on, as running sums, and products of all others so."""
     order = graph.order()
-    if not any(value.op in RUNNING and all(o.op == "iota" for o in value.operands) for value in order):
+    if not any(value.op in (*RUNNING, "ne") and all(o.op == "iota" for o in value.operands) for value in order):
         return graph
     own = _own_axes(graph, order)
     letters: dict[Axis, str] = {}
 
+    def along_of(axis: Axis, index: Axis) -> Axis:
+        along = own.get(axis, axis)
+        if along != axis:
+            letters.setdefault(along, graph.letter(index))
+        return along
+
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        others = _others(operands[0], value.attr) if value.op == "prod" else None
+        if others is not None:
+            return _product(*others, along_of(*others[:2]))
         course = next(_courses(operands[0], value.attr), None) if value.op == "sum" else None
         if course is None:
             return None
-        along = own.get(course.axis, course.axis)
-        if along != course.axis:
-            letters.setdefault(along, graph.letter(course.summed))
+        along = along_of(course.axis, course.summed)
         return _sums(course, along, [axis for axis in value.attr if axis != course.summed])
 
     changed = graph.rewrite(rule)
@@ -107,6 +116,29 @@ def _courses(body: Value, axes: tuple[Axis, ...]) -> Iterator[_Course]:
             if index in terms.axes:
                 ends = ends if factor is None else (*ends, *_has_terms(how, terms))
                 yield _Course(axis, how, index, terms, factor, ends)
+
+
+def _others(body: Value, axes: tuple[Axis, ...]) -> tuple[Axis, Axis, Value] | None:
+    """Return a product over all indices but one: that one, the index, and what is multiplied; None for any other."""
+    if body.op != "select" or not body.operands[2].is_const(1) or len(axes) != 1:
+        return None
+    condition, factors, _ = body.operands
+    if condition.op != "ne" or any(o.op != "iota" for o in condition.operands):
+        return None
+    both = [o.attr for o in condition.operands]
+    axis = next((a for a in both if a not in axes), None)
+    if axis is None or axes[0] not in both or axis.size != axes[0].size or axis in factors.axes:
+        return None
+    return (axis, axes[0], factors) if axes[0] in factors.axes else None
+
+
+def _product(axis: Axis, index: Axis, factors: Value, along: Axis) -> Value:
+    """Return the product of all others: of those before times those after."""
+    builder = factors.builder
+    factors = substitute([factors], {index: builder.iota(along)})[factors]
+    before, after = (builder.running(factors, Running(along, backward, False, "prod")) for backward in (False, True))
+    places = [builder.iota(axis if each == along else each) for each in before.axes]
+    return builder.read(before, places) * builder.read(after, places)
 
 
 def _split(product: Value, how: Running) -> tuple[Value, Value]:

@@ -176,7 +176,7 @@ def _attribute(value: Value, places: Mapping[Axis, int]) -> object:
     if value.op in MATRIX_FUNCTIONS:
         return tuple(places[a] for a in value.attr)
     if value.op == "running":
-        return places[value.attr.axis], value.attr.backward, value.attr.own
+        return places[value.attr.axis], value.attr.backward, value.attr.own, value.attr.op
     if value.op in ("read", "accumulate"):  # their array's axes are bound; which they are is said by the operands
         array = value.operands[0].axes if value.op == "read" else value.attr
         return (tuple(array), value.number) if value.op == "accumulate" else tuple(a.size for a in array)

@@ -40,7 +40,7 @@ class Define:
 
 @dataclass(eq=False)
 class Course(Define):
-    """``total += term; target = total``, or the other way round: one step of a running sum."""
+    """``total += term; target = total``, or the other way round: one step of a running sum, or of a product."""
 
     total: Value
 
@@ -187,9 +187,9 @@ def conditions_of(guard: Guard | None) -> list[Value]:
 
 
 def total_of(value: Value) -> Value:
-    """Return what a running sum has come to, as a value of its own: it has no axis along which that runs."""
+    """Return what a running sum or product has come to, a value of its own: it has no axis along which that runs."""
     axes = tuple(axis for axis in value.axes if axis != value.attr.axis)
-    return value.builder.make("total", (), axes, value.kind, value.number)
+    return value.builder.make("total", (), axes, value.kind, (value.attr.op, value.number))
 
 
 def loop_axes(value: Value) -> tuple[Axis, ...]:

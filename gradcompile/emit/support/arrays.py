@@ -316,6 +316,18 @@ def sums_after(x, axis):
     return np.flip(sums_before(np.flip(x, axis), axis), axis)
 
 
+def products_before(x, axis):
+    """Return, for each index along an axis, the product of what comes before it."""
+    products = np.ones_like(x)
+    np.cumprod(x.swapaxes(0, axis)[:-1], 0, out=products.swapaxes(0, axis)[1:])
+    return products
+
+
+def products_after(x, axis):
+    """Return, for each index along an axis, the product of what comes after it."""
+    return np.flip(products_before(np.flip(x, axis), axis), axis)
+
+
 def sums_from(x, axis):
     """Return, for each index along an axis, the sum from it on."""
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis)
