@@ -12,6 +12,7 @@ from gradcompile.interpret import evaluate
 from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
 from gradcompile.schedule.conditions import ALWAYS, covered
+from gradcompile.schedule.nodes import Course
 from tests.graphs import CASES, C, D, N
 
 
@@ -20,13 +21,15 @@ def planned(name: str) -> Plan:
 
 
 def statements(nodes: list, loops: tuple = ()) -> list[tuple[Value, tuple]]:
-    """Return every statement's target with the loops around it."""
+    """Return what every statement makes, with the loops around it: a running sum also what it has come to."""
     found = []
     for node in nodes:
         if isinstance(node, Loop):
             found += statements(node.body, (*loops, node.axis))
         elif isinstance(node, Define | Update):
             found.append((node.target, loops))
+        if isinstance(node, Course):
+            found.append((node.total, loops))
     return found
 
 
