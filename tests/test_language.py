@@ -359,6 +359,7 @@ MISTAKES = [
     ("loss = (v + \nk = 1", 7, ("'(' is never closed",)),
     ("loss = v)", 8, ("closes nothing", "open it with '('")),
     ("loss = v@v", 8, ("'@' is not of the language",)),
+    ("loss = np.exp(v)", 9, ("'.' is not of the language", "without their module: exp(...)")),
     ("loss = sine(v)", 7, ("no function 'sine'", "'sin'", "found:    'sine'")),
     ("loss = quux(v)", 7, ("no function 'quux'", "one of exp expm1", "found:    'quux'", "as a definition")),
     ("loss = exp(v, 2)", 7, ("'exp' has 2 arguments", "write exp(x)")),

@@ -41,6 +41,7 @@ BRACKETS = {"(": 1, "[": 1, ")": -1, "]": -1}
 LARGEST_EXACT = 2**53  # larger whole numbers are floats, as everywhere in float64
 LONG = 20  # characters of a word that a hint repeats
 
+OF_MODULE = re.compile(r"\b(np|numpy|jnp|math|sympy|sp|torch)\.([A-Za-z]\w*)")
 WRITTEN_INSTEAD = {
     "^": "a power is written x**2",
     ".": "a point stands in numbers only: 0.5",
@@ -133,7 +134,10 @@ def _stranger(source: Source, place: int) -> Exception:
     name = unicodedata.name(character, "")
     shown = quoted(character) if character.isprintable() and character.isascii() else f"U+{ord(character):04X} {name}"
     hint = WRITTEN_INSTEAD.get(character, "")
-    if character == "_":
+    of_module = next((m for m in OF_MODULE.finditer(source.text) if m.end(1) == place), None)
+    if of_module:
+        hint = f"functions are written without their module: {of_module[2][:LONG]}(...)"
+    elif character == "_":
         hint = "a name begins with a letter"
     elif not hint and character.isalnum():
         hint = "names are of the letters A to Z, a to z, digits and _"
