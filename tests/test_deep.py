@@ -29,6 +29,7 @@ def digits(expr: Expr, **point: float | mpmath.mpf) -> mpmath.mpf:
         return sympy.lambdify([X, Y], expr, "mpmath")(*(mpmath.mpf(point[name]) for name in "xy"))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("extreme", "choose"), [(sympy.Max, max), (sympy.Min, min)])
 def test_extremum_of_300(extreme: Callable[..., Expr], choose: Callable[..., int]) -> None:
     terms = waves(300)
@@ -60,6 +61,7 @@ MANY: dict[str, Callable[[], Expr]] = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("what", MANY)
 def test_many_parts_of_one_expression(what: str, tmp_path: Path) -> None:
     expr = MANY[what]()

@@ -1,4 +1,4 @@
-"""Random models by every way of running them, against 50 digits: 250 in every run, 10,000 with `-m slow`.
+"""Random models by every way of running them, against 50 digits: 150 in every run, 10,000 with `-m slow`.
 
 The bound is |g - g*| <= 64 eps S for every component, S being the sum of the absolute values of all contributions to
 it (tape.py). A model that fails is printed by `python -m tests.random_models NUMBER`.
@@ -31,11 +31,11 @@ from tests.zoo import arguments, as_passed, load, load_uncompiled
 EPS = float(np.finfo(np.float64).eps)
 BOUND = 64 * EPS
 CHUNK = 25
-QUICK = [range(start, start + CHUNK) for start in range(0, 250, CHUNK)]
+QUICK = [range(start, start + CHUNK) for start in range(0, 150, CHUNK)]
 # A label that is itself an array read elsewhere; a gradient added to a whole array; parts of what is real; conjugates
 # in a branch; data read at the samples of a block and at others.
 WRONG = [5832, 2003, 1745, 2470, 812]
-LONG = [range(start, start + 50) for start in range(250, 10_000, 50)]
+LONG = [range(start, start + 50) for start in range(150, 10_000, 50)]
 KERNELS = (3, 14, 26, 43)  # a gather, a branch, matrices, a definition
 WORDLESS = ("matri", "has no range", "no ITE")  # what the text language does not say
 Grads = dict[str, np.ndarray]
