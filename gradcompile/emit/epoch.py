@@ -142,7 +142,7 @@ class _Epoch:
         body = loops.function(self.plan, names, printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller)
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
-        arguments += [name for name in (self.factor, self.team) if name]
+        arguments += self._further
         flags = STRICT if computed_again(self.plan) else FLAGS
         return _function("gradient", arguments, body, flags)
 
@@ -265,7 +265,12 @@ class _Epoch:
         scalars = {name for name in self.task.graph.wrt if not self.graph.inputs[name].shape}
         inputs = [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
         arrays = [self.arrays[name] for head, name in self.step.heads.items() if self._is_array(head, name)]
-        return [*inputs, *arrays, *(name for name in (self.factor, self.team) if name)]
+        return [*inputs, *arrays, *self._further]
+
+    @property
+    def _further(self) -> list[str]:
+        """The last arguments of ``gradient``."""
+        return [name for name in (self.factor, self.team) if name]
 
 
 def _function(name: str, arguments: Iterable[str], body: Iterable[str], flags: str = FLAGS) -> list[str]:

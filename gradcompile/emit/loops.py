@@ -134,9 +134,8 @@ class _Body:
             plan.guards, lambda value, whole, need: printer.render(value, self.places.leaf, whole=whole, need=need)
         )
         self.rolled = self._rolled()
-        self.numbers: Mapping[
-            Loop, list[Value]
-        ] = {}  # what is an array elsewhere, by the loop that has all of its uses
+        # What is an array elsewhere, by the loop that has all of its uses.
+        self.numbers: Mapping[Loop, list[Value]] = {}
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
 
     # The whole
@@ -509,9 +508,10 @@ class _Body:
     def _course(self, node: Course, indent: str) -> Iterator[str]:
         """Yield one step of a running sum or product: it has its own term before or after it is taken."""
         total, (term,) = self.places.target(node.total), node.target.operands
-        sign, term = ("-", term.operands[0]) if self._is_subtracted(node.target) else ("+", term)
+        sign = "+" if node.target.attr.op == "sum" else "*"
+        if self._is_subtracted(node.target):
+            sign, term = "-", term.operands[0]
         operand = self.places.expression(term) if term.kind == "int" else self._term(term)
-        sign = sign if node.target.attr.op == "sum" else "*"
         added = f"{indent}{total} {sign}= {operand}"
         if node.target.attr.own:
             yield added

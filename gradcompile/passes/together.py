@@ -8,23 +8,19 @@ subtracted for more elements than there are.
 from __future__ import annotations
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes.uses import Uses
+from gradcompile.passes.uses import Uses, rewrite_used
 
 
 def together(graph: Graph) -> Graph:
     """Return the graph with sums and differences of products that have a factor in common as one product."""
     if sum(value.op == "sum" for value in graph.order()) < 2:
         return graph
-    uses = Uses(graph)
+    return rewrite_used(graph, _rule)
 
-    def rule(value: Value, operands: tuple[Value, ...]) -> Value:
-        new = value.builder.rebuild(value, operands)
-        if new.op in ("add", "sub") and all(o.op == "sum" and o in uses.own for o in new.operands):
-            new = _together(new) or new
-        uses.carry(value, new)
-        return new
 
-    return graph.rewrite(rule)
+def _rule(value: Value, uses: Uses) -> Value:
+    alone = value.op in ("add", "sub") and all(o.op == "sum" and o in uses.own for o in value.operands)
+    return (_together(value) if alone else None) or value
 
 
 def _together(value: Value) -> Value | None:

@@ -39,15 +39,18 @@ class Uses:
         (self.own.add if old in self._once else self.own.discard)(new)
 
 
-def rewrite_sums(graph: Graph, rule: Callable[[Value, Uses], Value]) -> Graph:
-    """Return the graph with other values for its sums, by a rule that knows the uses of what they are made of."""
+def rewrite_used(graph: Graph, rule: Callable[[Value, Uses], Value]) -> Graph:
+    """Return the graph with other values for its values, by a rule that knows the uses of what they are made of."""
     uses = Uses(graph)
 
     def carried(value: Value, operands: tuple[Value, ...]) -> Value:
-        new = value.builder.rebuild(value, operands)
-        if new.op == "sum" and new.kind == "real":
-            new = rule(new, uses)
+        new = rule(value.builder.rebuild(value, operands), uses)
         uses.carry(value, new)
         return new
 
     return graph.rewrite(carried)
+
+
+def rewrite_sums(graph: Graph, rule: Callable[[Value, Uses], Value]) -> Graph:
+    """Return the graph with other values for its sums, by a rule that knows the uses of what they are made of."""
+    return rewrite_used(graph, lambda new, uses: rule(new, uses) if new.op == "sum" and new.kind == "real" else new)

@@ -83,6 +83,7 @@ class Result:
 
 Node = Loop | Start | Define | Update | Product | Result
 Statement = Define | Update | Product | Result
+Placed = tuple[tuple[Loop, ...], Statement]  # a statement, and the loops around it
 
 
 @dataclass
@@ -152,12 +153,17 @@ def _head(node: Define | Update | Product) -> str:
 
 
 def all_statements(nodes: Iterable[Node]) -> Iterator[Statement]:
-    """Yield the statements of a schedule in the order in which they are carried out; starts are none."""
+    """Return the statements of a schedule in the order in which they are carried out; starts are none."""
+    return (statement for _, statement in placed(nodes))
+
+
+def placed(nodes: Iterable[Node], path: tuple[Loop, ...] = ()) -> Iterator[Placed]:
+    """Yield the same statements with the loops around each, outer ones first."""
     for node in nodes:
         if isinstance(node, Loop):
-            yield from all_statements(node.body)
+            yield from placed(node.body, (*path, node))
         elif not isinstance(node, Start):
-            yield node
+            yield path, node
 
 
 def all_loops(nodes: Iterable[Node]) -> Iterator[Loop]:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gradcompile.ir import Value
 from gradcompile.schedule.nodes import (
     Define,
     Loop,
-    Node,
     Plan,
     Product,
     Result,
-    Start,
     Statement,
     Update,
     conditions_of,
     exponent_axis,
+    placed,
     right_side,
 )
-
-Placed = tuple[tuple[Loop, ...], Statement]  # a statement, and the loops around it
 
 
 class _Uses(NamedTuple):
@@ -34,11 +30,11 @@ class _Uses(NamedTuple):
 
 def used_at_once(plan: Plan, block: Loop) -> dict[Loop, list[Value]]:
     """Return the arrays of a block that a loop computes and nothing outside of it uses, by the loop."""
-    placed = list(_placed(block.body, ()))
-    uses = [(path, _used(plan, statement)) for path, statement in placed]
-    changed = Counter(each.target for _, each in placed if isinstance(each, Define | Update | Product))
+    statements = list(placed(block.body))
+    uses = [(path, _used(plan, statement)) for path, statement in statements]
+    changed = Counter(each.target for _, each in statements if isinstance(each, Define | Update | Product))
     found: dict[Loop, list[Value]] = {}
-    for path, statement in placed:
+    for path, statement in statements:
         if not path or not isinstance(statement, Define) or not _is_array(plan, statement.target):
             continue
         value = statement.target
@@ -52,14 +48,6 @@ def used_at_once(plan: Plan, block: Loop) -> dict[Loop, list[Value]]:
 def _is_array(plan: Plan, value: Value) -> bool:
     """Return whether a value is an array of a block: no copy of data, and none of whose elements makes the next."""
     return value in plan.blocked and bool(plan.stored[value]) and value.op != "input" and exponent_axis(value) is None
-
-
-def _placed(nodes: Sequence[Node], path: tuple[Loop, ...]) -> Iterator[Placed]:
-    for node in nodes:
-        if isinstance(node, Loop):
-            yield from _placed(node.body, (*path, node))
-        elif not isinstance(node, Start):
-            yield path, node
 
 
 def _used(plan: Plan, statement: Statement) -> _Uses:

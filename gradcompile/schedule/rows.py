@@ -305,8 +305,7 @@ class Rows:
 
     def _copies(self, value: Value) -> bool:
         """Return whether a value is an output that holds rows of an array as they lie, which data pick."""
-        axes = self.delivered.get(value)
-        return value.op == "read" and self.samples.is_row(value) and axes is not None and axes[-1] != self.sample
+        return value.op == "read" and value in self.delivered and self._is_delivered(value)
 
     def copies_few(self, statement: Statement) -> bool:
         """Return whether a statement copies short rows that data pick: a row lies in one place, its numbers beside."""
