@@ -6,6 +6,7 @@ import re
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -647,6 +648,33 @@ def test_an_interrupt_returns_what_was_learned(model, interrupt_after):
     assert result.stopped == "interrupted"
     assert result.history
     assert np.abs(result.params["w"] - [1.0, -2.0, 0.5]).max() < 0.2
+
+
+def test_an_interrupt_is_heard_where_python_drops_its_exception(model, interrupt_after, monkeypatch):
+    class Dropping:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    @contextmanager
+    def interrupted(total, wanted):
+        yield lambda done, words: Dropping() and None
+
+    dropped = []
+    monkeypatch.setattr("sys.unraisablehook", dropped.append)
+    monkeypatch.setattr("gradcompile.train.descent.progress_bar", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    result = model.fit(**data(), init=START, epochs=50, batch_size=5)
+    assert result.stopped == "interrupted"
+    assert len(dropped) == 1
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_training_in_another_thread_hears_no_interrupts(model):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(model.fit(**data(), init=START, epochs=2, progress=False)))
+    thread.start()
+    thread.join()
+    assert [result.stopped for result in results] == ["finished"]
 
 
 def test_an_interrupt_while_compiling_returns_the_start(model, interrupt_after, monkeypatch):

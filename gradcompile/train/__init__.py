@@ -1,7 +1,7 @@
 """Training: minibatch steps of an optimizer in compiled code, until it is time to stop.
 
 `fitting` is the call; `settings` checks how it is made; `start` and `task` say what is trained on; `steps` are the
-compiled code; `descent` is the loop over epochs; `validation`, `history` and `progress` watch it.
+compiled code; `descent` is the loop over epochs; `validation`, `history`, `progress` and `interrupts` watch it.
 """
 
 from gradcompile.train.fitting import Result, Trained, fit

@@ -10,6 +10,7 @@ from gradcompile.threads import get_threads
 from gradcompile.train.background import Meanwhile, in_background
 from gradcompile.train.checkpoint import Checkpoint
 from gradcompile.train.history import Epoch, Patience
+from gradcompile.train.interrupts import heard_interrupts
 from gradcompile.train.progress import Show, progress_bar
 from gradcompile.train.settings import Settings
 from gradcompile.train.task import Task
@@ -34,10 +35,11 @@ class Run:
     def train(self) -> tuple[str, str]:
         """Train, leave the parameters in `steps`, and return why training stopped: a word and a sentence."""
         try:
-            self.data = self._looked_at()
-            in_background(self.task.compile)
-            with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
-                stopped, reason = self._epochs(show)
+            with heard_interrupts() as self.listen:
+                self.data = self._looked_at()
+                in_background(self.task.compile)
+                with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
+                    stopped, reason = self._epochs(show)
         except KeyboardInterrupt:
             stopped, reason = INTERRUPTED, f"interrupted in epoch {len(self.history) + 1}"
             if not self.steps.is_finite():
@@ -74,6 +76,7 @@ class Run:
         began, total, done, count = time.perf_counter(), 0.0, 0, self.task.count
         order = self.task.order(self.settings.seed, number)
         while done < count:
+            self.listen()
             last = min(done + self.batches * self.task.batch, count)
             total, done = self._call(order, done, last, total), last
             if not math.isfinite(total) or not (self.safe.look() and (done < count or self.steps.is_finite())):
