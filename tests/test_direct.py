@@ -837,6 +837,26 @@ def test_innermost_loops_of_many_steps_are_not_written_out(bound, element, kept)
     assert ("llvm.loop.unroll.disable" in found) is kept
 
 
+@pytest.mark.parametrize(
+    ("statements", "alone"),
+    [
+        ("y[k] = 2*x[k]", True),
+        ("t = 2*x[k]; y[k] = t*t", True),
+        ("y[k] += x[k]", True),
+        ("s += x[k]", False),
+        ("y[0] += x[k]", False),
+        ("s = x[k] - s", False),
+    ],
+)
+def test_loops_without_sums_are_vectors_one_at_a_time(statements, alone):
+    """Several at once would need a second loop for what is left over."""
+    text = f"def f(x, y):\n    s = 0.0\n    for k in range(x.shape[0]):\n        {statements}\n    return s\n"
+    program = Program(HEAD + STRICT + text)
+    array = build_type("float64", 1)
+    found = "\n".join(each.text for each in program.modules("f", [array, array]))
+    assert ("llvm.loop.interleave.count" in found) is alone
+
+
 def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():
     body = "".join(f"        s += x[i]*{k}\n" for k in range(200))
     more = "    s += 1.0\n" * 150

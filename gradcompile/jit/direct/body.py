@@ -33,7 +33,10 @@ from gradcompile.jit.direct.writer import ROLLED, Writer
 from gradcompile.jit.linking import BY_STRIDES
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
-KEPT = f'{ROLLED}, !{{!"llvm.loop.unroll.disable"}}'
+KEPT = ', !{!"llvm.loop.unroll.disable"}'
+# LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
+# a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
+ALONE = ', !{!"llvm.loop.interleave.count", i32 1}'
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
@@ -276,10 +279,14 @@ class Body(Numbers):
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
-            writer.again(test, KEPT if self._would_be_written_out(node) else ROLLED)
+            writer.again(test, self._wanted(node))
         self.depth -= 1
         writer.begin(after)
         return False
+
+    def _wanted(self, node: ast.For) -> str:
+        """Return what is wanted of a loop."""
+        return f"{ROLLED}{KEPT if self._would_be_written_out(node) else ''}{'' if _adds_up(node) else ALONE}"
 
     def _would_be_written_out(self, node: ast.For) -> bool:
         """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
@@ -454,6 +461,17 @@ def _numbers(node: ast.FunctionDef) -> dict[str, int]:
                 if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
                     found[name.id] = number.value
     return found
+
+
+def _adds_up(loop: ast.For) -> bool:
+    """Return whether a step of a loop goes on with what the one before has come to."""
+    counter = spelled(loop.target)
+    for node in (each for statement in loop.body for each in nodes(statement)):
+        if isinstance(node, ast.AugAssign) and counter not in mentioned(node.target):
+            return True
+        if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
+            return True
+    return False
 
 
 def _runs_along_rows(loop: ast.For) -> bool:
