@@ -15,7 +15,7 @@ import pytest
 
 import gradcompile as gc
 from gradcompile.jit import Given, kernel, load, objects
-from gradcompile.jit.direct import UntranslatableError, build, build_all
+from gradcompile.jit.direct import UntranslatableError, body, build, build_all
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import F64, SCALARS, Array
 from gradcompile.jit.direct.outline import outlined
@@ -855,6 +855,29 @@ def test_loops_without_sums_are_vectors_one_at_a_time(statements, alone):
     array = build_type("float64", 1)
     found = "\n".join(each.text for each in program.modules("f", [array, array]))
     assert ("llvm.loop.interleave.count" in found) is alone
+
+
+@pytest.mark.parametrize("masks", [True, False])
+@pytest.mark.parametrize(
+    ("bound", "statement", "masked"),
+    [
+        ("K", "s += costly(x[n, k])", True),
+        ("K - 2", "x[n, k] = costly(x[n, k])", True),
+        ("size", "s += costly(x[n, k])", False),  # a block, which is long
+        ("K", "s += x[n, k]", False),
+    ],
+)
+def test_rows_of_costly_functions_end_in_a_vector_not_all_of_it_used(bound, statement, masked, masks, monkeypatch):
+    """If the processor has such vectors; else it would take what is left over number by number."""
+    monkeypatch.setattr(body, "has_masks", lambda: masks)
+    costly = STRICT.replace(")", ", forceinline=True)") + "def costly(x):\n    return x*x\n\n\n"
+    text = (
+        f"def f(x):\n    N, K = x.shape\n    size = min(9, K)\n    s = 0.0\n    for n in range(N):\n"
+        f"        for k in range({bound}):\n            {statement}\n    return s\n"
+    )
+    program = Program(HEAD + costly + STRICT + text)
+    found = "\n".join(each.text for each in program.modules("f", [build_type("float64", 2)]))
+    assert found.count("llvm.loop.vectorize.predicate.enable") == (masked and masks)
 
 
 def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():

@@ -12,6 +12,7 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.linking import PRODUCT, find_products
 from gradcompile.jit.memory import keep_freed
 
-FORMAT = 8  # of the cache; a new number leaves all old entries alone
+FORMAT = 9  # of the cache; a new number leaves all old entries alone
 
 
 class Given(NamedTuple):
@@ -179,6 +180,14 @@ def processor() -> list[object]:
 
     cpu = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     return [llvmlite.__version__, llvm.get_process_triple(), *cpu]
+
+
+@cache
+def has_masks() -> bool:
+    """Return whether a vector of the processor can leave some of its numbers alone, as those of AVX-512 can."""
+    import llvmlite.binding as llvm
+
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _circumstances(compiled: bool) -> list[object]:

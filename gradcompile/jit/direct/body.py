@@ -31,12 +31,15 @@ from gradcompile.jit.direct.syntax import mentioned, names, nodes, spelled, stat
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED, Writer
 from gradcompile.jit.linking import BY_STRIDES
+from gradcompile.jit.loading import has_masks
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 KEPT = ', !{!"llvm.loop.unroll.disable"}'
 # LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
 # a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
 ALONE = ', !{!"llvm.loop.interleave.count", i32 1}'
+# What is left over of a row is one vector more, of which not all is used: of 30 numbers, 14 would be taken one by one.
+MASKED = ', !{!"llvm.loop.vectorize.predicate.enable", i1 true}'
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
@@ -137,7 +140,7 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
-        self.sizes = _numbers(node)
+        self.sizes, self.lengths = _numbers(node), _lengths(node)
         known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
@@ -286,14 +289,24 @@ class Body(Numbers):
 
     def _wanted(self, node: ast.For) -> str:
         """Return what is wanted of a loop."""
-        return f"{ROLLED}{KEPT if self._would_be_written_out(node) else ''}{'' if _adds_up(node) else ALONE}"
+        kept = KEPT if self._would_be_written_out(node) else ""
+        masked = MASKED if self._is_costly_row(node) and has_masks() else ""
+        return f"{ROLLED}{kept}{'' if _adds_up(node) else ALONE}{masked}"
+
+    def _is_costly_row(self, node: ast.For) -> bool:
+        """Return whether an innermost loop takes all of an array's axis, and calls elementary functions."""
+        assert isinstance(node.iter, ast.Call)  # `_range` has looked
+        if self.depth == 1 or mentioned(node.iter.args[-1]) - self.lengths or _has_loops(node):
+            return False
+        called = (spelled(e.func) for each in node.body for e in nodes(each) if isinstance(e, ast.Call))
+        return not self.program.text.written_out.isdisjoint(called)
 
     def _would_be_written_out(self, node: ast.For) -> bool:
         """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
         assert isinstance(node.iter, ast.Call)  # `_range` has looked
         stop = spelled(node.iter.args[-1])
         length = self.sizes.get(stop, int(stop) if stop.isdigit() else 0)
-        return length > FEW and not any(isinstance(each, ast.For) for each in node.body) and _runs_along_rows(node)
+        return length > FEW and not _has_loops(node) and _runs_along_rows(node)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
@@ -463,6 +476,10 @@ def _numbers(node: ast.FunctionDef) -> dict[str, int]:
     return found
 
 
+def _has_loops(loop: ast.For) -> bool:
+    return any(isinstance(each, ast.For) for each in loop.body)
+
+
 def _adds_up(loop: ast.For) -> bool:
     """Return whether a step of a loop goes on with what the one before has come to."""
     counter = spelled(loop.target)
@@ -472,6 +489,16 @@ def _adds_up(loop: ast.For) -> bool:
         if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
             return True
     return False
+
+
+def _lengths(node: ast.FunctionDef) -> set[str]:
+    """Return the names that a function gives the lengths of arrays."""
+    found: set[str] = set()
+    for each in node.body:
+        if isinstance(each, ast.Assign):
+            asked = (part.attr for part in nodes(each.value) if isinstance(part, ast.Attribute))
+            found |= {name.id for target in each.targets for name in names(target)} if "shape" in asked else set()
+    return found
 
 
 def _runs_along_rows(loop: ast.For) -> bool:

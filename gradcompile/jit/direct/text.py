@@ -28,6 +28,8 @@ class Text:
         The names of the module that are no functions.
     blas : set of str
         Those of them that multiply matrices.
+    written_out : set of str
+        Its functions that are written out wherever they are called, as elementary ones are.
     counted : dict of str to frozenset of str
         The arguments of parts of functions that cannot be negative, by the part's name.
     """
@@ -45,6 +47,7 @@ class Text:
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
+        self.written_out = {name for name, node in self.nodes.items() if _is_written_out(node)}
         self.counted: dict[str, Names] = {}
         self._ready: set[str] = set()
 
@@ -59,6 +62,11 @@ class Text:
             if name not in BY_STRIDES:
                 jam(self.nodes[name])
         return self.nodes[name]
+
+
+def _is_written_out(node: ast.FunctionDef) -> bool:
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    return any(keyword.arg == "forceinline" for call in calls for keyword in call.keywords)
 
 
 parsed = lru_cache(maxsize=1)(Text)  # one after the other, the functions of a module are compiled
