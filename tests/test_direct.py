@@ -880,6 +880,19 @@ def test_rows_of_costly_functions_end_in_a_vector_not_all_of_it_used(bound, stat
     assert found.count("llvm.loop.vectorize.predicate.enable") == (masked and masks)
 
 
+@pytest.mark.parametrize(("terms", "found"), [(1, []), (3, ["2"])])
+def test_sums_of_much_that_is_computed_are_taken_two_vectors_at_once(terms, found):
+    """More would have no room in the registers."""
+    inline = STRICT.replace(")", ", forceinline=True)")
+    costly = f"{inline}def inner(x):\n" + "    x = x*x\n" * 20 + "    return x\n\n\n"
+    outer = f"{inline}def outer(x):\n    return inner(inner(x))\n\n\n"
+    loop = "    for k in range(x.shape[0]):\n        s += " + "*".join(["outer(x[k])"] * terms)
+    text = f"def f(x):\n    s = 0.0\n{loop}\n    return s\n"
+    program = Program(HEAD + costly + outer + STRICT + text)
+    written = "\n".join(each.text for each in program.modules("f", [build_type("float64", 1)]))
+    assert re.findall(r"interleave.count\", i32 (\d)", written) == found
+
+
 def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():
     body = "".join(f"        s += x[i]*{k}\n" for k in range(200))
     more = "    s += 1.0\n" * 150

@@ -37,7 +37,9 @@ FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a 
 KEPT = ', !{!"llvm.loop.unroll.disable"}'
 # LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
 # a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
-ALONE = ', !{!"llvm.loop.interleave.count", i32 1}'
+# For sums of much that is computed, two are best: LLVM would take up to four, which have no room in the registers.
+ALONE, TWO = (f', !{{!"llvm.loop.interleave.count", i32 {count}}}' for count in (1, 2))
+MUCH = 90  # statements of elementary functions, as those of four exponentials
 # What is left over of a row is one vector more, of which not all is used: of 30 numbers, 14 would be taken one by one.
 MASKED = ', !{!"llvm.loop.vectorize.predicate.enable", i1 true}'
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
@@ -291,15 +293,15 @@ class Body(Numbers):
         """Return what is wanted of a loop."""
         kept = KEPT if self._would_be_written_out(node) else ""
         masked = MASKED if self._is_costly_row(node) and has_masks() else ""
-        return f"{ROLLED}{kept}{'' if _adds_up(node) else ALONE}{masked}"
+        at_once = ALONE if not _adds_up(node) else TWO if self.program.text.cost(node) > MUCH else ""
+        return f"{ROLLED}{kept}{at_once}{masked}"
 
     def _is_costly_row(self, node: ast.For) -> bool:
         """Return whether an innermost loop takes all of an array's axis, and calls elementary functions."""
         assert isinstance(node.iter, ast.Call)  # `_range` has looked
         if self.depth == 1 or mentioned(node.iter.args[-1]) - self.lengths or _has_loops(node):
             return False
-        called = (spelled(e.func) for each in node.body for e in nodes(each) if isinstance(e, ast.Call))
-        return not self.program.text.written_out.isdisjoint(called)
+        return self.program.text.cost(node) > 0
 
     def _would_be_written_out(self, node: ast.For) -> bool:
         """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""

@@ -9,6 +9,7 @@ from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.signs import Names
+from gradcompile.jit.direct.syntax import nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 
 
@@ -28,8 +29,6 @@ class Text:
         The names of the module that are no functions.
     blas : set of str
         Those of them that multiply matrices.
-    written_out : set of str
-        Its functions that are written out wherever they are called, as elementary ones are.
     counted : dict of str to frozenset of str
         The arguments of parts of functions that cannot be negative, by the part's name.
     """
@@ -47,8 +46,8 @@ class Text:
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
-        self.written_out = {name for name, node in self.nodes.items() if _is_written_out(node)}
         self.counted: dict[str, Names] = {}
+        self._costs: dict[str, int] = {}
         self._ready: set[str] = set()
 
     def prepared(self, name: str) -> ast.FunctionDef:
@@ -62,6 +61,17 @@ class Text:
             if name not in BY_STRIDES:
                 jam(self.nodes[name])
         return self.nodes[name]
+
+    def cost(self, node: ast.AST) -> int:
+        """Return how many statements of functions there are that are written out in a node, as elementary ones are."""
+        called = [spelled(each.func) for each in nodes(node) if isinstance(each, ast.Call)]
+        return sum(self._cost(name) for name in called if name in self.nodes)
+
+    def _cost(self, name: str) -> int:
+        if name not in self._costs:
+            node = self.nodes[name]
+            self._costs[name] = len(node.body) + self.cost(node) if _is_written_out(node) else 0
+        return self._costs[name]
 
 
 def _is_written_out(node: ast.FunctionDef) -> bool:
