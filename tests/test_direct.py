@@ -15,7 +15,7 @@ import pytest
 
 import gradcompile as gc
 from gradcompile.jit import Given, kernel, load, objects
-from gradcompile.jit.direct import UntranslatableError, body, build, build_all
+from gradcompile.jit.direct import UntranslatableError, build, build_all, hints
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import F64, SCALARS, Array
 from gradcompile.jit.direct.outline import outlined
@@ -869,7 +869,7 @@ def test_loops_without_sums_are_vectors_one_at_a_time(statements, alone):
 )
 def test_rows_of_costly_functions_end_in_a_vector_not_all_of_it_used(bound, statement, masked, masks, monkeypatch):
     """If the processor has such vectors; else it would take what is left over number by number."""
-    monkeypatch.setattr(body, "has_masks", lambda: masks)
+    monkeypatch.setattr(hints, "has_masks", lambda: masks)
     costly = STRICT.replace(")", ", forceinline=True)") + "def costly(x):\n    return x*x\n\n\n"
     text = (
         f"def f(x):\n    N, K = x.shape\n    size = min(9, K)\n    s = 0.0\n    for n in range(N):\n"

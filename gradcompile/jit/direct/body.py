@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gradcompile.jit.direct.arrays import Arrays, Cut
 from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, METHODS, NAMES
+from gradcompile.jit.direct.hints import Hints
 from gradcompile.jit.direct.kinds import (
     I64,
     Array,
@@ -27,21 +28,11 @@ from gradcompile.jit.direct.kinds import (
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
-from gradcompile.jit.direct.syntax import mentioned, names, nodes, spelled, statements
+from gradcompile.jit.direct.syntax import listed, names, spelled, statements
 from gradcompile.jit.direct.text import Text
-from gradcompile.jit.direct.writer import ROLLED, Writer
+from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
-from gradcompile.jit.loading import has_masks
 
-FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
-KEPT = ', !{!"llvm.loop.unroll.disable"}'
-# LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
-# a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
-# For sums of much that is computed, two are best: LLVM would take up to four, which have no room in the registers.
-ALONE, TWO = (f', !{{!"llvm.loop.interleave.count", i32 {count}}}' for count in (1, 2))
-MUCH = 90  # statements of elementary functions, as those of four exponentials
-# What is left over of a row is one vector more, of which not all is used: of 30 numbers, 14 would be taken one by one.
-MASKED = ', !{!"llvm.loop.vectorize.predicate.enable", i1 true}'
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
@@ -142,7 +133,7 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
-        self.sizes, self.lengths = _numbers(node), _lengths(node)
+        self.hints = Hints(node, program.text)
         known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
@@ -284,31 +275,10 @@ class Body(Numbers):
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
-            writer.again(test, self._wanted(node))
+            writer.again(test, self.hints.of(node, self.depth))
         self.depth -= 1
         writer.begin(after)
         return False
-
-    def _wanted(self, node: ast.For) -> str:
-        """Return what is wanted of a loop."""
-        kept = KEPT if self._would_be_written_out(node) else ""
-        masked = MASKED if self._is_costly_row(node) and has_masks() else ""
-        at_once = ALONE if not _adds_up(node) else TWO if self.program.text.cost(node) > MUCH else ""
-        return f"{ROLLED}{kept}{at_once}{masked}"
-
-    def _is_costly_row(self, node: ast.For) -> bool:
-        """Return whether an innermost loop takes all of an array's axis, and calls elementary functions."""
-        assert isinstance(node.iter, ast.Call)  # `_range` has looked
-        if self.depth == 1 or mentioned(node.iter.args[-1]) - self.lengths or _has_loops(node):
-            return False
-        return self.program.text.cost(node) > 0
-
-    def _would_be_written_out(self, node: ast.For) -> bool:
-        """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
-        assert isinstance(node.iter, ast.Call)  # `_range` has looked
-        stop = spelled(node.iter.args[-1])
-        length = self.sizes.get(stop, int(stop) if stop.isdigit() else 0)
-        return length > FEW and not _has_loops(node) and _runs_along_rows(node)
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
@@ -464,68 +434,6 @@ def given(node: ast.Call) -> list[ast.expr]:
     if node.keywords:
         raise UntranslatableError("an argument by name")
     return node.args
-
-
-def _numbers(node: ast.FunctionDef) -> dict[str, int]:
-    """Return the names that a function gives a whole number first of all, as the sizes that are known."""
-    found: dict[str, int] = {}
-    for each in node.body:
-        if isinstance(each, ast.Assign):
-            target, value = each.targets[0], each.value
-            for name, number in zip(_items(target), _items(value), strict=False):
-                if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
-                    found[name.id] = number.value
-    return found
-
-
-def _has_loops(loop: ast.For) -> bool:
-    return any(isinstance(each, ast.For) for each in loop.body)
-
-
-def _adds_up(loop: ast.For) -> bool:
-    """Return whether a step of a loop goes on with what the one before has come to."""
-    counter = spelled(loop.target)
-    for node in (each for statement in loop.body for each in nodes(statement)):
-        if isinstance(node, ast.AugAssign) and counter not in mentioned(node.target):
-            return True
-        if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
-            return True
-    return False
-
-
-def _lengths(node: ast.FunctionDef) -> set[str]:
-    """Return the names that a function gives the lengths of arrays."""
-    found: set[str] = set()
-    for each in node.body:
-        if isinstance(each, ast.Assign):
-            asked = (part.attr for part in nodes(each.value) if isinstance(part, ast.Attribute))
-            found |= {name.id for target in each.targets for name in names(target)} if "shape" in asked else set()
-    return found
-
-
-def _runs_along_rows(loop: ast.For) -> bool:
-    """Return whether a loop takes elements that are next to each other, of rows of a matrix, and no others.
-
-    Where it takes a column, or a window of what the loop around it moves along, that one is for vectors; a few numbers
-    that are the same for all steps of that one are kept in registers if this one is written out.
-    """
-    counter = spelled(loop.target)
-    found, rows = [], False
-    for node in (each for statement in loop.body for each in nodes(statement)):
-        if isinstance(node, ast.Subscript) and counter in mentioned(node.slice):
-            *before, last = listed(node.slice)
-            rows = rows or bool(before)
-            found.append(spelled(last) == counter and not any(counter in mentioned(index) for index in before))
-    return rows and all(found)
-
-
-def _items(node: ast.expr) -> list[ast.expr]:
-    return node.elts if isinstance(node, ast.Tuple) else [node]
-
-
-def listed(node: ast.expr) -> list[ast.expr]:
-    """Return the indices of a subscript."""
-    return node.elts if isinstance(node, ast.Tuple) else [node]
 
 
 def returned_parts(result: Type, fails: bool) -> list[str]:

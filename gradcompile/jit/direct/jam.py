@@ -14,7 +14,7 @@ from typing import Any
 
 from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.liveness import Liveness
-from gradcompile.jit.direct.syntax import mentioned, nodes, spelled
+from gradcompile.jit.direct.syntax import listed, mentioned, nodes, spelled
 
 STEPS = 4  # of the outer loop in one pass
 Assignment = ast.Assign | ast.AugAssign
@@ -153,13 +153,9 @@ class _Step(ast.NodeTransformer):
         return ast.Name(f"{node.id}.{self.later}", node.ctx) if node.id in self.own else node
 
 
-def _indices(element: ast.Subscript) -> list[ast.expr]:
-    return element.slice.elts if isinstance(element.slice, ast.Tuple) else [element.slice]
-
-
 def _is_among(name: str, element: ast.Subscript) -> bool:
     """Return whether a name is one of the indices of an element."""
-    return any(isinstance(each, ast.Name) and each.id == name for each in _indices(element))
+    return any(isinstance(each, ast.Name) and each.id == name for each in listed(element.slice))
 
 
 def _is_range(node: ast.expr) -> bool:

@@ -51,3 +51,8 @@ def spelled(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
         return f"{spelled(node.value)}.{node.attr}"
     return ast.unparse(node)
+
+
+def listed(node: ast.expr) -> list[ast.expr]:
+    """Return the indices of a subscript, or the parts of another expression that may be a tuple."""
+    return node.elts if isinstance(node, ast.Tuple) else [node]
