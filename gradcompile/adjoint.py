@@ -302,17 +302,23 @@ def _extremum_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]
 
 
 def _product_over(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
-    """Multiply by the product of all *other* elements: right where some are 0, which `product/x` is not."""
-    builder, operand = value.builder, value.operands[0]
-    others = {a: fresh_axis(a, operand.axes) for a in value.attr}
-    differs: Value | None = None
-    for axis, other in others.items():
-        unequal = builder.apply("ne", builder.iota(axis), builder.iota(other))
-        differs = unequal if differs is None else builder.apply("or", differs, unequal)
-    assert differs is not None
-    elsewhere = substitute([operand], {a: builder.iota(b) for a, b in others.items()})[operand]
-    rest = builder.reduce("prod", builder.apply("select", differs, elsewhere, 1), others.values())
-    yield operand, (times(total[0], rest), total[1])
+    """Multiply by the product of all *other* elements: right where some are 0, which `product/x` is not.
+
+    Of several axes these are the others along the last, times the products along that at others of the axis before it.
+    """
+    (operand,), cotangent = value.operands, total[0]
+    along = operand
+    for axis in reversed(value.attr):
+        cotangent = times(cotangent, _product_of_others(along, axis))
+        along = value.builder.reduce("prod", along, (axis,))
+    yield operand, (cotangent, total[1])
+
+
+def _product_of_others(value: Value, axis: Axis) -> Value:
+    builder, other = value.builder, fresh_axis(axis, value.axes)
+    differs = builder.apply("ne", builder.iota(axis), builder.iota(other))
+    elsewhere = substitute([value], {axis: builder.iota(other)})[value]
+    return builder.reduce("prod", builder.apply("select", differs, elsewhere, 1), (other,))
 
 
 def _read(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gradcompile.adjoint import adjoint
 from gradcompile.ir import Axis, Graph, Input, Size, Value, free_axes
-from gradcompile.passes import entropies, optimise, prepare
+from gradcompile.passes import entropies, optimise, prepare, products_of_others
 from gradcompile.tangent import tangent, tangents
 from gradcompile.verify import verify
 
@@ -47,7 +47,7 @@ def pushed(lowered: Graph, along: Axis | None = None) -> Graph:
 
 def curved(lowered: Graph, along: Axis | None = None) -> Graph:
     """Return the graph of the Hessian times a direction; an output ``h<name>`` for every parameter."""
-    both = verify(entropies(adjoint(verify(prepare(lowered)))))
+    both = _differentiated(lowered)
     return _moved(both, {f"d{name}": f"h{name}" for name in lowered.wrt}, along)
 
 
@@ -82,7 +82,7 @@ def jacobian(lowered: Graph) -> Graph:
 
 def hessian(lowered: Graph) -> Graph:
     """Return the graph of all second derivatives; outputs ``h<k>,<l>`` for parameters k, and l not before it."""
-    both = verify(entropies(adjoint(verify(prepare(lowered)))))
+    both = _differentiated(lowered)
     outputs, axes = {}, {}
     for first, name in enumerate(lowered.wrt):
         seed, places = unit(both, name)
@@ -91,6 +91,11 @@ def hessian(lowered: Graph) -> Graph:
             outputs[f"h{other},{name}"] = known[both.outputs[f"d{other}"]] or both.builder.const(0)
             axes[f"h{other},{name}"] = (*lowered.inputs[other].axes, *places)
     return _simplified(both, outputs, axes)
+
+
+def _differentiated(lowered: Graph) -> Graph:
+    """Return the graph with its gradient, to be differentiated again."""
+    return verify(products_of_others(entropies(adjoint(verify(prepare(lowered))))))
 
 
 def unit(graph: Graph, name: str) -> tuple[Value, tuple[Axis, ...]]:

@@ -205,11 +205,25 @@ class _Machine:
     def running(self, value: Value) -> Any:
         """Return a running sum or product; what an index is not to count is not taken away again, but never taken."""
         how, turn = value.attr, slice(None, None, -1 if value.attr.backward else 1)
-        along = np.moveaxis(self.aligned(value.operands[0], value.axes), value.axes.index(how.axis), 0)[turn]
+        place = value.axes.index(how.axis)
+        if how.op == "linear":
+            return np.moveaxis(self.recurrence(value, place, turn), 0, place)
+        along = np.moveaxis(self.aligned(value.operands[0], value.axes), place, 0)[turn]
         one, run = (np.zeros_like, np.cumsum) if how.op == "sum" else (np.ones_like, np.cumprod)
         found: Array = one(along)
         found[0 if how.own else 1 :] = run(along if how.own else along[:-1], axis=0)
-        return np.moveaxis(found[turn], 0, value.axes.index(how.axis))
+        return np.moveaxis(found[turn], 0, place)
+
+    def recurrence(self, value: Value, place: int, turn: slice) -> Array:
+        """Return, its axis first, what factors and terms make of 0: ``total = total*factor + term``."""
+        factors, terms = (np.moveaxis(self.full(o, value.axes), place, 0)[turn] for o in value.operands)
+        found: Array = np.zeros_like(terms)
+        total: Array = np.zeros_like(terms[:1].sum(0))
+        for k, (factor, term) in enumerate(zip(factors, terms, strict=True)):
+            after = total * factor + term
+            found[k] = after if value.attr.own else total
+            total = after
+        return found[turn]
 
     def matrix(self, operand: Value, value: Value) -> tuple[Array, Axes]:
         """Return an operand with rows and columns last, and its other axes."""

@@ -13,7 +13,8 @@ there are a few structural operations:
 ``read``              ``T[i, j, ...]``: the first operand is T, then an integer value for each axis of T
 ``accumulate``        the transpose of ``read``: zeros with the axes `attr`, into which the first operand is added
                       at the indices given by the other operands, over all points of its and their axes
-``running``           the running sum or product along an axis (`attr`: a `Running`)
+``running``           the running sum or product along an axis, or what a recurrence makes of factors and terms
+                      (`attr`: a `Running`)
 ``inverse`` ...       matrix functions of the first operand's last two axes (`attr`: the axes of the result)
 ====================  ==================================================================================
 
@@ -115,8 +116,8 @@ class Running:
         Whether from the last index on.
     own : bool
         Whether an element is part of it at its own index.
-    op : {"sum", "prod"}
-        What it is.
+    op : {"sum", "prod", "linear"}
+        What it is; of "linear", each step multiplies what there is by a factor and adds a term, from 0 on.
     """
 
     axis: Axis
@@ -295,9 +296,10 @@ class Builder:
         """Return zeros with `axes`, plus `value` added at `indices` over all points: the transpose of `read`."""
         return self.make("accumulate", (value, *indices), axes, "real", axes)
 
-    def running(self, value: Value, how: Running) -> Value:
-        """Return the running sum or product of a value along one of its axes."""
-        return self.make("running", (value,), value.axes, value.kind, how)
+    def running(self, how: Running, *operands: Value) -> Value:
+        """Return the running sum or product of a value along one of its axes, or that of factors and terms."""
+        kind = "int" if all(o.kind == "int" for o in operands) else "real"
+        return self.make("running", operands, union(o.axes for o in operands), kind, how)
 
     def matrix(self, op: str, operands: tuple[Value, ...], axes: tuple[Axis, ...], attr: Any) -> Value:
         """Return a matrix function; `attr` says which axes of each operand are its rows and columns."""
@@ -316,7 +318,7 @@ class Builder:
         if value.op == "accumulate":
             return self.accumulate(operands[0], operands[1:], value.attr)
         if value.op == "running":
-            return self.running(operands[0], value.attr)
+            return self.running(value.attr, *operands)
         return self.make(value.op, operands, value.axes, value.kind, value.attr)
 
 

@@ -173,7 +173,7 @@ def _depends(
         index = dict(zip(array.axes, indices, strict=True))
         yield from (each.mapped(index) for each in known[array])
     elif value.op == "running":
-        yield from (_run_through(value, each) for each in known[value.operands[0]])
+        yield from (_run_through(value, each) for each in _of(value.operands, known))
     elif value.op == "accumulate":
         yield from (_accumulated(value, each) for each in known[value.operands[0]])
     else:

@@ -159,6 +159,17 @@ def _accumulate(value: Value, a: Tangent, *indices: Tangent) -> Tangent:
     return builder.accumulate(builder.reduce("sum", a, lost), [*places, *map(builder.iota, more)], value.attr + more)
 
 
+def _running(value: Value, a: Tangent) -> Tangent:
+    """Run the tangent along: of a product, each step multiplies it by the factor and moves the factor itself."""
+    if a is None:
+        return None
+    builder, how, (operand,) = value.builder, value.attr, value.operands
+    if how.op == "sum":
+        return builder.running(how, a)
+    before = value if not how.own else builder.running(replace(how, own=False), operand)
+    return builder.running(replace(how, op="linear"), operand, before * a)
+
+
 def _relabel(value: Value, axes: dict[Axis, Axis]) -> Value:
     return value.builder.read(value, [value.builder.iota(axes.get(a, a)) for a in value.axes]) if value.axes else value
 
@@ -197,6 +208,7 @@ RULES: dict[str, Rule] = {
     "prod": _reduced,
     "read": _read,
     "accumulate": _accumulate,
+    "running": _running,
     "inverse": _inverse,
     "logdet": _logdet,
     "determinant": _logdet,

@@ -162,7 +162,8 @@ def _accumulate(value: Value, graph: Graph) -> None:
 
 def _running(value: Value, graph: Graph) -> None:
     _require(value.attr.axis in value.axes, "it runs along an axis that is not there", value)
-    _axes(value, value.operands[0].axes)
+    _require(len(value.operands) == 1 + (value.attr.op == "linear"), "it has another number of operands", value)
+    _axes(value, union(o.axes for o in value.operands))
 
 
 def _custom(value: Value, graph: Graph) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 
 import gradcompile as gc
+from gradcompile import higher
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.passes import prepare
+from tests.derivatives import derivatives
 from tests.oracle import Problem
 from tests.tape import answer
 from tests.zoo import load, load_uncompiled
@@ -235,8 +238,9 @@ def test_a_product_costs_one_pass_and_zeros_are_no_matter(name: str, zeros: int)
         assert value == pytest.approx(exact, rel=1e-12)
         assert_gradient(gradient, expected)
         model.wait()
-    if name != "all":  # over two axes: of all pairs but one
-        assert [v.attr.op for v in model.graph.order() if v.op == "running"] == ["prod"] * 2
+    axes = 2 if name == "all" else 1
+    assert [v.attr.op for v in model.graph.order() if v.op == "running"] == ["prod"] * 2 * axes
+    assert not any(v.op == "ne" for v in model.graph.order())
 
 
 def assert_gradient(gradient: object, expected: dict) -> None:
@@ -256,3 +260,63 @@ def test_emitted_products_are_right(target: str, tmp_path: Path) -> None:
     p = 1 / (1 + np.exp(-x[:, 1]))
     assert value == pytest.approx(np.prod(p), rel=1e-13)
     np.testing.assert_allclose(gradient, np.prod(p) * np.sum((1 - p) * x[:, 1]) * np.eye(4)[1], rtol=1e-12)
+
+
+ROWS = [[0.5, 1.25, -0.75], [1.5, 2.0, 0.25]]
+CURVED = {
+    "one": ("loss = Product(f[j], j)", mpmath.fprod),
+    "a function of one": ("loss = tanh(Product(f[j], j)) + f[0]", lambda f: mpmath.tanh(mpmath.fprod(f)) + f[0]),
+    "of rows": (
+        "loss = Sum(exp(Product(x[n, j] - f[j], j)), n)",
+        lambda f: sum(mpmath.exp(mpmath.fprod(a - b for a, b in zip(row, f, strict=True))) for row in ROWS),
+    ),
+    "along samples": (
+        "loss = Sum(Product(1 + x[n, j]*f[j], n)*(j + 1), j)",
+        lambda f: sum((j + 1) * mpmath.fprod(1 + row[j] * each for row in ROWS) for j, each in enumerate(f)),
+    ),
+    "over both": (
+        "loss = Product(x[n, j] - f[j], n, j)",
+        lambda f: mpmath.fprod(row[j] - each for row in ROWS for j, each in enumerate(f)),
+    ),
+}
+
+
+def curved(name: str) -> gc.Model:
+    data = "x: data[N, M]\n" if "x[" in CURVED[name][0] else ""
+    return gc.parse(f"{data}w: parameter[M]\nf[j] = sin(w[j])\n{CURVED[name][0]}")
+
+
+def hessian_of(name: str, w: list[float]) -> np.ndarray:
+    return derivatives(lambda w: CURVED[name][1]([mpmath.sin(each) for each in w]), w)[2]
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+@pytest.mark.parametrize("name", CURVED)
+def test_second_derivatives_of_products_take_one_pass_and_zeros_are_no_matter(name: str, zeros: int) -> None:
+    direction = np.array([0.3, -1.0, 2.0])
+    given = {"w": np.array([*[0.0] * zeros, *[0.7, -0.4, 1.1][zeros:]]), "v_w": direction, "x": np.array(ROWS)}
+    graph = higher.curved(lower(curved(name)))
+    found = evaluate(graph, {name: given[name] for name in graph.inputs})["hw"]
+    np.testing.assert_allclose(found, hessian_of(name, given["w"].tolist()) @ direction, rtol=1e-12, atol=1e-14)
+    assert not any(v.op in ("eq", "ne") for v in graph.order())  # which has pairs of factors
+
+
+@pytest.mark.parametrize("name", ["of rows", pytest.param("over both", marks=pytest.mark.slow)])
+def test_compiled_hessians_of_products_are_right(name: str) -> None:
+    w, direction, model = [0.0, 0.0, 1.1], np.array([0.3, -1.0, 2.0]), gc.compile(curved(name))
+    expected = hessian_of(name, w)
+    for _ in range(2):  # before and after it is compiled
+        (found,) = model.hvp((direction,), w=w, x=ROWS)
+        np.testing.assert_allclose(found, expected @ direction, rtol=1e-12, atol=1e-14)
+        model.wait()
+    ((hessian,),) = model.hessian(w=w, x=ROWS)
+    np.testing.assert_allclose(hessian, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_emitted_second_derivatives_of_products_are_right(target: str, tmp_path: Path) -> None:
+    text, w, direction = gc.emit(curved("of rows"), target=target, order=2), [0.0, 0.0, 0.3], [0.3, -1.0, 2.0]
+    module = (load_uncompiled if target == "numba" else load)(text, tmp_path / "m.py")
+    arrays = [w, ROWS, direction] if target == "python" else [np.array(each) for each in (w, ROWS, direction)]
+    (found,) = module.hvp(*arrays)
+    np.testing.assert_allclose(found, hessian_of("of rows", w) @ direction, rtol=1e-12, atol=1e-14)

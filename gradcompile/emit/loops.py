@@ -507,22 +507,23 @@ class _Body:
 
     def _course(self, node: Course, indent: str) -> Iterator[str]:
         """Yield one step of a running sum or product: it has its own term before or after it is taken."""
-        total, (term,) = self.places.target(node.total), node.target.operands
-        sign = "+" if node.target.attr.op == "sum" else "*"
-        if self._is_subtracted(node.target):
-            sign, term = "-", term.operands[0]
-        operand = self.places.expression(term) if term.kind == "int" else self._term(term)
-        added = f"{indent}{total} {sign}= {operand}"
+        total = self.places.target(node.total)
+        step = f"{indent}{total} {self._step_on(node)}"
         if node.target.attr.own:
-            yield added
+            yield step
         yield self._commented(f"{indent}{self.places.target(node.target)} = {total}", node.target)
         if not node.target.attr.own:
-            yield added
+            yield step
 
-    def _is_subtracted(self, running: Value) -> bool:
-        """Return whether the terms of a running sum are taken away."""
-        [term] = running.operands
-        return running.attr.op == "sum" and term.op == "neg" and term not in self.plan.stored
+    def _step_on(self, node: Course) -> str:
+        """Return the assignment that makes what comes next of what there is."""
+        *factors, term = node.target.operands
+        if factors:
+            return f"= {self.places.expression(node.total * factors[0] + term)}"
+        sign = "+" if node.target.attr.op == "sum" else "*"
+        if sign == "+" and term.op == "neg" and term not in self.plan.stored:
+            sign, term = "-", term.operands[0]
+        return f"{sign}= {self.places.expression(term) if term.kind == 'int' else self._term(term)}"
 
     def _next_power(self, value: Value) -> str:
         """Return a power by an index as the one before times its base; "" if it is not at hand."""

@@ -91,6 +91,9 @@ class Mathematics(Printer):
         if value.op == "running":
             way = FROM_ON if value.attr.backward else UP_TO
             where = way[value.attr.own].format(self.names.axis(value.attr.axis))
+            if value.attr.op == "linear":
+                factor, term = (parenthesised(o, least) for o, least in zip(operands, (MUL, ADD), strict=True))
+                return f"what total*{factor} + {term} makes of 0 {where}", ADD
             what = "sum" if value.attr.op == "sum" else "product"
             return f"{what} of {parenthesised(operands[0], MUL)} {where}", ADD
         if value.op == "accumulate":

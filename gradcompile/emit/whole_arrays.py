@@ -23,6 +23,8 @@ RUNNING = {  # by what runs, whether it runs backward, and whether an element is
     ("sum", True, True): "sums_from",
     ("prod", False, False): "products_before",
     ("prod", True, False): "products_after",
+    ("linear", False, False): "recurrence_before",
+    ("linear", True, False): "recurrence_after",
 }
 LINALG = {
     "inverse": "np.linalg.inv",
@@ -206,13 +208,12 @@ class ArrayPrinter:
 
     def _running(self, value: Value, wanted: Axes) -> Text:
         """Return a running sum or product: NumPy has those that go forward and begin with the first term."""
-        (terms,), how = value.operands, value.attr
-        own = self.ranked(terms.axes)
-        text, along = self(terms, own), own.index(how.axis)
+        how, own = value.attr, self.ranked(value.axes)
+        operands = ", ".join(self(o, own) for o in value.operands)
         function = RUNNING[how.op, how.backward, how.own]
         if "." not in function:
             self.printer.support.add(function)
-        return self.aligned((f"{function}({text}, {along})", ATOM), own, wanted)
+        return self.aligned((f"{function}({operands}, {own.index(how.axis)})", ATOM), own, wanted)
 
     def _reduced(self, value: Value, wanted: Axes) -> Text:
         body = value.operands[0]

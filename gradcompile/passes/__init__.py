@@ -19,7 +19,7 @@ from gradcompile.passes.means import means
 from gradcompile.passes.ratios import ratios
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
-from gradcompile.passes.running import running
+from gradcompile.passes.running import products_of_others, running
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
@@ -27,7 +27,7 @@ from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.together import together
 from gradcompile.passes.turn import turn, turn_arithmetic
 
-__all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare"]
+__all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare", "products_of_others"]
 
 Pass = Callable[[Graph], Graph]
 

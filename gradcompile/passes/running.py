@@ -6,6 +6,7 @@ where it has no terms, so that nothing is taken away again, and a term that is i
 before.
 
 The derivative of a product is that of all others, ``Π_j (f[j] if j != i else 1)``: of those before and those after.
+It is written so before it is differentiated again (`products_of_others`): a running product's derivative runs with it.
 
 Along samples, the sums have an axis of their own: loops over samples pass them in blocks, from the first to the last.
 """
@@ -59,8 +60,17 @@ class _Course(NamedTuple):
 
 def running(graph: Graph) -> Graph:
     """Return the graph with sums up to an index, or from it on, as running sums, and products of all others so."""
-    order = graph.order()
-    if not any(value.op in (*RUNNING, "ne") and all(o.op == "iota" for o in value.operands) for value in order):
+    return _rewritten(graph, sums=True)
+
+
+def products_of_others(graph: Graph) -> Graph:
+    """Return the graph with products of all others as running ones, and its sums as they are."""
+    return _rewritten(graph, sums=False)
+
+
+def _rewritten(graph: Graph, *, sums: bool) -> Graph:
+    order, compared = graph.order(), (*RUNNING, "ne") if sums else ("ne",)
+    if not any(value.op in compared and all(o.op == "iota" for o in value.operands) for value in order):
         return graph
     own = _own_axes(graph, order)
     letters: dict[Axis, str] = {}
@@ -75,7 +85,7 @@ def running(graph: Graph) -> Graph:
         others = _others(operands[0], value.attr) if value.op == "prod" else None
         if others is not None:
             return _product(*others, along_of(*others[:2]))
-        course = next(_courses(operands[0], value.attr), None) if value.op == "sum" else None
+        course = next(_courses(operands[0], value.attr), None) if sums and value.op == "sum" else None
         if course is None:
             return None
         along = along_of(course.axis, course.summed)
@@ -136,7 +146,7 @@ def _product(axis: Axis, index: Axis, factors: Value, along: Axis) -> Value:
     """Return the product of all others: of those before times those after."""
     builder = factors.builder
     factors = substitute([factors], {index: builder.iota(along)})[factors]
-    before, after = (builder.running(factors, Running(along, backward, False, "prod")) for backward in (False, True))
+    before, after = (builder.running(Running(along, backward, False, "prod"), factors) for backward in (False, True))
     places = [builder.iota(axis if each == along else each) for each in before.axes]
     return builder.read(before, places) * builder.read(after, places)
 
@@ -181,6 +191,6 @@ def _sums(course: _Course, along: Axis, others: Sequence[Axis]) -> Value:
     later = [axis for axis in others if factor is not None and axis in factor.axes]
     terms = substitute([terms], {course.summed: builder.iota(along)})[terms]
     terms = builder.reduce("sum", terms, [axis for axis in others if axis not in later])
-    sums = builder.running(terms, replace(course.how, axis=along))
+    sums = builder.running(replace(course.how, axis=along), terms)
     sums = builder.read(sums, [builder.iota(course.axis if axis == along else axis) for axis in sums.axes])
     return _where(course.conditions, sums if factor is None else builder.reduce("sum", factor * sums, later))

@@ -328,6 +328,23 @@ def products_after(x, axis):
     return np.flip(products_before(np.flip(x, axis), axis), axis)
 
 
+def recurrence_before(factors, terms, axis):
+    """Return, for each index along an axis, what comes before it: 0, each time multiplied and a term added."""
+    shape = np.broadcast(factors, terms).shape
+    factors, terms = (np.broadcast_to(x, shape).swapaxes(0, axis) for x in (factors, terms))
+    found = np.zeros_like(terms)
+    for k in range(1, len(terms)):
+        found[k] = found[k - 1] * factors[k - 1] + terms[k - 1]
+    return found.swapaxes(0, axis)
+
+
+def recurrence_after(factors, terms, axis):
+    """Return, for each index along an axis, what comes after it: 0, each time multiplied and a term added."""
+    shape = np.broadcast(factors, terms).shape
+    factors, terms = (np.flip(np.broadcast_to(x, shape), axis) for x in (factors, terms))
+    return np.flip(recurrence_before(factors, terms, axis), axis)
+
+
 def sums_from(x, axis):
     """Return, for each index along an axis, the sum from it on."""
     return np.flip(np.cumsum(np.flip(x, axis), axis), axis)
