@@ -142,6 +142,10 @@ class MissingFileError(GradcompileError, FileNotFoundError):
     """There is no file of a name, or no folder for it."""
 
 
+class FolderError(GradcompileError, IsADirectoryError):
+    """A name of a folder stands where a file is to be read."""
+
+
 class TooLargeError(GradcompileError, MemoryError):
     """Arrays of these sizes, or what is computed from them, do not fit into memory."""
 

@@ -1,4 +1,4 @@
-"""Files that users name: what an error says where there is none."""
+"""Files that users name: what an error says where there is none, or a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 
-from gradcompile.errors import ArgumentError, MissingFileError
+from gradcompile.errors import ArgumentError, FolderError, MissingFileError
 
 MANY = 1000  # names of a folder among which the nearest is looked for
 
@@ -25,13 +25,21 @@ def path_of(given: str | PathLike[str]) -> Path:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Say what is missing where the operating system only says that something is."""
+    """Say what is missing, or is a folder, where the operating system only says that something is."""
     try:
         yield
     except FileNotFoundError as error:
         if isinstance(error, MissingFileError):
             raise
         raise missing(path) from None
+    except IsADirectoryError:
+        raise is_folder(path) from None
+
+
+def is_folder(name: str | Path) -> FolderError:
+    """Return the error for a folder that is given as a file."""
+    what, hint = f"{name} is a folder", "name a file in it"
+    return FolderError(what, expected="the name of a file", found="the name of a folder", hint=hint)
 
 
 def missing(name: str | Path, hint: str = "") -> MissingFileError:

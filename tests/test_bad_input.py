@@ -417,6 +417,8 @@ ADVICE = {
     "no archive": (lambda p: gc.load_model(p / "line.npz"), "no such name"),
     "no folder": (lambda p: LINE.save(p / "there" / "line.npz"), "make the folder"),
     "folder": (lambda p: LINE.save(p), "is a folder"),
+    "folder of models": (lambda p: gc.load(p), "is a folder"),
+    "folder of archives": (lambda p: gc.load_model(p), "name a file in it"),
     "known is text": (lambda p: LINE.save(p / "line.npz", {"w": "a"}), "real numbers"),
     "sizes": (lambda _: gc.emit(Symbol("q"), wrt=Symbol("q"), sizes="N=2"), "dict"),
     "init": (lambda _: LINE.fit(**POINTS_OF_LINE, init=[1.0]), "dict"),

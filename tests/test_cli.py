@@ -94,6 +94,7 @@ def test_wrong_usage_is_status_2(words, capsys):
         ([], "", ["gradcompile needs COMMAND", "gradcompile --help has examples"]),
         (["emit", "no.model"], "", ["no.model", "`gradcompile models` lists"]),
         (["emit", "./softmx.model"], "", ["there is no file ./softmx.model", "expected:", "found:"]),
+        (["emit", "./.."], "", [".. is a folder", "expected:", "name a file in it"]),
         (["emit", "softmax", "--size", "N=nan"], "", ["not a whole number from 1"]),
         (["emit", "softmax", "--size", "N=inf"], "", ["not a whole number from 1"]),
         (["emit", "softmax", "--size", "N=2,N=3"], "", ["'N' twice", "    N=2,N=3\n        ^"]),
@@ -110,6 +111,14 @@ def test_mistake_on_the_command_line_is_shown_with_its_place(words, place, said,
     if place:
         _, line, carets, *_ = message.splitlines()
         assert line[carets.index("^") :].startswith(place)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".npz"])
+def test_folder_as_data_is_told(suffix, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path(f"data{suffix}").mkdir()
+    assert main(["train", "linear", "--data", f"data{suffix}", "-o", "fit"]) == 2
+    assert f"data{suffix} is a folder\n  expected: the name of a file" in capsys.readouterr().err
 
 
 # --- emit

@@ -107,6 +107,18 @@ def test_names_that_are_no_names_of_files(tmp_path):
     assert not any("/" in name or "\n" in name for name in members(tmp_path / "odd.npz"))
 
 
+def test_model_that_is_too_deep_to_print_is_saved(tmp_path):
+    x, y = symbols("x y")
+    deep = x
+    for k in range(100):
+        deep = exp(-deep, evaluate=False) + y / (k + 1)
+    model = gc.compile(deep, wrt=[x, y])
+    with pytest.raises(RecursionError):
+        str(deep)
+    model.save(tmp_path / "deep.npz")
+    assert gc.load_model(tmp_path / "deep.npz").value_and_grad(x=0.5, y=0.1) == model.value_and_grad(x=0.5, y=0.1)
+
+
 def test_one_gradient_or_a_tuple_as_it_was(tmp_path):
     x, w = symbols("x w")
     gc.compile(exp(w * x), wrt=w).save(tmp_path / "one.npz")

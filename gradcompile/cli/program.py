@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from gradcompile import __version__
 from gradcompile.cli import mistakes
 from gradcompile.errors import GradcompileError, GradientCheckError
-from gradcompile.files import missing
+from gradcompile.files import is_folder, missing
 from gradcompile.garbage import rarely_collected
 
 OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
@@ -100,6 +100,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return _failure(str(error), USAGE)
     except FileNotFoundError as error:
         return _failure(str(missing(error.filename)) if error.filename else _of_system(error), USAGE)
+    except IsADirectoryError as error:
+        return _failure(str(is_folder(error.filename)) if error.filename else _of_system(error), USAGE)
     except OSError as error:
         _abandon_stdout()  # its buffer may hold what could not be written
         return _failure(_of_system(error), USAGE)

@@ -93,8 +93,8 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
 
     Raises
     ------
-    MissingFileError, OSError
-        If there is no such file; if it cannot be read.
+    MissingFileError, FolderError, OSError
+        If there is no such file; if it is a folder; if it cannot be read.
     ParseError
         If it is not a text in the model language.
 

@@ -75,10 +75,20 @@ def _axis(axis: Axis) -> list[Any]:
 
 
 def _value(value: Value, place: Mapping[Value, int], quoted: bool) -> list[Any]:
-    origin = str(value.origin) if quoted and value.origin is not None and not value.axes else ""
     operands = [place[o] for o in value.operands]
-    kept = origin if len(origin) <= LONGEST_ORIGIN else ""
-    return [value.op, operands, [_axis(a) for a in value.axes], value.kind, _attr(value), kept]
+    origin = _origin(value) if quoted else ""
+    return [value.op, operands, [_axis(a) for a in value.axes], value.kind, _attr(value), origin]
+
+
+def _origin(value: Value) -> str:
+    """Return the user's formula of a number, or "" if it is long, or nested too deeply for SymPy to print."""
+    if value.origin is None or value.axes:
+        return ""
+    try:
+        text = str(value.origin)
+    except RecursionError:
+        return ""
+    return text if len(text) <= LONGEST_ORIGIN else ""
 
 
 def _attr(value: Value) -> Any:
