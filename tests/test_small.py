@@ -11,8 +11,9 @@ from sympy import Expr, Symbol, atan, cos, cosh, coth, erf, exp, log, sin, sinc,
 import gradcompile as gc
 from gradcompile.passes import power_series
 from gradcompile.passes.small import small
+from tests.derivatives import derivatives
 
-X, Y = Symbol("x"), Symbol("y")
+X, Y, Z = Symbol("x"), Symbol("y"), Symbol("z")
 POINTS = [1e-30, -1e-8, 1e-4, -0.003, 0.03, -0.3, 0.49, 0.51, -0.99, 1.01, -2.5, 20.0]
 
 # formula: its limits at 0, of the value, the slope and the second derivative
@@ -77,6 +78,104 @@ def test_digits_of_a_quotient_by_one_factor(form: Expr, x: float) -> None:
         point = mpmath.mpf(x), mpmath.mpf(0.7)
         expected = [float(sympy.lambdify([X, Y], f, "mpmath")(*point)) for f in (form, form.diff(X), form.diff(Y))]
     np.testing.assert_allclose([value, *slopes], expected, rtol=1e-13)
+
+
+ANGLE = sqrt(X**2 + Y**2 + Z**2)
+ROTATIONS: dict[str, Expr] = {  # of exponentials and logarithms of rotations, and of quaternions
+    "sine": X * sin(ANGLE) / ANGLE,
+    "cosine": -Y * X * (1 - cos(ANGLE)) / ANGLE**2,
+    "left Jacobian": (ANGLE - sin(ANGLE)) / ANGLE**3,
+    "inverse Jacobian": 1 / ANGLE**2 - (1 + cos(ANGLE)) / (2 * ANGLE * sin(ANGLE)),
+    "quaternion": Y * sin(ANGLE / 2) / ANGLE,
+    "in a plane": (1 - cos(sqrt(X**2 + Y**2))) / (X**2 + Y**2) * Z,
+}
+SIZES = [1e-150, 1e-9, 1e-4, 0.01, 0.7]
+
+
+@pytest.mark.parametrize("name", ROTATIONS)
+def test_digits_of_rotations_by_small_angles(name: str) -> None:
+    form, at = ROTATIONS[name], (X, Y, Z)
+    model = gc.compile(form, wrt=at)
+    exact = sympy.lambdify(at, form, "mpmath")
+    for size in SIZES:
+        point = [0.6 * size, -0.5 * size, 0.3 * size]
+        value, slopes = model.value_and_grad(**dict(zip("xyz", point, strict=True)))
+        with mpmath.workdps(1000):
+            expected = [float(exact(*map(mpmath.mpf, point)))]
+            for k in range(3):
+                moved = [[mpmath.mpf(c) * (1 + s * (j == k)) for j, c in enumerate(point)] for s in (STEP, -STEP)]
+                expected.append(float((exact(*moved[0]) - exact(*moved[1])) / (2 * STEP * mpmath.mpf(point[k]))))
+        np.testing.assert_allclose([value, *slopes], expected, rtol=1e-13)
+
+
+STEP = mpmath.mpf(10) ** -40
+LIMITS = {  # value and Hessian, row by row, where there is no rotation
+    "sine": (0, [0] * 9),
+    "cosine": (0, [0, -1 / 2, 0, -1 / 2, 0, 0, 0, 0, 0]),
+    "left Jacobian": (1 / 6, [-1 / 60, 0, 0, 0, -1 / 60, 0, 0, 0, -1 / 60]),
+    "inverse Jacobian": (1 / 12, [1 / 360, 0, 0, 0, 1 / 360, 0, 0, 0, 1 / 360]),
+    "quaternion": (0, [0] * 9),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_where_there_is_no_rotation(name: str) -> None:
+    model = gc.compile(ROTATIONS[name], wrt=[X, Y, Z])
+    value, hessian = LIMITS[name]
+    nowhere = dict.fromkeys("xyz", 0.0)
+    assert model.value(**nowhere) == pytest.approx(value, rel=1e-15)
+    slope = {"sine": (1, 0, 0), "quaternion": (0, 1 / 2, 0)}.get(name, (0, 0, 0))
+    assert model.grad(**nowhere) == pytest.approx(slope, rel=1e-15)
+    assert np.ravel(model.hessian(**nowhere)) == pytest.approx(hessian, rel=1e-14)
+
+
+STUMPFF = {
+    (1 - cos(sqrt(X))) / X: (1 / 2, -1 / 24),
+    (sqrt(X) - sin(sqrt(X))) / sqrt(X) ** 3: (1 / 6, -1 / 120),
+    (1 - cosh(sqrt(-X))) / X: (1 / 2, -1 / 24),
+    (sinh(sqrt(-X)) - sqrt(-X)) / sqrt(-X) ** 3: (1 / 6, -1 / 120),
+    sin(sqrt(X)) / sqrt(X): (1, -1 / 6),
+}
+
+
+@pytest.mark.parametrize("form", STUMPFF, ids=ids)
+def test_digits_of_functions_of_a_root(form: Expr) -> None:
+    model, side = gc.compile(form, wrt=X), -1 if form.has(sqrt(-X)) else 1
+    for size in (1e-300, 1e-20, 1e-8, 1e-3, 0.1, 0.9, 3.0):
+        with mpmath.workdps(1000):
+            expected = [sympy.lambdify(X, f, "mpmath")(mpmath.mpf(side * size)) for f in (form, form.diff(X))]
+        np.testing.assert_allclose(model.value_and_grad(x=side * size), np.array(expected, float), rtol=2e-13)
+    assert model.value_and_grad(x=0.0) == pytest.approx(STUMPFF[form], rel=1e-15)
+
+
+def test_root_of_a_negative_number_stays_none() -> None:
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(gc.compile((1 - cos(sqrt(X))) / X, wrt=X).value(x=-1e-3))
+
+
+def test_rotations_of_many() -> None:
+    text = """
+        r: parameter[N, 3]
+        x: data[N, 3]
+        angle[n] = sqrt(Sum(r[n, i]**2, i))
+        along[n] = Sum(r[n, i]*x[n, i], i)
+        loss = Sum(x[n, i]*cos(angle[n]) + r[n, i]*along[n]*(1 - cos(angle[n]))/angle[n]**2, n, i)
+    """
+    model, x = gc.compile(gc.parse(text)), np.array([[0.3, -1.0, 2.0]] * 4)
+    r = np.array([[0.1, 0.2, -0.3]] * 4) * np.array([[0.0], [1e-9], [1e-4], [1.0]])
+
+    def exact(r: list[mpmath.mpf], row: int) -> mpmath.mpf:
+        angle, along = mpmath.norm(r), mpmath.fdot(r, x[row])
+        turned = along * (1 - mpmath.cos(angle)) / angle**2
+        return sum(mpmath.cos(angle) * a + turned * b for a, b in zip(x[row], r, strict=True))
+
+    for _ in range(2):  # before and after it is compiled
+        _, (gradient,) = model.value_and_grad(r=r, x=x)
+        np.testing.assert_allclose(gradient[0], 0, atol=1e-300)
+        for row in (1, 2, 3):
+            _, slopes, _ = derivatives(lambda r, row=row: exact(r, row), r[row].tolist())
+            np.testing.assert_allclose(gradient[row], slopes, rtol=1e-13, atol=1e-15)
+        model.wait()
 
 
 @pytest.mark.parametrize("form", [X**2 - X, sin(X) - Y, exp(X) - 1, (X + 1) / (X + 2), tanh(X) + X, 1 / X], ids=ids)

@@ -5,20 +5,23 @@ has every derivative, and the limit at 0. A formula counts if it is made of one 
 that have a series at u = 0, and if there the terms of a sum cancel or a quotient has a zero over a zero. Of several
 in one another the outermost is replaced: a logarithm of ``sin(x)/x`` needs the digits that the quotient lies above 1
 by.
+
+If u is a root, what it is the root of is its square: rotations have ``(1 - cos(u))/z``, u being the root of z, and so
+have Stumpff's functions. Such a polynomial in z has slopes where that of the root is infinite.
 """
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from fractions import Fraction
 from functools import reduce
 from typing import NamedTuple
 
 from gradcompile.ir import LARGE, Graph, Value
 from gradcompile.passes import power_series as ps
-from gradcompile.passes.fold import exact
+from gradcompile.passes.fold import exact, factored
 from gradcompile.passes.power_series import Series
 
 RADII = tuple(Fraction(1, 2**n) for n in range(6))
@@ -36,12 +39,58 @@ class Known(NamedTuple):
     singular: bool  # whether something in it is divided by what is small
 
 
-class Found(NamedTuple):
-    """A formula that cancels: the value that it is made of, and its series in that, times powers of other values."""
+class Root(NamedTuple):
+    """What a root is taken of: a value, and a number that this is multiplied by."""
 
+    base: Value
+    factor: Fraction
+    whole: Value  # the two multiplied, as the graph has it
+
+
+class Roots(NamedTuple):
+    """The roots in a graph: what each is taken of, and what is their base, or the root of what."""
+
+    taken: Mapping[Value, Root]
+    bases: Container[Value]
+    wholes: Mapping[Value, Value]
+
+    @staticmethod
+    def of(order: Iterable[Value]) -> Roots:
+        """Return the roots of values, or of numbers times these."""
+        values, taken = set(order), dict[Value, Root]()
+        for value in order:
+            for whole in _squares(value):
+                factor, base = factored(whole)
+                if base in values and whole in values and factor and base is not None:
+                    taken[value] = Root(base, Fraction(factor), whole)
+        return Roots(taken, {root.base for root in taken.values()}, {r.whole: value for value, r in taken.items()})
+
+    def common(self, leaves: Iterable[Value | None]) -> Value | None:
+        """Return the one value that all of a formula is made of: of a root and what it is taken of, the root."""
+        found = list(dict.fromkeys(leaf for leaf in leaves if leaf is not None))
+        if len(found) == 2:
+            found = [a for a, b in (found, found[::-1]) if a in self.taken and self.taken[a].base is b]
+        return found[0] if len(found) == 1 else None
+
+
+class Formula(NamedTuple):
+    """A formula that may cancel, or a product of one and of other values: ``a*(1 - cos(u))/(b*u**2)``."""
+
+    above: tuple[Value, ...]  # what is made of the one value u
+    below: tuple[Value, ...] = ()
+    times: tuple[Value, ...] = ()  # the other values
+    over: tuple[Value, ...] = ()
+    sign: int = 1
+    powers: int = 0  # how often `above` is divided by what u is a product of, and `times` has the other factor
+
+
+class Found(NamedTuple):
+    """A formula that cancels: the value that it is made of, and its series in that."""
+
+    formula: Formula
     leaf: Value
     series: Series
-    scale: tuple[Value, ...] = ()
+    square: Value | None = None  # that of the leaf, where the graph has it
 
 
 PROBE = 2.0**-10
@@ -87,14 +136,28 @@ def _replaced(graph: Graph, counts: Callable[[Value], bool]) -> Graph:
 
 
 def _choice(found: Found, plain: dict[Value, Value], far: Value) -> Value:
-    apply, leaf = far.builder.apply, plain[found.leaf]
+    (above, below, times, over, sign, powers), leaf = found.formula, plain[found.leaf]
+    others = [plain[other] for other in times]
     radius, terms = _polynomial(found.series) or (Fraction(0), [])
-    near = reduce(operator.mul, (plain[scale] for scale in found.scale), _horner(leaf, terms))
-    return apply("select", apply("lt", apply("abs", leaf), radius), near, far)
+    near = _horner(leaf, terms, None if found.square is None else plain[found.square])
+    if powers:
+        near, others = reduce(operator.mul, others, near), []
+    elif below:
+        far = _product([plain[part] for part in above], far) / _product([plain[part] for part in below], far)
+    chosen = far.builder.apply("select", far.builder.apply("lt", far.builder.apply("abs", leaf), radius), near, far)
+    whole = _product([*others, chosen], far)
+    whole = whole / _product([plain[other] for other in over], far) if over else whole
+    return whole if sign > 0 else -whole
 
 
-def _horner(u: Value, terms: list[tuple[int, Fraction]]) -> Value:
+def _product(parts: list[Value], like: Value) -> Value:
+    return reduce(operator.mul, parts) if parts else like.builder.const(1)
+
+
+def _horner(u: Value, terms: list[tuple[int, Fraction]], square: Value | None) -> Value:
     """Return a polynomial, given its powers and coefficients, lowest power first."""
+    if square is not None and not any(power % 2 for power, _ in terms):
+        u, terms = square, [(power // 2, c) for power, c in terms]
     first, step = terms[0][0], math.gcd(*(power - terms[0][0] for power, _ in terms)) or 1
     w = u if step == 1 else u**step
     coefficients = {power: _spelled(c) for power, c in terms}
@@ -133,35 +196,62 @@ def _cancelling(
 ) -> dict[Value, Found]:
     """Return the formulas that cancel and have a polynomial; what is known of all values is added to `known`."""
     found: dict[Value, Found] = {}
-    series: dict[Value, Series | None] = {}
-    mirrored: dict[Value, Series | None] = {}
+    roots = Roots.of(order)
+    seen: dict[tuple[Value, int], dict[Value, Series | None]] = {}  # of a leaf, and of it with the other sign
     for value in order:
-        made = known[value] = _known(value, known)
+        made = known[value] = _known(value, known, roots)
         if len(found) == MOST or not counts(value) or value.op == "const":
             continue
-        if made.leaf is value:
-            whole = _over_factor(value, known)
-        else:
-            curved = made.curved and _may_cancel(value, made, [known[o] for o in value.operands])
-            whole = (value, ()) if curved else None
-        if whole is None or (leaf := known[whole[0]].leaf) is None:
+        formula = _formula(value, made, known, roots)
+        if formula is None or (leaf := roots.common([known[part].leaf for part in _parts(formula)])) is None:
             continue
-        right = _series_of(whole[0], known, series, ps.variable())
-        if right is None or (not whole[1] and not _cancels(value, series)):
+        root = roots.taken.get(leaf)
+        series = seen.setdefault((leaf, 1), _variables(leaf, root, 1))
+        right = _quotient(formula, known, series)
+        if right is None or (formula.above == (value,) and not _cancels(value, series)):
             continue
-        left = _series_of(whole[0], known, mirrored, ps.multiply(ps.number(-ps.ONE), ps.variable()))
-        if left is None or ps.mirrored(left) != right:  # absolute values in it make it another on each side
-            continue
-        quotient = Series(right.valuation - len(whole[1]), right.coefficients)
-        if _polynomial(quotient) is not None:
-            found[value] = Found(leaf, quotient, whole[1])
+        if root is None:  # a root is never negative
+            left = _quotient(formula, known, seen.setdefault((leaf, -1), _variables(leaf, root, -1)))
+            if left is None or ps.mirrored(left) != right:  # absolute values in it make it another on each side
+                continue
+        right = Series(right.valuation - formula.powers, right.coefficients)
+        if _polynomial(right) is not None:
+            found[value] = Found(formula, leaf, right, None if root is None else root.whole)
     return found
 
 
-def _over_factor(value: Value, known: dict[Value, Known]) -> tuple[Value, tuple[Value, ...]] | None:
-    """Return the numerator of f(a*b)/a**n, and b n times: it is f(u)/u**n*b**n, u being a*b."""
-    if value.op != "div":
-        return None
+def _squares(root: Value) -> list[Value]:
+    """Return what a value may be the root of."""
+    if root.op in ("sqrt", "norm"):
+        return [root.operands[0]]
+    if root.op != "hypot":
+        return []
+    a, b = (operand**2 for operand in root.operands)
+    return [a + b, b + a]
+
+
+def _variables(leaf: Value, root: Root | None, sign: int) -> dict[Value, Series | None]:
+    """Return the series of a leaf, and that of what it is the root of."""
+    u = ps.multiply(ps.number(Fraction(sign)), ps.variable())
+    if root is None:
+        return {leaf: u}
+    return {leaf: u, root.base: ps.multiply(ps.number(1 / root.factor), ps.multiply(u, u))}
+
+
+def _parts(formula: Formula) -> list[Value]:
+    return [*formula.above, *formula.below]
+
+
+def _formula(value: Value, made: Known, known: dict[Value, Known], roots: Roots) -> Formula | None:
+    """Return a formula if it may cancel, as one small u shows."""
+    if made.leaf is not value:
+        parts = [known[o] for o in value.operands]
+        return Formula((value,)) if made.curved and _may_cancel(value, made, parts) else None
+    return None if value.op != "div" else _over_factor(value, known) or _beside_others(value, known, roots)
+
+
+def _over_factor(value: Value, known: dict[Value, Known]) -> Formula | None:
+    """Return the numerator of f(a*b)/a**n, times b n times: it is f(u)/u**n*b**n, u being a*b."""
     above, below = value.operands
     leaf, power = known[above].leaf, exact(below.operands[1]) if below.op == "pow" else 1
     base = below.operands[0] if below.op == "pow" else below
@@ -170,27 +260,70 @@ def _over_factor(value: Value, known: dict[Value, Known]) -> tuple[Value, tuple[
     if not known[above].curved or abs(known[above].probe) > SMALL:
         return None
     rest = leaf.operands[1] if leaf.operands[0] is base else leaf.operands[0]
-    return above, (rest,) * int(power)
+    return Formula((above,), times=(rest,) * int(power), powers=int(power))
 
 
-def _known(value: Value, known: dict[Value, Known]) -> Known:
+def _beside_others(value: Value, known: dict[Value, Known], roots: Roots) -> Formula | None:
+    """Return a quotient of products as that of their factors f(u) and g(u), which are 0 where u is, and the others."""
+    sign, above, below = _flat(value)
+    for one in above:
+        if not known[one].curved or abs(known[one].probe) > SMALL or (leaf := known[one].leaf) is None:
+            continue
+        zeros = [v for v in below if abs(known[v].probe) < SMALL and roots.common([leaf, known[v].leaf]) is not None]
+        if not zeros or (whole := roots.common([leaf, *(known[v].leaf for v in zeros)])) is None:
+            continue
+        own = {whole, roots.taken[whole].base} if whole in roots.taken else {whole}
+        top, bottom = (tuple(v for v in side if known[v].leaf in own) for side in (above, below))
+        times, over = (tuple(v for v in side if known[v].leaf not in own) for side in (above, below))
+        return Formula(top, bottom, times, over, sign) if times or over else None
+    return None
+
+
+def _flat(quotient: Value) -> tuple[int, list[Value], list[Value]]:
+    """Return the sign of a quotient, what it multiplies and what it is divided by."""
+    sign, stack = 1, [(quotient, 0)]
+    found: tuple[list[Value], list[Value]] = ([], [])
+    while stack:
+        value, side = stack.pop()
+        if value.op in ("mul", "div") and len(stack) + len(found[0]) + len(found[1]) < MOST:
+            stack += [(value.operands[1], side if value.op == "mul" else 1 - side), (value.operands[0], side)]
+        elif value.op == "neg":
+            sign = -sign
+            stack.append((value.operands[0], side))
+        else:
+            found[side].append(value)
+    return sign, *found
+
+
+def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
     """Return what is known of a value, given that of its operands."""
+    own = Known(value, PROBE**2 if value in roots.bases else PROBE, False, False)
     if value.op == "const" and (constant := exact(value)) is not None:
         return Known(None, float(constant), False, False)
     probe = PROBES.get(value.op)
     parts = [known[o] for o in value.operands] if probe is not None and value.kind == "real" else []
-    leaf = next((part.leaf for part in parts if part.leaf is not None), None)
-    if probe is None or leaf is None or any(part.leaf is not None and part.leaf is not leaf for part in parts):
-        return Known(value, PROBE, False, False)
+    leaf = roots.common([part.leaf for part in parts])
+    if value.op == "pow" and leaf is not None and (rooted := _rooted(value, roots)) is not None:
+        return Known(rooted, PROBE ** (2 * parts[1].probe), False, False)
+    is_root = value in roots.taken and known[roots.taken[value].base].leaf is roots.taken[value].base
+    if probe is None or leaf is None or is_root:
+        return own
     try:
         size = probe(*[part.probe for part in parts])
     except (ValueError, ArithmeticError):
         size = None
     if not isinstance(size, float):
-        return Known(value, PROBE, False, False)
+        return own
     curved = value.op not in ARITHMETIC or any(part.curved for part in parts)
     singular = (value.op == "div" and abs(parts[1].probe) < SMALL) or any(part.singular for part in parts)
     return Known(leaf, size, curved, singular)
+
+
+def _rooted(power: Value, roots: Roots) -> Value | None:
+    """Return the root that a power with a whole number and a half for its exponent is made of."""
+    number = exact(power.operands[1])
+    is_rooted = number is not None and Fraction(number).denominator == 2
+    return roots.wholes.get(power.operands[0]) if is_rooted else None
 
 
 def _may_cancel(value: Value, made: Known, operands: list[Known]) -> bool:
@@ -216,27 +349,33 @@ def _cancels(value: Value, series: dict[Value, Series | None]) -> bool:
 # Series
 
 
-def _series_of(
-    root: Value, known: dict[Value, Known], series: dict[Value, Series | None], variable: Series
-) -> Series | None:
+def _series_of(root: Value, known: dict[Value, Known], series: dict[Value, Series | None]) -> Series | None:
     """Return the series of a formula, given that of its one value; those of its parts are added to `series`."""
     stack = [root]
     while stack:
         value = stack[-1]
         leaf = known[value].leaf
-        waiting = [] if leaf in (None, value) else [o for o in value.operands if o not in series]
+        waiting = [] if leaf is None or value in series else [o for o in value.operands if o not in series]
         if waiting:
             stack.extend(waiting)
             continue
         stack.pop()
         if leaf is None:
             series[value] = ps.number(Fraction(exact(value) or 0))
-        elif leaf is value:
-            series[value] = variable
-        else:
+        elif value not in series:
             parts = [series[o] for o in value.operands]
             series[value] = None if None in parts else OPERATIONS[value.op](value, *parts)
     return series[root]
+
+
+def _quotient(formula: Formula, known: dict[Value, Known], series: dict[Value, Series | None]) -> Series | None:
+    """Return the series of a formula, without the other values."""
+    total: Series | None = ps.number(ps.ONE)
+    for part in _parts(formula):
+        own = _series_of(part, known, series)
+        own = own if own is None or part in formula.above else ps.reciprocal(own)
+        total = None if total is None or own is None else ps.multiply(total, own)
+    return total
 
 
 def _div(value: Value, a: Series, b: Series) -> Series | None:
@@ -246,7 +385,11 @@ def _div(value: Value, a: Series, b: Series) -> Series | None:
 
 def _pow(value: Value, a: Series, b: Series) -> Series | None:
     number = exact(value.operands[1])
-    return None if number is None else ps.power(a, Fraction(number))
+    if number is None or not a.coefficients or a.coefficients[0] != 1 or (places := number * a.valuation) % 1:
+        return None if number is None else ps.power(a, Fraction(number))
+    is_monomial = not any(a.coefficients[1:])
+    power = ps.number(ps.ONE) if is_monomial else ps.power(Series(0, a.coefficients), Fraction(number))
+    return None if power is None else Series(int(places), power.coefficients)
 
 
 def _log(value: Value, a: Series) -> Series | None:
