@@ -245,6 +245,16 @@ def _log(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
         yield below, (-times(total[0], 1 / below), total[1])
 
 
+def _share_of_sum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
+    """Divide the cotangent of a/(a + b) by the sum once, for both."""
+    (a, b), (cotangent, mask) = value.operands, total
+    each = times(cotangent, 1 / (a + b))
+    if a.op != "const":
+        yield a, (times(each, b / (a + b)), mask)
+    if b.op != "const":
+        yield b, (-times(each, value), mask)
+
+
 def _refused(value: Value) -> NoReturn:
     origin = "" if value.origin is None else str(value.origin)
     raise NonDifferentiableError(
@@ -378,6 +388,7 @@ RULES: dict[str, Rule] = {
     "pow": _power_like,
     "sqrt": _power_like,
     "log": _log,
+    "share": _share_of_sum,
     "select": _select,
     "maximum": _extremum,
     "minimum": _extremum,

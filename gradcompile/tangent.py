@@ -22,7 +22,7 @@ from gradcompile.primitives import PRIMITIVES
 Tangent = Value | None  # None: the value does not depend on what moves
 Rule = Callable[..., Tangent]
 # rules of reverse mode that weigh what each receiver gets, point by point
-WEIGHING = ("maximum", "minimum", "custom", "log", *RAISED)
+WEIGHING = ("maximum", "minimum", "custom", "log", "share", *RAISED)
 
 
 def tangent(graph: Graph, seeds: Mapping[str, str], along: Axis | None = None) -> Graph:

@@ -20,6 +20,7 @@ from gradcompile.passes.ratios import ratios
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
 from gradcompile.passes.running import products_of_others, running
+from gradcompile.passes.saturations import saturations
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
@@ -45,6 +46,7 @@ BEFORE: tuple[Pass, ...] = (
     gather,
     together,
     contract,
+    saturations,
     share,
     turn,
     share,

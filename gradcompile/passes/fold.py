@@ -17,7 +17,7 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
-MARKS = ("detach", "custom")
+MARKS = ("detach", "custom", "share")
 SHIFTS = ("detach", "finite")  # what takes the largest exponent out of a sum of exponentials
 
 
@@ -38,6 +38,8 @@ def settle(graph: Graph) -> Graph:
     """Return the graph without the marks that only differentiation reads."""
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op == "share":
+            return operands[0] / (operands[0] + operands[1])
         return operands[0] if value.op in MARKS else None
 
     return graph.rewrite(rule) if any(value.op in MARKS for value in graph.order()) else graph
