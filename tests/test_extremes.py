@@ -92,6 +92,16 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
         lambda x, y, z: x / (1 + (x - y) / y * mp.exp(-z)),
         [(10.0, 1.0, -200.0), (10.0, 1.0, 0.7), (10.0, 1.0, 40.0), (2.0, 3.0, 0.1)],
     ),
+    "growth of Richards": (
+        "x/(1 + exp(-z))**y",
+        lambda x, y, z: x / (1 + mp.exp(-z)) ** y,
+        [(2.0, 1.5, -1000.0), (2.0, 1.5, -600.0), (2.0, 0.3, -30.0), (2.0, -0.4, 0.7), (2.0, 1.5, 30.0)],
+    ),
+    "power of a probability": (
+        "(1/(1 + exp(-x)))**y",
+        lambda x, y: (1 / (1 + mp.exp(-x))) ** y,
+        [(-1000.0, 2.5), (-700.0, 1.1), (-0.7, -2.5), (30.0, 4.0)],
+    ),
     "roots that are near": (
         "sqrt(x + y) - sqrt(x)", lambda x, y: mp.sqrt(x + y) - mp.sqrt(x), [(1e16, 1.0), (1.0, 1e-12), (2.0, 3.0)],
     ),

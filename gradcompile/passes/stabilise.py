@@ -17,7 +17,7 @@ from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, powers, quotients, relative, trusted
 from gradcompile.passes.differences import added_back, difference, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
-from gradcompile.passes.exponentials import Forms
+from gradcompile.passes.exponentials import Forms, negated
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.log_patterns import LOGS, log_of_powers
 from gradcompile.passes.norms import square_root
@@ -128,6 +128,21 @@ def _power_of_exp(a: Value, b: Value) -> Value | None:
     return a.builder.apply("exp", a.operands[0] * b)
 
 
+def _power_of_odds(a: Value, b: Value) -> Value | None:
+    """Return ``(1 + exp(u))**y`` as ``exp(y*softplus(u))``, and a power of ``sigmoid(u)``, if y is no number."""
+    exponent = exponentials.one_plus_exp(a) if a.op == "add" else negated(a.operands[0]) if a.op == "sigmoid" else None
+    if exponent is None or b.op == "const" or b.kind == "int":
+        return None
+    logarithm = b * a.builder.apply("softplus", exponent)
+    return a.builder.apply("exp", logarithm if a.op == "add" else -logarithm)
+
+
+def _over_power_of_odds(a: Value, b: Value) -> Value | None:
+    """Return ``a/(1 + exp(u))**y``, of which `_power_of_odds` has seen the power."""
+    of_odds = b.op == "exp" and any(factor.op == "softplus" for factor in quotients.factors(b.operands[0]))
+    return a * b.builder.apply("exp", negated(b.operands[0])) if of_odds else None
+
+
 # Products and quotients
 
 
@@ -234,6 +249,7 @@ ROWS: tuple[Row, ...] = (
     Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
     Row("pow", "(3 + y**x)**(1/x)", "exp(log(3 + exp(x*log(y)))/x)", _power_of_powers, OVERFLOWS, POSITIVE, forms=True),
     Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
+    Row("pow", "(1 + exp(x))**y", "exp(y*softplus(x))", _power_of_odds, OVERFLOWS, (-700.0, 100.0)),
     Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
     Row("acos", "acos(1 - x)", "2*asin(sqrt(x/2))", _acos, CANCELS, (0.0, 1.9)),
     Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
@@ -257,6 +273,7 @@ ROWS: tuple[Row, ...] = (
         CANCELS, (1e-9, 1.0)),
     Row("div", "1/(1 + y*exp(x))", "1/(1 + y*exp(minimum(x, 700)))", _over_odds, OVERFLOWS, (-700.0, 700.0),
         forms=True),
+    Row("div", "3/(1 + exp(x))**y", "3*exp(-y*softplus(x))", _over_power_of_odds, OVERFLOWS, (-700.0, 100.0)),
     Row("div", "y*exp(x)/(2*exp(x))", "y/2", _reduced, OVERFLOWS, forms=True),
     Row("div", "1/(y*(1 + exp(x)))", "sigmoid(-x)/y", _over_product, OVERFLOWS, forms=True),
     Row("div", "exp(x)/Sum(exp(x[i]), i)", "exp(x - max(x))/Sum(exp(x[i] - max(x)), i)",
