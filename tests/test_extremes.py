@@ -102,6 +102,29 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
         lambda x, y: (1 / (1 + mp.exp(-x))) ** y,
         [(-1000.0, 2.5), (-700.0, 1.1), (-0.7, -2.5), (30.0, 4.0)],
     ),
+    "a robot that turns": (
+        "x/y*(sin(z + y/8) - sin(z))",
+        lambda x, y, z: x / y * (mp.sin(z + y / 8) - mp.sin(z)),
+        [(2.0, 1e-9, 0.7), (2.0, -1e-4, 0.7), (2.0, 0.5, 0.7), (2.0, 30.0, 0.7)],
+    ),
+    "a robot that turns, across": (
+        "x/y*(cos(z) - cos(z + y/8))",
+        lambda x, y, z: x / y * (mp.cos(z) - mp.cos(z + y / 8)),
+        [(2.0, 1e-9, 0.7), (2.0, -1e-4, 0.7), (2.0, 0.5, 0.7), (2.0, 30.0, 0.7)],
+    ),
+    "fall with drag": (
+        "(exp(-x*y) - 1 + x*y)*z/x**2",
+        lambda x, y, z: (mp.exp(-x * y) - 1 + x * y) * z / x**2,
+        [(1e-9, 0.3, 9.8), (1e-3, 0.3, 9.8), (2.0, 3.0, 9.8)],
+    ),
+    "damped oscillation": (
+        "-exp(-z)*sin(x*y)/x", lambda x, y, z: -mp.exp(-z) * mp.sin(x * y) / x, [(1e-9, 0.3, 0.5), (2.0, 3.0, 0.5)],
+    ),
+    "quadratic drag": (
+        "z*log(cosh(sqrt(x)*y))/x",
+        lambda x, y, z: z * mp.log(mp.cosh(mp.sqrt(x) * y)) / x,
+        [(1e-9, 0.3, 0.5), (2.0, 3.0, 0.5)],
+    ),
     "roots that are near": (
         "sqrt(x + y) - sqrt(x)", lambda x, y: mp.sqrt(x + y) - mp.sqrt(x), [(1e16, 1.0), (1.0, 1e-12), (2.0, 3.0)],
     ),

@@ -178,6 +178,20 @@ def test_rotations_of_many() -> None:
         model.wait()
 
 
+def test_a_robot_that_does_not_turn_goes_straight() -> None:
+    east, north = (X / Y * wave for wave in (sin(Z + Y / 8) - sin(Z), cos(Z) - cos(Z + Y / 8)))
+    s, c = np.sin(0.7), np.cos(0.7)
+    for form, value, slopes in ((east, c, (c, -s / 8, -2 * s)), (north, s, (s, c / 8, 2 * c))):
+        found, gradient = gc.compile(form, wrt=[X, Y, Z]).value_and_grad(x=2.0, y=0.0, z=0.7)
+        assert found == pytest.approx(value / 4, rel=1e-15)
+        assert gradient == pytest.approx([slope / 8 for slope in slopes], rel=1e-15)
+
+
+def test_floats_count_as_the_numbers_that_they_are() -> None:
+    model = gc.compile((0.1 - 0.1 * cos(X)) / X**2, wrt=X)
+    assert model.value_and_grad(x=1e-9) == pytest.approx((0.05, -0.1 / 12 * 1e-9), rel=1e-14)
+
+
 @pytest.mark.parametrize("form", [X**2 - X, sin(X) - Y, exp(X) - 1, (X + 1) / (X + 2), tanh(X) + X, 1 / X], ids=ids)
 def test_other_formulas_stay(form: Expr) -> None:
     assert "abs(" not in gc.emit(form, wrt=[X], target="python").partition("def conclude")[0]

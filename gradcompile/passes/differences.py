@@ -31,6 +31,16 @@ def difference(a: Value, b: Value) -> Value | None:
     return _of_roots(a, b)
 
 
+def of_waves(a: Value, b: Value) -> Value | None:
+    """Return sin(u) - sin(v) as 2*cos(v + g/2)*sin(g/2), g being u - v, and so with cosines, if u and v share terms."""
+    if a.op != b.op or a.op not in ("sin", "cos") or not share_terms(*a.operands, *b.operands):
+        return None
+    (u,), (v,) = a.operands, b.operands
+    half = gap(u, v) / 2
+    across, along = a.builder.apply("cos" if a.op == "sin" else "sin", v + half), a.builder.apply("sin", half)
+    return scaled(across * along, 2 if a.op == "sin" else -2, a)
+
+
 def total(a: Value, b: Value) -> Value | None:
     """Return a + b without cancellation, or None where nothing is known of it."""
     for one, other in ((a, b), (b, a)):

@@ -3,8 +3,10 @@
 ``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
 BLAS computes. Where x is an argument, ``x[s, j]*dy[s] if a[s] > 0 else 0`` asks once for a sample then. The two differ
 where x is infinite or nan and the branch is not taken. So a factor is taken out as it is only if the objective
-uses it outside of branches, too: then such an x is in the value already, and hides nothing. Else it is masked as well,
-where that needs no further axes: the samples that are left out, their x included, are 0.
+uses it outside of branches, too: then such an x is in the value already, and hides nothing. (But for a maximum with a
+number, as a hinge: an infinite x of a sample that does not count makes the slope nan, in JAX and PyTorch, too. To ask
+for each sample would cost regressions with a hinge up to twice the time.) Else it is masked as well, where that needs
+no further axes: the samples that are left out, their x included, are 0.
 
 A triangle with its diagonal, ``where(r <= s, ..., 0)``, leaves out no index altogether: what has only one of the two is
 in the value at the diagonal. So the keys and queries of attention to what came before count as used outside.

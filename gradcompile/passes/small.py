@@ -81,7 +81,8 @@ class Formula(NamedTuple):
     times: tuple[Value, ...] = ()  # the other values
     over: tuple[Value, ...] = ()
     sign: int = 1
-    powers: int = 0  # how often `above` is divided by what u is a product of, and `times` has the other factor
+    factor: Value | None = None  # `below` is a power of this, which is a factor of u
+    powers: int = 0
 
 
 class Found(NamedTuple):
@@ -90,7 +91,7 @@ class Found(NamedTuple):
     formula: Formula
     leaf: Value
     series: Series
-    square: Value | None = None  # that of the leaf, where the graph has it
+    square: Value | None = None  # that of the leaf, or of the factor, where the graph has it
 
 
 PROBE = 2.0**-10
@@ -136,18 +137,27 @@ def _replaced(graph: Graph, counts: Callable[[Value], bool]) -> Graph:
 
 
 def _choice(found: Found, plain: dict[Value, Value], far: Value) -> Value:
-    (above, below, times, over, sign, powers), leaf = found.formula, plain[found.leaf]
-    others = [plain[other] for other in times]
+    (above, below, times, over, sign, factor, powers), leaf = found.formula, plain[found.leaf]
     radius, terms = _polynomial(found.series) or (Fraction(0), [])
-    near = _horner(leaf, terms, None if found.square is None else plain[found.square])
-    if powers:
-        near, others = reduce(operator.mul, others, near), []
-    elif below:
+    square = None if found.square is None else plain[found.square]
+    rest = None if factor is None else _rest(leaf, plain[factor])
+    near = _horner(leaf, terms, square if rest is None or square is None else square * rest**2)
+    near = near if rest is None else reduce(operator.mul, [rest] * powers, near)
+    if below:
         far = _product([plain[part] for part in above], far) / _product([plain[part] for part in below], far)
     chosen = far.builder.apply("select", far.builder.apply("lt", far.builder.apply("abs", leaf), radius), near, far)
-    whole = _product([*others, chosen], far)
+    whole = _product([*(plain[other] for other in times), chosen], far)
     whole = whole / _product([plain[other] for other in over], far) if over else whole
     return whole if sign > 0 else -whole
+
+
+def _rest(u: Value, factor: Value) -> Value:
+    """Return u over one of its factors."""
+    sign, above, below = _flat(u)
+    above.remove(factor)
+    rest = _product(above, u)
+    rest = rest / _product(below, u) if below else rest
+    return rest if sign > 0 else -rest
 
 
 def _product(parts: list[Value], like: Value) -> Value:
@@ -216,7 +226,8 @@ def _cancelling(
                 continue
         right = Series(right.valuation - formula.powers, right.coefficients)
         if _polynomial(right) is not None:
-            found[value] = Found(formula, leaf, right, None if root is None else root.whole)
+            taken = root if formula.factor is None else roots.taken.get(formula.factor)
+            found[value] = Found(formula, leaf, right, None if taken is None else taken.whole)
     return found
 
 
@@ -239,7 +250,7 @@ def _variables(leaf: Value, root: Root | None, sign: int) -> dict[Value, Series 
 
 
 def _parts(formula: Formula) -> list[Value]:
-    return [*formula.above, *formula.below]
+    return [*formula.above, *(formula.below if formula.factor is None else ())]
 
 
 def _formula(value: Value, made: Known, known: dict[Value, Known], roots: Roots) -> Formula | None:
@@ -247,36 +258,51 @@ def _formula(value: Value, made: Known, known: dict[Value, Known], roots: Roots)
     if made.leaf is not value:
         parts = [known[o] for o in value.operands]
         return Formula((value,)) if made.curved and _may_cancel(value, made, parts) else None
-    return None if value.op != "div" else _over_factor(value, known) or _beside_others(value, known, roots)
-
-
-def _over_factor(value: Value, known: dict[Value, Known]) -> Formula | None:
-    """Return the numerator of f(a*b)/a**n, times b n times: it is f(u)/u**n*b**n, u being a*b."""
-    above, below = value.operands
-    leaf, power = known[above].leaf, exact(below.operands[1]) if below.op == "pow" else 1
-    base = below.operands[0] if below.op == "pow" else below
-    if leaf is None or leaf is above or leaf.op != "mul" or base not in leaf.operands or power not in (1, 2, 3):
-        return None
-    if not known[above].curved or abs(known[above].probe) > SMALL:
-        return None
-    rest = leaf.operands[1] if leaf.operands[0] is base else leaf.operands[0]
-    return Formula((above,), times=(rest,) * int(power), powers=int(power))
+    return None if value.op != "div" else _beside_others(value, known, roots)
 
 
 def _beside_others(value: Value, known: dict[Value, Known], roots: Roots) -> Formula | None:
-    """Return a quotient of products as that of their factors f(u) and g(u), which are 0 where u is, and the others."""
+    """Return a quotient of products as f(u)/g(u), which are 0 where u is, or f(u)/a**n, u being a*b, and the others."""
     sign, above, below = _flat(value)
     for one in above:
         if not known[one].curved or abs(known[one].probe) > SMALL or (leaf := known[one].leaf) is None:
             continue
         zeros = [v for v in below if abs(known[v].probe) < SMALL and roots.common([leaf, known[v].leaf]) is not None]
-        if not zeros or (whole := roots.common([leaf, *(known[v].leaf for v in zeros)])) is None:
-            continue
-        own = {whole, roots.taken[whole].base} if whole in roots.taken else {whole}
-        top, bottom = (tuple(v for v in side if known[v].leaf in own) for side in (above, below))
-        times, over = (tuple(v for v in side if known[v].leaf not in own) for side in (above, below))
-        return Formula(top, bottom, times, over, sign) if times or over else None
+        whole = roots.common([leaf, *(known[v].leaf for v in zeros)]) if zeros else None
+        if whole is None:
+            formula = _over_factor(one, leaf, sign, above, below, roots)
+        else:
+            own = {whole, roots.taken[whole].base} if whole in roots.taken else {whole}
+            top, bottom = (tuple(v for v in side if known[v].leaf in own) for side in (above, below))
+            times, over = (tuple(v for v in side if known[v].leaf not in own) for side in (above, below))
+            formula = Formula(top, bottom, times, over, sign) if times or over else None
+        if formula is not None:
+            return formula
     return None
+
+
+def _over_factor(
+    one: Value, leaf: Value, sign: int, above: list[Value], below: list[Value], roots: Roots
+) -> Formula | None:
+    """Return f(a*b)/a**n and the others: it is f(u)/u**n*b**n, u being a*b."""
+    if leaf.op not in ("mul", "div"):
+        return None
+    for factor in _flat(leaf)[1]:
+        powers = {v: power for v in below if (power := _power_of(v, factor, roots))}
+        if len(powers) == 1 and below.count(*powers) == 1 and factor.op != "const":
+            ((own, power),) = powers.items()
+            times, over = list(above), list(below)
+            times.remove(one)
+            over.remove(own)
+            return Formula((one,), (own,), tuple(times), tuple(over), sign, factor, power)
+    return None
+
+
+def _power_of(value: Value, factor: Value, roots: Roots) -> int:
+    """Return which power of a factor a value is: a whole number of them, or 0."""
+    base, number = (value.operands[0], exact(value.operands[1]) or 0) if value.op == "pow" else (value, 1)
+    powers = 2 * number if roots.wholes.get(base) is factor else number if base is factor else 0
+    return int(powers) if powers in (1, 2, 3) else 0
 
 
 def _flat(quotient: Value) -> tuple[int, list[Value], list[Value]]:
@@ -298,7 +324,7 @@ def _flat(quotient: Value) -> tuple[int, list[Value], list[Value]]:
 def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
     """Return what is known of a value, given that of its operands."""
     own = Known(value, PROBE**2 if value in roots.bases else PROBE, False, False)
-    if value.op == "const" and (constant := exact(value)) is not None:
+    if value.op == "const" and (constant := _constant(value)) is not None:
         return Known(None, float(constant), False, False)
     probe = PROBES.get(value.op)
     parts = [known[o] for o in value.operands] if probe is not None and value.kind == "real" else []
@@ -317,6 +343,14 @@ def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
     curved = value.op not in ARITHMETIC or any(part.curved for part in parts)
     singular = (value.op == "div" and abs(parts[1].probe) < SMALL) or any(part.singular for part in parts)
     return Known(leaf, size, curved, singular)
+
+
+def _constant(value: Value) -> Fraction | None:
+    """Return the number that a value is: what a float stands for, too."""
+    if isinstance(value.attr, float) and math.isfinite(value.attr):
+        return Fraction(value.attr)
+    number = exact(value)
+    return None if number is None else Fraction(number)
 
 
 def _rooted(power: Value, roots: Roots) -> Value | None:
@@ -361,7 +395,7 @@ def _series_of(root: Value, known: dict[Value, Known], series: dict[Value, Serie
             continue
         stack.pop()
         if leaf is None:
-            series[value] = ps.number(Fraction(exact(value) or 0))
+            series[value] = ps.number(_constant(value) or Fraction(0))
         elif value not in series:
             parts = [series[o] for o in value.operands]
             series[value] = None if None in parts else OPERATIONS[value.op](value, *parts)

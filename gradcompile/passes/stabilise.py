@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes import exponentials, powers, quotients, relative, trusted
-from gradcompile.passes.differences import added_back, difference, taken_away, total
+from gradcompile.passes.differences import added_back, difference, of_waves, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated
 from gradcompile.passes.fold import exact, factored, scaled
@@ -253,6 +253,7 @@ ROWS: tuple[Row, ...] = (
     Row("acosh", "acosh(1 + x)", "2*asinh(sqrt(x/2))", _acosh, CANCELS, (0.0, 1e3)),
     Row("acos", "acos(1 - x)", "2*asin(sqrt(x/2))", _acos, CANCELS, (0.0, 1.9)),
     Row("sub", "exp(x) - 1", "expm1(x)", difference, CANCELS, SMALL),
+    Row("sub", "sin(y + x) - sin(y)", "2*cos(y + x/2)*sin(x/2)", of_waves, CANCELS, SMALL),
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
     Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
     Row("add", "y + (x - y)", "x", added_back, "what is added and taken away again is never computed"),
