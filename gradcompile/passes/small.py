@@ -57,12 +57,13 @@ class Roots(NamedTuple):
     @staticmethod
     def of(order: Iterable[Value]) -> Roots:
         """Return the roots of values, or of numbers times these."""
-        values, taken = set(order), dict[Value, Root]()
+        before, taken = set[Value](), dict[Value, Root]()
         for value in order:
             for whole in _squares(value):
                 factor, base = factored(whole)
-                if base in values and whole in values and factor and base is not None:
+                if base in before and whole in before and factor and base is not None:
                     taken[value] = Root(base, Fraction(factor), whole)
+            before.add(value)
         return Roots(taken, {root.base for root in taken.values()}, {r.whole: value for value, r in taken.items()})
 
     def common(self, leaves: Iterable[Value | None]) -> Value | None:
