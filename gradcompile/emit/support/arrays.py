@@ -329,7 +329,7 @@ def products_after(x, axis):
 
 
 def recurrence_before(factors, terms, axis):
-    """Return, for each index along an axis, what comes before it: 0, each time multiplied and a term added."""
+    """Return what is made of 0 before each index along an axis: times a factor, plus a term."""
     shape = np.broadcast(factors, terms).shape
     factors, terms = (np.broadcast_to(x, shape).swapaxes(0, axis) for x in (factors, terms))
     found = np.zeros_like(terms)
@@ -339,7 +339,7 @@ def recurrence_before(factors, terms, axis):
 
 
 def recurrence_after(factors, terms, axis):
-    """Return, for each index along an axis, what comes after it: 0, each time multiplied and a term added."""
+    """Return what is made of 0 after each index along an axis: times a factor, plus a term."""
     shape = np.broadcast(factors, terms).shape
     factors, terms = (np.flip(np.broadcast_to(x, shape), axis) for x in (factors, terms))
     return np.flip(recurrence_before(factors, terms, axis), axis)
