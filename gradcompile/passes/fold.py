@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from gradcompile.ir import LARGE, Axis, Graph, Value
+from gradcompile.passes.decided import decided
 from gradcompile.passes.share import composed
 
 Rule = Callable[..., Value | None]
@@ -231,7 +232,7 @@ def _and(a: Value, b: Value) -> Value | None:
             return other if this.attr else this
         if this is other or (this.op == "and" and other in this.operands):
             return this
-    return None
+    return decided(a.builder.apply("and", a, b))
 
 
 def _or(a: Value, b: Value) -> Value | None:
@@ -240,11 +241,7 @@ def _or(a: Value, b: Value) -> Value | None:
             return this if this.attr else other
         if this is other or (this.op == "or" and other in this.operands):
             return this
-    return a.builder.const(True) if _opposite(a, b) else None
-
-
-def _opposite(a: Value, b: Value) -> bool:
-    return (a.op == "not" and a.operands[0] is b) or (b.op == "not" and b.operands[0] is a)
+    return decided(a.builder.apply("or", a, b))
 
 
 def _sum(old: Value, body: Value) -> Value | None:

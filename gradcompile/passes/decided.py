@@ -1,0 +1,98 @@
+"""Conditions that always hold, never do, or say what one comparison says.
+
+Where several branches use a value, its derivative is asked for under the condition of each: ``y < 1`` is not so, or
+``y >= K`` is not so. A table of all cases tells that one of the two always holds, for no y is below 1 and at least K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from gradcompile.ir import Value
+
+CONNECTIVES = ("and", "or", "not", "const")
+MOST = 6  # comparisons of which all cases are looked at
+LARGEST = 64  # conditions inside of the one that is looked at
+BELOW, ABOVE = ("lt", "le"), ("gt", "ge")
+
+
+def decided(condition: Value) -> Value | None:
+    """Return what is the same as a condition in all cases: a truth value, or one of its comparisons, or not that."""
+    parts = _parts(condition)
+    atoms = [part for part in parts if part.op not in CONNECTIVES]
+    if not 0 < len(atoms) <= MOST:
+        return None
+    every = (1 << (1 << len(atoms))) - 1  # one bit for each case
+    tables = {atom: _column(k, len(atoms)) for k, atom in enumerate(atoms)}
+    possible = every
+    for one, other in combinations(atoms, 2):
+        if _exclude(one, other):
+            possible &= ~(tables[one] & tables[other])
+    whole = _table(parts, tables, every)[condition] & possible
+    if whole in (0, possible):
+        return condition.builder.const(whole != 0)
+    for atom in atoms:
+        if whole == tables[atom] & possible:
+            return atom
+        if whole == ~tables[atom] & possible:
+            return condition.builder.apply("not", atom)
+    return None
+
+
+def _parts(condition: Value) -> list[Value]:
+    """Return a condition and those inside of it, the inner ones first; nothing if they are many."""
+    waiting, found = [condition], {condition}
+    for value in waiting:
+        inner = value.operands if value.op in CONNECTIVES else ()
+        further = [o for o in dict.fromkeys(inner) if o not in found]
+        waiting += further
+        found.update(further)
+        if len(found) > LARGEST:
+            return []
+    return sorted(waiting, key=lambda value: value.number)
+
+
+def _column(place: int, count: int) -> int:
+    """Return the cases in which one of several comparisons holds, as bits."""
+    return sum(1 << case for case in range(1 << count) if case >> place & 1)
+
+
+def _table(parts: Sequence[Value], tables: dict[Value, int], every: int) -> dict[Value, int]:
+    """Return the cases in which each condition holds, given those of comparisons."""
+    found = dict(tables)
+    for value in parts:
+        if value.op == "const":
+            found[value] = every if value.attr else 0
+        elif value.op == "not":
+            found[value] = every & ~found[value.operands[0]]
+        elif value.op in ("and", "or"):
+            left, right = (found[operand] for operand in value.operands)
+            found[value] = left & right if value.op == "and" else left | right
+    return found
+
+
+def _exclude(first: Value, second: Value) -> bool:
+    """Return whether no number satisfies two comparisons: it equals two, or is below one and above a larger one."""
+    if len(first.operands) != 2 or len(second.operands) != 2 or first.operands[0] is not second.operands[0]:
+        return False
+    left, right = first.operands[1], second.operands[1]
+    if first.op == second.op == "eq":
+        return left.op == right.op == "const" and left.attr != right.attr
+    if first.op in ABOVE and second.op in BELOW:
+        first, second, left, right = second, first, right, left
+    if first.op not in BELOW or second.op not in ABOVE:
+        return False
+    strict = first.op == "lt" or second.op == "gt"  # else both hold where the two bounds are one number
+    return _is_below(left, right) or (strict and left is right) or (strict and _is_least(left, right))
+
+
+def _is_below(low: Value, high: Value) -> bool:
+    """Return whether a number is known to be less than another."""
+    return low.op == high.op == "const" and bool(low.attr < high.attr)
+
+
+def _is_least(low: Value, high: Value) -> bool:
+    """Return whether a number is at most 1, and another one the length of an axis: that has an element at least."""
+    length = high.op == "size" and high.attr.constant >= 0 and all(count > 0 for _, count in high.attr.terms)
+    return length and low.op == "const" and bool(low.attr <= 1)
