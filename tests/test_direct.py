@@ -901,3 +901,93 @@ def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():
     loops = [node for part in parts for node in ast.walk(part.node) if isinstance(node, ast.For)]
     assert len(parts) > 1
     assert [len(loop.body) for loop in loops] == [200]
+
+
+FAST = '@njit(fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy")\n'
+INLINE = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
+EXTREMES = "".join(
+    f"{STRICT}def {name}(a, b):\n    return a if a {sign} b or math.isnan(a) else b\n\n\n"
+    for name, sign in (("maximum", ">="), ("minimum", "<="))
+)
+
+
+def llvm_of(text, *types):
+    return "\n".join(each.text for each in Program(HEAD + text).modules("f", types))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "start"), [("maximum", "-math.inf"), ("minimum", "math.inf")])
+def test_the_extremum_of_a_row_is_found_by_vectors_and_is_nan_where_one_is(name, start, dtype):
+    text = (
+        f"{EXTREMES}real = np.{dtype}\n\n\n{FAST}def f(x):\n    s = real({start})\n"
+        f"    for k in range(x.shape[0]):\n        s = {name}(s, x[k])\n    return s\n"
+    )
+    assert f"llvm.{name}." in llvm_of(text, build_type(dtype, 1))
+    found = build(HEAD + text, "f", [Given(dtype, 1)])
+    random = np.random.default_rng(5)
+    for n in (0, 1, 7, 64, 100):
+        x = random.normal(size=n).astype(dtype)
+        right = getattr(np, name).reduce(x, initial=float(start.replace("math.inf", "inf")))
+        assert found(x) == right
+        for k in (*range(0, n, 9), *([n - 1] if n else [])):
+            assert math.isnan(found(np.where(np.arange(n) == k, np.nan, x).astype(dtype)))
+
+
+def test_the_sign_of_an_extremum_of_zeros_is_as_written_where_signs_count():
+    text = f"{EXTREMES}{STRICT}def f(a, b):\n    return maximum(a, b)\n"
+    assert "llvm.maximum" not in llvm_of(text, F64, F64)
+    found, expected = both(text, -0.0, 0.0)
+    assert math.copysign(1, found) == math.copysign(1, expected)
+
+
+MIXED = """
+def twice(x):
+    return x + x
+
+
+{fast}def f(x, y):
+    {sums}
+    for k in range(x.shape[0]):
+        {step}
+        s += y[k]
+    return s
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "sums", "step", "wide"),
+    [
+        ("real = np.float32", "s = 0.0", "y[k] = twice(x[k])", True),
+        ("real = np.float32", "s = real(0.0)", "y[k] = twice(x[k])", False),  # all single
+        ("real = np.float32", "s = 0.0", "y[k] = x[k] + x[k]", False),  # no function
+        ("single = np.float32", "s = 0.0", "y[k] = twice(x[k])", False),  # no program of single precision
+    ],
+)
+def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precision(head, sums, step, wide):
+    text = f"{head}\n\n\n{INLINE}" + MIXED.format(fast=FAST, sums=sums, step=step).lstrip()
+    single = build_type("float32", 1)
+    assert (f'"llvm.loop.vectorize.width", i32 {objects.singles()}' in llvm_of(text, single, single)) is wide
+    x = np.random.default_rng(2).normal(size=1003).astype(np.float32)
+    found, y = build(HEAD + text, "f", [Given("float32", 1)] * 2), np.empty_like(x)
+    assert found(x, y) == pytest.approx(float(np.sum(2 * x, dtype=np.float64)), rel=1e-5)
+    np.testing.assert_array_equal(y, 2 * x)
+
+
+@pytest.mark.parametrize(
+    ("choice", "branches"),
+    [
+        ("twice(x[0] if s > 9 else s)", True),  # an element is read where it is asked for
+        ("twice(s) if k > 3 else -twice(s) + 1", False),
+        ("(s if s < 2 else twice(s)) if k > 3 else s", False),
+        ("twice(s) if k > 3 else math.exp(s)", True),  # a call that is none
+        ("twice(s) if k > 3 else x[k]", True),
+    ],
+)
+def test_choices_between_functions_are_no_branches_in_innermost_loops(choice, branches):
+    text = (
+        f"{INLINE}def twice(x):\n    return x + x\n\n\n{STRICT}def f(x):\n    s, t = 0.5, 0.0\n"
+        f"    for k in range(x.shape[0]):\n        t += {choice}\n    return t\n"
+    )
+    llvm = llvm_of(text, build_type("float64", 1))
+    assert ("phi double" in llvm) is branches
+    agree(*both(text, np.arange(1.0, 8.0)))

@@ -169,6 +169,13 @@ def machine(level: int) -> Any:
 
 
 @cache
+def singles() -> int:
+    """Return how many numbers of 32 bits a register of this processor holds."""
+    features = llvm.get_host_cpu_features()
+    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+
+
+@cache
 def initialise() -> bool:
     """Let LLVM know this processor, and where the functions of the C library are; return whether ``sincos`` is one."""
     llvm.initialize_native_target()

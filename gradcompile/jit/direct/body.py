@@ -9,9 +9,11 @@ from itertools import repeat
 from typing import Protocol
 
 from gradcompile.jit.direct.arrays import Arrays, Cut
-from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, METHODS, NAMES
+from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, EXTREMA, METHODS, NAMES
 from gradcompile.jit.direct.hints import Hints
 from gradcompile.jit.direct.kinds import (
+    F32,
+    F64,
     I64,
     Array,
     Function,
@@ -33,6 +35,7 @@ from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
 
+ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare, ast.Call)
 Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
@@ -128,12 +131,13 @@ class Body(Numbers):
         self.program, self.node, self.found = program, node, found
         self.arrays: Arrays = Arrays(writer)
         self.names: dict[str, Variable] = {}
+        self.innermost = False  # whether the loop that is open has none inside
         self.versions: dict[str, int] = {}
         self.counted = counted(node, program.text.counted.get(node.name, frozenset()))
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
-        self.hints = Hints(node, program.text)
+        self.hints = Hints(node, program.text, self._is_double)
         known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg
@@ -272,13 +276,25 @@ class Body(Numbers):
         writer.branch(self._more(now, stop, step), loop, after)
         writer.begin(loop)
         self.depth += 1
+        self.innermost = not any(isinstance(each, ast.For) for each in node.body)
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")
             writer.again(test, self.hints.of(node, self.depth))
         self.depth -= 1
+        self.innermost = False
         writer.begin(after)
         return False
+
+    def is_arithmetic(self, node: ast.expr) -> bool:
+        """Return whether an expression, in an innermost loop, is functions that are written out, and arithmetic."""
+        inside = [each for each in nodes(node) if isinstance(each, ast.expr)] if self.innermost else []
+        called = {spelled(each.func) for each in inside if isinstance(each, ast.Call)}
+        plain = all(isinstance(each, ARITHMETIC) for each in inside)
+        return plain and bool(called) and called <= {"real", *self.program.text.inlined}
+
+    def _is_double(self, name: str) -> bool:
+        return self.names[name].type == F64
 
     def _range(self, node: ast.expr) -> tuple[str, str, str]:
         """Return the start, the stop and the step of a range."""
@@ -395,6 +411,8 @@ class Body(Numbers):
         if name in NAMES or name in self.program.text.constants:
             return self._as_kind(self.expression(node.func), [self.expression(each) for each in given(node)])
         arguments = [self.expression(each) for each in self.program.arguments(node)]
+        if name in EXTREMA and "nsz" in self.writer.flags and all(a.type in (F32, F64) for a in arguments):
+            return EXTREMA[name](self, arguments)
         if name in BY_STRIDES:
             matrix = [isinstance(a.type, Array) and a.type.rank == 2 for a in arguments]
             arguments = [self.arrays.loose(a) if m else a for a, m in zip(arguments, matrix, strict=True)]

@@ -154,6 +154,9 @@ OF_NUMBERS: dict[str, OfNumbers] = {
     **{f"np.{name}": intrinsic(each) for name, each in INTRINSICS.items() if name != "fabs"},
     **{f"math.{name}": intrinsic(each) for name, each in INTRINSICS.items() if name not in ("floor", "ceil")},
 }  # fmt: skip
+EXTREMA: dict[str, OfNumbers] = {  # emitted functions that LLVM has: of these it makes vectors where rows are searched
+    name: intrinsic(name) for name in ("maximum", "minimum")
+}  # but for the sign of zero
 CALLS: dict[str, Call] = {
     **OF_NUMBERS, "int": _int, "math.ldexp": _ldexp, "len": _len, "fetch": fetch,
     "look": look, "swap": swap, "rest": rest,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 
 from gradcompile.jit.direct.syntax import listed, mentioned, names, nodes, spelled
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED
 from gradcompile.jit.loading import has_masks
+from gradcompile.jit.objects import singles
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 MUCH = 90  # statements of elementary functions, as those of four exponentials
@@ -29,16 +31,23 @@ class Hints:
         The function.
     text : Text
         Its module.
+    is_double : callable
+        Says whether a name of the function is a real in double precision.
     """
 
-    def __init__(self, node: ast.FunctionDef, text: Text) -> None:
-        self.text, self.numbers, self.lengths = text, _numbers(node), _lengths(node)
+    def __init__(self, node: ast.FunctionDef, text: Text, is_double: Callable[[str], bool]) -> None:
+        self.text, self.is_double = text, is_double
+        self.numbers, self.lengths = _numbers(node), _lengths(node)
 
     def of(self, loop: ast.For, depth: int) -> str:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
-        told = [ROLLED]
-        if self._would_be_written_out(loop):
+        if any(isinstance(each, ast.For) for each in loop.body):
+            return ROLLED
+        told, along = [ROLLED], _runs_along_rows(loop)
+        if along and self._would_be_written_out(loop):
             told.append(KEPT)
+        if not along and self._is_mixed(loop):
+            told.append(f'!{{!"llvm.loop.vectorize.width", i32 {singles()}}}')
         if not _adds_up(loop):
             told.append(ALONE)
         elif self.text.cost(loop) > MUCH:
@@ -48,14 +57,26 @@ class Hints:
         return ", ".join(told)
 
     def _would_be_written_out(self, loop: ast.For) -> bool:
-        """Return whether an innermost loop is known to have so many steps that, written out, it is no vectors."""
+        """Return whether a loop is known to have so many steps that, written out, it is no vectors."""
         stop = spelled(_stop(loop))
-        length = self.numbers.get(stop, int(stop) if stop.isdigit() else 0)
-        return length > FEW and not _has_loops(loop) and _runs_along_rows(loop)
+        return self.numbers.get(stop, int(stop) if stop.isdigit() else 0) > FEW
 
     def _is_costly_row(self, loop: ast.For) -> bool:
-        """Return whether an innermost loop takes all of an array's axis, and calls elementary functions."""
-        return mentioned(_stop(loop)) <= self.lengths and not _has_loops(loop) and self.text.cost(loop) > 0
+        """Return whether a loop takes all of an array's axis, and calls elementary functions."""
+        return mentioned(_stop(loop)) <= self.lengths and self.text.cost(loop) > 0
+
+    def _is_mixed(self, loop: ast.For) -> bool:
+        """Return whether a loop computes functions of single numbers, and adds them up in double precision.
+
+        For the sake of the sums, LLVM would fill half of each register with single numbers.
+        """
+        if "real" not in self.text.constants:
+            return False
+        added = (each.target for each in loop.body if isinstance(each, ast.AugAssign))
+        sums = [target.id for target in added if isinstance(target, ast.Name)]
+        inside = (each for statement in loop.body for each in nodes(statement))
+        calls = any(isinstance(each, ast.Call) and spelled(each.func) in self.text.nodes for each in inside)
+        return calls and any(map(self.is_double, sums))
 
 
 def _stop(loop: ast.For) -> ast.expr:
@@ -83,10 +104,6 @@ def _lengths(node: ast.FunctionDef) -> set[str]:
             asked = (part.attr for part in nodes(each.value) if isinstance(part, ast.Attribute))
             found |= {name.id for target in each.targets for name in names(target)} if "shape" in asked else set()
     return found
-
-
-def _has_loops(loop: ast.For) -> bool:
-    return any(isinstance(each, ast.For) for each in loop.body)
 
 
 def _adds_up(loop: ast.For) -> bool:

@@ -153,11 +153,15 @@ class Numbers:
 
     def _choice(self, node: ast.IfExp) -> Value:
         condition = self.writer.truth(self.expression(node.test)).text
-        if is_simple(node.body) and is_simple(node.orelse):
+        if all(is_simple(each) or self.is_arithmetic(each) for each in (node.body, node.orelse)):
             first, second = self.expression(node.body), self.expression(node.orelse)
             if isinstance(first.type, Scalar) and isinstance(second.type, Scalar):
                 return self.writer.select(condition, first, second)
         return self._branches(condition, node)
+
+    def is_arithmetic(self, node: ast.expr) -> bool:
+        """Return whether an expression is rather computed for nothing than kept from a loop that is vectors."""
+        return False
 
     def _branches(self, condition: str, node: ast.IfExp) -> Value:
         writer, before = self.writer, self.writer.out

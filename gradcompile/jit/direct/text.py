@@ -29,6 +29,8 @@ class Text:
         The names of the module that are no functions.
     blas : set of str
         Those of them that multiply matrices.
+    inlined : set of str
+        The functions that are arithmetic without branches, written out where they are called.
     counted : dict of str to frozenset of str
         The arguments of parts of functions that cannot be negative, by the part's name.
     """
@@ -45,6 +47,7 @@ class Text:
                 if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
+        self.inlined = {name for name, node in self.nodes.items() if _is_inlined(node)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self.counted: dict[str, Names] = {}
         self._costs: dict[str, int] = {}
@@ -77,6 +80,11 @@ class Text:
 def _is_written_out(node: ast.FunctionDef) -> bool:
     calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
     return any(keyword.arg == "forceinline" for call in calls for keyword in call.keywords)
+
+
+def _is_inlined(node: ast.FunctionDef) -> bool:
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    return any(option.arg == "forceinline" for each in calls for option in each.keywords)
 
 
 parsed = lru_cache(maxsize=1)(Text)  # one after the other, the functions of a module are compiled
