@@ -15,6 +15,7 @@ FEW_LONG = 4  # so many of them in a program are worth that
 GAMMAS = ("lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
 FEW_GAMMAS = 16
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
+WIDER = ("sign", "finite", "floor", "ceil")  # functions of Python that return double precision
 MANY = 256  # calls of any vectorised function in a program, each written out by the compiler where it stands
 
 
@@ -43,6 +44,8 @@ class LoopPrinter(Printer):
             for zero, spellings in MASKED.items():
                 if value.operands[zero].is_const(0):
                     return spellings[1 if self.real else 0]
+        if self.real and value.op in WIDER:
+            return f"{self.real}({super().spelling(value)})"
         return super().spelling(value)
 
     def _is_masked(self, value: Value) -> bool:
@@ -51,6 +54,8 @@ class LoopPrinter(Printer):
 
     def row(self, value: Value, operands: list[Text]) -> Text:
         """Return a row of the table, its numbers in the model's type."""
+        if self.real and value.op == "real":  # as `float`, a count of samples would widen what it divides
+            return f"{self.real}({operands[0][0]})", ATOM
         if self.real and value.kind == "real":
             last = len(operands) - 1 if value.op == "pow" and value.operands[1].kind == "int" else len(operands)
             operands = [

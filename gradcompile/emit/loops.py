@@ -545,7 +545,8 @@ class _Body:
         if guard is None:
             return text
         text = f"({text})" if value.op == "select" else text
-        return f"{text} if {self.guarding.text(guard)} else 0.0"
+        zero = f"{self.real}(0)" if self.real and value.kind == "real" else "0.0"
+        return f"{text} if {self.guarding.text(guard)} else {zero}"
 
     def _matrix(self, value: Value, target: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Graph, Value
 from gradcompile.passes.share import combines_axes, is_part, is_renaming
+from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import LINE, Guard, conditions_of, exponent_axis, loop_axes, total_of
 from gradcompile.schedule.results import Results
 from gradcompile.schedule.samples import Samples
@@ -86,12 +87,16 @@ class Made:
         bases = {base for base, _ in self.sums.values()}  # written where the sums start, in loops of their own
         chosen = [v for v in self._consumers(self.order) if v.op == "select" and v.axes and v not in bases]
         branches = {o for v in chosen for o in v.operands[1:]}
-        size: dict[Value, int] = {}
+        added = {v.operands[0] for v in self._consumers(self.order) if v.op == "running"}
+        size, price = dict[Value, int](), dict[Value, int]()
         for value in self.order:
-            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in value.operands if o not in made)
+            inside = [o for o in value.operands if o not in made]
+            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in inside)
+            price[value] = max([cost(value), *(price.get(o, 0) for o in inside)])
             if value.op in LEAVES:
                 continue
-            if self._stands_alone(value) or size[value] > LINE:
+            steep = value in added and price[value] >= ELEMENTARY  # its loop becomes vectors, a running sum's does not
+            if self._stands_alone(value) or size[value] > LINE or steep:
                 made[value] = None
             elif self.ahead and value in branches and self._is_harmless(value, made):
                 made[value] = None

@@ -9,6 +9,7 @@ from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Va
 from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import ALWAYS, index_bounds, within
+from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.made import Made, operands_of
 from gradcompile.schedule.nodes import (
     NO_GUARDS,
@@ -88,6 +89,7 @@ class _Work:
         self.square = _square(self.order)
         self.numbers = sample_sizes(graph)
         self.scalars = _scalars(self.order, guards)
+        self.steep = {axis for value in self.order if cost(value) >= ELEMENTARY for axis in value.axes}
         self.results = Results(graph, self.square, sample if blocks is not None else None, self.numbers)
         self.copies, self.delivered = self.results.copies, self.results.delivered
         self.returned = self.delivered.keys()
@@ -343,7 +345,8 @@ class _Work:
             runs = isinstance(statement, Course) and axis == value.attr.axis
             by_rows, backward = rows and axis == self.sample, runs and value.attr.backward
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
-            own = (alone and axis == self.sample) or (axis == order[-1] and self._is_shifted(statement, value, path))
+            own = axis == order[-1] and (self._is_shifted(statement, value, path) or (runs and axis in self.steep))
+            own = own or (alone and axis == self.sample)
             loop = None if own else self._joinable(body, path, wanted, reads, updated)
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])

@@ -18,7 +18,8 @@ from gradcompile.schedule.nodes import Define, Product, Result, Statement, Updat
 from gradcompile.schedule.products import Length, Products
 from gradcompile.schedule.statements import Plain, Statements, axes_of, is_recomputed
 
-SHORT = 8  # numbers of a row: loops over no more are hardly vectors
+SHORT = 7  # numbers of a row: loops over no more are hardly vectors
+FEW = 8  # numbers of a row that are copied one after the other
 
 
 class Rows:
@@ -55,10 +56,10 @@ class Rows:
         self.data: set[Value] = set()  # the data that are read where they lie
         self.laid: set[Value] = set()  # the arrays of a block that lie by rows
 
-    def _is_short(self, row: Value) -> bool:
+    def _is_short(self, row: Value, most: int = SHORT) -> bool:
         """Return whether the innermost loops along rows are known to have a few steps."""
         length = self.length(row.axes[-1].size)
-        return length is not None and length <= SHORT
+        return length is not None and length <= most
 
     # Which data are copied
 
@@ -312,7 +313,7 @@ class Rows:
         if not isinstance(statement, Define) or statement.target not in self.statements.packed:
             return False
         read = statement.target
-        if read.op != "read" or not self.samples.is_row(read) or not self._is_short(read):
+        if read.op != "read" or not self.samples.is_row(read) or not self._is_short(read, FEW):
             return False
         *picked, last = read.operands[1:]
         return last.op == "iota" and any(i.op != "iota" and self.sample in i.axes for i in picked)
