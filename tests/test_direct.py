@@ -16,9 +16,10 @@ import pytest
 import gradcompile as gc
 from gradcompile.jit import Given, kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build, build_all, hints
+from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import F64, SCALARS, Array
-from gradcompile.jit.direct.outline import outlined
+from gradcompile.jit.direct.outline import RETURNED, outlined
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
 from gradcompile.jit.direct.syntax import names, spelled, statements
@@ -991,3 +992,46 @@ def test_choices_between_functions_are_no_branches_in_innermost_loops(choice, br
     llvm = llvm_of(text, build_type("float64", 1))
     assert ("phi double" in llvm) is branches
     agree(*both(text, np.arange(1.0, 8.0)))
+
+
+def test_parts_and_views_share_memory_and_numbers_do_not():
+    text = """def f(x, w, N):
+    H = w.shape[1]
+    T = samples_to_multiply(8*H, N)
+    a = np.empty((H, T))
+    b = np.zeros(T)
+    y = x[2:T]
+    z = y.T
+    s = real(2)*a[0, 0] + b[1]
+    w = np.asarray(w, np.float32)
+    return z, s, w
+"""
+    found = sharing(ast.parse(text).body[0])
+    assert found["z"] == found["y"] == found["x"] >= {"x", "y", "z"}
+    assert {"a", "b", "s", "H", "T"}.isdisjoint(found)
+    assert "x" not in found["w"]
+
+
+def test_many_arrays_are_made_where_they_are_used_and_not_in_a_part_that_returns_them():
+    count = RETURNED + 150
+    made = "".join(f"    a{k} = np.empty(n)\n" for k in range(count))
+    used = "".join(f"    for i in range(n):\n        a{k}[i] = {k}\n" for k in range(count))
+    text = f"def f(n):\n{made}{used}    return a3[0] + a{count - 1}[1]\n"
+    parts = outlined(ast.parse(text).body[0])
+    assert len(parts) > 1
+    returned = [part.node.body[-1].value for part in parts[:-1]]
+    assert all(len(each.elts) <= RETURNED for each in returned if isinstance(each, ast.Tuple))
+    assert build(HEAD + NJIT + text, "f", [Given("int64", 0)])(4) == 3.0 + count - 1
+
+
+def test_whether_there_is_memory_is_asked_once_for_arrays_that_follow_one_another():
+    """From each a way to what gives all back would be as many ways as arrays, for every one of these."""
+    made = "".join(f"    a{k} = np.{'zeros' if k % 2 else 'empty'}(n + {k})\n" for k in range(20))
+    text = f"{NJIT}def f(n):\n{made}    return a1[n] + a19[0] + n\n"
+    assert llvm_of(text, SCALARS["int64"]).count("label %failed") == 1
+    f = build(HEAD + text, "f", [Given("int64", 0)])
+    assert f(5) == 5.0
+    for n in (2**45, 2**61 - 3, 2**62, -30):  # each of them, the last one, or none at all
+        with pytest.raises(MemoryError):
+            f(n)
+    assert f(7) == 7.0

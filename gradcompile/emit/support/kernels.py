@@ -120,7 +120,7 @@ def gemm(alpha, a, b, beta, c, tiles=False):
                     total += alpha * a[i, h] * b[h, j]
                 c[i, j] = total
         return 0
-    narrow = c.strides[1] != item and n < 32  # BLAS is twice as fast on a result by rows
+    narrow = c.strides[1] != item and n < 16 and k > 128 and a.strides[1] == item  # faster by rows
     own = np.empty((m + 1 if narrow else 1, max(n, 3)), c.dtype)  # first the factors, then a copy
     own[0, 0], own[0, 1], own[0, 2] = alpha, beta, 1
     z, down, right = c.ctypes.data, c.strides[0], c.strides[1]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 
+from gradcompile.jit.direct.signs import is_length
 from gradcompile.jit.direct.syntax import names, nodes, spelled, statements
 
-NUMBERS = {"maximum", "minimum", "finite", "min", "max", "int", "abs", "float"}  # functions that return no arrays
+NUMBERS = frozenset(  # functions that return no arrays
+    "maximum minimum finite min max int abs float real samples_in_block samples_to_multiply rolled".split()
+)
 NEW = ("np.empty", "np.zeros")  # and those that return new ones
 
 
@@ -14,7 +17,8 @@ def sharing(function: ast.FunctionDef) -> dict[str, frozenset[str]]:
     """Return, for every array that may share its memory with others, all that do: parts and views with their array."""
     found: dict[str, frozenset[str]] = {}
     for node in statements(function):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not is_own(node.value):
+        named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if named and not is_own(node.value) and not is_length(node.value):
             base = [each.id for each in names(_base(node.value)) if each.id != "np"]
             same = [node.targets[0].id, *base]
             group = frozenset(same).union(*(found.get(name, ()) for name in same))
@@ -22,9 +26,14 @@ def sharing(function: ast.FunctionDef) -> dict[str, frozenset[str]]:
     return found
 
 
+def is_new(node: ast.expr) -> bool:
+    """Return whether an expression makes a new array, of zeros or of nothing in particular."""
+    return isinstance(node, ast.Call) and spelled(node.func) in NEW
+
+
 def is_own(node: ast.expr) -> bool:
     """Return whether an expression is a number or a new array, and not an array that has another name."""
-    if isinstance(node, ast.Call) and spelled(node.func) in NEW:
+    if is_new(node):
         return True
     inside = [each for each in nodes(node) if isinstance(each, ast.Slice | ast.Attribute | ast.Call)]
     return not isinstance(node, ast.Name) and all(map(_is_of_numbers, inside))

@@ -47,12 +47,17 @@ class Arrays:
         The places that keep the addresses of memory that the function has to give back.
     leaves : bool
         Whether the next new array is returned, so that it begins where its memory does: whoever gets it frees it.
+    waits : bool
+        Whether it is asked later if there was memory for the next new array.
+    lacking : str
+        The condition that there was none for one of those; "" if there are none.
     """
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.owners: list[str] = []
-        self.leaves = False
+        self.leaves = self.waits = False
+        self.lacking = ""
 
     # Elements
 
@@ -178,29 +183,42 @@ class Arrays:
     # Memory
 
     def made(self, dtype: Scalar, lengths: Sequence[str], *, zero: bool, failed: str) -> Value:
-        """Return a new array; go on at `failed` where there is no memory for it."""
+        """Return a new array; go on at `failed` where there is no memory for it, at once or when they `settle`."""
         writer = self.writer
         new, owner = writer.new, self.owner()
         size, good = self._bytes(dtype, lengths)
-        asked, there = writer.label(), writer.label()
-        writer.branch(good, asked, failed)
-        writer.begin(asked)
         writer.called("void", "free", [f"ptr {new(f'load ptr, ptr {owner}')}"], FREE)  # of the last time round a loop
         room = new(f"add i64 {size}, {ALIGNED}")
         if self.leaves:
             room = new(f"and i64 {room}, {-ALIGNED}")
+        room = new(f"select i1 {good}, i64 {room}, i64 {-ALIGNED}")  # more than there is
+        if self.leaves:
             address = writer.called("noalias ptr", "aligned_alloc", [f"i64 {ALIGNED}", f"i64 {room}"], ALLOCATE)
         else:  # glibc finds again what was freed only for requests of the same kind as that one's
             address = writer.called("noalias ptr", "malloc", [f"i64 {room}"], ALLOCATE)
         writer.do(f"store ptr {address}, ptr {owner}")
-        writer.branch(new(f"icmp eq ptr {address}, null"), failed, there)
-        writer.begin(there)
+        none = new(f"icmp eq ptr {address}, null")
+        self.lacking = new(f"or i1 {self.lacking}, {none}") if self.lacking else none
+        if not self.waits:
+            self.settle(failed)
         if not self.leaves:
             address = self._aligned(address)
         if zero:
+            size = new(f"select i1 {none}, i64 0, i64 {size}")
             given = [f"ptr {address}", "i8 0", f"i64 {size}", "i1 false"]
             writer.called("void", "llvm.memset.p0.i64", given, "")
         return Value(Array(dtype, len(lengths)), (address, *lengths), owner=owner if self.leaves else None)
+
+    def settle(self, failed: str) -> None:
+        """Go on at `failed` if there was no memory for one of the new arrays since the last time.
+
+        A way there from each of many arrays would be as many as there are arrays to give back at its end, for each.
+        """
+        if self.lacking:
+            there = self.writer.label()
+            self.writer.branch(self.lacking, failed, there)
+            self.writer.begin(there)
+            self.lacking = ""
 
     def _aligned(self, address: str) -> str:
         """Return the next address where a line of the cache begins."""

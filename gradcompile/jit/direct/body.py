@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Protocol
 
+from gradcompile.jit.direct.aliases import is_new
 from gradcompile.jit.direct.arrays import Arrays, Cut
 from gradcompile.jit.direct.calls import ATTRIBUTES, CALLS, EXTREMA, METHODS, NAMES
 from gradcompile.jit.direct.hints import Hints
@@ -220,6 +221,19 @@ class Body(Numbers):
         return self.arrays.loose(value) if isinstance(kind, Array) else super().fitted(value, kind)
 
     # Statements
+
+    def statements(self, body: Iterable[ast.stmt]) -> bool:
+        """Translate statements; whether there was memory is asked once for new arrays that follow one another."""
+        for statement in body:
+            self.arrays.waits = isinstance(statement, ast.Assign) and is_new(statement.value)
+            if self.arrays.lacking and not self.arrays.waits:
+                self.arrays.settle(self.failed())
+            if super().statements([statement]):
+                return True
+        self.arrays.waits = False
+        if self.arrays.lacking:
+            self.arrays.settle(self.failed())
+        return False
 
     def _note(self, node: ast.Expr) -> bool:
         if not isinstance(node.value, ast.Constant):  # a docstring, or a call for what it does

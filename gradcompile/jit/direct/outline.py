@@ -18,6 +18,7 @@ from gradcompile.jit.direct.syntax import nodes, spelled
 LONG = 300  # statements of a function that is parted
 PART = 150  # statements of a part at most
 VECTOR = 400  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
+RETURNED = 30  # names at most that a part returns
 WORTH = 20  # statements of a part at least
 
 
@@ -73,8 +74,11 @@ class _Outline:
         return [self._moved(run, live)] if length >= WORTH and self._can_move(run, live) else run
 
     def _can_move(self, run: Sequence[ast.stmt], live: Names) -> bool:
-        """Return whether statements may be a function: no two arguments share their memory, and no result another's."""
-        if not all(map(_is_plain, run)):
+        """Return whether statements may be a function: no two arguments share their memory, and no result another's.
+
+        What they make and is needed later is little: to return many arrays takes LLVM longer than to make them.
+        """
+        if not all(map(_is_plain, run)) or len(self._assigned(run) & live) > RETURNED:
             return False
         given, written = self._given(run, live), {name for statement in run for name in self._written(statement)}
         groups = [self.shared[name] for name in sorted(written & self.shared.keys())]

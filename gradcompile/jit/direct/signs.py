@@ -44,10 +44,10 @@ def _counts(node: ast.Assign | ast.AugAssign | ast.For, known: Names) -> bool:
         return _counts_up(node, known)
     if isinstance(node, ast.AugAssign):
         return False
-    return _is_length(node.value) or (isinstance(node.targets[0], ast.Name) and never_negative(node.value, known))
+    return is_length(node.value) or (isinstance(node.targets[0], ast.Name) and never_negative(node.value, known))
 
 
-def _is_length(node: ast.expr) -> bool:
+def is_length(node: ast.expr) -> bool:
     """Return whether an expression is a shape, or one of its lengths."""
     base = node.value if isinstance(node, ast.Subscript) else node
     return isinstance(base, ast.Attribute) and base.attr == "shape"
