@@ -962,6 +962,7 @@ def twice(x):
         ("real = np.float32", "s = real(0.0)", "y[k] = twice(x[k])", False),  # all single
         ("real = np.float32", "s = 0.0", "y[k] = x[k] + x[k]", False),  # no function
         ("single = np.float32", "s = 0.0", "y[k] = twice(x[k])", False),  # no program of single precision
+        ("real = np.float32", "s, z = 0.0, x.reshape(1, x.size)", "y[k] = twice(z[0, k])", False),  # a row may be short
     ],
 )
 def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precision(head, sums, step, wide):

@@ -17,8 +17,9 @@ def sharing(function: ast.FunctionDef) -> dict[str, frozenset[str]]:
     """Return, for every array that may share its memory with others, all that do: parts and views with their array."""
     found: dict[str, frozenset[str]] = {}
     for node in statements(function):
-        named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        if named and not is_own(node.value) and not is_length(node.value):
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        if not is_own(node.value) and not is_length(node.value):
             base = [each.id for each in names(_base(node.value)) if each.id != "np"]
             same = [node.targets[0].id, *base]
             group = frozenset(same).union(*(found.get(name, ()) for name in same))

@@ -31,7 +31,7 @@ from gradcompile.jit.direct.kinds import (
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
-from gradcompile.jit.direct.syntax import listed, names, spelled, statements
+from gradcompile.jit.direct.syntax import listed, names, nodes, spelled, statements
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES

@@ -43,10 +43,10 @@ class Hints:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
         if any(isinstance(each, ast.For) for each in loop.body):
             return ROLLED
-        told, along = [ROLLED], _runs_along_rows(loop)
-        if along and self._would_be_written_out(loop):
+        told = [ROLLED]
+        if self._would_be_written_out(loop) and _runs_along_rows(loop):
             told.append(KEPT)
-        if not along and self._is_mixed(loop):
+        if _takes_rows(loop) and self._is_mixed(loop):
             told.append(f'!{{!"llvm.loop.vectorize.width", i32 {singles()}}}')
         if not _adds_up(loop):
             told.append(ALONE)
@@ -115,6 +115,14 @@ def _adds_up(loop: ast.For) -> bool:
         if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
             return True
     return False
+
+
+def _takes_rows(loop: ast.For) -> bool:
+    """Return whether a loop takes the rows of arrays, or numbers, one after the other: there may be many."""
+    counter = spelled(loop.target)
+    inside = (each for statement in loop.body for each in nodes(statement))
+    later = (index for each in inside if isinstance(each, ast.Subscript) for index in listed(each.slice)[1:])
+    return not any(counter in mentioned(index) for index in later)
 
 
 def _runs_along_rows(loop: ast.For) -> bool:

@@ -73,13 +73,8 @@ class Text:
     def _cost(self, name: str) -> int:
         if name not in self._costs:
             node = self.nodes[name]
-            self._costs[name] = len(node.body) + self.cost(node) if _is_written_out(node) else 0
+            self._costs[name] = len(node.body) + self.cost(node) if name in self.inlined else 0
         return self._costs[name]
-
-
-def _is_written_out(node: ast.FunctionDef) -> bool:
-    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
-    return any(keyword.arg == "forceinline" for call in calls for keyword in call.keywords)
 
 
 def _is_inlined(node: ast.FunctionDef) -> bool:
