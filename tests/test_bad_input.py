@@ -82,6 +82,27 @@ def test_definition_given_twice():
     refused(errors.DuplicateNameError, lambda: gc.compile(a * c, wrt=a, define=[(c, a**2), (c, a**3)]), "c", "twice")
 
 
+@pytest.mark.parametrize("name", ["c", 3, sympy.sin(c), (c, a), None])
+def test_definition_of_what_has_no_name(name):
+    refused(errors.ArgumentError, lambda: gc.compile(a * c, wrt=a, define={name: a}), "cannot be defined", "y[s, i]")
+
+
+@pytest.mark.parametrize("given", [a, 5, [a], "a"])
+def test_what_does_not_say_what_is_what(given):
+    for argument in ("define", "outputs"):
+        refused(errors.ArgumentError, lambda: gc.compile(a, wrt=a, **{argument: given}), argument, "{name: expression}")  # noqa: B023  (called at once)
+
+
+def test_definition_of_one_element():
+    K = sympy.MatrixSymbol("K", D, D)
+    for element in (W[0, i], W[i, i], K[0, i], K[i, i]):
+        refused(errors.ModelError, lambda: gc.compile(a, wrt=a, define={element: a}), str(element), "[")  # noqa: B023  (called at once)
+
+
+def test_output_whose_name_is_no_text():
+    refused(errors.ArgumentError, lambda: gc.compile(a, wrt=a, outputs={c: a}), "outputs={c", '"c"')
+
+
 def test_index_without_a_range():
     refused(errors.IndexRangeError, lambda: gc.compile(x[s, j] * w[j], wrt=w), "no range", "^", "to do:")
 

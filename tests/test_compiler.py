@@ -16,6 +16,7 @@ from sympy import IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, symb
 
 import gradcompile as gc
 from gradcompile import jit
+from gradcompile.interpret import evaluate
 from tests.oracle import exact
 from tests.zoo import BY_NAME, arguments, call
 
@@ -223,6 +224,31 @@ def test_definitions_as_mapping_or_pairs():
     h = Symbol("h")
     for define in ({h: w1 * u + w0}, [(h, w1 * u + w0)]):
         assert gc.compile(1 + exp(h), wrt=[w1], define=define).grad(x=0.5, w1=2, w0=-1) == (0.5,)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_elements_of_a_matrix_define_it(swapped):
+    """The likelihood of a Gaussian process: a covariance by its formula, and its inverse and determinant."""
+    y, K, scale = MatrixSymbol("y", N, 1), MatrixSymbol("K", N, N), Symbol("scale")
+    lag = i - 2 * s if not swapped else s - 2 * i
+    key = K[s, i] if not swapped else K[i, s]
+    formula = exp(-lam * (u + lag) ** 2) + scale * sympy.KroneckerDelta(s, i)
+    model = gc.compile(log(sympy.Determinant(K)) + (y.T * K.I * y)[0, 0], wrt=[lam, scale], define={key: formula})
+    given = {"lam": 0.3, "scale": 1.5, "x": 0.2, "y": [[1.0], [-2.0], [0.5]]}
+
+    def matrix(formula):
+        at = formula.subs({lam: 0.3, scale: 1.5, u: 0.2})
+        return np.array(
+            [[float(at.subs(dict(zip(key.args[1:], (p, q), strict=True)))) for q in range(3)] for p in range(3)]
+        )
+
+    k, found = matrix(formula), evaluate(model.graph, given)
+    solved = np.linalg.solve(k, given["y"])
+    transposed = np.linalg.solve(k.T, given["y"])
+    assert found["value"] == pytest.approx(np.log(np.linalg.det(k)) + (given["y"] * solved).sum(), rel=1e-12)
+    slopes = [matrix(formula.diff(p)) for p in (lam, scale)]
+    expected = [np.trace(np.linalg.solve(k, d)) - (transposed.T @ d @ solved)[0, 0] for d in slopes]
+    assert [found["dlam"], found["dscale"]] == pytest.approx(expected, rel=1e-12)
 
 
 def test_numbers_are_objectives():

@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 import sympy
-from sympy import Identity, IndexedBase, Inverse, MatrixSymbol, OneMatrix, Sum, Symbol, Trace, ZeroMatrix, symbols
+from sympy import (
+    FunctionMatrix,
+    Identity,
+    IndexedBase,
+    Inverse,
+    Lambda,
+    MatrixSymbol,
+    OneMatrix,
+    Sum,
+    Symbol,
+    Trace,
+    ZeroMatrix,
+    symbols,
+)
 from sympy.matrices.expressions import BlockMatrix, DiagMatrix, DotProduct, HadamardPower, hadamard_product
 from sympy.matrices.expressions.diagonal import DiagonalMatrix, DiagonalOf
 
@@ -58,6 +71,22 @@ CASES = {
         sympy.Matrix([[1, a], [0, 2], [a, 3]]).T * S[0:3, 0:2],
         np.array([[1, na], [0, 2], [na, 3]]).T @ nS[:, :2],
     ),
+    "formula": (
+        FunctionMatrix(N, D, Lambda((i, j), a * i * A[i, j] + Sum(S[s, j], (s, 0, j)))) * S,
+        (na * np.arange(4)[:, None] * nA + np.triu(nS).sum(0)) @ nS,
+    ),
+    "formula of one column": (
+        S.T * FunctionMatrix(D, 1, Lambda((j, i), v[j, i] * j)),
+        nS.T @ (nv[:, 0] * np.arange(3)),
+    ),
+    "elements of a formula": (
+        FunctionMatrix(D, D, Lambda((i, j), a * S[i, j] - i))[2, 1] * a,
+        (na * nS[2, 1] - 2) * na,
+    ),
+    "formula in a sum": (
+        Sum(FunctionMatrix(D, D, Lambda((i, j), S[i, s] * S[s, j]))[s, 0], (s, 0, D - 1)),
+        sum(nS[k, k] * nS[k, 0] for k in range(3)),
+    ),
     "blocks": (BlockMatrix([[A, B], [B, A]]), np.block([[nA, nB], [nB, nA]])),
     "trace": (Trace(A.T * B), np.trace(nA.T @ nB)),
     "determinant": (sympy.Determinant(S), np.linalg.det(nS)),
@@ -98,6 +127,10 @@ def test_matrices_and_indices_give_one_graph():
 def test_zeros_and_ones_leave_nothing_behind():
     lowered = lower(Model(Trace(A.T * A) + Trace(OneMatrix(N, N)) * 0, (A,)))
     assert [v.op for v in lowered.order()] == ["input", "mul", "sum"]
+
+
+def test_what_is_subtracted_is_not_negated_first():
+    assert "neg" not in [v.op for v in lower(Model(Trace(A * S - B), (A,))).order()]
 
 
 def test_lengths_that_must_agree_are_required():

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.matrices.expressions.matexpr import MatrixElement
 
 from gradcompile.errors import ArgumentError, DuplicateNameError, ModelError, UnsupportedError
 from gradcompile.model import Model
 
 DTYPES = ("float64", "float32")
 VARIABLES = (sympy.Symbol, sympy.IndexedBase, sympy.MatrixSymbol)
+DEFINED = (sympy.Symbol, sympy.Indexed, sympy.MatrixSymbol)
 
 
 def model_of(expr: Any, wrt: Any, data: Any, define: Any, outputs: Any) -> Model:
@@ -32,7 +34,7 @@ def model_of(expr: Any, wrt: Any, data: Any, define: Any, outputs: Any) -> Model
     if isinstance(expr, Model):
         return _adjusted(expr, wrt, data, define, outputs)
     replacements, objective = _objective(expr)
-    definitions = {**dict(replacements), **dict(_pairs("define", define or ()))}
+    definitions = {**dict(replacements), **dict(_definitions("define", define))}
     parameters, single = _parameters(wrt)
     return Model(
         objective,
@@ -40,7 +42,7 @@ def model_of(expr: Any, wrt: Any, data: Any, define: Any, outputs: Any) -> Model
         single=single,
         data=_variables("data", data),
         definitions=MappingProxyType(definitions),
-        outputs=MappingProxyType(dict(_pairs("outputs", outputs or ()))),
+        outputs=MappingProxyType(dict(_outputs(outputs))),
     )
 
 
@@ -69,7 +71,7 @@ def _adjusted(model: Model, wrt: Any, data: Any, define: Any, outputs: Any) -> M
         parameters, single = _parameters(wrt)
         model = replace(model, wrt=parameters, single=single)
     if outputs:
-        merged = {**model.outputs, **dict(_pairs("outputs", outputs))}
+        merged = {**model.outputs, **dict(_outputs(outputs))}
         model = replace(model, outputs=MappingProxyType(merged))
     return model
 
@@ -80,7 +82,7 @@ def _objective(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
         replacements, expressions = expr
         if isinstance(expressions, (list, tuple)) and len(expressions) == 1:
             expressions = expressions[0]
-        return _pairs("the output of sympy.cse", replacements), _expression(expressions)
+        return _definitions("the output of sympy.cse", replacements), _expression(expressions)
     if isinstance(expr, CONDITIONS):
         what, hint = "the objective is a condition", "write sympy.Piecewise((a, condition), (b, True)), or a difference"
         raise ArgumentError(what, text=str(expr), expected="a number", found=type(expr).__name__, hint=hint)
@@ -179,7 +181,7 @@ def _variables(argument: str, given: Any) -> tuple[Any, ...]:
 
 def _not_a_variable(argument: str, variable: Any) -> ModelError | ArgumentError:
     hint = "give a symbol that the objective has"
-    if isinstance(variable, (sympy.Indexed, sympy.matrices.expressions.matexpr.MatrixElement)):
+    if isinstance(variable, (sympy.Indexed, MatrixElement)):
         hint = f"give the whole array: {variable.args[0]}"
     elif isinstance(variable, str):
         hint = f"give the symbol itself: {variable} = sympy.Symbol({variable!r})"
@@ -188,9 +190,42 @@ def _not_a_variable(argument: str, variable: Any) -> ModelError | ArgumentError:
     return ArgumentError(what, expected="a Symbol, an IndexedBase or a MatrixSymbol", found=found, hint=hint)
 
 
+def _definitions(argument: str, given: Any) -> list[tuple[Any, Any]]:
+    """Return definitions; the elements of a matrix, `K[i, j]`, define all of it."""
+    pairs = [_of_a_matrix(name, body) for name, body in _pairs(argument, given)]
+    for name, _ in pairs:
+        if not isinstance(name, DEFINED):
+            expected = "a symbol, an element with formal indices such as y[s, i], or a MatrixSymbol"
+            hint = f"define sympy.Symbol({name!r})" if isinstance(name, str) else "name it by one of these"
+            raise ArgumentError(f"{name} cannot be defined", expected=expected, found=f"{name!r:.60}", hint=hint)
+    return _each_once(pairs)
+
+
+def _of_a_matrix(name: Any, body: Any) -> tuple[Any, Any]:
+    """Return a definition; one of the elements of a matrix as one of the matrix."""
+    if not isinstance(name, MatrixElement):
+        return name, body
+    matrix, *indices = name.args
+    if not all(isinstance(index, (sympy.Symbol, sympy.Idx)) for index in indices) or indices[0] == indices[1]:
+        expected, hint = "different symbols as indices", f"write the elements in general: {matrix}[i, j]"
+        raise UnsupportedError(f"the left side {name} is not a definition", expected=expected, hint=hint)
+    return matrix, sympy.FunctionMatrix(*matrix.shape, sympy.Lambda(tuple(indices), body))
+
+
+def _outputs(outputs: Any) -> list[tuple[Any, Any]]:
+    """Return the outputs, which have a text for a name."""
+    pairs = _pairs("outputs", outputs)
+    for name, _ in pairs:
+        if not isinstance(name, str):
+            what, found = "the name of an output is no text", f"outputs={{{name!r:.60}: ...}}"
+            raise ArgumentError(what, expected='{"name": expression}', found=found, hint=f'write "{name}", in quotes')
+    return _each_once(pairs)
+
+
 def _pairs(argument: str, given: Any) -> list[tuple[Any, Any]]:
     """Return a mapping, or a list of pairs, as a list of pairs of name and expression."""
-    pairs = list(given.items()) if isinstance(given, Mapping) else list(given)
+    given = () if given is None else given
+    pairs = list(given.items() if isinstance(given, Mapping) else given if isinstance(given, Iterable) else (given,))
     for pair in pairs:
         if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
             raise ArgumentError(
@@ -199,11 +234,16 @@ def _pairs(argument: str, given: Any) -> list[tuple[Any, Any]]:
                 found=f"{pair!r:.60}",
                 hint="write {y: expression}",
             )
+    return [(key, value if isinstance(value, sympy.Lambda) else _expression(value, str(key))) for key, value in pairs]
+
+
+def _each_once(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Return pairs of name and expression, none of them with the name of another."""
     if (name := _repeated([key for key, _ in pairs])) is not None:
         raise DuplicateNameError(
             f"{name} is defined twice", expected="one definition for each name", hint="rename one of them"
         )
-    return [(key, value if isinstance(value, sympy.Lambda) else _expression(value, str(key))) for key, value in pairs]
+    return pairs
 
 
 def _repeated(names: Iterable[Any]) -> Any:

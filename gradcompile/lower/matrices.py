@@ -19,6 +19,7 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from gradcompile.errors import ModelError, ShapeError, UnsupportedError
 from gradcompile.ir import Axis, Size, Value
+from gradcompile.model.affine import Affine
 
 from .arrays import read
 from .indices import index_value
@@ -150,15 +151,18 @@ def symbol(state: State, ask: Ask) -> Steps:
 
 
 def add(state: State, ask: Ask) -> Steps:
-    """Element of a sum of matrices: the sum of the elements."""
-    result: Value | None = None
+    """Element of a sum of matrices: the sum of the elements, first of a term that is not subtracted."""
+    terms: list[tuple[bool, Value]] = []
     for term in ask.expr.args:
-        negative, value = yield from _term(state, term, ask)
-        if result is None:
-            result = state.builder.apply("neg", value) if negative else value
-        elif not value.is_const(0):
+        terms.append((yield from _term(state, term, ask)))
+    head = next((k for k, (negative, _) in enumerate(terms) if not negative), 0)
+    terms.insert(0, terms.pop(head))
+    (negative, result), *rest = terms
+    if negative:
+        result = state.builder.apply("neg", result)
+    for negative, value in rest:
+        if not value.is_const(0):
             result = state.builder.apply("sub" if negative else "add", result, value)
-    assert result is not None
     return result
 
 
@@ -366,6 +370,21 @@ def power(state: State, ask: Ask) -> Steps:
     return (yield from _chain(state, [factor] * count, ask, state.free_axes(base, ask.scope)))
 
 
+def of_indices(state: State, ask: Ask) -> Steps:
+    """Element of a matrix whose elements are a formula of row and column, as in a covariance."""
+    formula, scope = ask.expr.lamda, ask.scope
+    taken, axes = state.free_axes(ask.expr, scope), list[Axis | None]()
+    for symbol, size in zip(formula.variables, shape_of(state, ask.expr, scope), strict=True):
+        index, axis = _index(state, size, taken)
+        last = Size() if axis is None else size - 1
+        scope = scope.bind(symbol, state.binding(index, Affine(Size()), Affine(last), (Size(), last), len(axes)))
+        axes.append(axis)
+        taken |= set(index.axes)
+    whole = yield Ask(formula.expr, scope)
+    place = dict(zip(axes, _place(ask), strict=True))
+    return state.builder.read(whole, (place.get(a) or state.builder.iota(a) for a in whole.axes))
+
+
 def explicit(state: State, ask: Ask) -> Steps:
     """Element of a matrix that is written out: picked by number, chosen by an index."""
     i, j = _place(ask)
@@ -434,6 +453,7 @@ ELEMENTS: dict[type, Rule] = {
     sympy.OneMatrix: ones,
     sympy.ZeroMatrix: zeros,
     sympy.Identity: identity,
+    sympy.FunctionMatrix: of_indices,
     DiagMatrix: diagonal_matrix,
     DiagonalMatrix: only_diagonal,
     DiagonalOf: diagonal_of,

@@ -173,7 +173,7 @@ def _lengths(expr: Any) -> Iterator[Any]:
         expr = expr.base
     if isinstance(expr, sympy.IndexedBase):
         yield from expr.shape or ()
-    elif isinstance(expr, (sympy.MatrixSymbol, *CONSTANT_MATRICES)):
+    elif isinstance(expr, (sympy.MatrixSymbol, sympy.FunctionMatrix, *CONSTANT_MATRICES)):
         yield from expr.shape
     elif isinstance(expr, MatrixSlice):
         yield from (end for slice_ in (expr.rowslice, expr.colslice) for end in slice_)

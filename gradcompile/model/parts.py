@@ -27,6 +27,8 @@ def _parts_of(kind: type) -> Callable[[Any], Sequence[Any]]:
         return lambda expr: expr.args[1:]
     if issubclass(kind, (sympy.MatrixSymbol, *CONSTANT_MATRICES, sympy.IndexedBase, *SYMBOLS, type)):
         return lambda expr: ()  # a type is the function of applyfunc
+    if issubclass(kind, sympy.FunctionMatrix):
+        return lambda expr: expr.args[2:]
     if issubclass(kind, sympy.MatrixBase):
         return lambda expr: expr.flat()
     return lambda expr: getattr(expr, "args", ())
