@@ -42,6 +42,7 @@ def body(objective: Any, wrt: Any) -> str:
     [
         (Sum(exp(Sum(x[s, j] * W[j, i], FEATURES) + b[i]), SAMPLES, CLASSES), [W, b], ["x @ W + b", "dW = x.T @ "]),
         (Sum(exp(Sum(x[s, j] * w[j], FEATURES)), SAMPLES), w, ["x @ w", "dw = x.T @ "]),
+        (Sum(exp(Sum(x[s, j] * W[j, i], FEATURES)) * b[i], SAMPLES, CLASSES), W, ["dW = (x.T @ ", ")*b"]),
         (Sum(log(Sum(exp(x[s, j]), FEATURES)), SAMPLES), x, ["axis=1)", "[:, None]"]),
         (Sum((w[j + 1] - w[j]) ** 2, (j, 0, d_ - 2)), w, ["w[1:] - w[:-1]", "dw[1:] +=", "dw[:-1] "]),
         (Sum(b[gt[s]] ** 2, SAMPLES), b, ["b[gt]", "np.add.at(db, gt, "]),

@@ -22,8 +22,9 @@ from gradcompile.primitives import PRIMITIVES
 NameOf = Callable[[Value], str | None]
 Text = tuple[str, int]  # an expression and its precedence
 
-# Precedence, loosest first. A remainder is printed as if looser than a product: ``(x % 3)*2``, ``-(x % 3)``.
-ANY, OR, AND, NOT, COMPARE, BITOR, BITAND, ADD, MOD, MUL, UNARY, POW, ATOM = range(13)
+# Precedence, loosest first. A remainder and a product of matrices are printed as if looser than a product:
+# ``(x % 3)*2``, ``-(x % 3)``, ``(x @ W)*y``.
+ANY, OR, AND, NOT, COMPARE, BITOR, BITAND, ADD, MOD, MATMUL, MUL, UNARY, POW, ATOM = range(14)
 NODES: dict[type[ast.AST], int] = {
     ast.IfExp: ANY, ast.Or: OR, ast.And: AND, ast.Not: NOT, ast.Compare: COMPARE, ast.BitOr: BITOR, ast.BitAnd: BITAND,
     ast.Add: ADD, ast.Sub: ADD, ast.Mod: MOD, ast.Mult: MUL, ast.Div: MUL, ast.USub: UNARY, ast.Invert: UNARY,

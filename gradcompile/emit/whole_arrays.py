@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from gradcompile.emit.expression import ANY, ATOM, MUL, POW, UNARY, Printer, Text, number, parenthesised
+from gradcompile.emit.expression import ANY, ATOM, MATMUL, MUL, POW, UNARY, Printer, Text, number, parenthesised
 from gradcompile.emit.indexing import Axes, Subscript, subscript
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
@@ -299,7 +299,7 @@ class ArrayPrinter:
         left, right = groups[first], groups[1 - first]
         a = self._group(left, (*rest[first], shared))
         b = self._group(right, (shared, *rest[1 - first]))
-        return self.aligned((f"{a} @ {b}", MUL), result, wanted)
+        return self.aligned((f"{a} @ {b}", MATMUL), result, wanted)
 
     def _group(self, group: Group, order: Axes) -> str:
         """Return the product of a group with its dimensions in this order."""
