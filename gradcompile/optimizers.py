@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 import sympy
 
@@ -69,8 +70,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
-        settings = (f"{name}={sympy.sstr(value, full_prec=False)}" for name, value in self.settings.items())
-        return f"{self.rule.name}({', '.join(settings)})"
+        settings = [f"{name}={sympy.sstr(value, full_prec=False)}" for name, value in self.settings.items()]
+        return f"{self.rule.name}({', '.join([*settings, *self.rule.variant])})"
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Rule:
         The hyperparameters beside the learning rate, with their defaults.
     source : str
         Where the formulas come from.
+    variant : tuple of str
+        What else the call says that makes it, where rules share a name.
     """
 
     name: str
@@ -96,17 +99,11 @@ class Rule:
     state: Mapping[sympy.Symbol, float] = field(default_factory=lambda: MappingProxyType({}))
     defaults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     source: str = ""
+    variant: tuple[str, ...] = ()
 
     def __call__(self, *values: Rate, **named: Rate) -> Optimizer:
         """Return the optimizer with a learning rate and hyperparameters; see the row for their order and defaults."""
-        try:
-            given = self.__signature__.bind(*values, **named)
-        except TypeError as error:
-            raise ArgumentError(
-                f"{self.name} cannot be called like this: {error}",
-                expected=f"{self.name}{self.__signature__}",
-                hint="write the learning rate, then what else there is by name",
-            ) from None
+        given = _bound(self.name, self.__signature__, values, named)
         given.apply_defaults()
         return Optimizer(self, {name: _setting(self.name, name, value) for name, value in given.arguments.items()})
 
@@ -136,6 +133,33 @@ class Rule:
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         optional = [inspect.Parameter(name, kind, default=value) for name, value in self.defaults.items()]
         return inspect.Signature([inspect.Parameter("rate", kind), *optional])
+
+
+# What others call a setting of an optimizer.
+MEANT: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("lr", "learning_rate", "eta", "step_size"), "rate"),
+        **dict.fromkeys(("eps",), "epsilon"),
+        **dict.fromkeys(("betas", "beta_1"), "beta1"),
+        "beta_2": "beta2",
+        "weight_decay": "decay",
+    }
+)
+
+
+def _bound(
+    rule: str, signature: inspect.Signature, values: tuple[Rate, ...], named: Mapping[str, Rate]
+) -> inspect.BoundArguments:
+    """Return the arguments of a call by name; a call that is none is an error that says what is."""
+    try:
+        return signature.bind(*values, **named)
+    except TypeError as error:
+        others = (f"write {MEANT[n]}=... for {n}=..." for n in named if MEANT.get(n) in signature.parameters)
+        raise ArgumentError(
+            f"{rule} cannot be called like this: {error}",
+            expected=f"{rule}{signature}",
+            hint=next(others, "write the learning rate, then what else there is by name"),
+        ) from None
 
 
 def _setting(rule: str, name: str, value: Any) -> sympy.Expr:
@@ -173,7 +197,7 @@ def _in_range(rule: str, name: str, expression: sympy.Expr) -> sympy.Expr:
         raise ModelError(
             f"{name} of {rule} is out of range",
             expected=f"{low:g} <= {name} < {high:g}",
-            found=f"{number:g}",
+            found=str(expression),
             hint="a maximum is the minimum of the negated objective" if name == "rate" and number < 0 else "correct it",
         )
     return expression
@@ -197,6 +221,7 @@ _NESTEROV = Rule(
     state={v: 0.0},
     defaults={"momentum": 0.9},
     source="Nesterov (1983) in the form of Sutskever et al. (2013), as PyTorch has it",
+    variant=("nesterov=True",),
 )
 
 _MEAN, _SQUARE = (m, beta1 * m + (1 - beta1) * g), (v, beta2 * v + (1 - beta2) * g**2)
@@ -233,6 +258,23 @@ AdaGrad = Rule(
 )
 
 
+P = ParamSpec("P")
+
+
+def _told(make: Callable[P, Optimizer]) -> Callable[P, Optimizer]:
+    """Return a function whose calls are checked as those of a `Rule` are."""
+    parameters = inspect.signature(make).parameters.values()
+    signature = inspect.Signature([each.replace(annotation=inspect.Parameter.empty) for each in parameters])
+
+    @wraps(make)
+    def told(*values: P.args, **named: P.kwargs) -> Optimizer:
+        _bound(make.__name__, signature, values, named)
+        return make(*values, **named)
+
+    return told
+
+
+@_told
 def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
     """Return stochastic gradient descent, with or without momentum.
 
@@ -243,7 +285,7 @@ def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
     momentum : float or SymPy formula in t
         How much of the velocity a step keeps, dimensionless, at least 0 and below 1.
     nesterov : bool
-        Whether the gradient is taken ahead along the velocity.
+        Whether the gradient is taken ahead along the velocity, which needs a momentum.
 
     Returns
     -------
@@ -255,7 +297,7 @@ def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
     ModelError
         If a number is out of range, or a formula has another symbol than t.
     ArgumentError
-        If a value is neither a number nor a formula.
+        If a value is neither a number nor a formula, or nesterov no bool.
 
     Examples
     --------
@@ -265,6 +307,13 @@ def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
     >>> SGD(0.5/(1 + Symbol("t")/100), momentum=0.9)
     SGD(rate=0.5/(t/100 + 1), momentum=0.9)
     """
+    if not isinstance(nesterov, bool) or (nesterov and momentum == 0):
+        raise ArgumentError(
+            "nesterov is no momentum",
+            expected="True or False, beside a momentum",
+            found=f"momentum={momentum}, nesterov={nesterov}"[:80],
+            hint="write momentum=0.9, nesterov=True",
+        )
     if not nesterov and momentum == 0:
         return _PLAIN(rate)
     return (_NESTEROV if nesterov else _MOMENTUM)(rate, momentum)

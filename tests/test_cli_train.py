@@ -261,7 +261,7 @@ def test_start_from_a_file(line):
 def test_optimizers_take_formulas_in_t():
     assert (
         repr(optimizer("SGD(0.5/(1 + t/100), momentum=0.9, nesterov=true)"))
-        == "SGD(rate=0.5/(t/100 + 1), momentum=0.9)"
+        == "SGD(rate=0.5/(t/100 + 1), momentum=0.9, nesterov=True)"
     )
     with pytest.raises(GradcompileError):
         optimizer("sgd(0.5/q)")

@@ -155,12 +155,26 @@ def test_signature_shows_the_hyperparameters():
         (lambda: Adam(0.1, gamma=2), ArgumentError, "beta1=0.9"),
         (lambda: Adam(), ArgumentError, "rate"),
         (lambda: RMSProp(0.1, rate=0.2), ArgumentError, "RMSProp"),
+        (lambda: SGD(), ArgumentError, r"SGD\(rate, momentum=0.0, nesterov=False\)"),
+        (lambda: SGD(lr=0.1), ArgumentError, "write rate=... for lr=..."),
+        (lambda: Adam(0.1, betas=(0.9, 0.99)), ArgumentError, "write beta1=... for betas=..."),
+        (lambda: Adam(0.1, weight_decay=0.1), ArgumentError, "by name"),
+        (lambda: AdamW(0.1, weight_decay=0.1), ArgumentError, "write decay=... for weight_decay=..."),
+        (lambda: SGD(0.1, nesterov=True), ArgumentError, "momentum=0.9, nesterov=True"),
+        (lambda: SGD(0.1, nesterov=0.9), ArgumentError, "found: *momentum=0.0, nesterov=0.9"),
     ],
 )
 def test_wrong_settings_are_told(make, kind, words):
     with pytest.raises(kind, match=words) as caught:
         make()
     assert isinstance(caught.value, GradcompileError)
+
+
+def test_every_optimizer_prints_as_the_call_that_makes_it():
+    for optimizer, _ in CASES:
+        again = eval(repr(optimizer))
+        assert again.rule is optimizer.rule
+        assert again.settings == optimizer.settings
 
 
 def test_numpy_numbers_are_numbers():

@@ -284,16 +284,17 @@ class Arguments:
                     hint="correct the labels that it is made of",
                 )
 
-    def check_finite(self, arguments: list[Argument]) -> None:
-        """Raise a DataError if the data among bound arguments hold a nan or an infinity; it says where."""
+    def check_finite(self, arguments: list[Argument], roles: tuple[str, ...] = ("data",)) -> None:
+        """Raise a DataError if the data among bound arguments, or others, hold a nan or an infinity; it says where."""
         for (declared, name, _, _), value in zip(self._rows, arguments, strict=True):
-            at = _first_not_finite(np.asarray(value)) if declared.role == "data" else None
+            at = _first_not_finite(np.asarray(value)) if declared.role in roles else None
             if at is None:
                 continue
             array = np.asarray(value)
             row = f" in row {np.unravel_index(at, array.shape)[0]}" if array.ndim else ""
-            what = f"{name} has {_shown(array.flat[at])}{row}"
+            what = f"{name} has {_shown(array.flat[at])}{row}" if array.ndim else f"{name} is {_shown(value)}"
             hint = "fill or leave out the rows that are not finite"
+            hint = hint if declared.role == "data" and array.ndim else f"give {name} finite numbers"
             raise self.signature.fail(
                 DataError, name, what, expected="finite numbers", found=_entry(name, array, at), hint=hint
             )

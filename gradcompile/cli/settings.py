@@ -52,17 +52,7 @@ def optimizer(text: str) -> optimizers.Optimizer:
             named[found[1]] = _setting(found[2])
         else:
             values.append(_setting(part))
-    try:
-        return OPTIMIZERS[name.lower()](*values, **named)
-    except TypeError as error:
-        if isinstance(error, ArgumentError):
-            raise
-        raise ArgumentError(
-            f"{name} cannot be called like this: {error}",
-            text=text,
-            expected="a learning rate, then settings by name",
-            hint="`gradcompile train --help` shows the optimizers",
-        ) from None
+    return OPTIMIZERS[name.lower()](*values, **named)
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -20,10 +20,22 @@ RATES = {"SGD": 0.1, "Adam": 0.001, "AdamW": 0.001, "RMSProp": 0.001, "AdaGrad":
 # What others call a setting.
 MEANT = {
     **dict.fromkeys(("lr", "learning_rate", "rate", "eta", "step_size"), "write optimizer=gc.SGD(0.1)"),
+    **dict.fromkeys(("momentum", "nesterov"), "write optimizer=gc.SGD(0.1, momentum=0.9)"),
+    **dict.fromkeys(("weight_decay", "l2"), "write optimizer=gc.AdamW(0.001, decay=0.01), or add it to the objective"),
+    **dict.fromkeys(
+        ("scheduler", "schedule", "lr_scheduler"), "give the optimizer a formula in t: gc.SGD(0.1/(1 + t/100))"
+    ),
+    **dict.fromkeys(("method", "solver", "algorithm"), "write optimizer=gc.SGD(0.1)"),
     **dict.fromkeys(("max_iter", "iterations", "steps", "n_iter"), "write epochs=..."),
     **dict.fromkeys(("random_state", "rng"), "write seed=..."),
+    **dict.fromkeys(("validation_data", "validation_split", "validation_fraction"), "write valid=..."),
+    **dict.fromkeys(("early_stopping", "n_iter_no_change"), "write patience=..."),
+    **dict.fromkeys(("tol", "min_delta"), "write patience=... and min_improvement=..."),
+    **dict.fromkeys(("x0", "start", "initial", "params"), "write init={...}"),
+    **dict.fromkeys(("sample_weight", "weights", "mask"), "multiply the terms of the objective by data"),
+    **dict.fromkeys(("callback", "callbacks"), "read result.history"),
+    "shuffle": "write seed=... for another order, batch_size=None for all samples at once",
     "verbose": "write progress=...",
-    "callbacks": "read result.history",
 }
 
 
@@ -46,10 +58,10 @@ class Settings:
         _check_count("epochs", self.epochs, 1)
         _check_count("seed", self.seed, 0)
         if self.batch_size is not None and self.batch_size != "auto":
-            _check_count("batch_size", self.batch_size, 1)
+            _check_count("batch_size", self.batch_size, 1, ', None for all samples, or "auto"')
         if self.patience is not None:
             _check_count("patience", self.patience, 1)
-        if not self.min_improvement >= 0:
+        if not isinstance(self.min_improvement, int | float | np.number) or not self.min_improvement >= 0:
             raise wrong("min_improvement", self.min_improvement, "a number of at least 0")
 
 
@@ -76,9 +88,9 @@ def _name_of(value: object) -> str:
     return next((name for name in RATES if [name.lower()] == near), "")
 
 
-def _check_count(name: str, value: object, least: int) -> None:
+def _check_count(name: str, value: object, least: int, others: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise wrong(name, value, f"a whole number of at least {least}")
+        raise wrong(name, value, f"a whole number of at least {least}{others}")
 
 
 def named_values(init: object) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def task_of(model: Any, settings: Settings, inputs: dict[str, Any], init: dict[s
     given = inputs | starting_values(graph, inputs, init, settings.seed)
     checked = Arguments(graph, model.dtype)
     arguments, sizes = checked.bind(given)
+    checked.check_finite(arguments, ("parameter", "constant"))
     samples = _samples(graph, arguments, sizes)
     rows: shuffle.Rows | int = samples
     held: shuffle.Rows | None = None
