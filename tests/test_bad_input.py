@@ -8,7 +8,9 @@ import traceback
 import numpy as np
 import pytest
 import sympy
+from scipy.sparse import csr_array
 from sympy import Function, IndexedBase, Piecewise, Sum, Symbol, exp, log, symbols
+from sympy.matrices.expressions.factorizations import LofCholesky
 
 import gradcompile as gc
 from gradcompile import errors
@@ -105,6 +107,31 @@ def test_output_whose_name_is_no_text():
 
 def test_index_without_a_range():
     refused(errors.IndexRangeError, lambda: gc.compile(x[s, j] * w[j], wrt=w), "no range", "^", "to do:")
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        (sympy.Trace(LofCholesky(sympy.MatrixSymbol("S", D, D))), "L*L.T is the matrix"),
+        (sympy.Integral(sympy.exp(-a * c), (c, 0, 1)), ".doit()"),
+        (Sum(a**k / sympy.factorial(k), (k, 0, sympy.oo)), "no longer count"),
+        (w[k] ** 2, "data=[k] makes it a label"),
+    ],
+)
+def test_what_to_do_instead(objective, words):
+    refused(errors.ModelError, lambda: gc.compile(objective, wrt=a), words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("g: column\nw: parameter[K]\nloss = w[g]", ["declare g: labels, not column"]),
+        ("g: labels[N]\nw: parameter[K]\nloss = Sum(w[min(g[s], K - 1)], s)", ["where(g[s] < K, w[g[s]], 0)"]),
+        ("w: parameter[K]\nloss = w[k]", ["did you mean 'K'?", "Sum(f, k)"]),
+    ],
+)
+def test_what_to_write_instead(text, words):
+    refused(errors.ParseError, lambda: gc.parse(text), *words)
 
 
 def test_index_with_two_ranges():
@@ -209,8 +236,15 @@ CALLS = {
     "rank": ({"x": np.ones(3)}, errors.ShapeError, ["x has axes (N, D)", "shape (3,)", "N is 10 from gt"]),
     "shape": ({"x": np.ones((10, 3))}, errors.ShapeError, ["x has axes (N, D)", "W about D", "D is 4 from W"]),
     "text": ({"b": ["a", "b", "c"]}, errors.ArgumentError, ["b does not hold real numbers", "text"]),
+    "rank of labels": ({"gt": np.zeros((10, 1, 1))}, errors.ShapeError, ["give gt 1 axis"]),
+    "labels in words": (
+        {"gt": ["a", "b"] * 5},
+        errors.ArgumentError,
+        ["text", "numpy.unique(gt, return_inverse=True)[1]"],
+    ),
+    "sparse": ({"x": csr_array(np.eye(10, 4))}, errors.ArgumentError, ["csr_array", "give x.toarray()"]),
     "objects": ({"b": [None, 1, 2]}, errors.ArgumentError, ["b does not hold real numbers", "objects"]),
-    "complex": ({"lam": 1 + 2j}, errors.ArgumentError, ["lam does not hold real numbers", "(1+2j)"]),
+    "complex": ({"lam": 1 + 2j}, errors.ArgumentError, ["lam does not hold real numbers", "(1+2j)", "give one number"]),
     "labels out of range": ({"gt": np.arange(10) % 4}, errors.LabelError, ["gt[3] = 3", "0 to 2", "axis C"]),
     "labels that are not whole": ({"gt": np.arange(10) / 2}, errors.LabelError, ["gt[1] = 0.5", "whole"]),
     "empty": ({"x": np.ones((0, 4)), "gt": []}, errors.DataError, ["empty", "N"]),

@@ -392,7 +392,7 @@ MISTAKES = [
     ("u: data = 3\nloss = v", 8, ("only a constant",)),
     ("u: constant = v\nloss = v", 14, ("must be a number",)),
     ("u[i, i] = 1\nloss = v", 5, ("written twice",)),
-    ("v + 1", 2, ("'+' cannot stand here", "parse_expression")),
+    ("v + 1", 2, ("'+' cannot stand here", "what is minimised is loss = ...")),
     ("lss = v", 7, ("no definition of 'loss'", "did you mean 'lss'?")),
 ]
 DECLARED = """x: data[N, D]

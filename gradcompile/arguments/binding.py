@@ -167,11 +167,10 @@ class Arguments:
         if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
             hint = "fill the masked entries, and give the mask as data of its own"
             raise self.signature.fail(DataError, declared.name, f"{declared.name} has masked entries", hint=hint)
-        return numeric(value, lambda found: self._no_numbers(declared, found))
+        return numeric(value, lambda found: self._no_numbers(declared, value, found))
 
-    def _no_numbers(self, declared: Input, found: str) -> GradcompileError:
-        what = f"{declared.name} does not hold real numbers"
-        hint = "convert it to an array of real numbers, as numpy.asarray(..., dtype=float) does"
+    def _no_numbers(self, declared: Input, value: object, found: str) -> GradcompileError:
+        what, hint = f"{declared.name} does not hold real numbers", _as_numbers(declared, value, found)
         return self.signature.fail(
             ArgumentError, declared.name, what, expected=wanted(declared), found=found, hint=hint
         )
@@ -192,14 +191,14 @@ class Arguments:
         return array
 
     def _wrong_rank(self, declared: Input, array: Array, given: Mapping[str, Any]) -> GradcompileError:
-        name, found = declared.name, f"shape {array.shape}"
-        if not declared.shape:
+        name, rank, found = declared.name, len(declared.shape), f"shape {array.shape}"
+        if not rank:
             what = f"{name} is one number, not an array"
             hint = f"give one number; list {name} in data=[...] if there is one a sample"
         else:
             what = f"{name} has axes {axes(declared)}"
             told = self._told_by_others(declared, given)
-            found, hint = f"{found}; {told}" if told else found, f"give {name} {len(declared.shape)} axes"
+            found, hint = f"{found}; {told}" if told else found, f"give {name} {rank} {'axis' if rank == 1 else 'axes'}"
         return self.signature.fail(ShapeError, name, what, expected=wanted(declared), found=found, hint=hint)
 
     def _told_by_others(self, declared: Input, given: Mapping[str, Any]) -> str:
@@ -298,6 +297,19 @@ class Arguments:
             raise self.signature.fail(
                 DataError, name, what, expected="finite numbers", found=_entry(name, array, at), hint=hint
             )
+
+
+def _as_numbers(declared: Input, value: object, found: str) -> str:
+    """Return what to do with something that holds no real numbers."""
+    name = declared.name
+    if not declared.shape:
+        return "give one number"
+    if declared.kind == "int" and found.startswith("an array of text"):
+        return f"number the classes: numpy.unique({name}, return_inverse=True)[1]"
+    for method, call in (("toarray", "toarray()"), ("detach", "detach().numpy()")):  # of SciPy and PyTorch
+        if hasattr(value, method):
+            return f"give {name}.{call}"
+    return "convert it to an array of real numbers, as numpy.asarray(..., dtype=float) does"
 
 
 def _axis(limit: LabelRange | LabelIndex, sizes: Mapping[str, int]) -> str:

@@ -161,11 +161,19 @@ class Builder:
         if not term.whole:
             used = self.names.meaning.get(node.place)
             hint = "x[i + k], x[2*i - 1] and x[gt[s]] with gt: labels are allowed"
-            if isinstance(used, Entry) and used.role == "data" and node.kind in ("name", "read"):
-                hint = f"declare {used.word}: labels, not data, if its values are whole numbers"
-            raise self.source.error(
-                node.place, f"this is not an index of {quoted(array.word)}", expected="whole multiples", hint=hint
+            if (
+                isinstance(used, Entry)
+                and used.role in ("data", "column", "constant")
+                and node.kind in ("name", "read")
+            ):
+                hint = f"declare {used.word}: labels, not {used.role}, if its values are whole numbers"
+            elif node.word in ("min", "max"):
+                hint = f"let a where leave the others out: where(g[s] < K, {array.word}[g[s]], 0)"
+            what, expected = (
+                f"this is not an index of {quoted(array.word)}",
+                "whole multiples of indices, labels and sizes",
             )
+            raise self.source.error(node.place, what, expected=expected, hint=hint)
         size = array.axes[position].root.size
         beyond = size is not None and size.is_Integer and term.is_number and term.coefficient >= int(size)
         if beyond or (term.is_number and term.coefficient < 0):

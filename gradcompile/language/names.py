@@ -352,6 +352,8 @@ class Names:
             hint = f"{quoted(node.word)} is a function: write {node.word}(...)"
         elif node.word in ROLES and not hint:
             hint = f"a declaration has a colon, as in x: {node.word}[N]"
+        elif hint and len(node.word) == 1:
+            hint = f"{hint} An index is bound by its sum: Sum(f, {node.word})"
         elif not hint and node.kind == "name":
             hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
         elif not hint:

@@ -113,9 +113,7 @@ class StatementParser:
             self.position += 1
             return self._declaration(name)
         indices = self._bracketed(self._index)
-        hint = (
-            f"a line is {FORMS}" if indices else f"a line is {FORMS}; for an expression alone there is parse_expression"
-        )
+        hint = f"a line is {FORMS}" if indices else f"a line is {FORMS}; what is minimised is loss = ..."
         self._take("'=' or ':'", sign="=", hint=hint)
         return Definition(name.text, name.place, indices, self._expression())
 

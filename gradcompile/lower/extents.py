@@ -108,5 +108,6 @@ def no_range(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
         **shown(scope.root, use),
         expected="an index that a Sum, a Product, a Lambda or a definition binds",
         found=f"{symbol} is free, so the objective is not scalar",
-        hint=f"write Sum(..., ({symbol}, first, last)), or Lambda({symbol}, ...) for a vector",
+        hint=f"write Sum(..., ({symbol}, first, last)), or Lambda({symbol}, ...) for a vector; "
+        f"data=[{symbol}] makes it a label of each sample",
     )

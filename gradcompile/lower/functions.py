@@ -27,6 +27,14 @@ NOT_REAL = (
     sympy.Integral,
     sympy.Limit,
 )
+# What to do instead, by the name of a class.
+WAYS_OUT = {
+    "Integral": "carry it out with .doit(), or sum over points",
+    "Lambda": "define it by its elements, {y[i]: expression}",
+    "LofCholesky": "make the factor L the parameter: L*L.T is the matrix",
+    "UofCholesky": "make the factor U the parameter: U.T*U is the matrix",
+    "RandomSymbol": "take a density: sympy.stats.density(variable)(x)",
+}
 
 
 Exact = Callable[[Any], tuple[Any, Any]]  # from x to the value and the slope
@@ -214,7 +222,7 @@ def unsupported_error(ask: Ask) -> UnsupportedError:
         f"{what} has no meaning in a model",
         **shown(ask.scope.root, ask.expr),
         expected="real numbers, symbols, arrays, matrices, functions, sums over indices",
-        hint="rewrite this part",
+        hint=WAYS_OUT.get(type(ask.expr).__name__, "rewrite this part"),
     )
 
 

@@ -95,7 +95,9 @@ def _end(state: State, end: Any, scope: Scope, limit: Any) -> Affine:
             f"the range of {limit[0]} ends at {text_of(end)}, which is not a whole number of sizes and indices",
             **shown(scope.root, end),
             expected="sizes, indices further out, and whole multiples of them",
-            hint="sum over the whole axis and put the condition into a Piecewise",
+            hint="stop where terms no longer count, as at 100"
+            if getattr(end, "is_infinite", False)
+            else "sum over the whole axis and put the condition into a Piecewise",
         )
     return number
 
