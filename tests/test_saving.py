@@ -377,3 +377,20 @@ def test_mutated_description_is_a_graph_or_an_error():
 @pytest.mark.slow
 def test_much_mutated_description_is_a_graph_or_an_error():
     mutations(20_000, seed=2)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_models_can_be_sent_to_other_processes(copied, tmp_path):
+    text = "x: data[N]\nw: parameter\nc: constant = 2\ny[s] = w*x[s]\nloss = Sum((y[s] - 1)**2, s)*c"
+    model = gc.compile(gc.parse(text), dtype="float32")
+    model.save(tmp_path / "model.npz")
+    trained = model.fit(x=[1.0, 2.0], init={"w": 0.5}, epochs=2, progress=False)
+    for each in (model, gc.load_model(tmp_path / "model.npz")):
+        again = copied(each)
+        assert again.dtype == "float32"
+        assert again.arguments == model.arguments
+        assert again.value_and_grad(w=0.5, x=[1.0, 2.0]) == model.value_and_grad(w=0.5, x=[1.0, 2.0])
+    result = copied(trained)
+    assert result.params == trained.params
+    assert [epoch.rate for epoch in result.history] == [epoch.rate for epoch in trained.history]
+    assert result.model.predict("y", x=[3.0]) == trained.model.predict("y", x=[3.0])

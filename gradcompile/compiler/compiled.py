@@ -135,6 +135,13 @@ class CompiledModel(DerivativeCalls):
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the call that makes the model again in another process: as from a file, by its operations.
+
+        SymPy would simplify the formulas on their way.
+        """
+        return type(self), (self.saved(), self.dtype, self.strict)
+
     def __repr__(self) -> str:
         """Return the arguments, the parameters and the state of compilation."""
         gradients = ", ".join(self.graph.wrt)

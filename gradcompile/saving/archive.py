@@ -56,12 +56,20 @@ class Saved:
         """Return the names of what can be predicted."""
         return tuple(name for name in self.graph.outputs if name != "value")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the call that makes it again in another process, of the graph as it is in files: without recursion."""
+        return _restored, (encoded(self.graph), self.dtype, self.strict, self.single, dict(self.known))
+
     @property
     def text(self) -> str:
         """Refuse: the operations are saved, not the formulas."""
         raise DataError(
             "a model from a file has no text", hint="keep the model file, or print(model.text) before saving"
         )
+
+
+def _restored(graph: dict[str, Any], *rest: Any) -> Saved:
+    return Saved(decoded(graph), *rest)
 
 
 def to_bytes(saved: Saved) -> bytes:
