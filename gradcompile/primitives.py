@@ -169,13 +169,18 @@ def _x_log_1p_div(x: Any, d: Any) -> Any:
         return np.where((x == 0) & (d == d), 0.0 * x, there)
 
 
+def _order(n: Any) -> int:
+    """Return a whole number that a formula has, which stands in an array of one entry beside other arrays."""
+    return int(np.asarray(n).flat[0])
+
+
 def _log_1p_over(n: Any, x: Any) -> Any:
     """Return the integral of u**n/(1 + x*u)**(n + 1) over the unit interval: by a series where x is small."""
     x, share = np.asarray(x, np.float64), x / (1 + x)
     near = np.where(np.abs(share) < 0.3, share, 0.0)
     series = reduce(lambda total, k: total * near + 1 / (n + 1 + k), reversed(range(32)), 0.0) / (1 + x) ** (n + 1)
     total = np.where(x == np.inf, 0.0, np.log1p(x) / x)
-    for k in range(1, int(n) + 1):
+    for k in range(1, _order(n) + 1):
         total = (total - 1 / (k * (1 + x) ** k)) / x
     return np.where(np.abs(share) < 0.3, series, total)
 
@@ -193,7 +198,7 @@ def _exp_m1_over(n: Any, x: Any) -> Any:
     near = np.where(np.abs(x) < 1, x, 0.0)
     series = sum(near**k / (float(math.factorial(k)) * (n + 1 + k)) for k in range(20))
     total = np.expm1(x) / x
-    for k in range(1, int(n) + 1):
+    for k in range(1, _order(n) + 1):
         total = (np.exp(x) - k * total) / x
     return np.where(np.abs(x) < 1, series, np.where(np.exp(x) == np.inf, np.inf, total))
 

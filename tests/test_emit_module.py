@@ -21,6 +21,7 @@ from gradcompile.emit.header import quoted
 from gradcompile.emit.layout import WIDTH, commented, wrapped
 from gradcompile.emit.mathematics import harmless
 from gradcompile.emit.problem import problem
+from gradcompile.emit.support.check_arrays import draw
 from gradcompile.errors import EmissionError
 from gradcompile.ir import Axis, Builder, Graph, Input, Size
 
@@ -305,6 +306,14 @@ def test_check_prints_a_table(target, dtype, tmp_path):
     assert found.returncode == 0, found.stdout + found.stderr
     assert re.search(r"^w +\d+ +0 +\d\.\de-\d\d$", found.stdout, re.MULTILINE)
     assert "the derivatives agree" in found.stdout
+
+
+def test_check_gives_numbers_for_numbers():
+    """An array of no axes is no number to Numba, where a module of float32 rounds its arguments."""
+    number, label, array = draw((("w", (), 0), ("g", (), 3), ("x", (2,), 0)), 0.2, 0.9, np.float32)
+    assert isinstance(number, float)
+    assert isinstance(label, int | np.integer)
+    assert array.dtype == np.float32
 
 
 @pytest.mark.parametrize("target", ["python", "numpy"])

@@ -94,6 +94,20 @@ def test_reference_is_the_sympy_form(row: Primitive) -> None:
         assert float(row.reference(*point)) == pytest.approx(exact, rel=1e-13, abs=1e-15)
 
 
+@pytest.mark.parametrize("row", [r for r in ROWS if r.values[0].kind != "bool" and r.values[0].name != "select"])
+def test_reference_takes_arrays(row: Primitive) -> None:
+    """As the interpreter calls it: a constant is an array of one entry beside an array of samples."""
+    points = samples(row, 3)
+    if row.name in ORDERED:
+        points = [(1, *point[1:]) for point in points]
+    columns = [np.array([point[0] for point in points]), *(np.array([point[1:] for point in points]).T)]
+    alone = columns[0][:1] if len(columns) > 1 else columns[0]
+    first = [point[0] for point in points] if len(columns) == 1 else [points[0][0]] * 3
+    expected = [row.reference(one, *point[1:]) for one, point in zip(first, points, strict=True)]
+    found = np.broadcast_to(row.reference(alone, *columns[1:]), len(points))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize("row", [r for r in ROWS if r.values[0].extremes])
 def test_edges(row: Primitive) -> None:
     for point, expected in row.extremes:

@@ -10,7 +10,8 @@ def draw(problem, low, high, dtype):
     random = np.random.default_rng(1)
     point = []
     for _, shape, labels in problem:
-        drawn = random.integers(labels, size=shape) if labels else random.uniform(low, high, shape)
+        size = shape or None  # a number, where () would be an array of no axes
+        drawn = random.integers(labels, size=size) if labels else random.uniform(low, high, size)
         point.append(drawn.astype(np.int64 if labels else dtype) if shape else drawn)
     return point
 
