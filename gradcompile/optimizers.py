@@ -311,7 +311,7 @@ def SGD(rate: Rate, momentum: Rate = 0.0, nesterov: bool = False) -> Optimizer:
         raise ArgumentError(
             "nesterov is no momentum",
             expected="True or False, beside a momentum",
-            found=f"momentum={momentum}, nesterov={nesterov}"[:80],
+            found=f"momentum={sympy.sstr(momentum, full_prec=False)}, nesterov={nesterov}"[:80],
             hint="write momentum=0.9, nesterov=True",
         )
     if not nesterov and momentum == 0:

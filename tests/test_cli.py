@@ -98,6 +98,7 @@ def test_wrong_usage_is_status_2(words, capsys):
         (["emit", "softmax", "--size", "N=nan"], "", ["not a whole number from 1"]),
         (["emit", "softmax", "--size", "N=inf"], "", ["not a whole number from 1"]),
         (["emit", "softmax", "--size", "N=2,N=3"], "", ["'N' twice", "    N=2,N=3\n        ^"]),
+        (["check", "softmax", "--seed", "-1"], "-1", ["--seed takes no '-1'", "expected: a whole number from 0"]),
         (["models", "softmx"], "", ["no model 'softmx' is shipped", "did you mean softmax?"]),
         (["show", "softmax", "--loss", "foo"], "", ["the scalar definitions are loss"]),
     ],

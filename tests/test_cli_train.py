@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -196,6 +197,10 @@ def test_bad_rows_are_refused_or_counted(line, capsys):
         (["--map", "q=x0"], "q"),
         (["--set", "lam=1"], "lam"),
         (["--size", "D=0"], "size"),
+        (["--size", "Q=3"], "the model has no size 'Q'"),
+        (["--data", "semicolons.csv"], "separate the columns by commas"),
+        (["--data", "words.csv"], "classes are numbers, from 0"),
+        (["--data", "utf16.csv"], "save the table as CSV in UTF-8"),
         (["--data", "points.xls"], ".csv"),
         (["--data", "missing.csv"], "missing.csv"),
         (["--data", "."], ".csv"),
@@ -207,6 +212,10 @@ def test_bad_rows_are_refused_or_counted(line, capsys):
 )
 def test_wrong_setting_is_a_message_and_status_2(line, words, said, capsys):
     np.savez("strange.npz", U=np.zeros(2))
+    table = Path("points.csv").read_text()
+    Path("semicolons.csv").write_text(table.replace(",", ";"))
+    Path("words.csv").write_text(re.sub(r"[^,]*\n$", "cat\n", table))
+    Path("utf16.csv").write_text(table, encoding="utf-16")
     assert main([*TRAIN, *words]) == 2
     message = capsys.readouterr().err
     assert said in message

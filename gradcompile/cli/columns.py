@@ -108,6 +108,8 @@ def missing(need: Need, names: Sequence[str], file: str) -> DataError:
     expected = f"a column {need.name}" if need.rank < 2 else f"columns {need.name}0, {need.name}1, ..."
     close = get_close_matches(need.name, names, 1)
     hint = f"say which columns: --map {need.name}={close[0] if close else 'NAME' if need.rank < 2 else 'NAMES_*'}"
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        hint = "separate the columns by commas; in a file .tsv, by tabs"
     return DataError(f"{file} has no data for {need.name}", expected=expected, found=_listed(names), hint=hint)
 
 

@@ -129,7 +129,8 @@ class Reader:
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise self._error(1, error.start + 1, "the names are not text in UTF-8") from None
+            what, hint = "the names are not text in UTF-8", "save the table as CSV in UTF-8"
+            raise self._error(1, error.start + 1, what, expected="UTF-8", hint=hint) from None
         names = [name.strip() for name in next(csv.reader([text], delimiter=self.delimiter), [])]
         if not any(names):
             raise DataError(
@@ -251,9 +252,9 @@ class Reader:
             column = len(self.delimiter.join(fields[:k])) + (2 if k else 1)
             found = fields[k].strip()[:40]
             what = f"{self.names[k]} is missing" if not found else f"{self.names[k]} is not a finite number"
-            raise self._error(
-                line, column, what, expected="a number such as 0.5 or 1e-3", found=ascii(found), hint=SKIP
-            )
+            hint = f"{SKIP}; classes are numbers, from 0" if found.isalpha() else SKIP
+            expected = "a number such as 0.5 or 1e-3"
+            raise self._error(line, column, what, expected=expected, found=ascii(found), hint=hint)
         return number
 
     def _error(

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from gradcompile.errors import ArgumentError
 
-NUMBERS = {"int": "a whole number", "float": "a number"}
+NUMBERS = {"int": "a whole number", "float": "a number", "seed": "a whole number from 0"}
 
 
 def mistake(message: str, command: str, words: Sequence[str]) -> ArgumentError:
@@ -59,7 +59,8 @@ def _lacking(command: str, words: Sequence[str], names: str) -> ArgumentError:
 
 
 def _value(command: str, words: Sequence[str], where: str, kind: str, found: str) -> ArgumentError:
-    return _error(f"{where} takes no {_bare(found)!r}", command, words, _bare(found), NUMBERS.get(kind, kind))
+    word = _bare(found).strip()
+    return _error(f"{where} takes no {word!r}", command, words, word, NUMBERS.get(kind, kind))
 
 
 def _argument(command: str, words: Sequence[str], where: str, what: str) -> ArgumentError:

@@ -16,6 +16,7 @@ from gradcompile.saving.parameters import is_told
 
 if TYPE_CHECKING:
     from gradcompile.compiler import CompiledModel
+    from gradcompile.ir import Graph
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
     graph = compiled.lowered
     stored = known(Path(chosen.init), compiled, complete=False) if chosen.init else {}
     init: dict[str, Any] = {name: value for name, value in stored.items() if name in graph.wrt}
-    lengths_of = _sizes(compiled, {**given_inputs, **init}) | numbers.sizes(chosen.size)
+    lengths_of = _sizes(compiled, {**given_inputs, **init}) | _given_sizes(graph, chosen.size)
     for number, name in enumerate(graph.wrt):
         if name in init:
             continue
@@ -65,6 +66,17 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
         random = generator(chosen.seed, START, number)
         init[name] = random.normal(0.0, lengths[0] ** -0.5, lengths) if len(lengths) > 1 else np.zeros(lengths)[()]
     return init
+
+
+def _given_sizes(graph: Graph, text: str) -> dict[str, int]:
+    """Return the sizes of `--size`, all of them of the model."""
+    found = numbers.sizes(text)
+    named = dict.fromkeys(name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms)
+    for name in found:
+        if name not in named:
+            what, hint = f"the model has no size {name!r}", "give a size that the model names, or leave it out"
+            raise UnknownNameError(what, expected=", ".join(named) or "no --size", found=text, hint=hint)
+    return found
 
 
 def known(path: Path, compiled: CompiledModel, *, complete: bool = True) -> dict[str, Any]:
