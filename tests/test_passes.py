@@ -189,6 +189,18 @@ def test_what_does_nothing_goes(build, simplest) -> None:
     assert graph.outputs["value"] is {"x": x, "y": y}[simplest]
 
 
+def test_a_condition_inside_of_others_is_asked_once() -> None:
+    """The adjoint asks again what a branch inside of another one has asked."""
+    builder = Builder()
+    p, q, r = (builder.apply("gt", builder.input(name, ()), 0) for name in "xyz")
+    for one, other in (("and", "or"), ("or", "and")):
+        chain = builder.apply(one, builder.apply(one, p, q), r)
+        for again in (p, q, r, chain):
+            assert fold(Graph(builder, {}, {"value": builder.apply(one, again, chain)})).outputs["value"] is chain
+        both = builder.apply(other, p, chain)
+        assert fold(Graph(builder, {}, {"value": both})).outputs["value"] is both
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_passes_keep_value_and_gradient(name: str) -> None:
     given = CASES[name]

@@ -18,6 +18,7 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
+JOINED = 32  # conditions among which one is looked for
 MARKS = ("detach", "custom", "share")
 SHIFTS = ("detach", "finite")  # what takes the largest exponent out of a sum of exponentials
 
@@ -230,7 +231,7 @@ def _and(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return other if this.attr else this
-        if this is other or (this.op == "and" and other in this.operands):
+        if _among(other, this, "and"):
             return this
     return decided(a.builder.apply("and", a, b))
 
@@ -239,9 +240,21 @@ def _or(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return this if this.attr else other
-        if this is other or (this.op == "or" and other in this.operands):
+        if _among(other, this, "or"):
             return this
     return decided(a.builder.apply("or", a, b))
+
+
+def _among(part: Value, whole: Value, op: str) -> bool:
+    """Return whether a condition is one of the first of those that `op` joins to another one."""
+    stack, looked = [whole], 0
+    while stack and looked < JOINED:
+        value, looked = stack.pop(), looked + 1
+        if value is part:
+            return True
+        if value.op == op:
+            stack.extend(value.operands)
+    return False
 
 
 def _sum(old: Value, body: Value) -> Value | None:
