@@ -28,7 +28,7 @@ def naming(path: Path) -> Iterator[None]:
     """Say what is missing, or is a folder, where the operating system only says that something is."""
     try:
         yield
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except FileNotFoundError as error:
         if isinstance(error, MissingFileError):
             raise
         raise missing(path) from None
@@ -54,9 +54,7 @@ def missing(name: str | Path, hint: str = "") -> MissingFileError:
     """
     path = Path(name)
     folder = path.parent
-    if path.is_dir():
-        found, hint = "a folder of this name", "name a file in it"
-    elif not folder.is_dir():
+    if not folder.is_dir():
         found, hint = f"no folder {folder}", hint or "correct the name, or make the folder first"
     else:
         found, hint = f"no such name in {folder.absolute()}", _nearest(path) or hint or "correct the name"

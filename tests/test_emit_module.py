@@ -243,6 +243,14 @@ STATEMENTS = [
 ]
 
 
+def test_a_line_is_broken_between_arguments_before_it_is_broken_inside_of_one():
+    condition, taken = " | ".join(["alpha[:, None]"] * 4), "beta*(gamma + delta)"
+    found = list(wrapped(f"    p = np.where({condition}, {taken}, 0)", 96))
+    assert found == ["    p = np.where(", f"        {condition}, {taken},", "        0", "    )"]
+    found = list(wrapped(f"    p = np.where({condition}, {taken}, 0)", 90))
+    assert found == ["    p = np.where(", f"        {condition},", f"        {taken}, 0", "    )"]
+
+
 @given(EXPRESSIONS, st.sampled_from(STATEMENTS))
 def test_a_broken_line_means_the_same(expression, statement):
     line = statement.format(expression)

@@ -198,7 +198,9 @@ def test_a_condition_inside_of_others_is_asked_once() -> None:
         for again in (p, q, r, chain):
             assert fold(Graph(builder, {}, {"value": builder.apply(one, again, chain)})).outputs["value"] is chain
         both = builder.apply(other, p, chain)
-        assert fold(Graph(builder, {}, {"value": both})).outputs["value"] is both
+        assert fold(Graph(builder, {}, {"value": both})).outputs["value"] is p
+    halves = [builder.apply("and", p, q), builder.apply("and", p, builder.apply("not", q))]
+    assert fold(Graph(builder, {}, {"value": builder.apply("or", *halves)})).outputs["value"] is p
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -98,7 +98,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _failure(str(error), FAILED)
     except GradcompileError as error:
         return _failure(str(error), USAGE)
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except FileNotFoundError as error:
         return _failure(str(missing(error.filename)) if error.filename else _of_system(error), USAGE)
     except IsADirectoryError as error:
         return _failure(str(is_folder(error.filename)) if error.filename else _of_system(error), USAGE)

@@ -9,6 +9,7 @@ WIDTH = 100
 INDENT = "    "
 COLUMN = 60  # a comment starts here at the latest, or two columns after its code
 BREAKS = re.compile(r"(?<=, )|(?= (?:[-+@|&<>]|==|!=|<=|>=|and|or|if|else) )|(?<=[\w)\]])(?=[*/])(?<!\*)")
+COMMAS = re.compile(r"(?<=, )")
 HEADS = (
     re.compile(r"(def \w+\()(.*)(\):)"),
     re.compile(r"((?:if|elif) )(.*)(:)"),
@@ -64,20 +65,37 @@ def _opening(call: str) -> int:
 
 
 def _filled(body: str, indent: str, width: int) -> Iterator[str]:
-    """Yield pieces of code, as many to a line as fit; a piece that is too long is broken inside."""
+    """Yield pieces of code, as many to a line as fit: arguments, or terms and factors where there are none."""
+    several, room = next(_pieces(body, COMMAS)) != body, width - len(indent)
     line = ""
-    for piece in _pieces(body):
-        if line and len(indent) + len((line + piece).strip()) > width:
+    for piece in _pieces(body, COMMAS if several else BREAKS):
+        if line and len((line + piece).strip()) > room:
+            opens = len(line) + _longest(piece)[0] + 1 <= room
+            if not several and opens and len(piece.strip()) > room:  # broken in any case: inside of its brackets
+                yield from _opened((line + piece).strip(), indent, width)
+                line = ""
+                continue
             yield from _narrowed(line.strip(), indent, width)
             line = ""
         line += piece
-    yield from _narrowed(line.strip(), indent, width)
+    if line:
+        yield from _narrowed(line.strip(), indent, width)
 
 
 def _narrowed(piece: str, indent: str, width: int) -> Iterator[str]:
-    """Yield a piece, broken inside of its longest brackets if it is too long."""
+    """Yield a piece; one that is too long is broken between its terms, or else inside of its longest brackets."""
+    if len(indent) + len(piece) <= width:
+        yield indent + piece
+    elif next(_pieces(piece, BREAKS)) != piece:
+        yield from _filled(piece, indent, width)
+    else:
+        yield from _opened(piece, indent, width)
+
+
+def _opened(piece: str, indent: str, width: int) -> Iterator[str]:
+    """Yield a piece broken inside of its longest brackets, if it has any."""
     opened, closed = _longest(piece)
-    if len(indent) + len(piece) <= width or opened == closed:
+    if opened == closed:
         yield indent + piece
         return
     yield indent + piece[: opened + 1]
@@ -98,7 +116,7 @@ def _longest(piece: str) -> tuple[int, int]:
     return best
 
 
-def _pieces(body: str) -> Iterator[str]:
+def _pieces(body: str, breaks: re.Pattern[str] = BREAKS) -> Iterator[str]:
     """Yield a text in pieces between which a line may be broken: not inside of brackets, nor of a string."""
     outside, depth, quoted = [], 0, False
     for character in body:
@@ -106,7 +124,7 @@ def _pieces(body: str) -> Iterator[str]:
         depth += 0 if quoted else (character in "([") - (character in ")]")
         outside.append(depth == 0 and not quoted)
     start = 0
-    for match in BREAKS.finditer(body):
+    for match in breaks.finditer(body):
         place = match.start()
         if start < place < len(body) and outside[place - 1]:
             yield body[start:place]

@@ -231,7 +231,7 @@ def _and(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return other if this.attr else this
-        if _among(other, this, "and"):
+        if _among(other, this, "and") or _among(this, other, "or"):
             return this
     return decided(a.builder.apply("and", a, b))
 
@@ -240,7 +240,7 @@ def _or(a: Value, b: Value) -> Value | None:
     for this, other in ((a, b), (b, a)):
         if this.op == "const":
             return this if this.attr else other
-        if _among(other, this, "or"):
+        if _among(other, this, "or") or _among(this, other, "and"):
             return this
     return decided(a.builder.apply("or", a, b))
 
