@@ -507,9 +507,3 @@ def test_data_to_validate_on_are_of_the_model_that_the_user_knows():
 def test_a_missing_file_is_pythons_error_too(tmp_path):
     with pytest.raises(FileNotFoundError):
         gc.load(tmp_path / "line.model")
-
-
-def test_a_folder_is_no_file(tmp_path):
-    (tmp_path / "line.model").mkdir()
-    for call in (gc.load, gc.load_model):
-        refused(errors.MissingFileError, lambda: call(tmp_path / "line.model"), "found:    a folder", "to do:")  # noqa: B023  (called at once)
