@@ -976,6 +976,16 @@ def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precis
 
 
 @pytest.mark.parametrize(
+    "step", ["y[k] = twice(x[int(y[k])])", "y[k] = twice(x[k]) + s", "y[k] = twice(math.log(x[k]))"]
+)
+def test_nothing_is_asked_for_that_llvm_may_be_unable_to_do(step):
+    """It would write so to stderr."""
+    text = f"real = np.float32\n\n\n{INLINE}" + MIXED.format(fast=FAST, sums="s = 0.0", step=step).lstrip()
+    single = build_type("float32", 1)
+    assert "llvm.loop.vectorize.width" not in llvm_of(text, single, single)
+
+
+@pytest.mark.parametrize(
     ("choice", "branches"),
     [
         ("twice(x[0] if s > 9 else s)", True),  # an element is read where it is asked for

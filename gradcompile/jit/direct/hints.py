@@ -13,6 +13,7 @@ from gradcompile.jit.objects import singles
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 MUCH = 90  # statements of elementary functions, as those of four exponentials
+PLAIN = "real", "maximum", "minimum", "abs", "math.sqrt"  # functions of numbers that are no calls in machine code
 KEPT = '!{!"llvm.loop.unroll.disable"}'
 # LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
 # a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
@@ -46,7 +47,7 @@ class Hints:
         told = [ROLLED]
         if self._would_be_written_out(loop) and _runs_along_rows(loop):
             told.append(KEPT)
-        if _takes_rows(loop) and self._is_mixed(loop):
+        if self._is_mixed(loop):
             told.append(f'!{{!"llvm.loop.vectorize.width", i32 {singles()}}}')
         if not _adds_up(loop):
             told.append(ALONE)
@@ -68,15 +69,20 @@ class Hints:
     def _is_mixed(self, loop: ast.For) -> bool:
         """Return whether a loop computes functions of single numbers, and adds them up in double precision.
 
-        For the sake of the sums, LLVM would fill half of each register with single numbers.
+        For the sake of the sums, LLVM would fill half of each register with single numbers. It has to be sure that the
+        loop can be vectors of a given width, for where it cannot LLVM writes to stderr.
         """
-        if "real" not in self.text.constants:
-            return False
-        added = (each.target for each in loop.body if isinstance(each, ast.AugAssign))
+        added = [each.target for each in loop.body if isinstance(each, ast.AugAssign)]
         sums = [target.id for target in added if isinstance(target, ast.Name)]
-        inside = (each for statement in loop.body for each in nodes(statement))
-        calls = any(isinstance(each, ast.Call) and spelled(each.func) in self.text.nodes for each in inside)
-        return calls and any(map(self.is_double, sums))
+        if "real" not in self.text.constants or not any(map(self.is_double, sums)):
+            return False
+        inside = [each for statement in loop.body for each in nodes(statement)]
+        called = {spelled(each.func) for each in inside if isinstance(each, ast.Call)}
+        places = {spelled(each.slice) for each in inside if isinstance(each, ast.Subscript)}
+        used = [each.id for each in inside if isinstance(each, ast.Name)]
+        plain = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
+        plain = plain and places <= {spelled(loop.target)} and all(used.count(name) == 1 for name in sums)
+        return plain and not called.isdisjoint(self.text.inlined) and called <= {*self.text.inlined, *PLAIN}
 
 
 def _stop(loop: ast.For) -> ast.expr:
@@ -115,14 +121,6 @@ def _adds_up(loop: ast.For) -> bool:
         if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
             return True
     return False
-
-
-def _takes_rows(loop: ast.For) -> bool:
-    """Return whether a loop takes the rows of arrays, or numbers, one after the other: there may be many."""
-    counter = spelled(loop.target)
-    inside = (each for statement in loop.body for each in nodes(statement))
-    later = (index for each in inside if isinstance(each, ast.Subscript) for index in listed(each.slice)[1:])
-    return not any(counter in mentioned(index) for index in later)
 
 
 def _runs_along_rows(loop: ast.For) -> bool:
