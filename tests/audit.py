@@ -1,5 +1,6 @@
 """What a piece of code does to the machine, as Python's audit hooks tell it."""
 
+import gc
 import sys
 import threading
 
@@ -33,6 +34,8 @@ sys.addaudithook(_hook)  # it stays for good, and does nothing while nobody reco
 class Audit:
     """Records events of this thread in a block; there is one block at a time.
 
+    Garbage is left alone meanwhile: what other tests left is finalised by calls of LLVM's library, which are events.
+
     Attributes
     ----------
     events : set of str
@@ -43,8 +46,12 @@ class Audit:
         self.events = set()
 
     def __enter__(self):
+        self.collected = gc.isenabled()
+        gc.disable()
         _recorders.current = self
         return self
 
     def __exit__(self, *error):
         _recorders.current = None
+        if self.collected:
+            gc.enable()
