@@ -94,6 +94,8 @@ def test_wrong_usage_is_status_2(words, capsys):
         ([], "", ["gradcompile needs COMMAND", "gradcompile --help has examples"]),
         (["emit", "no.model"], "", ["no.model", "`gradcompile models` lists"]),
         (["emit", "./softmx.model"], "", ["there is no file ./softmx.model", "expected:", "found:"]),
+        (["emit", "softmx.txt"], "", ["there is no file softmx.txt", "`gradcompile models` lists"]),
+        (["emit", "."], "", [". is a folder", "name a file in it"]),
         (["emit", "./.."], "", [".. is a folder", "expected:", "name a file in it"]),
         (["emit", "softmax", "--size", "N=nan"], "", ["not a whole number from 1"]),
         (["emit", "softmax", "--size", "N=inf"], "", ["not a whole number from 1"]),
@@ -112,6 +114,16 @@ def test_mistake_on_the_command_line_is_shown_with_its_place(words, place, said,
     if place:
         _, line, carets, *_ = message.splitlines()
         assert line[carets.index("^") :].startswith(place)
+
+
+def test_a_wrong_suffix_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "line.model").write_text("x: data[N]\nw: parameter\nloss = Sum((w*x[n])**2, n)\n")
+    assert main(["emit", "line.modle"]) == 2
+    assert "there is no file line.modle" in (message := capsys.readouterr().err)
+    assert "did you mean line.model?" in message
+    (tmp_path / "line.txt").write_text((tmp_path / "line.model").read_text())
+    assert main(["emit", "line.txt"]) == 0
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy", ".npz"])

@@ -24,6 +24,7 @@ from gradcompile.model import Model
 
 SUFFIX = ".model"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+FILE = re.compile(r"\.{1,2}|[A-Za-z_]\w*\.[A-Za-z_]\w*", re.ASCII)  # no expression has such a point
 OBJECT = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)
 STATEMENT = re.compile(r"^\s*[A-Za-z]\w*\s*(\[[^\]\n]*\]\s*)?(:|=(?!=))", re.ASCII | re.MULTILINE)
 
@@ -129,7 +130,7 @@ def _named(word: str, chosen: argparse.Namespace) -> Given | None:
         return _text(_read_stdin(_limits(chosen)), "stdin", chosen)
     if OBJECT.fullmatch(word):
         return _adjusted(_object(word, chosen), chosen)
-    if word.endswith(SUFFIX) or word.startswith(("/", "./", "../")):
+    if word.endswith(SUFFIX) or word.startswith(("/", "./", "../")) or FILE.fullmatch(word):
         return _file(Path(word), chosen)
     if not NAME.fullmatch(word):
         return None
@@ -147,7 +148,9 @@ def _file(path: Path, chosen: argparse.Namespace) -> Given:
     try:
         model = load(path, loss=chosen.loss or "loss", limits=_limits(chosen))
     except FileNotFoundError:
-        raise missing(chosen.model, "`gradcompile models` lists the models that need no file") from None
+        other = path.with_suffix(SUFFIX)
+        hint = f"did you mean {other}?" if other.exists() else "`gradcompile models` lists the models that need no file"
+        raise missing(chosen.model, hint) from None
     return _adjusted(Given(model, path.stem, (path,)), chosen)
 
 
