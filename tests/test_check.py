@@ -364,8 +364,8 @@ def test_code_with_masks_and_known_lengths_is_checked_as_it_stands() -> None:
         y: data[N, 7, 7]
         w: parameter[3, 3, C]
         h[n, i, j, c] = Sum(x[n, i + a, j + b]*w[a, b, c], a, b)
-        loss = Sum(where(y[n, i, j] > 0, h[n, i, j, c]**2, 0) + where(y[n, i, j] > 0, 0, sin(h[n, i, j, c]))
-            + where(y[n, i, j] > 0, exp(-h[n, i, j, c]), 0), n, i, j, c)
+        loss = Sum(where(y[n, i, j] > 0, h[n, i, j, c]**2, 0) + sin(where(y[n, i, j] > 0, 0, h[n, i, j, c]))
+            + exp(-where(y[n, i, j] > 0, h[n, i, j, c], 0)), n, i, j, c)
     """
     model = gc.compile(gc.parse(text))
     assert "vwhen(" in model.source

@@ -10,7 +10,7 @@ import gradcompile as gc
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.interpret import evaluate
-from gradcompile.ir import Builder, Graph, Value
+from gradcompile.ir import Builder, Graph, Input, Value
 from gradcompile.language import parse
 from gradcompile.lower import lower
 from gradcompile.passes.fold import fold
@@ -27,6 +27,10 @@ def stable(build, **inputs: float) -> tuple[float, list[float]]:
     graph = passes.optimise(adjoint(passes.prepare(given.graph)))
     found = evaluate(graph, {k: np.array(v) for k, v in inputs.items()})
     return float(found["value"]), [float(found[f"d{name}"]) for name in inputs]
+
+
+def where(condition: Value, yes: object, no: object) -> Value:
+    return condition.builder.apply("select", condition, yes, no)
 
 
 def exp(x: Value) -> Value:
@@ -187,6 +191,28 @@ def test_what_does_nothing_goes(build, simplest) -> None:
     x, y = builder.input("x", ()), builder.input("y", ())
     graph = fold(Graph(builder, {}, {"value": build(x, y)}))
     assert graph.outputs["value"] is {"x": x, "y": y}[simplest]
+
+
+@pytest.mark.parametrize(
+    ("build", "choices"),
+    [
+        (lambda c, x, y: where(c, x, 0) + where(c, y, 0), 1),
+        (lambda c, x, y: where(c, x, 0) + where(c, 0, y), 1),
+        (lambda c, x, y: where(c, x, y) + where(c, y, 0), 1),
+        (lambda c, x, y: where(c, 0, x) + where(c, y, x), 1),
+        (lambda c, x, y: where(c, x, y) + where(c, y, x), 2),  # two sums instead of one
+        (lambda c, x, y: where(c, x, 0) + where(x.builder.apply("gt", x, 1), y, 0), 2),
+    ],
+)
+def test_sums_of_choices_by_one_condition_are_one_choice(build, choices) -> None:
+    builder = Builder()
+    x, y = builder.input("x", ()), builder.input("y", ())
+    inputs = {name: Input(name, (), role="data") for name in "xy"}
+    whole = Graph(builder, inputs, {"value": build(builder.apply("lt", x, y), x, y)})
+    graph = fold(whole)
+    assert sum(value.op == "select" for value in graph.order()) == choices
+    for given in ({"x": 2.0, "y": 3.0}, {"x": 3.0, "y": 2.0}):
+        assert evaluate(graph, given)["value"] == evaluate(whole, given)["value"]
 
 
 def test_a_condition_inside_of_others_is_asked_once() -> None:

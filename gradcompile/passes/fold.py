@@ -119,16 +119,14 @@ def _add(a: Value, b: Value) -> Value | None:
 
 
 def _one_choice(a: Value, b: Value) -> Value | None:
-    """Return ``(p if c else 0) + (0 if c else q)`` as ``p if c else q``."""
+    """Return ``(p if c else 0) + (q if c else r)`` as ``p + q if c else r``, and so where others are 0."""
     if a.op != "select" or b.op != "select" or a.operands[0] is not b.operands[0]:
         return None
-    condition, yes, no = a.operands
-    _, other_yes, other_no = b.operands
-    if exact(no) == 0 and exact(other_yes) == 0:
-        return a.builder.apply("select", condition, yes, other_no)
-    if exact(yes) == 0 and exact(other_no) == 0:
-        return a.builder.apply("select", condition, other_yes, no)
-    return None
+    ways = list(zip(a.operands[1:], b.operands[1:], strict=True))
+    if not any(exact(each) == 0 for way in ways for each in way):
+        return None
+    yes, no = (q if exact(p) == 0 else p if exact(q) == 0 else p + q for p, q in ways)
+    return a.builder.apply("select", a.operands[0], yes, no)
 
 
 def _sub(a: Value, b: Value) -> Value | None:
