@@ -12,7 +12,6 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -180,14 +179,6 @@ def processor() -> list[object]:
 
     cpu = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     return [llvmlite.__version__, llvm.get_process_triple(), *cpu]
-
-
-@cache
-def has_masks() -> bool:
-    """Return whether a vector of the processor can leave some of its numbers alone, as those of AVX-512 can."""
-    import llvmlite.binding as llvm
-
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _circumstances(compiled: bool) -> list[object]:

@@ -175,6 +175,11 @@ def singles() -> int:
     return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
 
 
+def has_masks() -> bool:
+    """Return whether a register can leave some of its numbers alone, as those of AVX-512 can."""
+    return singles() == 16
+
+
 @cache
 def initialise() -> bool:
     """Let LLVM know this processor, and where the functions of the C library are; return whether ``sincos`` is one."""

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from gradcompile.jit.direct.syntax import listed, mentioned, names, nodes, spelled
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED
-from gradcompile.jit.loading import has_masks
-from gradcompile.jit.objects import singles
+from gradcompile.jit.objects import has_masks, singles
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 MUCH = 90  # statements of elementary functions, as those of four exponentials
