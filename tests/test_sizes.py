@@ -99,9 +99,9 @@ def test_small_matrices_are_no_products_for_blas(model):
     assert "gemm(" in model.source
 
 
-@pytest.mark.parametrize(("sizes", "products"), [((8, 8), 2), ((2, 30), 0), ((2, 32), 2), ((7, 9), 0), (("D", 2), 2)])
+@pytest.mark.parametrize(("sizes", "products"), [((8, 5), 2), ((2, 19), 0), ((2, 20), 2), ((6, 6), 0), (("D", 2), 2)])
 def test_narrow_matrices_are_products_where_the_other_side_is_wide(sizes, products):
-    """A product with the samples along one side is a call of BLAS if the other two make 64."""
+    """A product with the samples along one side is a call of BLAS if the other two make 40."""
     text = "x: data[N,D]\nW: parameter[D,K]\nloss=Sum(tanh(Sum(x[n,j]*W[j,k],j)),n,k)"
     for name, size in zip("DK", sizes, strict=True):
         text = text.replace(f"{name}]", f"{size}]").replace(f"[{name},", f"[{size},")
@@ -110,7 +110,7 @@ def test_narrow_matrices_are_products_where_the_other_side_is_wide(sizes, produc
 
 
 def test_numbers_of_samples_are_never_part_of_a_plan(model):
-    sizes = {"N": 4, "D": 3, "K": 30}
+    sizes = {"N": 4, "D": 3, "K": 300}
     assert small_sizes(model.graph, sizes) == {"D": 3}
     model.value_and_grad(**given(3, 2, samples=2))
     model.value_and_grad(**given(3, 2, samples=7))
@@ -123,7 +123,7 @@ def test_the_size_of_a_matrix_for_all_samples_is_none_of_samples():
 
 
 def test_nothing_is_planned_for_large_sizes(model):
-    model.value_and_grad(**given(20, 9))
+    model.value_and_grad(**given(200, 150))
     assert model._program.suited is None
     assert "planned for" not in str(model.plan)
 

@@ -11,6 +11,7 @@ from gradcompile.ir import Axis, Size, Value
 from gradcompile.passes.share import combines_axes, is_part, is_renaming, runs_from
 
 SMALL = 8  # rows and columns, where they are numbers, below which a matrix of so many is not worth a call
+MATRIX = 40  # numbers of a matrix without samples that are worth a call: of doubles 30 would be, of singles 60
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
 
@@ -140,7 +141,7 @@ class Products:
         known = [width for axes in groups if (width := self._width(axes)) is not None]
         if len(known) == len(groups):  # there is one for each sample
             return all(width >= SMALL for width in known)
-        return len(known) < 2 or prod(known) >= SMALL**2
+        return len(known) < 2 or prod(known) >= MATRIX
 
     def _width(self, axes: Axes) -> int | None:
         """Return how many numbers there are along axes; None if a call tells, or they are samples."""

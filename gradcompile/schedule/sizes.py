@@ -9,15 +9,16 @@ from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
 from gradcompile.schedule.samples import stream_axis
 
-FEW = 8  # steps of a loop, up to which it is worth while to know how many there are
+FEW = 128  # steps of a loop, up to which it is worth while to know how many there are
 
 
 def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the named sizes of a call that are small numbers, those of loops which are not over samples.
 
-    With a number for a size, LLVM writes loops out and keeps their sums in registers, and no BLAS is called for
-    matrices of a few columns. Numbers of samples are left out, however small: they differ from call to call. A length
-    of data that other arrays have beside another one is not such a number, as that of a matrix for all samples.
+    With a number for a size, LLVM writes loops out and keeps their sums in registers, or makes vectors of just so many
+    numbers: a row of 32 takes up to half the time. No BLAS is called for matrices of a few columns. Numbers of samples
+    are left out, however small: they differ from call to call. A length of data that other arrays have beside another
+    one is not such a number, as that of a matrix for all samples.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
-        self.hints = Hints(node, program.text, self._is_double)
+        self.hints = Hints(node, program.text, self.writer.flags, self._is_double)
         known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
             name = argument.arg

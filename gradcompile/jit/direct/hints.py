@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Collection
 
+from gradcompile.jit.direct.liveness import Liveness
 from gradcompile.jit.direct.syntax import listed, mentioned, names, nodes, spelled
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED
@@ -13,7 +15,18 @@ from gradcompile.jit.objects import has_masks, singles
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 MUCH = 90  # statements of elementary functions, as those of four exponentials
 PLAIN = "real", "maximum", "minimum", "abs", "math.sqrt"  # functions of numbers that are no calls in machine code
+ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}  # that sizes are made of
+CHOICES = (ast.IfExp, ast.Compare)
 KEPT = '!{!"llvm.loop.unroll.disable"}'
+# Of vectors there are fewer: a loop of them may be written out.
+THEN = (
+    '!{!"llvm.loop.vectorize.followup_vectorized", !{!"llvm.loop.isvectorized", i32 1}, '
+    '!{!"llvm.loop.unroll.runtime.disable"}}'
+)
+# For fewer steps than this, LLVM makes vectors only if a mask leaves nothing over. But what is stored with a mask is
+# slow to load again, as sums over samples are. It has to be told.
+SHORT = 16
+VECTORS = '!{!"llvm.loop.vectorize.enable", i1 true}'
 # LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
 # a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
 # For sums of much that is computed, two are best: LLVM would take up to four, which have no room in the registers.
@@ -31,21 +44,27 @@ class Hints:
         The function.
     text : Text
         Its module.
+    flags : str
+        What LLVM may do to its arithmetic.
     is_double : callable
         Says whether a name of the function is a real in double precision.
     """
 
-    def __init__(self, node: ast.FunctionDef, text: Text, is_double: Callable[[str], bool]) -> None:
-        self.text, self.is_double = text, is_double
-        self.numbers, self.lengths = _numbers(node), _lengths(node)
+    def __init__(self, node: ast.FunctionDef, text: Text, flags: str, is_double: Callable[[str], bool]) -> None:
+        self.text, self.flags, self.is_double = text, flags, is_double
+        self.numbers = _numbers(node)
+        self.lengths = _lengths(node) | {name for name, number in self.numbers.items() if number > FEW}
 
     def of(self, loop: ast.For, depth: int) -> str:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
         if any(isinstance(each, ast.For) for each in loop.body):
             return ROLLED
         told = [ROLLED]
-        if self._would_be_written_out(loop) and _runs_along_rows(loop):
-            told.append(KEPT)
+        count = self._count(_stop(loop))
+        if count > FEW and _runs_along_rows(loop):
+            told += [KEPT, THEN]
+            if count < SHORT and self._is_arithmetic(loop):
+                told.append(VECTORS)
         if self._is_mixed(loop):
             told.append(f'!{{!"llvm.loop.vectorize.width", i32 {singles()}}}')
         if not _adds_up(loop):
@@ -56,10 +75,27 @@ class Hints:
             told.append(MASKED)
         return ", ".join(told)
 
-    def _would_be_written_out(self, loop: ast.For) -> bool:
-        """Return whether a loop is known to have so many steps that, written out, it is no vectors."""
-        stop = spelled(_stop(loop))
-        return self.numbers.get(stop, int(stop) if stop.isdigit() else 0) > FEW
+    def _count(self, stop: ast.expr) -> int:
+        """Return where a loop ends if that is a number; 0 if a call tells."""
+        if isinstance(stop, ast.Constant):
+            return stop.value if isinstance(stop.value, int) else 0
+        if isinstance(stop, ast.BinOp) and type(stop.op) in ARITHMETIC:
+            first, second = self._count(stop.left), self._count(stop.right)
+            return ARITHMETIC[type(stop.op)](first, second) if first and second else 0
+        return self.numbers.get(spelled(stop), 0)
+
+    def _is_arithmetic(self, loop: ast.For) -> bool:
+        """Return whether a loop only adds, multiplies and divides elements, and may add them up in any order."""
+        given = [each.targets[0] for each in loop.body if isinstance(each, ast.Assign)]
+        own = {each.id for each in given if isinstance(each, ast.Name)}
+        places = [each for each in map(_target, loop.body) if isinstance(each, ast.Subscript)]
+        return (
+            "reassoc" in self.flags
+            and _is_plain(loop, PLAIN)
+            and own.isdisjoint(Liveness().before(loop.body, frozenset()))
+            and all(spelled(loop.target) in mentioned(place.slice) for place in places)
+            and not any(isinstance(each, CHOICES) for statement in loop.body for each in nodes(statement))
+        )
 
     def _is_costly_row(self, loop: ast.For) -> bool:
         """Return whether a loop takes all of an array's axis, and calls elementary functions."""
@@ -68,25 +104,48 @@ class Hints:
     def _is_mixed(self, loop: ast.For) -> bool:
         """Return whether a loop computes functions of single numbers, and adds them up in double precision.
 
-        For the sake of the sums, LLVM would fill half of each register with single numbers. It has to be sure that the
-        loop can be vectors of a given width, for where it cannot LLVM writes to stderr.
+        For the sake of the sums, LLVM would fill half of each register with single numbers.
         """
-        added = [each.target for each in loop.body if isinstance(each, ast.AugAssign)]
-        sums = [target.id for target in added if isinstance(target, ast.Name)]
-        if "real" not in self.text.constants or not any(map(self.is_double, sums)):
+        if "real" not in self.text.constants or not any(map(self.is_double, _sums(loop))):
             return False
         inside = [each for statement in loop.body for each in nodes(statement)]
-        called = {spelled(each.func) for each in inside if isinstance(each, ast.Call)}
         places = {spelled(each.slice) for each in inside if isinstance(each, ast.Subscript)}
-        used = [each.id for each in inside if isinstance(each, ast.Name)]
-        plain = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
-        plain = plain and places <= {spelled(loop.target)} and all(used.count(name) == 1 for name in sums)
-        return plain and not called.isdisjoint(self.text.inlined) and called <= {*self.text.inlined, *PLAIN}
+        calls = not _called(loop).isdisjoint(self.text.inlined)
+        return calls and places <= {spelled(loop.target)} and _is_plain(loop, (*self.text.inlined, *PLAIN))
 
 
 def _stop(loop: ast.For) -> ast.expr:
     assert isinstance(loop.iter, ast.Call)  # a range, or there would be no translation
     return loop.iter.args[:2][-1]
+
+
+def _target(statement: ast.stmt) -> ast.expr | None:
+    """Return what an assignment gives a value."""
+    if isinstance(statement, ast.Assign):
+        return statement.targets[0]
+    return statement.target if isinstance(statement, ast.AugAssign) else None
+
+
+def _sums(loop: ast.For) -> list[str]:
+    """Return the names to which the steps of a loop add."""
+    added = [each.target for each in loop.body if isinstance(each, ast.AugAssign)]
+    return [target.id for target in added if isinstance(target, ast.Name)]
+
+
+def _called(loop: ast.For) -> set[str]:
+    """Return the functions that a loop calls."""
+    inside = (each for statement in loop.body for each in nodes(statement))
+    return {spelled(each.func) for each in inside if isinstance(each, ast.Call)}
+
+
+def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
+    """Return whether LLVM is sure to make vectors of a loop: where it is told to and cannot, it writes to stderr.
+
+    Then a step is made of assignments that call these functions alone, and nothing else depends on its sums.
+    """
+    used = [name.id for statement in loop.body for name in names(statement)]
+    assigns = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
+    return assigns and _called(loop) <= {*functions} and all(used.count(name) == 1 for name in _sums(loop))
 
 
 def _numbers(node: ast.FunctionDef) -> dict[str, int]:
