@@ -838,6 +838,56 @@ def test_innermost_loops_of_many_steps_are_not_written_out(bound, element, kept)
     assert ("llvm.loop.unroll.disable" in found) is kept
 
 
+SHORT = """{flags}def f(x, y, w, i, j):
+    K = {length}
+    s = 0.0
+    for n in range(x.shape[0]):
+        i_n = np.uint64(i[n])
+        j_n = np.uint64(j[n])
+        z = 0.0
+        for k in range({bound}):
+            {step}
+        s += z
+    return s
+"""
+
+
+@pytest.mark.parametrize(
+    ("fast", "length", "bound", "step", "told"),
+    [
+        (True, 9, "K", "z += x[n, k]*w[k]", True),
+        (True, 15, "K", "z += x[n, k]*w[k]", True),
+        (True, 16, "K", "z += x[n, k]*w[k]", False),  # LLVM does it unasked
+        (True, 8, "K - 1", "z += x[n, k]*w[k]", False),  # is written out
+        (True, 19, "K - 8", "w[k] += x[n, k]*z", True),
+        (True, 12, "K", "a = x[i_n, k] - y[j_n, k]; x[i_n, k] -= 0.1*a; x[j_n, k] += 0.1*a; z += a**2", True),
+        (False, 12, "K", "z += x[n, k]*w[k]", False),  # a sum in this very order
+        (True, 12, "K", "z += x[n, k]*z", False),
+        (True, 12, "K", "z += math.log(x[n, k])", False),
+        (True, 12, "K", "z += x[n, k] if x[n, k] > 0 else 0.0", False),
+        (True, 12, "K", "w[0] += x[n, k]", False),
+        (True, 12, "K", "z += a*x[n, k]; a = x[n, k]", False),
+    ],
+)
+def test_llvm_is_told_to_make_vectors_of_short_rows_where_it_surely_can(fast, length, bound, step, told, capfd):
+    """Else it writes to stderr."""
+    step = step.replace("; ", "\n" + " " * 12)
+    text = SHORT.format(flags=FAST if fast else STRICT, length=length, bound=bound, step=step)
+    text = text.replace("z = 0.0\n", "z = 0.0\n        a = 0.0\n")
+    kinds = [Given("float64", 2)] * 2 + [Given("float64", 1)] + [Given("int64", 1)] * 2
+    assert ('!"llvm.loop.vectorize.enable"' in llvm_of(text, *(build_type(k.dtype, k.rank) for k in kinds))) is told
+    random = np.random.default_rng(3)
+    x, y, w = (1 + random.random(shape) for shape in ((40, length), (40, length), length))
+    i, j = random.integers(0, 40, (2, 40))
+    found, expected = [(x.copy(), y.copy(), w.copy()) for _ in range(2)]
+    scope: dict = {}
+    exec("import math\nimport numpy as np\n" + text.split("\n", 1)[1], scope)
+    assert build(HEAD + text, "f", kinds)(*found, i, j) == pytest.approx(scope["f"](*expected, i, j), rel=1e-12)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert not capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("statements", "alone"),
     [
@@ -864,6 +914,7 @@ def test_loops_without_sums_are_vectors_one_at_a_time(statements, alone):
     [
         ("K", "s += costly(x[n, k])", True),
         ("K - 2", "x[n, k] = costly(x[n, k])", True),
+        ("M", "x[n, k] = costly(x[n, k])", True),  # a known length
         ("size", "s += costly(x[n, k])", False),  # a block, which is long
         ("K", "s += x[n, k]", False),
     ],
@@ -873,7 +924,7 @@ def test_rows_of_costly_functions_end_in_a_vector_not_all_of_it_used(bound, stat
     monkeypatch.setattr(hints, "has_masks", lambda: masks)
     costly = STRICT.replace(")", ", forceinline=True)") + "def costly(x):\n    return x*x\n\n\n"
     text = (
-        f"def f(x):\n    N, K = x.shape\n    size = min(9, K)\n    s = 0.0\n    for n in range(N):\n"
+        f"def f(x):\n    M = 30\n    N, K = x.shape\n    size = min(9, K)\n    s = 0.0\n    for n in range(N):\n"
         f"        for k in range({bound}):\n            {statement}\n    return s\n"
     )
     program = Program(HEAD + costly + STRICT + text)
