@@ -23,7 +23,7 @@ from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Graph, Input
-from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load
+from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
 from gradcompile.passes import optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
@@ -331,7 +331,7 @@ class Program:
     def _decide(self, sizes: Mapping[str, int]) -> None:
         """Have a plan of its own for the small sizes of the first call, if it has any."""
         with EMISSION:  # that of one thread, if several make a first call
-            known = small_sizes(self.graph, sizes)
+            known = small_sizes(self.graph, sizes, by_numba=wants_numba())
             self.suited = self.suited or (Suited(self, known) if known else None)
 
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:

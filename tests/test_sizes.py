@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import sympy
 from numpy.testing import assert_allclose
 
 import gradcompile as gc
@@ -120,6 +121,20 @@ def test_numbers_of_samples_are_never_part_of_a_plan(model):
 def test_the_size_of_a_matrix_for_all_samples_is_none_of_samples():
     text = "x: data[N,D]\nM: data[D,D]\nm: parameter[D]\nd[n,i]=x[n,i]-m[i]\nloss=Sum(d[n,i]*M[i,j]*d[n,j],n,i,j)"
     assert small_sizes(gc.compile(gc.parse(text)).graph, {"N": 4, "D": 3}) == {"D": 3}
+
+
+@pytest.mark.parametrize(("matrices", "known"), [(False, {"D": 30, "K": 3}), (True, {"K": 3})])
+def test_lengths_of_rows_are_known_unless_numba_compiles(matrices, known, monkeypatch):
+    """It would write rows of 30 out, which takes twice as long as vectors; linear algebra is left to it."""
+    N, D, K, n, i, k = sympy.symbols("N D K n i k", integer=True)
+    X, A, B = sympy.MatrixSymbol("X", N, D), sympy.MatrixSymbol("A", D, K), sympy.MatrixSymbol("B", D, D)
+    loss = sympy.Sum(sympy.tanh(X[n, i] * A[i, k] * B[i, i]), (n, 0, N - 1), (i, 0, D - 1), (k, 0, K - 1))
+    loss += sympy.log(sympy.Determinant(B)) if matrices else 0
+    for compiler, sizes in (("", known), ("numba", {"K": 3})):
+        monkeypatch.setenv("GRADCOMPILE_COMPILER", compiler)
+        model = gc.compile(loss, wrt=[A, B])
+        model.value(X=np.ones((4, 30)), A=np.ones((30, 3)), B=np.eye(30))
+        assert model.plan.sizes == sizes
 
 
 def test_nothing_is_planned_for_large_sizes(model):

@@ -9,7 +9,7 @@ Kernels are compiled by `direct`, which gives LLVM the text without Numba, and w
 
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
-from gradcompile.jit.kernels import by_arguments, compile_all, kernel
+from gradcompile.jit.kernels import by_arguments, compile_all, kernel, wants_numba
 from gradcompile.jit.loading import Given, Typed, load, specialise
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "kernel",
     "load",
     "specialise",
+    "wants_numba",
 ]

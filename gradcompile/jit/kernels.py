@@ -104,7 +104,7 @@ def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
     wanted : mapping of str to sequence of Given
         The functions, and the types of their arguments.
     """
-    if _wants_numba():
+    if wants_numba():
         return
     full = {name: tuple(given(types)) for name, types in wanted.items()}
     with _lock:
@@ -115,7 +115,7 @@ def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:
 
 def _directly(source: str, name: str, types: Typed, beside: Mapping[str, Typed] = NO_FUNCTIONS) -> Compiled | None:
     """Return the function without Numba; None if that cannot be, or is not asked for."""
-    if _wants_numba():
+    if wants_numba():
         return None
     asked = source, name, tuple(given(types))
     if asked not in _built:  # seen without the lock, for the thread in the background may hold it for seconds
@@ -123,7 +123,7 @@ def _directly(source: str, name: str, types: Typed, beside: Mapping[str, Typed] 
     return _built[asked]
 
 
-def _wants_numba() -> bool:
+def wants_numba() -> bool:
     """Return whether Numba is asked for."""
     return os.environ.get(VARIABLE) == "numba" or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcompile.ir import Graph
+from gradcompile.ir import MATRIX_FUNCTIONS, Graph
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
 from gradcompile.schedule.samples import stream_axis
 
-FEW = 128  # steps of a loop, up to which it is worth while to know how many there are
+FEW = 8  # steps of a loop that is written out
+ROW = 128  # numbers of a row, up to which it is worth while to know how many there are
 
 
-def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+def small_sizes(graph: Graph, sizes: Mapping[str, int], *, by_numba: bool = False) -> dict[str, int]:
     """Return the named sizes of a call that are small numbers, those of loops which are not over samples.
 
     With a number for a size, LLVM writes loops out and keeps their sums in registers, or makes vectors of just so many
     numbers: a row of 32 takes up to half the time. No BLAS is called for matrices of a few columns. Numbers of samples
     are left out, however small: they differ from call to call. A length of data that other arrays have beside another
-    one is not such a number, as that of a matrix for all samples.
+    one is not such a number, as that of a matrix for all samples. Numba would write rows out before there are vectors:
+    where it compiles, as inverses of matrices, sizes are known up to 8.
 
     Parameters
     ----------
@@ -26,10 +28,14 @@ def small_sizes(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
         After the passes.
     sizes : mapping of str to int
         All named sizes of the call.
+    by_numba : bool
+        Whether Numba compiles everything.
     """
+    by_numba = by_numba or any(value.op in MATRIX_FUNCTIONS for value in graph.order())
+    most = FEW if by_numba else ROW
     stream = stream_axis(graph)
     beside = {size for declared in graph.inputs.values() for size in declared.shape[1:]}
     samples = {*(sample_sizes(graph) - beside), *(() if stream is None else [stream.size])}
     counts = {name for size in samples for name, _ in size.terms}
     looped = {name for value in graph.order() for axis in loop_axes(value) for name, _ in axis.size.terms}
-    return {n: number for n, number in sorted(sizes.items()) if 0 < number <= FEW and n in looped and n not in counts}
+    return {n: number for n, number in sorted(sizes.items()) if 0 < number <= most and n in looped and n not in counts}

@@ -14,6 +14,7 @@ from gradcompile import shuffle
 from gradcompile.arguments import Arguments
 from gradcompile.errors import DataError
 from gradcompile.ir import Graph
+from gradcompile.jit import wants_numba
 from gradcompile.minibatch import refusal, why_not
 from gradcompile.optimizers import Optimizer
 from gradcompile.schedule import small_sizes
@@ -99,7 +100,7 @@ def _kernel(model: Any, optimizer: Optimizer, how: Taken, sizes: Mapping[str, in
 
     Whichever sizes there were before: to train once more is to train to the same bits.
     """
-    kernels, known = _kernels.setdefault(model, {}), small_sizes(model.lowered, sizes)
+    kernels, known = _kernels.setdefault(model, {}), small_sizes(model.lowered, sizes, by_numba=wants_numba())
     key = f"{optimizer.rule} {optimizer.settings}", how, *known.items()
     if key not in kernels:
         kernels[key] = kernel(replace(model.lowered, known=known), optimizer, model.dtype, how)
