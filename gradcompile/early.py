@@ -28,7 +28,7 @@ from gradcompile.threads import InParts
 LISTED = 1000  # numbers in lists of fixed length, up to which plain Python is faster than a compiled call
 ENTRIES = 1 << 22  # numbers that NumPy may hold at once, if the arguments are not more: 32 MB
 UNCUT = 4  # times as many where the samples cannot be cut into slices
-SLICES = 64  # of so many numbers each, that NumPy may work on: beyond, some seconds are gone and the compiler is done
+MEANWHILE = 350_000  # numbers that NumPy works on while one value of the graph is compiled, in some 6 ms
 
 Function = Callable[..., Any]
 
@@ -173,7 +173,15 @@ class Slices:
         shared, one = (self._held({**sizes, str(self.parts.sample.size): count}) for count in (0, 1))
         each = max(one - shared, 1)
         room = min((ENTRIES - shared) // each, samples)
-        return room if room > 0 and samples * each + samples // room * shared <= SLICES * ENTRIES else 0
+        if room <= 0:
+            return 0
+        work = samples * each + samples // room * shared
+        return room if work <= MEANWHILE * self._values else 0
+
+    @cached_property
+    def _values(self) -> int:
+        """How many values there are to compile."""
+        return sum(len(early.graph.order()) for early in self.passes)
 
     def _held(self, sizes: Mapping[str, int]) -> int:
         return sum(early.held(sizes) for early in self.passes)

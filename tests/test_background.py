@@ -165,7 +165,7 @@ def test_the_number_of_samples_is_a_number_in_slices_of_float32_too(never, monke
 def test_what_takes_numpy_longer_than_the_compiler_waits_for_the_kernel(never, monkeypatch):
     model, given = softmax(), data(samples=1000)
     monkeypatch.setattr(early, "ENTRIES", 5000)
-    monkeypatch.setattr(early, "SLICES", 2)
+    monkeypatch.setattr(early, "MEANWHILE", 1)
     model.value_and_grad(**given)
     assert model.ready
 
