@@ -601,6 +601,14 @@ def test_several_choices_by_one_condition_are_no_branches(dtype: str) -> None:
     np.testing.assert_allclose([value, *gradients], [right["value"], right["da"], right["db"]], rtol=tolerance)
 
 
+def test_data_are_not_copied_if_all_that_uses_them_runs_along_rows() -> None:
+    """Each number is used for every neighbour; but neighbours' rows are looked up, and a copy would be read across."""
+    text = "x: data[N, D]\ng: labels[N, K]\nE: parameter[V, D]\nw: parameter[D]\ny[n, i] = w[i]*x[n, i]"
+    gradient = gradient_of(text + "\nloss = Sum(tanh(Sum(E[g[n, k], i]*y[n, i], i)), n, k)")
+    assert "x_b[n, i]" in gradient
+    assert "x_t" not in gradient
+
+
 @pytest.mark.parametrize(("length", "copied"), [("3", True), ("7", True), ("8", False), ("K", False)])
 def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost(length: str, copied: bool) -> None:
     text = f"x: data[N, S, {length}]\nw: parameter[S]\nloss = Sum(Sum(w[i]*tanh(x[n, i, k]), i)**2, n, k)"

@@ -67,34 +67,54 @@ class Rows:
         """Decide which rows of data are copied, a block at a time, so that the samples of each number are contiguous.
 
         A copy is worth its cost where every number is used several times, or used with what does not lie by rows. Where
-        it is not, or where a statement also uses other data as they lie, its loops run along the rows. Those of a few
-        numbers are no vectors: where functions such as exp are computed of them, they are copied, too. Numbers among
-        the `picked` values that data pick for each sample are copied, and so are others that loops over features use.
+        it is not, where a statement also uses other data as they lie, or where all that uses the data runs along rows
+        for other reasons, the loops run along the rows. Those of a few numbers are no vectors: where functions such as
+        exp are computed of them, they are copied, too. Numbers among the `picked` values that data pick for each sample
+        are copied, and so are others that loops over features use.
         """
-        passing, reach = [s for s in self.statements.passing() if not self._is_picked(s)], self._reach()
+        passing = [s for s in self.statements.passing() if not self._is_picked(s)]
         rows = {statement: list(self._rows(statement)) for statement in passing}
-        own = {row for found in rows.values() for row in found if self._is_found(row)}  # copies that products make
-        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)} - own
-        often |= {r for s in passing for r in rows[s] if self._is_short(r) and not self._is_arithmetic(s)} - own
-        while True:
-            self.data = {row for found in rows.values() for row in found} - often
-            self._mix(rows.values())
-            crossed = self._lay(passing)
-            again = {row for statement in crossed for row in rows[statement]} - often - own
-            if not again:
-                break
-            often |= again
+        self._choose(passing, rows, self._often(passing, rows))
+        again = self._often(passing, rows)  # what lies by rows now is not used often for what is made of it
+        self._choose(passing, rows, again)
+        self.data |= {row for row in again if all(self.are_along(s) for s in passing if row in rows[s])}
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
         packed |= self._copied_factors(packed)
         packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
         self.statements.pack(self._looked_up(passing) | packed)  # rows are found by labels
 
+    def _choose(self, passing: list[Plain], rows: Mapping[Plain, list[Value]], often: set[Value]) -> None:
+        """Read all rows where they lie but those that are used often, and others where loops would cross these."""
+        copied = set(often)
+        while True:
+            self.data = {row for found in rows.values() for row in found} - copied
+            self._mix(rows.values())
+            crossed = self._lay(passing)
+            again = {row for statement in crossed for row in rows[statement]} - copied - self._made(rows)
+            if not again:
+                return
+            copied |= again
+
+    def _often(self, passing: list[Plain], rows: Mapping[Plain, list[Value]]) -> set[Value]:
+        """Return the rows of data of which each number is used several times, or of which a few have functions."""
+        reach = self._reach()
+        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)}
+        often |= {r for s in passing for r in rows[s] if self._is_short(r) and not self._is_arithmetic(s)}
+        return often - self._made(rows)
+
+    def _made(self, rows: Mapping[Plain, list[Value]]) -> set[Value]:
+        """Return the copies that products make."""
+        return {row for found in rows.values() for row in found if self._is_found(row)}
+
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
-        """Return in how many loops what a statement reads is used, there or in what holds one number for each."""
+        """Return in how many loops what a statement reads is used, there or in what holds one number for each.
+
+        What lies by rows is read there, whatever is next to it.
+        """
         here = len(axes_of(statement))
-        if isinstance(statement, Define) and statement.expression is statement.target:
-            return max(here, reach[statement.target])
-        return here
+        if not isinstance(statement, Define) or statement.expression is not statement.target:
+            return here
+        return here if statement.target in self.laid else max(here, reach[statement.target])
 
     def _reach(self) -> Counter[Value]:
         """Return the most loops in which each value is used, itself or in what holds one number for each of its own."""
