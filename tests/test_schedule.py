@@ -609,6 +609,14 @@ def test_data_are_not_copied_if_all_that_uses_them_runs_along_rows() -> None:
     assert "x_t" not in gradient
 
 
+def test_numbers_that_rows_are_summed_to_lie_as_loops_over_samples_use_them() -> None:
+    """Each is stored once, after its row: where it lies makes no difference to that."""
+    text = "x: data[N, L, D]\nt: data[N, L]\nw: parameter[D]\ns[n, i] = Sum(x[n, i, d]*w[d], d)"
+    gradient = gradient_of(text + "\nloss = Sum(t[n, i]*s[n, i], n, i) + Sum(log(Sum(exp(s[n, i]), i)), n)")
+    assert "s[i, n] = s_i_n" in gradient
+    assert re.search(r"vexp\(s\[i, n\]", gradient)
+
+
 @pytest.mark.parametrize(("length", "copied"), [("3", True), ("7", True), ("8", False), ("K", False)])
 def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost(length: str, copied: bool) -> None:
     text = f"x: data[N, S, {length}]\nw: parameter[S]\nloss = Sum(Sum(w[i]*tanh(x[n, i, k]), i)**2, n, k)"

@@ -341,16 +341,24 @@ class Rows:
     def turns(self, value: Value) -> bool:
         """Return whether an array has its samples next to each other although it is filled along rows.
 
-        That is so where only loops over the samples use it, which become vectors then, and what fills it looks up data:
-        that makes no vectors either way.
+        That is so where loops over the samples use it, which become vectors then, and nothing is lost: what fills it
+        looks up data, which makes no vectors either way, or all that runs along rows has one number of it for each row.
         """
-        made = self.statements.of(value)
-        if value in self.laid or value in self.kept or not all(map(self._looks_up, made)):
-            return False
         users = [
             s for s in self.statements.passing() if any(v is value for v, _ in self.statements.reads(right_side(s)))
         ]
-        return bool(users) and not any(map(self.are_along, users))
+        along = [s for s in users if self.are_along(s)]
+        made = self.statements.of(value)
+        if value in self.laid or value in self.kept or len(along) == len(users):
+            return False
+        return (not along and all(map(self._looks_up, made))) or not any(self._runs(s, value) for s in (*made, *along))
+
+    def _runs(self, statement: Statement, value: Value) -> bool:
+        """Return whether the innermost loop of a statement that runs along rows may be one along a value's axes."""
+        if isinstance(statement, Product):
+            return True
+        inner = {self.products.orders.get(row, row.axes)[-1] for row in self._rows(statement)}
+        return not inner or not inner.isdisjoint(value.axes)
 
     def _picks_rows(self, value: Value) -> bool:
         """Return whether a value is rows of an array computed for all samples, which data pick: those of neighbours."""
