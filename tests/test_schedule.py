@@ -617,6 +617,16 @@ def test_numbers_that_rows_are_summed_to_lie_as_loops_over_samples_use_them() ->
     assert re.search(r"vexp\(s\[i, n\]", gradient)
 
 
+def test_long_indices_do_not_part_a_line() -> None:
+    """The products of windows would be arrays, where the sums are made in one pass."""
+    windows = "a[n, i, j] = Sum(x[n, 2*i + p, 2*j + q]*w[p, q], p, q)\n"
+    windows += "b[n, i, j] = Sum(x[n, 1 + 2*i + p, 1 + 2*j + q]*w[p, q], p, q)\n"
+    text = (
+        f"x: data[N, 6, 6]\nw: parameter[3, 3]\n{windows}loss = Sum(max(a[n, i, j], b[n, i, j]), n, i, 0, 1, j, 0, 1)"
+    )
+    assert re.search(r" \+= x_t\[1 \+ 2\*i \+ p, 1 \+ 2\*j \+ q, n\]\*w\[p, q\]\n", gradient_of(text))
+
+
 @pytest.mark.parametrize(("length", "copied"), [("3", True), ("7", True), ("8", False), ("K", False)])
 def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost(length: str, copied: bool) -> None:
     text = f"x: data[N, S, {length}]\nw: parameter[S]\nloss = Sum(Sum(w[i]*tanh(x[n, i, k]), i)**2, n, k)"

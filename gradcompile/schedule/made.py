@@ -91,7 +91,8 @@ class Made:
         size, price = dict[Value, int](), dict[Value, int]()
         for value in self.order:
             inside = [o for o in value.operands if o not in made]
-            size[value] = (value.op not in LEAVES) + sum(size.get(o, 0) for o in inside)
+            counts = value.op not in LEAVES and value.kind == "real"  # not what is computed of indices
+            size[value] = counts + sum(size.get(o, 0) for o in inside)
             price[value] = max([cost(value), *(price.get(o, 0) for o in inside)])
             if value.op in LEAVES:
                 continue
