@@ -28,7 +28,6 @@ from .state import Ask, Place, Rule, Scope, State, Steps
 from .sums import total
 
 ONE = Size((), 1)
-IDENTITIES = (sympy.Identity,)
 
 
 def shape_of(state: State, expr: Any, scope: Scope) -> tuple[Size, Size]:

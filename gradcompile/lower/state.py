@@ -18,7 +18,6 @@ from gradcompile.errors import GradcompileError, ModelError, UnsupportedError
 from gradcompile.ir import Axis, Builder, Requirement, Size, Value
 from gradcompile.model import Model
 from gradcompile.model.affine import Affine, affine
-from gradcompile.model.parts import SYMBOLS
 from gradcompile.primitives import PRIMITIVES
 
 from .binding import Binding
@@ -238,8 +237,3 @@ class State:
     def require(self, size: Size, message: str, use: Any) -> None:
         """Ask for a number that is not negative at run time; `use` is the expression that needs it."""
         self.requirements.setdefault(Requirement(size, message), []).append(use)
-
-
-def is_symbol(expr: Any) -> bool:
-    """Return whether an expression is a scalar symbol."""
-    return isinstance(expr, SYMBOLS)
