@@ -16,10 +16,10 @@ from gradcompile.errors import UnsupportedError
 from gradcompile.ir import Number, Value
 
 from .places import shown
-from .state import LEAVES, Ask, Rule, Scope, State, Steps
+from .state import LEAVES, Ask, Rule, Scope, Signed, State, Steps
 
 NAN = float("nan")  # one object: equal values are one value
-SignedSteps = Generator[Ask, Value, tuple[bool, Value]]
+SignedSteps = Generator[Ask, Value, Signed]
 
 
 # --- numbers
@@ -63,18 +63,11 @@ def add(state: State, ask: Ask) -> Steps:
     for term in ask.expr.args:
         terms.append((yield from _signed(state, term, ask.scope)))
     terms.sort(key=lambda term: _sum_order(state, term[1]))
-    head = next((k for k, (negative, _) in enumerate(terms) if not negative), 0)
-    terms.insert(0, terms.pop(head))
-    (negative, total), *rest = terms
-    if negative:
-        total = state.builder.apply("neg", total)
-    for negative, term in rest:
-        total = state.builder.apply("sub" if negative else "add", total, term)
-    return total
+    return state.signed_sum(terms)
 
 
 def _signed(state: State, term: Any, scope: Scope) -> SignedSteps:
-    """Return the sign of a term (true: it is subtracted) and its value without the sign."""
+    """Return a term as its sign and its value without that."""
     if term.is_Number and term.is_negative:
         return True, (yield Ask(-term, scope))
     if term.is_Mul and not term.is_Matrix:

@@ -6,6 +6,7 @@ columns are index values: an axis, a number, or whatever an element is asked for
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +25,7 @@ from gradcompile.model.affine import Affine
 from .arrays import read
 from .indices import index_value
 from .places import shown, text_of
-from .state import Ask, Place, Rule, Scope, State, Steps
+from .state import Ask, Place, Rule, Scope, Signed, State, Steps
 from .sums import total
 
 ONE = Size((), 1)
@@ -150,23 +151,15 @@ def symbol(state: State, ask: Ask) -> Steps:
 
 
 def add(state: State, ask: Ask) -> Steps:
-    """Element of a sum of matrices: the sum of the elements, first of a term that is not subtracted."""
-    terms: list[tuple[bool, Value]] = []
+    """Element of a sum of matrices: the sum of the elements."""
+    terms: list[Signed] = []
     for term in ask.expr.args:
         terms.append((yield from _term(state, term, ask)))
-    head = next((k for k, (negative, _) in enumerate(terms) if not negative), 0)
-    terms.insert(0, terms.pop(head))
-    (negative, result), *rest = terms
-    if negative:
-        result = state.builder.apply("neg", result)
-    for negative, value in rest:
-        if not value.is_const(0):
-            result = state.builder.apply("sub" if negative else "add", result, value)
-    return result
+    return state.signed_sum(terms)
 
 
-def _term(state: State, term: Any, ask: Ask) -> Any:
-    """Return whether a term is subtracted, and its value without the sign."""
+def _term(state: State, term: Any, ask: Ask) -> Generator[Ask, Value, Signed]:
+    """Return a term as its sign and its value without that."""
     if isinstance(term, sympy.MatMul) and term.args[0].is_Number and term.args[0].is_negative:
         return True, (yield from _product(state, term, ask, absolute=True))
     return False, (yield Ask(term, ask.scope, ask.place))

@@ -64,6 +64,7 @@ class Ask(NamedTuple):
 
 Steps = Generator[Ask, Value, Value]
 Rule = Callable[["State", Ask], "Value | Steps"]
+Signed = tuple[bool, Value]  # a term of a sum: whether it is subtracted, and its value without the sign
 LEAVES = ("input", "read", "iota", "size")
 
 
@@ -177,6 +178,20 @@ class State:
             if this.is_const(0):
                 return this
         return self.apply("mul", a, b)
+
+    def signed_sum(self, terms: list[Signed]) -> Value:
+        """Return a sum in the order of its terms, but first of one that is not subtracted: ``b - a``, not ``-a + b``.
+
+        Zeros, of which matrices are full, are left out unless one comes first.
+        """
+        head = next((k for k, (negative, _) in enumerate(terms) if not negative), 0)
+        (negative, total), *rest = [terms[head], *terms[:head], *terms[head + 1 :]]
+        if negative:
+            total = self.builder.apply("neg", total)
+        for negative, term in rest:
+            if not term.is_const(0):
+                total = self.builder.apply("sub" if negative else "add", total, term)
+        return total
 
     # --- sizes, indices and axes
 
