@@ -31,7 +31,7 @@ from gradcompile.jit.direct.kinds import (
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
-from gradcompile.jit.direct.syntax import listed, names, nodes, spelled, statements
+from gradcompile.jit.direct.syntax import is_innermost, listed, names, nodes, spelled, statements
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
@@ -290,7 +290,7 @@ class Body(Numbers):
         writer.branch(self._more(now, stop, step), loop, after)
         writer.begin(loop)
         self.depth += 1
-        self.innermost = not any(isinstance(each, ast.For) for each in node.body)
+        self.innermost = is_innermost(node)
         self.assign(node.target.id, Value(I64, (now,)))
         if not self.statements(node.body):
             writer.do(f"store i64 {writer.new(f'add nsw i64 {now}, {step}')}, ptr {place}")

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Collection
 
 from gradcompile.jit.direct.liveness import Liveness
-from gradcompile.jit.direct.syntax import listed, mentioned, names, nodes, spelled
+from gradcompile.jit.direct.syntax import inside, is_innermost, listed, mentioned, names, nodes, spelled
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED
 from gradcompile.jit.objects import has_masks, singles
@@ -57,7 +57,7 @@ class Hints:
 
     def of(self, loop: ast.For, depth: int) -> str:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
-        if any(isinstance(each, ast.For) for each in loop.body):
+        if not is_innermost(loop):
             return ROLLED
         told = [ROLLED]
         count = self._count(_stop(loop))
@@ -94,7 +94,7 @@ class Hints:
             and _is_plain(loop, PLAIN)
             and own.isdisjoint(Liveness().before(loop.body, frozenset()))
             and all(spelled(loop.target) in mentioned(place.slice) for place in places)
-            and not any(isinstance(each, CHOICES) for statement in loop.body for each in nodes(statement))
+            and not any(isinstance(each, CHOICES) for each in inside(loop))
         )
 
     def _is_costly_row(self, loop: ast.For) -> bool:
@@ -108,8 +108,7 @@ class Hints:
         """
         if "real" not in self.text.constants or not any(map(self.is_double, _sums(loop))):
             return False
-        inside = [each for statement in loop.body for each in nodes(statement)]
-        places = {spelled(each.slice) for each in inside if isinstance(each, ast.Subscript)}
+        places = {spelled(each.slice) for each in inside(loop) if isinstance(each, ast.Subscript)}
         calls = not _called(loop).isdisjoint(self.text.inlined)
         return calls and places <= {spelled(loop.target)} and _is_plain(loop, (*self.text.inlined, *PLAIN))
 
@@ -134,8 +133,7 @@ def _sums(loop: ast.For) -> list[str]:
 
 def _called(loop: ast.For) -> set[str]:
     """Return the functions that a loop calls."""
-    inside = (each for statement in loop.body for each in nodes(statement))
-    return {spelled(each.func) for each in inside if isinstance(each, ast.Call)}
+    return {spelled(each.func) for each in inside(loop) if isinstance(each, ast.Call)}
 
 
 def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
@@ -143,7 +141,7 @@ def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
 
     Then a step is made of assignments that call these functions alone, and nothing else depends on its sums.
     """
-    used = [name.id for statement in loop.body for name in names(statement)]
+    used = [each.id for each in inside(loop) if isinstance(each, ast.Name)]
     assigns = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
     return assigns and _called(loop) <= {*functions} and all(used.count(name) == 1 for name in _sums(loop))
 
@@ -173,7 +171,7 @@ def _lengths(node: ast.FunctionDef) -> set[str]:
 def _adds_up(loop: ast.For) -> bool:
     """Return whether a step of a loop goes on with what the one before has come to."""
     counter = spelled(loop.target)
-    for node in (each for statement in loop.body for each in nodes(statement)):
+    for node in inside(loop):
         if isinstance(node, ast.AugAssign) and counter not in mentioned(node.target):
             return True
         if isinstance(node, ast.Assign) and any(spelled(e) in mentioned(node.value) for e in node.targets):
@@ -189,7 +187,7 @@ def _runs_along_rows(loop: ast.For) -> bool:
     """
     counter = spelled(loop.target)
     found, rows = [], False
-    for node in (each for statement in loop.body for each in nodes(statement)):
+    for node in inside(loop):
         if isinstance(node, ast.Subscript) and counter in mentioned(node.slice):
             *before, last = listed(node.slice)
             rows = rows or bool(before)

@@ -34,6 +34,16 @@ def nodes(top: ast.AST) -> Iterator[ast.AST]:
                 waiting += [each for each in part if isinstance(each, ast.AST)]
 
 
+def inside(loop: ast.For) -> Iterator[ast.AST]:
+    """Yield the nodes of the statements that a loop repeats, in no particular order."""
+    return (node for statement in loop.body for node in nodes(statement))
+
+
+def is_innermost(loop: ast.For) -> bool:
+    """Return whether no loop is among the statements of a loop; the branches of an ``if`` are not looked at."""
+    return not any(isinstance(statement, ast.For) for statement in loop.body)
+
+
 def names(node: ast.AST) -> Iterator[ast.Name]:
     """Yield the places where a node, or what it holds, has a name."""
     return (each for each in nodes(node) if isinstance(each, ast.Name))
