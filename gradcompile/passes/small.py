@@ -22,6 +22,7 @@ from typing import NamedTuple
 from gradcompile.ir import LARGE, Graph, Value
 from gradcompile.passes import power_series as ps
 from gradcompile.passes.fold import exact, factored
+from gradcompile.passes.formula_series import constant_of, series_of
 from gradcompile.passes.power_series import Series
 
 RADII = tuple(Fraction(1, 2**n) for n in range(6))
@@ -218,11 +219,11 @@ def _cancelling(
             continue
         root = roots.taken.get(leaf)
         series = seen.setdefault((leaf, 1), _variables(leaf, root, 1))
-        right = _quotient(formula, known, series)
+        right = _quotient(formula, series)
         if right is None or (formula.above == (value,) and not _cancels(value, series)):
             continue
         if root is None:  # a root is never negative
-            left = _quotient(formula, known, seen.setdefault((leaf, -1), _variables(leaf, root, -1)))
+            left = _quotient(formula, seen.setdefault((leaf, -1), _variables(leaf, root, -1)))
             if left is None or ps.mirrored(left) != right:  # absolute values in it make it another on each side
                 continue
         right = Series(right.valuation - formula.powers, right.coefficients)
@@ -325,7 +326,7 @@ def _flat(quotient: Value) -> tuple[int, list[Value], list[Value]]:
 def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
     """Return what is known of a value, given that of its operands."""
     own = Known(value, PROBE**2 if value in roots.bases else PROBE, False, False)
-    if value.op == "const" and (constant := _constant(value)) is not None:
+    if value.op == "const" and (constant := constant_of(value)) is not None:
         return Known(None, float(constant), False, False)
     probe = PROBES.get(value.op)
     parts = [known[o] for o in value.operands] if probe is not None and value.kind == "real" else []
@@ -344,14 +345,6 @@ def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
     curved = value.op not in ARITHMETIC or any(part.curved for part in parts)
     singular = (value.op == "div" and abs(parts[1].probe) < SMALL) or any(part.singular for part in parts)
     return Known(leaf, size, curved, singular)
-
-
-def _constant(value: Value) -> Fraction | None:
-    """Return the number that a value is: what a float stands for, too."""
-    if isinstance(value.attr, float) and math.isfinite(value.attr):
-        return Fraction(value.attr)
-    number = exact(value)
-    return None if number is None else Fraction(number)
 
 
 def _rooted(power: Value, roots: Roots) -> Value | None:
@@ -381,81 +374,17 @@ def _cancels(value: Value, series: dict[Value, Series | None]) -> bool:
     return value.op not in ("mul", "div") or (low[-1] > 0 if value.op == "div" else min(low, default=0) < 0)
 
 
-# Series
-
-
-def _series_of(root: Value, known: dict[Value, Known], series: dict[Value, Series | None]) -> Series | None:
-    """Return the series of a formula, given that of its one value; those of its parts are added to `series`."""
-    stack = [root]
-    while stack:
-        value = stack[-1]
-        leaf = known[value].leaf
-        waiting = [] if leaf is None or value in series else [o for o in value.operands if o not in series]
-        if waiting:
-            stack.extend(waiting)
-            continue
-        stack.pop()
-        if leaf is None:
-            series[value] = ps.number(_constant(value) or Fraction(0))
-        elif value not in series:
-            parts = [series[o] for o in value.operands]
-            series[value] = None if None in parts else OPERATIONS[value.op](value, *parts)
-    return series[root]
-
-
-def _quotient(formula: Formula, known: dict[Value, Known], series: dict[Value, Series | None]) -> Series | None:
+def _quotient(formula: Formula, series: dict[Value, Series | None]) -> Series | None:
     """Return the series of a formula, without the other values."""
     total: Series | None = ps.number(ps.ONE)
     for part in _parts(formula):
-        own = _series_of(part, known, series)
+        own = series_of(part, series)
         own = own if own is None or part in formula.above else ps.reciprocal(own)
         total = None if total is None or own is None else ps.multiply(total, own)
     return total
 
 
-def _div(value: Value, a: Series, b: Series) -> Series | None:
-    inverse = ps.reciprocal(b)
-    return None if inverse is None else ps.multiply(a, inverse)
-
-
-def _pow(value: Value, a: Series, b: Series) -> Series | None:
-    number = exact(value.operands[1])
-    if number is None or not a.coefficients or a.coefficients[0] != 1 or (places := number * a.valuation) % 1:
-        return None if number is None else ps.power(a, Fraction(number))
-    is_monomial = not any(a.coefficients[1:])
-    power = ps.number(ps.ONE) if is_monomial else ps.power(Series(0, a.coefficients), Fraction(number))
-    return None if power is None else Series(int(places), power.coefficients)
-
-
-def _log(value: Value, a: Series) -> Series | None:
-    coefficients = ps.taylor("log1p")
-    assert coefficients is not None
-    return ps.compose(coefficients, ps.add(a, ps.number(ps.ONE), -1)) if a.constant == 1 else None
-
-
-def _function(value: Value, a: Series) -> Series | None:
-    coefficients = ps.taylor(value.op)
-    return None if coefficients is None else ps.compose(coefficients, a)
-
-
-def _abs(value: Value, a: Series) -> Series:
-    """Return the absolute value of a series for small positive numbers."""
-    return a if not a.coefficients or a.coefficients[0] > 0 else ps.multiply(ps.number(-ps.ONE), a)
-
-
 ARITHMETIC = ("abs", "neg", "add", "sub", "mul", "div", "pow")
-OPERATIONS: dict[str, Callable[..., Series | None]] = {
-    "abs": _abs,
-    "neg": lambda value, a: ps.multiply(ps.number(-ps.ONE), a),
-    "add": lambda value, a, b: ps.add(a, b),
-    "sub": lambda value, a, b: ps.add(a, b, -1),
-    "mul": lambda value, a, b: ps.multiply(a, b),
-    "div": _div,
-    "pow": _pow,
-    "sqrt": lambda value, a: ps.power(a, Fraction(1, 2)) if a.constant == 1 else None,
-    "log": _log,
-    **dict.fromkeys(ps.FUNCTIONS, _function),
-}
 PROBES: dict[str, Callable[..., float]] = {
     "abs": abs,
     "neg": operator.neg,
