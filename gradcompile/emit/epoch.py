@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.ahead import Ahead
 from gradcompile.emit.allowlist import FETCH, IMPORTED, TEAM
+from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
@@ -139,7 +140,7 @@ class _Epoch:
         moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
         caller = loops.Caller(given, moved, self._in_batch(arrays), self.team)
         names, printer = self.names, self.printer
-        body = loops.function(self.plan, names, printer, loops.NUMBA, returned=returned, dtype=dtype, caller=caller)
+        body = loops.function(self.plan, names, printer, NUMBA, returned=returned, dtype=dtype, caller=caller)
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
         arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
         arguments += self._further

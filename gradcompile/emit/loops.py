@@ -5,43 +5,29 @@ The two targets share everything but the few spellings in `Dialect`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from math import inf
 from types import MappingProxyType
 from typing import NamedTuple
 
-from gradcompile.emit.expression import Printer, as_factor
+from gradcompile.emit.dialect import Dialect
+from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
+from gradcompile.emit.layout import INDENT, WIDTH
+from gradcompile.emit.lookups import looked_up
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.places import Places
 from gradcompile.emit.products import Moved, Products
+from gradcompile.emit.prologue import Prologue, is_around, start_of
 from gradcompile.emit.statements import Returned, as_number, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Size, Value, only_indices, reachable
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Value, only_indices
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Course, Define, Loop, Node, Plan, Product, Result, Start, Update, used_at_once
-from gradcompile.schedule.nodes import all_loops, all_statements, exponent_axis
+from gradcompile.schedule.nodes import Statement, exponent_axis
 
-INDENT = "    "
-WIDTH = 100
-WRITTEN_OUT = 64  # steps of loops in loops that LLVM may write out: it would take seconds for more
-FEW = 4  # steps of a loop that it may write out whatever there is in it
 NOT_GIVEN: Mapping[str, bool] = MappingProxyType({})
 EXTREMA = {"max": "maximum", "min": "minimum"}
-EXTREMES = {"max": "-{inf}", "min": "{inf}", "prod": "1.0", "sum": "0.0", "accumulate": "0.0"}
-
-
-class Dialect(NamedTuple):
-    """How a loop target spells what is not an elementary function."""
-
-    target: str
-    infinity: str
-    zeros: str  # of a shape
-    empty: str
-    subscript: str  # between two indices
-    blocks: bool  # whether samples may be taken in blocks
 
 
 class Caller(NamedTuple):
@@ -66,10 +52,6 @@ class Caller(NamedTuple):
     moved: Mapping[str, Moved] = MappingProxyType({})
     ahead: Callable[[str], Sequence[str]] | None = None
     team: str = ""
-
-
-NUMBA = Dialect("numba", "math.inf", "np.zeros({shape})", "np.empty({shape})", ", ", True)
-PYTHON = Dialect("python", "math.inf", "", "", "][", False)
 
 
 def function(
@@ -120,20 +102,23 @@ class _Body:
         tiles: bool = False,
     ) -> None:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
-        self.dtype, self.typed = dtype, caller is not None
+        self.typed = caller is not None
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
         caller = caller or Caller(NOT_GIVEN)
-        self.given, self.ahead = caller.given, caller.ahead
+        self.ahead = caller.ahead
         self.moved = {value: at for name, at in caller.moved.items() if (value := plan.results[name]) is not None}
         arrays = {value: array for value, (array, _, _) in self.moved.items()}
-        self.places = Places(plan, names, printer, dialect.subscript, self.given, arrays)
+        self.places = Places(plan, names, printer, dialect.subscript, caller.given, arrays)
         self.products = Products(plan, names, printer, self.places, self.moved, caller.team, tiles=tiles)
         self.asked = False  # whether the rows of later samples were asked for in this block
-        self.real = "" if dtype == "float64" or dialect.target == "python" else "real"
+        self.real = dialect.rounding(dtype)
         self.guarding = Guarding(
             plan.guards, lambda value, whole, need: printer.render(value, self.places.leaf, whole=whole, need=need)
         )
-        self.rolled = self._rolled()
+        self.prologue = Prologue(
+            plan, names, printer, self.places, dialect, dtype,
+            typed=self.typed, given=caller.given, moved=self.moved.keys(),
+        )  # fmt: skip
         # What is an array elsewhere, by the loop that has all of its uses.
         self.numbers: Mapping[Loop, list[Value]] = {}
         self.explained: set[Value] = set()  # the values whose mathematics stands beside a line already
@@ -141,137 +126,9 @@ class _Body:
     # The whole
 
     def lines(self, returned: Returned) -> Iterator[str]:
-        yield from self._sizes()
-        yield from self._casts()
-        yield from self._block_length()
-        yield from self._buffers()
+        yield from self.prologue.lines()
         yield from self._nodes(self.plan.body, "")
         yield self._returned(returned)
-
-    def _sizes(self) -> Iterator[str]:
-        needed = self._sizes_needed()
-        yield from self.names.size_lines(needed, self.dialect.target)
-        if self.rolled:
-            self.printer.support.add("rolled")
-            lengths = ", ".join(f"rolled({length})" for length in self.rolled)
-            yield f"{', '.join(self.rolled.values())} = {lengths}"
-
-    def _rolled(self) -> dict[int, str]:
-        """Return the names of the known lengths of loops that LLVM is not to write out, step by step.
-
-        It does so with loops of some tens of steps, together with the loops in them.
-        """
-        if self.dialect.target != "numba":
-            return {}
-        long = [loop for loop in all_loops(self.plan.body) if _is_around(loop) and self._steps(loop) > WRITTEN_OUT]
-        lengths = {length for loop in long if (length := self.graph.length(loop.axis.size)) is not None}
-        return {n: self.names.word(f"n{n}") for n in sorted(lengths) if FEW < n <= WRITTEN_OUT}
-
-    def _steps(self, loop: Loop) -> float:
-        """Return the steps of a loop together with those of the loops in it; what is not known is large."""
-        length = self.graph.length(loop.axis.size) if loop.bounds[1] is None else None
-        inner = [self._steps(node) for node in loop.body if isinstance(node, Loop)]
-        return (inf if length is None else length) * max(inner, default=1)
-
-    def _sizes_needed(self) -> set[str]:
-        """Return the names of the sizes that the body mentions."""
-        sizes: list[Size] = [v.attr for v in self.graph.order() if v.op == "size"]
-        stack = list(self.plan.body)
-        while stack:
-            node = stack.pop()
-            if isinstance(node, Loop):
-                sizes.append(node.axis.size)
-                stack.extend(node.body)
-            elif isinstance(node, Product) and not node.factors.is_plain:
-                sizes += [axis.size for axis in node.factors.axes if axis != self.plan.sample]
-        sizes += [axis.size for axes in self.plan.stored.values() for axis in axes]
-        sizes += [axis.size for name in self.graph.outputs for axis in self.graph.output_axes(name)]
-        return {name for size in sizes for name, _ in size.terms}
-
-    def _casts(self) -> Iterator[str]:
-        """Cast arguments to the model's type: whole numbers would be computed with as such, and overflow."""
-        if self.dialect.target == "python":
-            return
-        used = {v.attr: v for v in self.graph.order() if v.op == "input" and v.kind == "real"}
-        reshaped = self._reshaped()
-        for name in [n for n in self.graph.inputs if n in used]:
-            text = self.names.input(name)
-            scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
-            array = f"np.asarray({text}, np.{self.dtype})"
-            array = f"np.ascontiguousarray({array})" if name in reshaped else array
-            if not (used[name].axes and self.typed):
-                yield f"{text} = {array if used[name].axes else scalar}"
-
-    def _reshaped(self) -> set[str]:
-        """Return the arguments of which a product takes several axes for one index: these must lie in C order."""
-        found: set[str] = set()
-        for node in all_statements(self.plan.body):
-            if isinstance(node, Product) and not node.factors.is_plain:
-                arrays = [v.operands[0] if v.op == "read" else v for v in (node.factors.left, node.factors.right)]
-                found.update(array.attr for array in arrays if array.op == "input" and len(array.axes) > 2)
-        return found
-
-    def _block_length(self) -> Iterator[str]:
-        """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
-        if self.plan.blocks is None:
-            return
-        widths = Counter(
-            tuple(a for a in axes if a != self.plan.sample)
-            for value, axes in self.plan.stored.items()
-            if value in self.plan.blocked and axes
-        )
-        terms = []
-        for axes, count in sorted(widths.items(), key=lambda item: -len(item[0])):
-            number = [str(count)] if count > 1 or not axes else []
-            terms.append("*".join([*number, *(as_factor(self.names.size(a.size)) for a in axes)]))
-        products = any(
-            isinstance(node, Product) for loop in self.plan.body if isinstance(loop, Loop) for node in loop.body
-        )
-        function, samples = "samples_in_block", ""
-        if products and self.plan.sample is not None:
-            function, samples = "samples_to_multiply", f", {self.names.size(self.plan.sample.size)}"
-        self.printer.support.add(function)
-        yield f"{self.names.word('T')} = {function}({' + '.join(terms) or '1'}{samples})"
-
-    def _length(self, value: Value, axis: Axis) -> str:
-        """Return the length of an array along an axis."""
-        block = axis == self.plan.sample and value in self.plan.blocked
-        return self.names.word("T") if block else self.names.size(axis.size)
-
-    def _buffers(self) -> Iterator[str]:
-        given = {self.plan.results[name] for name in self.given} | self.moved.keys()
-        for value, axes in self.plan.stored.items():
-            if axes and value not in given:
-                sizes = [self._length(value, axis) for axis in axes]
-                array = self.places.array(value)
-                yield f"{array} = {self._allocation(axes, value in self._zeroed(), sizes, _kind(value))}"
-        for name, returned in self.plan.results.items():
-            if returned is None and name not in self.given and (axes := self.graph.output_axes(name)):
-                yield f"{self.places.output(name)} = {self._allocation(axes, zero=False)}"
-
-    def _zeroed(self) -> set[Value]:
-        """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
-        if not hasattr(self, "_zero"):
-            given = {self.plan.results[name]: zero for name, zero in self.given.items()}
-            starting = [v for node in self.plan.body if isinstance(node, Loop) for v in node.starts]
-            starting += [node.target for node in self.plan.body if isinstance(node, Start)]
-            self._zero = {v for v in starting if self._fill(v) == EXTREMES["sum"] and v not in given}
-            self._zero |= {v for v, zero in given.items() if zero and v is not None}
-        return self._zero
-
-    def _allocation(
-        self, axes: tuple[Axis, ...], zero: bool, sizes: list[str] | None = None, kind: str = "real"
-    ) -> str:
-        sizes = sizes or [self.names.size(a.size) for a in axes]
-        if self.dialect.target == "python":
-            text = f"[0.0] * {as_factor(sizes[-1])}"
-            for axis, size in reversed([*zip(axes[:-1], sizes, strict=False)]):
-                text = f"[{text} for {self.names.axis(axis)} in range({size})]"
-            return text
-        shape = sizes[0] if len(sizes) == 1 else f"({', '.join(sizes)})"
-        dtype = {"int": "int64", "bool": "bool_", "extremum": "float64"}.get(kind, self.dtype)  # indices, conditions
-        typed = f", np.{dtype}" if dtype != "float64" else ""
-        return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + typed)
 
     def _returned(self, returned: Returned) -> str:
         return returning(returned, self._result)
@@ -289,60 +146,28 @@ class _Body:
     def _nodes(self, nodes: Iterable[Node], indent: str) -> Iterator[str]:
         before: Define | None = None  # a sum's first value, which the next loop may take into its local variable
         for node, after in pairwise([*nodes, None]):
-            if isinstance(node, Loop):
-                yield from self._loop(node, indent, before)
-            elif isinstance(node, Course):
-                yield from self._course(node, indent)
-            elif isinstance(node, Define) and self._opens(node, after):
+            if isinstance(node, Define) and self._opens(node, after):
                 before = node
                 continue
-            elif isinstance(node, Define):
-                yield from self._define(node, indent)
-            elif isinstance(node, Start):
-                yield from self._start(node.target, indent)
-            elif isinstance(node, Update):
-                yield self._commented(indent + self._update(node), node.target)
-            elif isinstance(node, Product):
-                yield self._commented(indent + self.products.line(node), node.target)
+            if isinstance(node, Loop):
+                yield from self._loop(node, indent, before)
             elif node is not None:
-                yield indent + self._fill_result(node)
+                yield from self._statement(node, indent)
             before = None
 
-    def _data_indices(self, loop: Loop) -> list[Value]:
-        """Return the indices that are data and that loops inside of this one use: read once, before them.
-
-        What is read at an index that this loop computes is not: that comes later in its turn.
-        """
-        inner = [node for node in loop.body if isinstance(node, Loop)]
-        found: dict[Value, None] = {}
-        while inner:
-            for node in inner.pop().body:
-                if isinstance(node, Loop):
-                    inner.append(node)
-                elif not isinstance(node, Start | Product):
-                    found.update(dict.fromkeys(self._indices_in(node)))
-        ready = (i for i in found if loop.axis in i.axes and all(a in self.places.open for a in i.axes))
-        made = {node.target for node in all_statements(loop.body) if isinstance(node, Define)}
-        early = (i for i in ready if i not in self.places.held and made.isdisjoint(reachable([i])))
-        return sorted(early, key=lambda i: i.number)
-
-    def _indices_in(self, node: Define | Update | Result) -> Iterator[Value]:
-        """Yield the data among the indices of a statement: labels, and rows of tables."""
-        if isinstance(node, Update):
-            stack = list(node.term.operands)
-            yield from (i for i in node.term.operands[1:] if i.op in ("input", "read"))
+    def _statement(self, node: Statement | Start, indent: str) -> Iterator[str]:
+        if isinstance(node, Course):
+            yield from self._course(node, indent)
+        elif isinstance(node, Define):
+            yield from self._define(node, indent)
+        elif isinstance(node, Start):
+            yield from self._start(node.target, indent)
+        elif isinstance(node, Update):
+            yield self._commented(indent + self._update(node), node.target)
+        elif isinstance(node, Product):
+            yield self._commented(indent + self.products.line(node), node.target)
         else:
-            value = node.value if isinstance(node, Result) else node.expression
-            stack = list(value.operands) if value in self.plan.stored else [value]
-            if value.op == "read":
-                yield from (i for i in value.operands[1:] if i.op in ("input", "read"))
-        while stack:
-            value = stack.pop()
-            if value.op == "read":
-                yield from (i for i in value.operands[1:] if i.op in ("input", "read"))
-                stack.extend(value.operands[1:])
-            elif value not in self.plan.stored:
-                stack.extend(value.operands)
+            yield indent + self._fill_result(node)
 
     def _hoist(self, index: Value) -> str:
         """Return the line that reads an index into a local variable, which stands for it from now on."""
@@ -367,11 +192,11 @@ class _Body:
 
     def _end(self, axis: Axis, *, around: bool) -> str:
         length = self.graph.length(axis.size) if around else None
-        return (None if length is None else self.rolled.get(length)) or self.names.size(axis.size)
+        return (None if length is None else self.prologue.rolled.get(length)) or self.names.size(axis.size)
 
     def _opens(self, node: Define, after: Node | None) -> bool:
         """Return whether the next loop holds, in a local variable, the sum that a statement starts."""
-        return isinstance(after, Loop) and node.target in self._holdable(after)
+        return not isinstance(node, Course) and isinstance(after, Loop) and node.target in self._holdable(after)
 
     def _holdable(self, loop: Loop) -> list[Value]:
         """Return the sums that a loop holds in local variables, all of their terms in it."""
@@ -382,7 +207,7 @@ class _Body:
         held = {value: self._local(value) for value in self._holdable(loop)}
         yield from (indent + line for line in self._starts(loop, held, before))
         self.places.held.update(held)
-        head = f"{indent}for {self._counter(loop)} in {self._range(loop, around=_is_around(loop))}:"
+        head = f"{indent}for {self._counter(loop)} in {self._range(loop, around=is_around(loop))}:"
         self.places.open.append(loop.axis)
         if loop.axis == self.plan.blocks:
             yield head
@@ -419,7 +244,7 @@ class _Body:
 
     def _turn(self, loop: Loop, indent: str) -> Iterator[str]:
         """Yield what is done in each turn of a loop: indices that are data are read first, and once."""
-        indices = self._data_indices(loop)
+        indices = looked_up(loop, around=self.places.open, stored=self.plan.stored, held=self.places.held)
         asked = self.places.in_block and self.asked
         if self.ahead is not None and indices and loop.axis == self.plan.sample and not asked:
             self.asked = True
@@ -463,7 +288,7 @@ class _Body:
         axes = self.plan.stored[value]
         if not axes:
             yield f"{indent}{self.places.array(value)} = {self._typed_start(value, fill)}"
-        elif value not in self._zeroed():
+        elif value not in self.prologue.zeroed:
             others = [axis for axis in axes if axis not in self.places.open]
             inner = indent
             for axis in others:
@@ -488,11 +313,8 @@ class _Body:
         return bool(self.real) and scalar and self._is_over_samples(value)
 
     def _filling(self, value: Value) -> str:
-        fill = self._fill(value).format(inf=self.dialect.infinity)
+        fill = start_of(value)
         return fill.removesuffix(".0") if value.kind == "int" else fill
-
-    def _fill(self, value: Value) -> str:
-        return EXTREMES.get(value.attr[0] if value.op == "total" else value.op, EXTREMES["sum"])
 
     def _define(self, node: Define, indent: str) -> Iterator[str]:
         if node.expression.op in MATRIX_FUNCTIONS:
@@ -603,13 +425,3 @@ class _Body:
             return line
         long = f"{line}  # {comment}"
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line
-
-
-def _kind(value: Value) -> str:
-    """Return the kind of numbers in an array: an extremum of whole numbers starts at an infinity, which is none."""
-    return "extremum" if value.kind == "int" and value.op in EXTREMA else value.kind
-
-
-def _is_around(loop: Loop) -> bool:
-    """Return whether there are loops in a loop."""
-    return any(isinstance(node, Loop) for node in loop.body)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.dialect import NUMBA, PYTHON, Dialect
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.expression import Printer, template
 from gradcompile.emit.guarding import raising
@@ -174,7 +175,7 @@ def _whole_arrays(request: Request) -> dict[str, list[str]]:
     return _bodies(request, WholeArrays(request.graph, request.names, request.printer, request.dtype))
 
 
-def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
+def _loops(request: Request, dialect: Dialect) -> dict[str, list[str]]:
     def body(graph: Graph, returned: Returned) -> list[str]:
         branches = raising(graph) if dialect.target == "python" else {}
         schedule = plan(graph, blocks=dialect.blocks, guards=branches)
@@ -192,13 +193,13 @@ def _loops(request: Request, dialect: loops.Dialect) -> dict[str, list[str]]:
 
 def _python(request: Request) -> dict[str, list[str]]:
     arrays = any(v.axes for v in request.graph.order()) or any(i.shape for i in request.graph.inputs.values())
-    return _loops(request, loops.PYTHON) if arrays else _straight_line(request)
+    return _loops(request, PYTHON) if arrays else _straight_line(request)
 
 
 BODIES: dict[str, Bodies] = {
     "python": _python,
     "numpy": _whole_arrays,
-    "numba": lambda request: _loops(request, loops.NUMBA),
+    "numba": lambda request: _loops(request, NUMBA),
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gradcompile.emit import allowlist, loops, support
+from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
 from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
@@ -68,7 +69,7 @@ def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
 def _function(name: str, request: Request, tiles: bool) -> list[str]:
     """Return one function as lines."""
     schedule, printer, returned, dtype = plan(request.graph), request.printer, request.returned, request.dtype
-    body = loops.function(schedule, request.names, printer, loops.NUMBA, returned=returned, dtype=dtype, tiles=tiles)
+    body = loops.function(schedule, request.names, printer, NUMBA, returned=returned, dtype=dtype, tiles=tiles)
     indented = [piece for line in body for piece in wrapped(INDENT + line)]
     decorator = f"@njit(nogil=True, {STRICT if request.strict else FLAGS})"
     return [decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{_says(name)}"""', *indented]
