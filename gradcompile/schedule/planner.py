@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable
 from gradcompile.passes.share import sample_sizes
@@ -11,6 +11,7 @@ from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import ALWAYS, index_bounds, within
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.made import Made, operands_of
+from gradcompile.schedule.nesting import Nesting
 from gradcompile.schedule.nodes import (
     NO_GUARDS,
     Bounds,
@@ -113,9 +114,10 @@ class _Work:
         if blocks is not None:
             self.rows.settle(self.order if scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed
+        fixed = {**self.products.orders, **self.delivered, **self.square}
+        self.nesting = Nesting(self.rows, fixed, self.made, sample, blocks)
         self.closed: set[Loop] = set()  # loops that nothing else may join
         self.body: list[Node] = []
-        self.filled: dict[Value, tuple[Axis, ...]] = {}  # the order of the loops that fill an array
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
         self.paths: dict[
@@ -171,13 +173,16 @@ class _Work:
         for value in goals:
             if not self.samples.streamed(value):
                 self._start(value)
-        copies = [c for c in self.copies if self.sample in c.axes and self.phase[c.value] == index]
-        needed = self._needed([*goals, *(c.value for c in copies)])
+        copies = [c for c in self.copies if self.phase[c.value] == index]
+        self._pass(goals, self._needed([*goals, *(c.value for c in copies if self.sample in c.axes)]))
+        for copy in sorted(copies, key=lambda c: self.sample not in c.axes):  # in the loop over the samples, then after
+            self._insert(copy, copy.value, copy.axes, [copy.value])
+
+    def _pass(self, goals: list[Value], needed: set[Value]) -> None:
+        """Place one loop over the samples: what it has to produce, and the streamed values needed for that."""
         labels = self._looked_up(needed)  # what is read there comes after them
-        for value in labels:
-            self._place(value)
         ready = self._ready(needed.difference(labels))
-        for value in ready:
+        for value in (*labels, *ready):
             self._place(value)
         early = [v for v in self.made if v in needed and self.rows.starts(v)]
         for value in early:
@@ -189,11 +194,6 @@ class _Work:
                 self._start(value)
             if value in needed or value in goals:
                 self._finish(value)
-        for copy in copies:
-            self._insert(copy, copy.value, copy.axes, [copy.value])
-        for copy in self.copies:
-            if self.sample not in copy.axes and self.phase[copy.value] == index:
-                self._insert(copy, copy.value, copy.axes, [copy.value])
 
     def _looked_up(self, needed: set[Value]) -> list[Value]:
         """Return the indices that are looked up in data, each after the indices at which it is."""
@@ -313,8 +313,7 @@ class _Work:
         if isinstance(statement, Course):
             self._note(statement.total, path)
         if not isinstance(statement, Result):
-            if not self._has_order(value):
-                self.filled[value] = self._filling_order(statement, path)
+            self.nesting.fill(statement, path)
             term = None if isinstance(statement, Define) else statement.term
             self.spot[value].append((path, len(body), term))
             self._note(value, path)
@@ -334,8 +333,8 @@ class _Work:
         self, statement: Statement, value: Value, axes: tuple[Axis, ...], reads: list[Used]
     ) -> tuple[list[Loop], bool]:
         """Return the loops around a statement, and whether it is in the innermost that its sum is to start."""
-        order = self._loop_order(statement, axes)
-        bounds, rows = self._bounds(statement, value, order), self._runs_along_rows(statement)
+        order = self.nesting.loops(statement, axes)
+        bounds, rows = self._bounds(statement, value, order), self.nesting.runs_along_rows(statement)
         updated = (value, statement.term) if isinstance(statement, Update | Product) else None
         starts = updated is not None and not self.spot[value]
         alone = order[-1:] == [self.sample] and self._stands_apart(statement)
@@ -394,22 +393,6 @@ class _Work:
         """Return whether a statement copies what data pick for the samples of a block."""
         return isinstance(statement, Define) and statement.target in self.packed and self.rows.picks(statement.target)
 
-    def _filling_order(self, statement: Define | Update | Product, path: list[Loop]) -> tuple[Axis, ...]:
-        """Return the axes of an array in the order of the loops that fill it; the samples of a block are contiguous."""
-        value, by_rows = statement.target, self.rows.are_along(statement)
-        index: dict[Axis, tuple[Axis, ...]] = {axis: (axis,) for axis in value.axes}
-        if isinstance(statement, Update) and statement.term.op == "accumulate":
-            index = {a: place.axes for a, place in zip(statement.term.axes, statement.term.operands[1:], strict=True)}
-        depth = {loop.axis: number for number, loop in enumerate(path)}
-        looped = [axis for axis in value.axes if any(a in depth for a in index[axis])]
-        looped.sort(key=lambda axis: max(depth.get(a, 0) for a in index[axis]))
-        order = [*looped, *(a for a in value.axes if a not in looped)]
-        if self.blocks is not None and (not by_rows or not looped):
-            order.sort(key=lambda axis: (axis == self.sample) != by_rows)
-        elif self.blocks is not None and self.rows.turns(value):
-            order.sort(key=lambda axis: axis == self.sample)
-        return tuple(order)
-
     def _note(self, value: Value, path: list[Loop]) -> None:
         self.paths[value][-1].append(path)
 
@@ -466,65 +449,7 @@ class _Work:
         index = dict(zip(value.axes, read.operands[1:], strict=True))[axis]
         return index.is_index(axis)
 
-    # Order of loops, and storage
-
-    def _loop_order(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
-        """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
-        if isinstance(statement, Product) and self.blocks is not None:
-            return [self.blocks, *statement.factors.loops]
-        votes, rest = self._votes(statement), [a for a in axes if a != self.sample]
-        if not isinstance(statement, Result) and self._has_order(statement.target):
-            written = iter([a for a in self._storage_order(statement.target) if a in rest])
-            rest = [next(written) if a in statement.target.axes else a for a in rest]  # where the votes are equal
-        inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
-        if self.blocks is None or not samples:
-            return samples + inner
-        return [self.blocks, *samples, *inner] if self._runs_along_rows(statement) else [self.blocks, *inner, *samples]
-
-    def _runs_along_rows(self, statement: Statement) -> bool:
-        """Return whether a statement takes the samples of a block one by one: where rows are, or to copy short ones."""
-        return self.rows.are_along(statement) or self.rows.copies_few(statement)
-
-    def _votes(self, statement: Statement) -> Counter[Axis]:
-        votes: Counter[Axis] = Counter()
-        for axes in self._accesses(statement):
-            for axis in axes[:-1]:
-                votes[axis] -= 1
-            if axes:
-                votes[axes[-1]] += 1
-        return votes
-
-    def _accesses(self, statement: Statement) -> Iterator[tuple[Axis, ...]]:
-        """Yield the axes, in storage order, of every array that a statement touches."""
-        if isinstance(statement, Result):
-            yield statement.axes
-            stack = [statement.value]
-        else:
-            if self._has_order(statement.target):
-                yield self._storage_order(statement.target)
-            stack = list(statement.expression.operands if isinstance(statement, Define) else statement.term.operands)
-        while stack:
-            value = stack.pop()
-            if value.kind == "int":
-                continue  # an index: looked up once, before the innermost loop
-            if value.op == "read" and value.operands[0].op == "input":
-                indices = value.operands[1:]
-                yield tuple(i.axes[-1] for i in indices if i.axes)
-            elif (value.op == "input" and value.kind == "real") or value in self.made:
-                yield self._storage_order(value)
-            else:
-                stack.extend(value.operands)
-
-    def _storage_order(self, value: Value) -> tuple[Axis, ...]:
-        return tuple(a for a in self._kept_axes(value) if a != self.sample)
-
-    def _kept_axes(self, value: Value) -> tuple[Axis, ...]:
-        """Return the axes of an array in storage order: that of the loops which first fill it, where it is free."""
-        known = self.square.get(value) or self.delivered.get(value) or self.products.orders.get(value)
-        return known or self.filled.get(value) or value.axes
-
-    def _has_order(self, value: Value) -> bool:
-        return any(value in found for found in (self.square, self.delivered, self.products.orders, self.filled))
+    # Storage
 
     def _is_blocked(self, value: Value) -> bool:
         """Return whether a value is made and used within one block: nothing is kept of it for the next."""
@@ -539,7 +464,7 @@ class _Work:
     def _stored(self, value: Value) -> tuple[Axis, ...]:
         """Return the axes along which a value is kept: those whose loop its definition and its uses do not share."""
         if value in self.returned:
-            return self._kept_axes(value)
+            return self.nesting.axes(value)
         kept: set[Axis] = set()
         for paths in self.paths[value]:
             shared = 0
@@ -548,7 +473,7 @@ class _Work:
             kept |= set(value.axes) - {loop.axis for loop in paths[0][:shared]}
             power = [k for k, loop in enumerate(paths[0]) if loop.axis == exponent_axis(value)]
             kept |= {loop.axis for k in power for loop in paths[0][k + 1 :]} & set(value.axes)  # for the next power
-        return tuple(a for a in self._kept_axes(value) if a in kept)
+        return tuple(a for a in self.nesting.axes(value) if a in kept)
 
 
 def _is_stencil(term: Value) -> bool:
