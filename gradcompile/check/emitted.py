@@ -1,6 +1,6 @@
 """Emitted code at any precision: the text of a module, run with mpmath's numbers in place of floating point.
 
-The text is what a user reads and what Numba compiles. Its syntax is walked once: quotients, powers and numbers become
+The text is what a user reads and what is compiled. Its syntax is walked once: quotients, powers and numbers become
 calls, so that ``1/3`` is a third, and imports and decorators go. Then it runs as it stands, with mpmath's functions
 under the names of `math`, NumPy and the support functions, and with arrays of objects.
 """

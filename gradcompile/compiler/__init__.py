@@ -1,4 +1,4 @@
-"""The spine of gradcompile, and what a user holds in hand at the end of it; `stored` is imported where it is needed."""
+"""What users call, and what they hold in hand at the end of the pipeline; `stored` is imported where it is needed."""
 
 from gradcompile.compiler.compiled import CompiledModel, compile
 from gradcompile.compiler.emission import emit

@@ -1,4 +1,4 @@
-"""`compile`, `emit` and the compiled model: the calls that users make."""
+"""`compile` and the compiled model: the calls that users make."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
 Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
-TARGETS = ("listing", "python", "numpy", "numba")
 
 
 @within_depth()
@@ -51,8 +50,8 @@ def compile(
 ) -> CompiledModel:
     """Compile an objective and its gradient.
 
-    Everything that can be wrong with the mathematics is told here. Numba starts at the first call, in the background:
-    until it is done, answers come from NumPy.
+    Everything that can be wrong with the mathematics is told here. The kernel of a model with arrays is compiled from
+    the first call on, in the background: until it is done, answers come from NumPy.
 
     Parameters
     ----------
@@ -87,8 +86,9 @@ def compile(
     Examples
     --------
     >>> from sympy import exp, symbols
+    >>> import gradcompile as gc
     >>> x, w1, w0 = symbols("x w1 w0")
-    >>> model = compile(1 + exp(w1*x + w0), wrt=[x, w1, w0])
+    >>> model = gc.compile(1 + exp(w1*x + w0), wrt=[x, w1, w0])
     >>> model.value_and_grad(x=0.5, w1=2, w0=-1)
     (2.0, (2.0, 0.5, 1.0))
     """
@@ -153,17 +153,30 @@ class CompiledModel(DerivativeCalls):
 
     @cached_property
     def value(self) -> Callable[..., Any]:
-        """Return the objective: a float, or an array if that is what it is.
+        """Return the objective.
 
         Parameters
         ----------
         **inputs : number or array-like
             The arguments by name.
 
+        Returns
+        -------
+        float or ndarray
+            An array, of the model's dtype, if the objective is one.
+
         Raises
         ------
         ArgumentError, UnknownNameError, ShapeError, LabelError, DataError
             An argument is missing, unknown, or not what the model needs; the message says which, where and how.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, t, w = symbols("x t w")
+        >>> gc.compile((w*x - t)**2, wrt=w, data=[x, t]).value(w=2, x=[1, 2], t=[2, 2])
+        2.0
         """
         run, bound = self._program.run, self._bound
 
@@ -180,12 +193,31 @@ class CompiledModel(DerivativeCalls):
 
     @cached_property
     def grad(self) -> Callable[..., Gradients]:
-        """Return the gradient: for one symbol in `wrt` an array or number, for a list a tuple.
+        """Return the gradient.
 
         Parameters
         ----------
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        float, ndarray, or tuple of them
+            For one symbol in `wrt` one gradient, for a list a tuple. Each has the shape of its parameter, and an array
+            the model's dtype.
+
+        Raises
+        ------
+        UnsupportedError
+            The objective is an array, which has a `jacobian`.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, t, w = symbols("x t w")
+        >>> gc.compile((w*x - t)**2, wrt=w, data=[x, t]).grad(w=2, x=[1, 2], t=[2, 2])
+        4.0
         """
         self._need_number("grad")
         run, bound, mirrored = self._program.run, self._bound, self._mirrored
@@ -197,12 +229,32 @@ class CompiledModel(DerivativeCalls):
 
     @cached_property
     def value_and_grad(self) -> Callable[..., tuple[float, Gradients]]:
-        """Return the objective and its gradient, at little more than the cost of one of them.
+        """Return the objective and its gradient, at little more than the cost of the gradient alone.
 
         Parameters
         ----------
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
+
+        Returns
+        -------
+        value : float
+            The objective.
+        gradient : float, ndarray, or tuple of them
+            As `grad` returns it.
+
+        Raises
+        ------
+        UnsupportedError
+            The objective is an array, which has a `jacobian`.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, t, w = symbols("x t w")
+        >>> gc.compile((w*x - t)**2, wrt=[w], data=[x, t]).value_and_grad(w=2, x=[1, 2], t=[2, 2])
+        (2.0, (4.0,))
         """
         self._need_number("value_and_grad")
         run, bound, mirrored = self._program.run, self._bound, self._mirrored
@@ -226,10 +278,24 @@ class CompiledModel(DerivativeCalls):
         **inputs : number or array-like
             The arguments by name, with all samples.
 
+        Returns
+        -------
+        float, ndarray, or tuple of them
+            As `grad` returns it.
+
         Raises
         ------
         MinibatchError
             The objective is not a sum over samples; the message says why.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, t, w = symbols("x t w")
+        >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t])
+        >>> line.minibatch_grad(rows=[1], w=2, x=[1, 2], t=[2, 2])
+        8.0
         """
         self._need_number("gradient")
         program, given = self._minibatch, self.checked.bind(self._named(positional, inputs))
@@ -253,6 +319,20 @@ class CompiledModel(DerivativeCalls):
         -------
         float or ndarray
             The axes are the variables of the output's Lambda, in their order.
+
+        Raises
+        ------
+        UnknownNameError
+            The model has no such output, or no such argument; see `value` for the other errors.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, t, w = symbols("x t w")
+        >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t], outputs={"y": w*x})
+        >>> line.predict("y", w=2, x=[1, 2])
+        array([2., 4.])
         """
         if output not in self.model.outputs:
             known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
@@ -277,8 +357,9 @@ class CompiledModel(DerivativeCalls):
         Examples
         --------
         >>> from sympy import symbols
+        >>> import gradcompile as gc
         >>> x, t, w = symbols("x t w")
-        >>> line = compile((w*x - t)**2, wrt=w, data=[x, t])
+        >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t])
         >>> result = line.fit(x=[1, 2, 3], t=[2, 4, 6], init={"w": 0.0}, epochs=50, progress=False)
         >>> round(result.params["w"], 6)
         2.0
@@ -315,8 +396,9 @@ class CompiledModel(DerivativeCalls):
         --------
         >>> from scipy.optimize import minimize
         >>> from sympy import symbols
+        >>> import gradcompile as gc
         >>> x, y = symbols("x y")
-        >>> fun, x0 = compile((1 - x)**2 + 100*(y - x**2)**2, wrt=[x, y]).ravel({"x": -1, "y": 1})
+        >>> fun, x0 = gc.compile((1 - x)**2 + 100*(y - x**2)**2, wrt=[x, y]).ravel({"x": -1, "y": 1})
         >>> minimize(fun, x0, jac=True).x.round(3)
         array([1., 1.])
         """
@@ -356,11 +438,11 @@ class CompiledModel(DerivativeCalls):
         --------
         >>> import pathlib, tempfile
         >>> from sympy import symbols
-        >>> from gradcompile import load_model
+        >>> import gradcompile as gc
         >>> x, y = symbols("x y")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     compile(x**2*y, wrt=[x, y]).save(pathlib.Path(folder, "square.npz"))
-        ...     load_model(pathlib.Path(folder, "square.npz")).value(x=3, y=2)
+        ...     gc.compile(x**2*y, wrt=[x, y]).save(pathlib.Path(folder, "square.npz"))
+        ...     gc.load_model(pathlib.Path(folder, "square.npz")).value(x=3, y=2)
         18.0
         """
         from gradcompile.saving import replace, to_bytes
@@ -392,8 +474,9 @@ class CompiledModel(DerivativeCalls):
         Examples
         --------
         >>> from sympy import exp, log, symbols
+        >>> import gradcompile as gc
         >>> x = symbols("x")
-        >>> (found,) = compile(log(1 + exp(x)), wrt=x).stability
+        >>> (found,) = gc.compile(log(1 + exp(x)), wrt=x).stability
         >>> found.before, found.after
         ('log(1 + exp(x))', 'softplus(x)')
         >>> found.domain, found.error_before, found.error_after <= 2

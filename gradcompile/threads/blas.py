@@ -1,4 +1,4 @@
-"""What BLAS it is that Numba calls: its threads, and what it is fast at.
+"""What BLAS it is that kernels call: its threads, and what it is fast at.
 
 It is kept to one thread while kernels run on several: its own threads would fight with them for the processors.
 """
@@ -70,7 +70,7 @@ def _exchange(number: int) -> int:
 
 @cache
 def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
-    """Return how the number of threads is read and set in the BLAS that Numba calls: SciPy's."""
+    """Return how the number of threads is read and set in the BLAS that kernels call: SciPy's."""
     library = _library()
     for prefix in PREFIXES:
         for suffix in SUFFIXES:
@@ -83,7 +83,7 @@ def _functions() -> tuple[Callable[[], Any], Callable[[int], Any]] | None:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Return the BLAS that Numba calls: SciPy's."""
+    """Return the BLAS that kernels call: SciPy's."""
     path = linking.library()
     try:
         return ctypes.CDLL(path) if path else None  # finds the names of the libraries that it needs, too

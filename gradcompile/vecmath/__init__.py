@@ -1,4 +1,4 @@
-"""Elementary functions as plain arithmetic, which LLVM vectorises inside loops that Numba compiles.
+"""Elementary functions as plain arithmetic, which LLVM makes vectors of inside of loops.
 
 `math.exp` in a loop is a call, and a loop with a call is not vectorised. Here are no calls, branches or tables: a
 choice is a select, and both sides of it are computed. The text of these functions is copied into emitted modules, with
