@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcompile.cli import given, numbers, output, terminal
+from gradcompile.emit import TARGETS
 from gradcompile.errors import ArgumentError
 
-TARGETS = ("listing", "python", "numpy", "numba")
 STAGES = ("forward", "adjoint", "optimised", "plan")
 
 EXAMPLES = """\

@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 from gradcompile import higher
 from gradcompile.compiler.compiled import CompiledModel, compile
-from gradcompile.emit import module
+from gradcompile.emit import TARGETS, module
 from gradcompile.emit.module import Function
 from gradcompile.errors import ArgumentError, UnsupportedError, within_depth
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 
-TARGETS = ("listing", "python", "numpy", "numba")
 ORDERS = (1, 2)
 
 
