@@ -1,8 +1,3 @@
 """Emission: one file a target, naming and layout shared."""
 
-TARGETS = (
-    "listing",
-    "python",
-    "numpy",
-    "numba",
-)  # by the names that users give; `module.BODIES` writes all but the first
+TARGETS = ("listing", "python", "numpy", "numba")  # `module.BODIES` writes all but the first
