@@ -14,4 +14,4 @@ print()
 print(f"at x = 0.5, w1 = 2, w0 = -1:  f = {value:g}, df/dx = {dx:g}, df/dw1 = {dw1:g}, df/dw0 = {dw0:g}")
 
 gc.check_grad(model, **point)
-print("the gradient agrees with finite differences")
+print("the gradient agrees with exact derivatives")
