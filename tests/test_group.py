@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,7 @@ from gradcompile.interpret import evaluate
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.passes import optimise, prepare
-from tests.oracle import Problem
-from tests.tape import answer
+from tests.texts import arrays_for, assert_right, exact_answer
 from tests.zoo import load, load_uncompiled
 
 SIZES = {"N": 9, "G": 4, "H": 3, "D": 2, "M": 4, "K": 10}
@@ -118,28 +116,9 @@ INSIDE = ("an effect at a label that is an index, too",)
 
 
 def drawn(name: str) -> dict[str, np.ndarray]:
-    """Return an array for each name; some labels belong to no group."""
-    random, found = np.random.default_rng(5), {}
-    for array, role, axes in re.findall(r"(\w+): (\w+)(?:\[(.*)\])?\n", MODELS[name]):
-        shape = [SIZES[axis] for axis in axes.split(", ")] if axes else []
-        low, high = (0, 4) if name in INSIDE else (-1, 6)
-        found[array] = random.integers(low, high, shape) * 1.0 if role == "labels" else random.normal(size=shape)
-    return found
-
-
-def right(name: str) -> tuple[float, list[np.ndarray]]:
-    """Return value and gradient, by a walk through the model at 50 digits."""
-    model = gc.parse(MODELS[name])
-    value, gradients = answer(Problem(model.objective, model.wrt, drawn(name), define=model.definitions)).floats()
-    return value, list(gradients.values())
-
-
-def assert_right(name: str, value: float, gradients: object) -> None:
-    expected = right(name)
-    assert value == pytest.approx(expected[0], rel=1e-12)
-    found = gradients if isinstance(gradients, tuple) else (gradients,)
-    for gradient, each in zip(found, expected[1], strict=True):
-        np.testing.assert_allclose(gradient, each, rtol=1e-11, atol=1e-12)
+    """Return an array for each name; some labels belong to no group, and all are given as floats."""
+    arrays = arrays_for(MODELS[name], SIZES, seed=5, labels=lambda _: (0, 4) if name in INSIDE else (-1, 6))
+    return {each: array * 1.0 for each, array in arrays.items()}
 
 
 def pairs(graph: Graph) -> list[str]:
@@ -150,7 +129,7 @@ def pairs(graph: Graph) -> list[str]:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_pass_changes_no_value_and_leaves_no_pairs(name: str) -> None:
     graph = optimise(prepare(lower(gc.parse(MODELS[name]))))
-    assert evaluate(graph, drawn(name))["value"] == pytest.approx(right(name)[0], rel=1e-12)
+    assert evaluate(graph, drawn(name))["value"] == pytest.approx(exact_answer(MODELS[name], drawn(name))[0], rel=1e-12)
     assert bool(pairs(graph)) == (name == "a table that is there anyway")
 
 
@@ -163,7 +142,7 @@ def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:
     arguments = [arrays[a] for a in gc.compile(gc.parse(MODELS[name])).arguments]
     if name in INSIDE:  # labels that are an index are whole numbers in a module
         arguments = [a.astype(np.int64) if a is arrays["g"] else a for a in arguments]
-    assert_right(name, *module.value_and_grad(*arguments))
+    assert_right(MODELS[name], arrays, module.value_and_grad(*arguments))
 
 
 @pytest.mark.slow
@@ -172,7 +151,7 @@ def test_compiled_code_is_right(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
     model.value_and_grad(**drawn(name))
     model.wait()
-    assert_right(name, *model.value_and_grad(**drawn(name)))
+    assert_right(MODELS[name], drawn(name), model.value_and_grad(**drawn(name)))
 
 
 @pytest.mark.parametrize("kernel", ["early", "compiled"])

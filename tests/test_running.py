@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import mpmath
@@ -16,8 +15,7 @@ from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.passes import prepare
 from tests.derivatives import derivatives
-from tests.oracle import Problem
-from tests.tape import answer
+from tests.texts import arrays_for, assert_right
 from tests.zoo import load, load_uncompiled
 
 SIZES = {"N": 7, "M": 5, "K": 3}
@@ -80,21 +78,7 @@ MODELS = {name: RAYS.format(text) for name, (_, text) in SUMS.items()} | {
 
 
 def drawn(name: str) -> dict[str, np.ndarray]:
-    """Return an array for each name."""
-    random, found = np.random.default_rng(3), {}
-    for array, axes in re.findall(r"(\w+): \w+\[(.*)\]\n", MODELS[name]):
-        found[array] = random.normal(size=[SIZES[axis] for axis in axes.split(", ")])
-    return found
-
-
-def assert_right(name: str, value: float, gradients: object) -> None:
-    """Compare with a walk through the model at 50 digits."""
-    model = gc.parse(MODELS[name])
-    exact, expected = answer(Problem(model.objective, model.wrt, drawn(name), define=model.definitions)).floats()
-    assert value == pytest.approx(exact, rel=1e-12)
-    found = gradients if isinstance(gradients, tuple) else (gradients,)
-    for gradient, each in zip(found, expected.values(), strict=True):
-        np.testing.assert_allclose(gradient, each, rtol=1e-11, atol=1e-12)
+    return arrays_for(MODELS[name], SIZES, seed=3)
 
 
 def triangles(graph: Graph) -> list[str]:
@@ -129,16 +113,16 @@ def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:
     arrays = drawn(name)
     arguments = [arrays[a] for a in gc.compile(gc.parse(MODELS[name])).arguments]
     value, gradients = module.value_and_grad(*([a.tolist() for a in arguments] if target == "python" else arguments))
-    assert_right(name, value, gradients)
+    assert_right(MODELS[name], arrays, (value, gradients))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_compiled_code_is_right(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
-    assert_right(name, *model.value_and_grad(**drawn(name)))
+    assert_right(MODELS[name], drawn(name), model.value_and_grad(**drawn(name)))
     model.wait()
-    assert_right(name, *model.value_and_grad(**drawn(name)))
+    assert_right(MODELS[name], drawn(name), model.value_and_grad(**drawn(name)))
 
 
 @pytest.mark.parametrize("name", ["before", "along the samples", "one of another"])
@@ -230,23 +214,14 @@ def test_a_product_costs_one_pass_and_zeros_are_no_matter(name: str, zeros: int)
     random = np.random.default_rng(0)
     given = {"x": random.uniform(0.5, 1.5, (9, 4)), "t": random.normal(size=9), "w": random.uniform(0.5, 1.5, 4)}
     given["x"][[3, 3][:zeros], [1, 2][:zeros]] = 0
-    parsed = gc.parse(product_model(name))
-    model = gc.compile(parsed)
-    exact, expected = answer(Problem(parsed.objective, parsed.wrt, given, define=parsed.definitions)).floats()
+    text = product_model(name)
+    model = gc.compile(gc.parse(text))
     for _ in range(2):  # before and after it is compiled
-        value, gradient = model.value_and_grad(**given)
-        assert value == pytest.approx(exact, rel=1e-12)
-        assert_gradient(gradient, expected)
+        assert_right(text, given, model.value_and_grad(**given))
         model.wait()
     axes = 2 if name == "all" else 1
     assert [v.attr.op for v in model.graph.order() if v.op == "running"] == ["prod"] * 2 * axes
     assert not any(v.op == "ne" for v in model.graph.order())
-
-
-def assert_gradient(gradient: object, expected: dict) -> None:
-    found = gradient if isinstance(gradient, tuple) else (gradient,)
-    for each, exact in zip(found, expected.values(), strict=True):
-        np.testing.assert_allclose(each, exact, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])

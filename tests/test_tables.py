@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from gradcompile.ir import Graph
 from gradcompile.minibatch import minibatch
 from gradcompile.passes import optimise, prepare
 from gradcompile.pipeline import Trusting
-from tests.oracle import Problem
-from tests.tape import answer
+from tests.texts import arrays_for, assert_right
 from tests.zoo import load, load_uncompiled
 
 SIZES = {"N": 9, "V": 4, "C": 3, "D": 2}
@@ -64,22 +62,7 @@ AS_THEY_ARE = {
 
 
 def drawn(text: str) -> dict[str, np.ndarray]:
-    """Return an array for each name."""
-    random, found = np.random.default_rng(2), {}
-    for array, role, axes in re.findall(r"(\w+): (\w+)\[(.*)\]\n", text):
-        shape = [SIZES[axis] for axis in axes.split(", ")]
-        found[array] = random.integers(0, 2, shape) if role == "labels" else random.normal(size=shape)
-    return found
-
-
-def assert_right(text: str, value: float, gradients: object) -> None:
-    """Compare with a walk through the model at 50 digits."""
-    model = gc.parse(text)
-    exact, expected = answer(Problem(model.objective, model.wrt, drawn(text), define=model.definitions)).floats()
-    assert value == pytest.approx(exact, rel=1e-12)
-    found = gradients if isinstance(gradients, tuple) else (gradients,)
-    for gradient, each in zip(found, expected.values(), strict=True):
-        np.testing.assert_allclose(gradient, each, rtol=1e-11, atol=1e-13)
+    return arrays_for(text, SIZES, seed=2)
 
 
 def functions_of_samples(graph: Graph) -> list[str]:
@@ -101,16 +84,17 @@ def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:
     module = read(gc.emit(gc.parse(MODELS[name]), target=target), tmp_path / "module.py")
     arrays = drawn(MODELS[name])
     arguments = [arrays[a] for a in gc.compile(gc.parse(MODELS[name])).arguments]
-    assert_right(MODELS[name], *module.value_and_grad(*arguments))
+    assert_right(MODELS[name], arrays, module.value_and_grad(*arguments))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_compiled_code_is_right(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
-    model.value_and_grad(**drawn(MODELS[name]))
+    arrays = drawn(MODELS[name])
+    model.value_and_grad(**arrays)
     model.wait()
-    assert_right(MODELS[name], *model.value_and_grad(**drawn(MODELS[name])))
+    assert_right(MODELS[name], arrays, model.value_and_grad(**arrays))
 
 
 @pytest.mark.parametrize("name", AS_THEY_ARE)
@@ -151,7 +135,7 @@ def test_a_cumulative_hazard_is_summed_up_once() -> None:
     assert not functions_of_samples(model._program.graph)
     assert [v.op for v in model._program.graph.order()].count("running") == 2
     value, gradients = model.value_and_grad(**drawn(HAZARD))
-    assert_right(HAZARD, value, gradients)
+    assert_right(HAZARD, drawn(HAZARD), (value, gradients))
     assert model._exact.idle
 
 
