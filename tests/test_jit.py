@@ -311,11 +311,11 @@ def plant(cache, mark):
     """Put a file with a right digest, as an attacker could who may write to the directory."""
     import pickle
 
-    from gradcompile.jit.machine_code import _digest
+    from gradcompile.jit.directory import PrivateDirectory
 
     (path,) = cache.glob("*.o")
     content = pickle.dumps(Planted(mark))
-    path.write_bytes(_digest(path.name, content) + content)
+    PrivateDirectory(path.parent).write_signed(path.name, content)
     return path
 
 

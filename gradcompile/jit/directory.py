@@ -8,6 +8,7 @@ memory, and one warning says so.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 import time
@@ -21,6 +22,7 @@ MODULES = 1000  # entries that are kept; the ones that were not used for longest
 BYTES = 512 * 2**20  # and how much they may hold together
 HOUR = 3600.0  # seconds after which a temporary file has no writer any more
 
+DIGEST = hashlib.sha256().digest_size
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -68,6 +70,20 @@ class PrivateDirectory:
             warn_once(f"{self.path} cannot be written to ({error.strerror})")
             return False
         return True
+
+    def read_signed(self, name: str) -> bytes | None:
+        """Return what `write_signed` was given; None if there is nothing, or something else, which is put aside."""
+        content = self.read(name)
+        if content is None:
+            return None
+        if content[:DIGEST] == _digest(name, content[DIGEST:]):
+            return content[DIGEST:]
+        self.put_aside(name)
+        return None
+
+    def write_signed(self, name: str, content: bytes) -> bool:
+        """Write a file as `write` does, after its digest."""
+        return self.write(name, _digest(name, content) + content)
 
     def put_aside(self, name: str) -> None:
         """Take a damaged file out of the way, and keep it for whoever wants to know."""
@@ -162,6 +178,11 @@ def _check(path: Path) -> None:
 
 def _private(facts: os.stat_result) -> bool:
     return facts.st_uid == os.geteuid() and not facts.st_mode & OTHERS_MAY_WRITE
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    """Return the digest of a file: its name counts, so that no file can stand in for another."""
+    return hashlib.sha256(name.encode() + content).digest()
 
 
 def _owner_only(path: str, flags: int) -> int:

@@ -22,8 +22,6 @@ CompileResult: Any = compiler.CompileResult  # Numba's type hints are partial
 runtime: Any = rtsys
 pack: Any = serialize.dumps
 
-DIGEST = hashlib.sha256().digest_size
-
 
 class MachineCode(_Cache):
     """The compiled forms of one function, for Numba's dispatcher.
@@ -50,25 +48,22 @@ class MachineCode(_Cache):
     def load_overload(self, sig: object, target_context: Any) -> Any:
         """Return the function compiled for a signature; None if it has to be compiled."""
         name = self._file(sig)
-        content = self.directory.read(name)
+        content = self.directory.read_signed(name)
         if content is None:
             target_context.refresh()  # as the compilation that follows would, with a search for garbage
             return None
         runtime.initialize(target_context)  # without its refresh(), which imports what only compilations need
-        if content[:DIGEST] == _digest(name, content[DIGEST:]):
-            try:
-                return CompileResult._rebuild(target_context, *serialize.loads(content[DIGEST:]))
-            except Exception:  # written by something else, though its digest is right: compile again
-                pass
-        self.directory.put_aside(name)
-        return None
+        try:
+            return CompileResult._rebuild(target_context, *serialize.loads(content))
+        except Exception:  # written by something else, though its digest is right: compile again
+            self.directory.put_aside(name)
+            return None
 
     def save_overload(self, sig: object, data: Any) -> None:
         """Keep a function that was compiled for a signature."""
         if data.lifted or data.library.has_dynamic_globals:  # depends on this process
             return
-        content, name = pack(_reduced(data)), self._file(sig)
-        self.directory.write(name, _digest(name, content) + content)
+        self.directory.write_signed(self._file(sig), pack(_reduced(data)))
 
     def enable(self) -> None:
         """Do nothing: there is no state."""
@@ -96,11 +91,6 @@ def _reduced(data: Any) -> tuple[Any, ...]:
 
 def _is_numbas(environment: Any) -> bool:
     return str(environment.globals.get("__name__")).startswith("numba.")
-
-
-def _digest(name: str, content: bytes) -> bytes:
-    """Return the digest of a file: its name counts, so that no file can stand in for another."""
-    return hashlib.sha256(name.encode() + content).digest()
 
 
 def keep(function: object, directory: PrivateDirectory, digest: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import hashlib
 import struct
 import threading
 from collections import deque
@@ -24,7 +23,6 @@ from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.processors import processors
 
 HEAD = "QQ"  # of a file: a number that belongs to it, the number of objects; then the length of each
-DIGEST = hashlib.sha256().digest_size
 Made = tuple[int, list[bytes]]  # a number, and object files
 
 
@@ -42,7 +40,7 @@ def kept(name: str, make: Callable[[], Made]) -> Made:
     content = _read(directory, name) if directory else None
     if content is None:
         content = _packed(*make())
-        if directory and directory.write(name, _signed(name, content) + content):
+        if directory and directory.write_signed(name, content):
             directory.trim(keep=name.split(".")[0])
     number, count = struct.unpack_from(f"<{HEAD}", content)
     sizes = struct.unpack_from(f"<{count}Q", content, struct.calcsize(f"<{HEAD}"))
@@ -197,16 +195,7 @@ def initialise() -> bool:
 
 def _read(directory: PrivateDirectory, name: str) -> bytes | None:
     """Return what was kept under a name, if it is what was written."""
-    content = directory.read(name)
-    if content is None:
-        return None
-    if content[:DIGEST] == _signed(name, content[DIGEST:]):
+    content = directory.read_signed(name)
+    if content is not None:
         directory.touch(name)
-        return content[DIGEST:]
-    directory.put_aside(name)
-    return None
-
-
-def _signed(name: str, content: bytes) -> bytes:
-    """Return the digest of a file: its name counts, so that no file can stand in for another."""
-    return hashlib.sha256(name.encode() + content).digest()
+    return content
