@@ -15,8 +15,8 @@ from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
 from gradcompile.emit.layout import INDENT, wrapped
-from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved
-from gradcompile.emit.names import Names
+from gradcompile.emit.module import FLAGS, STRICT, Request, assembled, hashed, reserved
+from gradcompile.emit.names import FEW, Names
 from gradcompile.emit.places import output_array
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import WORD, Formulas, Update, expression

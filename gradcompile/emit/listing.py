@@ -15,13 +15,12 @@ from gradcompile.adjoint import RULES, active, applied, contributions, times, un
 from gradcompile.emit import support
 from gradcompile.emit.expression import ATOM, Printer, template
 from gradcompile.emit.layout import wrapped
-from gradcompile.emit.names import Names
+from gradcompile.emit.names import FEW, Names
 from gradcompile.emit.whole_arrays import ArrayPrinter
 from gradcompile.errors import NonDifferentiableError
 from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
 
-FEW = 150
 WHOLE = ("neg", "add", "sub", "mul", "sum", "read", "abs", "sign")  # of whole numbers, NumPy makes whole numbers
 
 

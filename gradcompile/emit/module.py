@@ -15,7 +15,7 @@ from gradcompile.emit.expression import Printer, template
 from gradcompile.emit.guarding import raising
 from gradcompile.emit.header import PLACEHOLDER, header
 from gradcompile.emit.layout import INDENT, wrapped
-from gradcompile.emit.names import Names
+from gradcompile.emit.names import FEW, Names
 from gradcompile.emit.numpy_target import WholeArrays
 from gradcompile.emit.problem import problem
 from gradcompile.emit.python_target import StraightLine
@@ -28,7 +28,6 @@ from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
 
 FLAGS = 'fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy"'  # never nnan, ninf: they hide nan
 STRICT = 'fastmath=False, error_model="numpy"'
-FEW = 150  # values beyond which they are numbered and not lettered
 
 
 class Request(NamedTuple):

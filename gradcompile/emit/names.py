@@ -31,7 +31,7 @@ LETTERS = "abceghijkmnopqrstuvwxyz"  # not d (the mark of a derivative), f (the 
 OBJECTIVES = ("f", "loss")
 OUTPUTS = {"value": "f", "jvp": "df"}
 FIXED = "sizes for which this is planned"
-FEW = 150  # names beyond which values are numbered, v1, v2, ...
+FEW = 150  # values of a program that get letters: those of longer ones are numbered, v1, v2, ...
 
 
 def is_safe(name: str) -> bool:

@@ -13,8 +13,8 @@ from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
-from gradcompile.emit.module import FEW, FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
-from gradcompile.emit.names import Names
+from gradcompile.emit.module import FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
+from gradcompile.emit.names import FEW, Names
 from gradcompile.ir import Graph
 from gradcompile.schedule import Parts, must_round_alike, plan
 
