@@ -37,6 +37,7 @@ LARGE = 2**53  # beyond, a whole number is the float that it becomes
 
 LEAVES = ("const", "input", "size", "iota")  # what has no operands
 REDUCTIONS = ("sum", "max", "min", "prod")
+KINDS = ("real", "int", "bool")  # of the numbers in a value
 COMMUTATIVE = frozenset(name for name, row in PRIMITIVES.items() if row.commutative)
 MATRIX_FUNCTIONS = ("inverse", "logdet", "determinant", "solve", "cholesky")
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gradcompile.errors import GradcompileError
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, kind_of_number, union
+from gradcompile.ir import KINDS, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, kind_of_number, union
 from gradcompile.primitives import PRIMITIVES
 
 VARIADIC = ("maximum", "minimum")  # two operands or more
-KINDS = ("real", "int", "bool")
 
 
 def verify(graph: Graph) -> Graph:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import sympy
 
+from gradcompile.ir import nearest_float
 from gradcompile.model.functions import add, power
 
 from .limits import Limits
@@ -74,20 +75,12 @@ class Term(NamedTuple):
     @property
     def constant(self) -> float | None:
         """The value to a few digits, if this depends on nothing."""
-        return None if self.estimate is None else approximately(self.coefficient) * self.estimate
-
-
-def approximately(number: Number) -> float:
-    """Return a number as float64, infinite where it is too large."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
+        return None if self.estimate is None else nearest_float(self.coefficient) * self.estimate
 
 
 def number(value: Number) -> sympy.Number:
     """Return a number for SymPy; it must be within the range of float64."""
-    size = approximately(value)
+    size = nearest_float(value)
     if not math.isfinite(size) or (size == 0 and value != 0):
         raise ConstantError("a constant is not within the range of float64, 5e-324 to 1.8e308")
     if isinstance(value, Fraction):

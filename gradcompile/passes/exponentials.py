@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Mapping
 
 from gradcompile.ir import Axis, Value
-from gradcompile.passes.fold import SHIFTS, exact, factored
+from gradcompile.passes.fold import SHIFTS, exact, factored, times_or
 from gradcompile.passes.logarithms import not_negative
 from gradcompile.passes.share import is_renaming
 
 Form = tuple[Value | None, Value]  # (w, u) stands for w*exp(u); w None stands for 1
 Forms = dict[Value, Form]
 Log = Callable[[Value], Value]
-
 
 DEEPEST_SUM = 3  # sums of products of sums: each shifts the exponents of those in it, and takes exponentials of its own
 
@@ -83,11 +82,7 @@ def _form_mul(value: Value, a: Form | None, b: Form | None) -> Form:
     if a is None or b is None:
         (w, u), other = (a or b), value.operands[0 if a is None else 1]  # type: ignore[misc]  # one of them is known
         return (other if w is None else other * w), u
-    return _product(a[0], b[0]), a[1] + b[1]
-
-
-def _product(a: Value | None, b: Value | None) -> Value | None:
-    return b if a is None else a if b is None else a * b
+    return times_or(a[0], b[0]), a[1] + b[1]
 
 
 def _form_div(value: Value, a: Form | None, b: Form | None) -> Form:
@@ -100,7 +95,7 @@ def _form_div(value: Value, a: Form | None, b: Form | None) -> Form:
     if b[0] is None:
         return w, exponent
     if b[0].op == "div" and b[0].operands[0].is_const(1):
-        return _product(w, b[0].operands[1]), exponent
+        return times_or(w, b[0].operands[1]), exponent
     return (1 / b[0] if w is None else w / b[0]), exponent
 
 

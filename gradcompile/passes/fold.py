@@ -284,10 +284,10 @@ def _split(body: Value, axes: tuple[Axis, ...], depth: int) -> Split:
         return (body, None, None) if body.op == "const" else (None, body, None)
     if body.op == "mul" and depth:
         left, right = (_split_for(body, o, axes, depth - 1) for o in body.operands)
-        return _times_or(left[0], right[0]), _times_or(left[1], right[1]), _times_or(left[2], right[2])
+        return times_or(left[0], right[0]), times_or(left[1], right[1]), times_or(left[2], right[2])
     if body.op == "div" and depth and not any(axis in body.operands[1].axes for axis in axes):
         inside, outside, below = _split(body.operands[0], axes, depth - 1)
-        return inside, outside, _times_or(below, body.operands[1])
+        return inside, outside, times_or(below, body.operands[1])
     return body, None, None
 
 
@@ -304,7 +304,8 @@ def _split_for(product: Value, factor: Value, axes: tuple[Axis, ...], depth: int
     return inside, outside, below
 
 
-def _times_or(a: Value | None, b: Value | None) -> Value | None:
+def times_or(a: Value | None, b: Value | None) -> Value | None:
+    """Return a product of values, None standing for 1."""
     return b if a is None else a if b is None else a * b
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from gradcompile.errors import DataError, GradcompileError
 from gradcompile.ir import (
+    KINDS,
     MATRIX_FUNCTIONS,
     REDUCTIONS,
     Axis,
@@ -33,7 +34,6 @@ MOST_VALUES = 1_000_000
 LONGEST_NAME = 10_000  # characters
 LONGEST_ORIGIN = 60  # characters of a user's formula that an emitted comment quotes
 LARGEST_QUOTED = 2_000  # values beyond which no formulas are quoted
-KINDS = ("real", "int", "bool")
 ROLES = ("parameter", "data", "labels", "constant")
 FIELDS = ("inputs", "values", "outputs", "axes", "names", "letters", "requirements", "objective", "wrt", "sample")
 STRUCTURAL = ("const", "input", "size", "iota", "custom", "read", "accumulate")
