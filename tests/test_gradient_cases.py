@@ -404,15 +404,19 @@ SCALAR = [
 ARRAYS = [name for name in CASES if name not in SCALAR]
 
 
-@pytest.mark.parametrize("name", SCALAR)
-def test_model(name: str) -> None:
-    """Scalars run as Python; where its arithmetic raises, the model gives what IEEE 754 says all the same."""
+def check_compiled(name: str) -> None:
     if reason := LATER.get(("interpreter", name)):
         pytest.xfail(reason)
     case, model = CASES[name], CASES[name].compiled()
     for point in case.points:
         value, grads = model.value_and_grad(**{n: point.at.get(n, 0.0) for n in model.arguments})
         check(point, value, dict(zip(case.names, grads, strict=True)))
+
+
+@pytest.mark.parametrize("name", SCALAR)
+def test_model(name: str) -> None:
+    """Scalars run as Python; where its arithmetic raises, the model gives what IEEE 754 says all the same."""
+    check_compiled(name)
 
 
 def together(names: list[str]) -> tuple[Any, dict[str, list[float]], dict[str, list[float]], float]:
@@ -462,12 +466,7 @@ QUICK = (
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in ARRAYS])
 def test_kernel_of_arrays(name: str) -> None:
-    if reason := LATER.get(("interpreter", name)):
-        pytest.xfail(reason)
-    case, model = CASES[name], CASES[name].compiled()
-    for point in case.points:
-        value, grads = model.value_and_grad(**{n: point.at.get(n, 0.0) for n in model.arguments})
-        check(point, value, dict(zip(case.names, grads, strict=True)))
+    check_compiled(name)
 
 
 def test_g26_one_array_in_two_places() -> None:

@@ -16,6 +16,7 @@ from gradcompile import passes
 from gradcompile.interpret import evaluate
 from gradcompile.lower import lower
 from tests.oracle import Problem, exact
+from tests.texts import gradient_of
 from tests.zoo import load_uncompiled
 
 ATTENTION = """
@@ -71,12 +72,6 @@ def drawn(text: str, sizes: dict[str, int]) -> tuple[Any, dict[str, np.ndarray],
         array = random.integers(0, sizes["N"], shape) if role == "labels" else random.normal(size=shape) / 2
         (parameters if role == "parameter" else data)[name] = array
     return gc.compile(gc.parse(text)), data, parameters
-
-
-def gradient_of(text: str) -> str:
-    """Return the text of the function that gives value and gradient."""
-    source = gc.compile(gc.parse(text)).source
-    return source[source.index("def value_and_grad(") : source.index("def grad(")]
 
 
 @pytest.mark.parametrize("name", MODELS)

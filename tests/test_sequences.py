@@ -18,6 +18,7 @@ from gradcompile import shuffle
 from gradcompile.emit import support
 from gradcompile.interpret import evaluate
 from tests.oracle import Problem, exact
+from tests.texts import gradient_of
 
 DENSE = """
     x: data[N, T, D]
@@ -221,12 +222,6 @@ def test_an_epoch_takes_the_steps_of_the_gradients(name: str, batch: int) -> Non
         now = {k: now[k] - 1e-3 * gradient for k, gradient in zip(now, gradients, strict=True)}
     for parameter, right in now.items():
         assert_near(trained.params[parameter], right, 1e-12)
-
-
-def gradient_of(text: str) -> str:
-    """Return the text of the function that gives value and gradient."""
-    source = gc.compile(gc.parse(text)).source
-    return source[source.index("def value_and_grad(") : source.index("def grad(")]
 
 
 def test_a_layer_of_all_places_is_one_product() -> None:

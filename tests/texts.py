@@ -1,4 +1,4 @@
-"""Models in the text language: arrays for what they declare, and their answers at 50 digits."""
+"""Models in the text language: arrays for what they declare, their answers at 50 digits, and their code."""
 
 from __future__ import annotations
 
@@ -45,3 +45,9 @@ def assert_right(text: str, arrays: dict[str, np.ndarray], found: tuple[float, A
     own = found[1] if isinstance(found[1], tuple) else (found[1],)
     for gradient, right in zip(own, gradients, strict=True):
         np.testing.assert_allclose(gradient, right, rtol=1e-11, atol=1e-13)
+
+
+def gradient_of(text: str) -> str:
+    """Return the text of the function that gives value and gradient."""
+    source = gc.compile(gc.parse(text)).source
+    return source[source.index("def value_and_grad(") : source.index("def grad(")]
