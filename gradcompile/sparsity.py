@@ -161,6 +161,7 @@ def _mask(value: Value, masks: Mapping[Value, frozenset[Value]]) -> frozenset[Va
 def _depends(
     value: Value, known: Mapping[Value, Dependences], masks: Mapping[Value, frozenset[Value]]
 ) -> Iterator[Dependence]:
+    """Yield on what a value depends, given that of its operands and the conditions without which they are zero."""
     if value.op == "select":
         yield from _chosen(value, known)
     elif value.op in (*REDUCTIONS, *MATRIX_FUNCTIONS):

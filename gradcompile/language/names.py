@@ -342,25 +342,28 @@ class Names:
         return self.source.error(argument.place, what, expected="a name", hint=hint)
 
     def _unknown(self, node: Node, scope: Scope) -> Exception:
+        line = self.source.text.rfind("\n", 0, node.place)  # what is introduced in it does not explain it
+        known = [*scope, *(entry.word for entry in self.entries.values() if not line < entry.place < node.place)]
+        what, hint = f"there is no {quoted(node.word)}", self._what_to_do(node, scope)
+        return self.source.error(node.place, what, expected=_listed(known), hint=hint)
+
+    def _what_to_do(self, node: Node, scope: Scope) -> str:
+        """Return what somebody may have meant, or may have forgotten, who wrote a name that stands for nothing."""
+        if self.implicit:
+            return "an expression alone has no arrays; declare them in a model file"
+        if node.word in WORDS:
+            return f"{quoted(node.word)} is a function: write {node.word}(...)"
         near = [*self.entries, *scope, *CONSTANTS]
         if len(node.word) == 1:  # which is like any short name
             near = [name for name in near if len(name) == 1]
-        hint = suggestion(node.word, near)
-        if self.implicit:
-            hint = "an expression alone has no arrays; declare them in a model file"
-        elif node.word in WORDS:
-            hint = f"{quoted(node.word)} is a function: write {node.word}(...)"
-        elif node.word in ROLES and not hint:
-            hint = f"a declaration has a colon, as in x: {node.word}[N]"
-        elif hint and len(node.word) == 1:
-            hint = f"{hint} An index is bound by its sum: Sum(f, {node.word})"
-        elif not hint and node.kind == "name":
-            hint = f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
-        elif not hint:
-            hint = f"declare it, as in {node.word}: data[{', '.join('NDKCTM'[: len(node.parts)])}], or define it"
-        line = self.source.text.rfind("\n", 0, node.place)  # what is introduced in it does not explain it
-        known = [*scope, *(entry.word for entry in self.entries.values() if not line < entry.place < node.place)]
-        return self.source.error(node.place, f"there is no {quoted(node.word)}", expected=_listed(known), hint=hint)
+        meant = suggestion(node.word, near)
+        if meant:
+            return f"{meant} An index is bound by its sum: Sum(f, {node.word})" if len(node.word) == 1 else meant
+        if node.word in ROLES:
+            return f"a declaration has a colon, as in x: {node.word}[N]"
+        if node.kind == "name":
+            return f"declare it, {node.word}: constant, or bind it as an index: Sum(f, {node.word})"
+        return f"declare it, as in {node.word}: data[{', '.join('NDKCTM'[: len(node.parts)])}], or define it"
 
     def _unknown_function(self, node: Node) -> Exception:
         written = WRITTEN_INSTEAD.get(node.word, "")

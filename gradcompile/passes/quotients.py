@@ -35,16 +35,19 @@ def exponents_cancel(a: Value, b: Value) -> Value | None:
 def reduced(a: Value, b: Value) -> Value | None:
     """Return a/b without a factor that both have and that is never 0: exp(u + v)/(c*exp(u)) is exp(v)/c."""
     one = a.builder.const(1)
-    for below in factors(b):
-        for above in factors(a) if below.op in POSITIVE else ():
-            if above is below:
-                left = one
-            elif above.op == below.op == "exp" and share_terms(above.operands[0], below.operands[0]):
-                left = a.builder.apply("exp", gap(above.operands[0], below.operands[0]))
-            else:
-                continue
+    pairs = ((above, below) for below in factors(b) if below.op in POSITIVE for above in factors(a))
+    for above, below in pairs:
+        left = one if above is below else _left(above, below)
+        if left is not None:
             top, bottom = replaced(a, above, left), replaced(b, below, one)
             return top if bottom.is_const(1) else top / bottom
+    return None
+
+
+def _left(above: Value, below: Value) -> Value | None:
+    """Return a factor over another where their exponents have terms in common."""
+    if above.op == below.op == "exp" and share_terms(above.operands[0], below.operands[0]):
+        return above.builder.apply("exp", gap(above.operands[0], below.operands[0]))
     return None
 
 
