@@ -174,14 +174,10 @@ def members_of(archive: zipfile.ZipFile, name: str) -> dict[str, bytes]:
     if any(e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size for e in entries):
         raise DataError(f"{name} is packed: its members would have to be inflated", hint="save the model again")
     arrays.check_fits(entries, name)
-    try:
+    with arrays.unbroken(
+        f"{name} is broken", expected="a file that model.save has written", hint="save the model again"
+    ):
         return dict(_contents(archive, entries))
-    except DataError:
-        raise
-    except Exception as error:  # a broken archive makes zipfile and zlib raise errors of many sorts
-        raise DataError(
-            f"{name} is broken: {error}", expected="a file that model.save has written", hint="save the model again"
-        ) from None
 
 
 def _contents(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,8 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -52,6 +53,17 @@ def load_array(path: Path) -> Array:
     return found
 
 
+@contextmanager
+def unbroken(what: str, *, expected: str, hint: str) -> Iterator[None]:
+    """Raise a `DataError` that begins with `what` for all that can be wrong with an archive which is being read."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # a broken archive makes zipfile and zlib raise errors of many sorts
+        raise DataError(f"{what}: {error}", expected=expected, hint=hint) from None
+
+
 def member_names(path: Path) -> list[str]:
     """Return the names of the arrays in an NPZ file."""
     with opened(path) as archive:
@@ -82,16 +94,10 @@ def load_members(path: Path, wanted: Iterable[str] | None = None) -> dict[str, A
         check_fits(members.values(), path.name)
         for name, info in members.items():
             shown = f"{path.name}, array {name}"
-            try:
-                with archive.open(info) as file:
-                    header = _header(file, info.file_size, shown)
-                    content = file.read(header.bytes)
-            except DataError:
-                raise
-            except Exception as error:  # a broken archive makes zipfile and zlib raise errors of many sorts
-                raise DataError(
-                    f"{shown}: {error}", expected="an array that NumPy has written", hint="write the file again"
-                ) from None
+            written, again = "an array that NumPy has written", "write the file again"
+            with unbroken(shown, expected=written, hint=again), archive.open(info) as file:
+                header = _header(file, info.file_size, shown)
+                content = file.read(header.bytes)
             if len(content) != header.bytes:
                 raise DataError(f"{shown} is cut short", expected="a whole array", hint="write the file again")
             found[name] = np.frombuffer(content, header.dtype).reshape(header.shape, order=header.order)
@@ -133,7 +139,7 @@ def opened(path: Path) -> zipfile.ZipFile:
             return zipfile.ZipFile(path)
     except OSError:
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # of many sorts, see `unbroken`
         raise DataError(
             f"{path.name} is not an NPZ file: {error}",
             expected="arrays that NumPy has written",
