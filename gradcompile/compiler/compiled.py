@@ -354,6 +354,18 @@ class CompiledModel(DerivativeCalls):
             The data and constants by name, and the settings: optimizer, epochs, batch_size, seed, init, valid,
             patience, min_improvement, progress.
 
+        Returns
+        -------
+        Result
+            ``params`` by name, the ``history`` of the objective, and the ``model`` with these parameters.
+
+        Raises
+        ------
+        MinibatchError
+            The objective is not a sum over samples, and a `batch_size` was asked for.
+        UnsupportedError
+            The objective is an array, which has no minimum.
+
         Examples
         --------
         >>> from sympy import symbols
@@ -391,6 +403,11 @@ class CompiledModel(DerivativeCalls):
             ``fun(flat)`` is (value, flat gradient); ``fun.unravel(flat)`` gives the parameters by name.
         x0 : ndarray of float64
             The start, flat.
+
+        Raises
+        ------
+        ArgumentError, UnknownNameError
+            `start` has no names, or one that is not a parameter's; see `value` for the other errors.
 
         Examples
         --------
