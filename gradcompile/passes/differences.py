@@ -21,14 +21,18 @@ DEEPEST = 4  # sums inside one another that are looked through
 
 def difference(a: Value, b: Value) -> Value | None:
     """Return a - b without cancellation, or None where nothing is known of it."""
-    if (number := _number(b)) is not None:
+    if (number := as_number(b)) is not None:
         return _with_limit(a, -number)
-    if (number := _number(a)) is not None:
+    if (number := as_number(a)) is not None:
         made = _with_limit(b, -number)
         return _of_either(b) if made is None and number == 1 else None if made is None else _times(-1, made)
     if a.op == b.op == "softplus" and opposite(a.operands[0], b.operands[0]):
         return a.operands[0]
-    return _of_roots(a, b)
+    if (angle := _of_angles(a, b, -1)) is not None:
+        return angle
+    if (angle := _of_angles(b, a, -1)) is not None:
+        return negated(angle)
+    return _of_neither(a, b) or _of_roots(a, b)
 
 
 def of_waves(a: Value, b: Value) -> Value | None:
@@ -44,8 +48,10 @@ def of_waves(a: Value, b: Value) -> Value | None:
 def total(a: Value, b: Value) -> Value | None:
     """Return a + b without cancellation, or None where nothing is known of it."""
     for one, other in ((a, b), (b, a)):
-        if (number := _number(one)) is not None:
+        if (number := as_number(one)) is not None:
             return _with_limit(other, number)
+        if (angle := _of_angles(one, other, 1)) is not None:
+            return angle
     return None
 
 
@@ -111,6 +117,17 @@ def _of_either(x: Value) -> Value | None:
     return None
 
 
+def _of_neither(a: Value, b: Value) -> Value | None:
+    """Return ``(1 - p) - (1 - p)*q`` as ``(1 - p)*(1 - q)``, and ``1 - (1 - p)*q - p``, which is the same."""
+    one = a.builder.const(1)
+    if a.op == "sub" and a.operands[0].is_const(1):
+        left, product = (a, b) if b.op == "mul" else (one - b, a.operands[1])
+        for share, q in (product.operands, product.operands[::-1]) if product.op == "mul" else ():
+            if share is left:
+                return share * (difference(one, q) or 1 - q)
+    return None
+
+
 def _is_complement(x: Value, p: Value) -> bool:
     """Return whether x is 1 - p."""
     if x.op == "sub":
@@ -122,16 +139,42 @@ def _is_complement(x: Value, p: Value) -> bool:
 
 
 def _with_limit(x: Value, number: Real) -> Value | None:
-    """Return x + number for ``x = c*f(u)`` where f comes near to -number/c."""
+    """Return x + number for ``x = c*f(u)``, or ``n + c*f(u)``, where f comes near to -number/c."""
+    for one, rest, sign in _beside_numbers(x):
+        whole = _sum(as_number(one) or 0, number)
+        made = _with_limit(rest, sign * whole) if whole else rest
+        return None if made is None else made if sign > 0 else _times(-1, made)
     factor, function = _coefficient(x)
     if function is None or not factor:
         return None
-    rule = LIMITS.get((function.op, -Fraction(number) / Fraction(factor)))
+    if function.op == "div" and _is_pi(function.operands[1]):
+        angle, pi = function.operands
+        made = _beside_angle(_decimal(number), _decimal(factor), angle)
+        return None if made is None else _times(_signed(factor, number), made / pi)
+    rule = LIMITS.get((function.op, -_decimal(number) / _decimal(factor)))
     made = None if rule is None else rule(function)
     return None if made is None else _times(factor, made)
 
 
-def _number(x: Value) -> Real | None:
+def _beside_numbers(x: Value) -> Iterator[tuple[Value, Value, int]]:
+    """Yield the number and the rest, with its sign, of a sum that has a number: ``n + rest``, or ``n - rest``."""
+    if x.op == "add":
+        yield from ((one, other, 1) for one, other in (x.operands, x.operands[::-1]) if as_number(one) is not None)
+    elif x.op == "sub" and as_number(x.operands[0]) is not None:
+        yield x.operands[0], x.operands[1], -1
+
+
+def _sum(a: Real, b: Real) -> Real:
+    """Return a + b; of floats the decimals that they are written as, so that 0.7 and 0.3 are 1."""
+    whole = _decimal(a) + _decimal(b)
+    return float(whole) if isinstance(a, float) or isinstance(b, float) else whole
+
+
+def _decimal(number: Real) -> Fraction:
+    return Fraction(str(float(number))) if isinstance(number, float) else Fraction(number)
+
+
+def as_number(x: Value) -> Real | None:
     """Return the number that a value is, if it is finite and not 0; names of numbers, as pi, are none."""
     number = x.attr if x.op == "const" and not isinstance(x.attr, bool | str) else None
     return number if number and abs(number) < float("inf") else None
@@ -139,8 +182,9 @@ def _number(x: Value) -> Real | None:
 
 def _coefficient(x: Value) -> tuple[Real, Value | None]:
     """Return (c, rest) with x = c*rest, c a number of any kind."""
-    if x.op == "mul" and isinstance(number := _number(x.operands[0]), float):
-        return number, x.operands[1]
+    if x.op == "mul" and isinstance(number := as_number(x.operands[0]), float):
+        factor, rest = _coefficient(x.operands[1])
+        return (number, x.operands[1]) if rest is None else (float(number * factor), rest)
     return factored(x)
 
 
@@ -150,10 +194,42 @@ def _times(factor: Real, x: Value) -> Value:
     if x.op == "select":
         condition, *branches = x.operands
         return x.builder.apply("select", condition, *(_times(factor, branch) for branch in branches))
-    if isinstance(factor, float):
-        return x.builder.const(factor) * x
-    inner, rest = factored(x)
-    return scaled(rest, factor * inner, x)
+    inner, rest = _coefficient(x)
+    if isinstance(whole := factor * inner, float) and rest is not None:
+        return rest if whole == 1 else x.builder.const(whole) * rest
+    return x.builder.const(factor) * x if isinstance(whole, float) else scaled(rest, whole, x)
+
+
+def _beside_angle(turns: Fraction, factor: Fraction, angle: Value) -> Value | None:
+    """Return ``(turns*pi + factor*angle)/|factor|``, without its sign, of an angle that may come near to -turns*pi.
+
+    That is ``pi/2 + atan(u)``, which is atan2(1, -u), or ``pi - atan2(1, u)``, which is so, too.
+    """
+    is_opposite = (turns > 0) != (factor > 0)
+    if angle.op == "atan" and 2 * abs(turns) == abs(factor):
+        (u,) = angle.operands
+        return angle.builder.apply("atan2", 1, u if is_opposite else negated(u))
+    if angle.op == "atan2" and angle.operands[0].is_const(1) and turns == -factor:
+        return angle.builder.apply("atan2", 1, negated(angle.operands[1]))
+    return None
+
+
+def _of_angles(a: Value, b: Value, sign: int) -> Value | None:
+    """Return a + sign*b without cancellation, where one is a multiple of pi and the other one of an angle."""
+    scale, pi = factored(a)
+    factor, angle = factored(b)
+    if pi is None or angle is None or not _is_pi(pi):
+        return None
+    made = _beside_angle(Fraction(scale), Fraction(sign * factor), angle)
+    return None if made is None else _times(_signed(factor, scale), made)
+
+
+def _signed(size: Real, sign: Real) -> Real:
+    return size if (size > 0) == (sign > 0) else -size
+
+
+def _is_pi(x: Value) -> bool:
+    return x.op == "const" and x.attr == "pi"
 
 
 Limit = Callable[[Value], Value | None]

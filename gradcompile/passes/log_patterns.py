@@ -8,7 +8,7 @@ from math import log, pi, sqrt
 
 from gradcompile.ir import Value
 from gradcompile.passes import exponentials, logarithms, quotients, unit_gaps
-from gradcompile.passes.differences import gap, taken_away
+from gradcompile.passes.differences import as_number, gap, taken_away
 from gradcompile.passes.exponentials import Forms, negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import SHIFTS, exact, factored
 from gradcompile.passes.norms import of_square, squared
@@ -357,18 +357,19 @@ def _log_product(x: Value) -> Value | None:
     return logarithms.of_product(x, _log)
 
 
-def _log_constant_factor(x: Value) -> Value | None:
-    """Take out a positive number where the logarithm of the rest is rewritten."""
+def _log_constant_factor(x: Value, forms: Forms) -> Value | None:
+    """Take out a number where the logarithm of the rest, or of minus the rest, is rewritten."""
     if x.op not in ("mul", "div"):
         return None
     for number, rest in (x.operands, x.operands[::-1]) if x.op == "mul" else (x.operands[::-1],):
-        value = exact(number)
-        if value is not None and value > 0:
-            row, inner = _stable(rest, {})
+        value = as_number(number)
+        if value is not None:
+            value, rest = (value, rest) if value > 0 else (-value, negated(rest))
+            row, inner = _stable(rest, forms)
             if row is None:
                 return None
-            value = value if x.op == "mul" else 1 / Fraction(value)
-            if value < 1:
+            value = value if x.op == "mul" else 1 / value if isinstance(value, float) else 1 / Fraction(value)
+            if isinstance(value, Fraction) and value < 1:
                 below = x.builder.apply("log", x.builder.const(1 / Fraction(value)))
                 return taken_away(inner, below) or inner - below
             return inner + x.builder.apply("log", x.builder.const(value))
@@ -405,7 +406,7 @@ LOGS: tuple[Row, ...] = (
     Row("log", "log(1 + x)", "log1p(x)", _log_1p, CANCELS, UNIT),
     Row("log", "log(abs(1 + x))", "where(x > -1, log1p(x), log(abs(1 + x)))", _log_abs, CANCELS, UNIT, forms=True),
     Row("log", "log((1 + y*exp(x))**3)", "3*log1pwexp(y, x)", _log_near_one, CANCELS, forms=True),
-    Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS),
+    Row("log", "log(2*cosh(x))", "logcosh(x) + log(2)", _log_constant_factor, OVERFLOWS, forms=True),
     Row("log", "log(where(x > 0, sigmoid(x + y) - sigmoid(x), exp(x)))",
         "where(x > 0, log1mexp(-y) - softplus(-x - y) - softplus(x), x)", _log_cancelling_choice, CANCELS, forms=True),
     Row("log", "log(Sum(exp(x[i]), i))", "max(x) + log(Sum(exp(x[i] - max(x)), i))",
