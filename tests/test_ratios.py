@@ -35,6 +35,12 @@ def saturating(w: Point) -> Any:
     return sum(w[1] * -mp.expm1(-w[0] * x) / w[0] for x in map(mpf, POSITIVE))
 
 
+def reverting(w: Point) -> Any:
+    k, m, s = w
+    variance = mp.exp(2 * s) * -mp.expm1(-2 * k * POSITIVE[0]) / (2 * k)
+    return sum((x - m * mp.exp(-k * POSITIVE[0])) ** 2 / variance + mp.log(variance) for x in map(mpf, POSITIVE))
+
+
 def frailty(w: Point) -> Any:
     return sum((1 + mp.exp(-w[0])) * mp.log1p(mp.exp(w[0] + w[1]) * x) for x in map(mpf, POSITIVE))
 
@@ -49,6 +55,9 @@ MODELS: dict[str, tuple[str, Callable[[Point], Any], str, list[float], list[floa
     "Pareto density": (
         "-Sum(log(1/exp(s)*(1 + k*x[n]/exp(s))**(-1/k - 1)), n)", pareto, "ks", [0.5], POSITIVE),
     "Box-Cox": ("Sum(((x[n]**k - 1)/k - m)**2, n)", box_cox, "km", [0.3], POSITIVE),
+    "reverting to a mean": (
+        "v = exp(2*s)*(1 - exp(-2*k*x[0]))\nSum(2*k*(x[n] - m*exp(-k*x[0]))**2/v + log(v/(2*k)), n)",
+        reverting, "kms", [0.5, 0.2], POSITIVE),
     "saturation": ("Sum(m*(1 - exp(-k*x[n]))/k, n)", saturating, "km", [0.3], POSITIVE),
 }  # fmt: skip
 SMALL = (0.3, 1e-3, 1e-5, -1e-8, 1e-12)

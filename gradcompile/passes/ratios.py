@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.differences import gap, share_terms
 from gradcompile.passes.exponentials import negated
-from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.fold import exact, factored
 from gradcompile.passes.logarithms import positive
 from gradcompile.passes.polynomials import minus, plus
 from gradcompile.passes.quotients import replaced
@@ -88,17 +88,24 @@ def _where_small(x: Value) -> Value | None:
 
 
 def _by_expm1(x: Value, whole: Fraction) -> Value | None:
-    """Return a product with u/(exp(c*u) - 1) as one with 1/(c*expm1over(0, c*u)) where u is small."""
+    """Return a product with k/(exp(k*z) - 1) as one with 1/(z*expm1over(0, k*z)) where k*z is small."""
     for below in whole.below:
-        number, u = factored(below.operands[0]) if below.op == "expm1" else (0, None)
-        if u is None or u not in whole.above:
-            continue
-        apply, argument = x.builder.apply, below.operands[0]
-        over = apply("expm1over", 0, argument)
-        rest = whole._replace(above=_without(whole.above, u), below=_without(whole.below, below))
-        made = rest.value(x) / (over if number == 1 else scaled(over, number, x))
-        return apply("select", apply("lt", apply("abs", argument), 1), made, x)
+        for above in whole.above if below.op == "expm1" else ():
+            (argument,) = below.operands
+            if exact(above) is not None or (left := _over_factor(argument, above)) is None:
+                continue
+            apply = x.builder.apply
+            over = apply("expm1over", 0, argument)
+            rest = whole._replace(above=_without(whole.above, above), below=_without(whole.below, below))
+            made = rest.value(x) / (over if left.is_const(1) else left * over)
+            return apply("select", apply("lt", apply("abs", argument), 1), made, x)
     return None
+
+
+def _over_factor(x: Value, factor: Value) -> Value | None:
+    """Return x without a factor that it has."""
+    number, rest = factored(x)
+    return x.builder.const(number) if rest is factor else cancelled(x, factor, DEEPEST)
 
 
 def in_sums(whole: Fraction, rule: Callable[[Value], Value | None]) -> Value | None:
