@@ -7,7 +7,7 @@ that fits cost well under a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -309,6 +309,8 @@ def _as_numbers(declared: Input, value: object, found: str) -> str:
     for method, call in (("toarray", "toarray()"), ("detach", "detach().numpy()")):  # of SciPy and PyTorch
         if hasattr(value, method):
             return f"give {name}.{call}"
+    if isinstance(value, Iterator):
+        return f"give all that it yields: list({name})"
     return "convert it to an array of real numbers, as numpy.asarray(..., dtype=float) does"
 
 

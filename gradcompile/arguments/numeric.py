@@ -68,6 +68,17 @@ def no_numbers(name: str, found: str) -> ArgumentError:
 def _described(value: object, array: Array) -> str:
     """Return what a thing without numbers is."""
     if array.ndim:
-        return f"an array of {KINDS.get(array.dtype.kind, array.dtype)}, shape {array.shape}"
+        found = f"an array of {KINDS.get(array.dtype.kind, array.dtype)}, shape {array.shape}"
+        return found if array.dtype != object else found + _first_without_number(array)
     says = isinstance(value, (str, bytes, complex)) or value is None
     return f"{value!r:.40}" if says else f"an object of type {type(value).__name__}"
+
+
+def _first_without_number(array: Array) -> str:
+    """Return the first of Python's objects that is no number, for a message: ``, [2, 0] is 'low'``."""
+    for at, entry in np.ndenumerate(array):
+        if not isinstance(entry, Real):
+            says = isinstance(entry, (str, bytes, complex)) or entry is None
+            shown = f"{entry!r:.40}" if says else f"an object of type {type(entry).__name__}"
+            return f"; {list(at)} is {shown}"
+    return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .functions import BETWEEN, WORDS
 from .limits import Limits
 from .source import Source, quoted
 from .tokens import Token, value_of
@@ -227,8 +228,15 @@ class ExpressionParser:
             what = f"{found} closes nothing that is open"
             return self.source.error(token.place, what, expected=wanted, found=found, hint=hint)
         hint = NOT_AN_OPERATOR.get(token.text, "")
+        before = next((t for t in reversed(self.tokens) if t.place < token.place), token)
         if not hint and (token.kind in ("name", "number") or token.text == "("):
             hint = "write a*b for a product"
+            if before.text in WORDS:
+                hint = f"what a function is of stands in brackets: {before.text}(...)"
+            elif token.text in BETWEEN:
+                hint = f"write {BETWEEN[token.text]}"
+        elif token.text == "," and before.kind == "number" and not frame:
+            hint = "decimals stand behind a point: 1.5"
         elif token.text == "," and frame:
             hint = "bounds follow their index without brackets: Sum(f, j, 0, D - 1)"
         hint = hint or "one expression stands in a line; take away what follows it"
@@ -243,7 +251,7 @@ DOUBLED = {
 }
 NOT_AN_OPERATOR = {
     "=": "a comparison is written a == b; a definition stands in a model file, on its own line: y = ...",
-    ":": "declarations stand in a model file, on their own line",
+    ":": "declarations stand in a model file, on their own line; a definition has '=', not ':='",
     "if": "a choice is written where(condition, a, b)",
     "for": "an index follows its expression: Sum(f, i)",
     "lambda": "a product is written a*b",

@@ -114,6 +114,7 @@ class StatementParser:
             return self._declaration(name)
         indices = self._bracketed(self._index)
         hint = f"a line is {FORMS}" if indices else f"a line is {FORMS}; what is minimised is loss = ..."
+        hint = "a definition has one '='" if self._token().text == "==" else hint
         self._take("'=' or ':'", sign="=", hint=hint)
         return Definition(name.text, name.place, indices, self._expression())
 
