@@ -34,6 +34,9 @@ FORMS: dict[Expr, tuple[float, float, float]] = {
     (X - atan(X)) / X**3: (1 / 3, 0, -2 / 5),
     (X - log(1 + X)) / X**2: (1 / 2, -1 / 3, 1 / 2),
     (sqrt(1 + X**2) - 1) / X**2: (1 / 2, 0, -1 / 4),
+    1 - (1 - X) ** 3: (0, 3, -6),
+    ((1 + X) ** 5 - 1) / X: (5, 10, 20),
+    1 - (1 - X**2) ** 3: (0, 0, 6),
 }
 
 
@@ -54,6 +57,19 @@ def test_digits_near_0(form: Expr) -> None:
         np.testing.assert_allclose(found, np.array(expected, float), rtol=5e-12)
     value, slope = model.value_and_grad(x=0.0)
     np.testing.assert_allclose([value, slope, model.hessian(x=0.0)], FORMS[form], rtol=1e-15)
+
+
+def test_a_biweight_loss_has_its_value_where_residuals_are_small() -> None:
+    """Tukey's, in units of a cutoff that is far away; quotients of powers stay as they are written."""
+    r, c = Symbol("r"), Symbol("c")
+    loss = c**2 / 6 * (1 - (1 - (r / c) ** 2) ** 3)
+    for cutoff in (4.0, 1e5, 1e9):
+        value, slope = gc.compile(loss, wrt=r).value_and_grad(r=3.0, c=cutoff)
+        with mpmath.workdps(60):
+            u = (mpmath.mpf(3) / cutoff) ** 2
+            exact = [mpmath.mpf(cutoff) ** 2 / 6 * (1 - (1 - u) ** 3), 3 * (1 - u) ** 2]
+        np.testing.assert_allclose([value, slope], np.array(exact, float), rtol=1e-15)
+    assert "lt" not in str(gc.compile(1 - 1 / (1 + r) ** 2, wrt=r).graph)
 
 
 def test_float32_has_its_digits_too() -> None:

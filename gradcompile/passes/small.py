@@ -26,6 +26,7 @@ from gradcompile.passes.formula_series import constant_of, series_of
 from gradcompile.passes.power_series import Series
 
 RADII = tuple(Fraction(1, 2**n) for n in range(6))
+ENDS = 2  # of the radii: farther from 0, a polynomial as it is written may have zeros that are exact
 LONGEST = 14  # coefficients of a polynomial
 ROUNDING = Fraction(1, 2**55)
 MOST = 32  # formulas that are looked at in one graph
@@ -191,13 +192,19 @@ def _polynomial(series: Series) -> tuple[Fraction, list[tuple[int, Fraction]]] |
     terms = [(series.valuation + n, c) for n, c in enumerate(series.coefficients) if c]
     if not terms or terms[0][0] < 0:
         return None
-    for radius in RADII:
+    ends = _ends(series)
+    for radius in RADII[ENDS:] if ends else RADII:
         least = abs(terms[0][1]) * radius ** terms[0][0] * ROUNDING
         sizes = [abs(c) * radius**power * max(1, power) ** 2 for power, c in terms]
         needed = next((n for n in range(len(sizes), 0, -1) if sizes[n - 1] > least), 0)
-        if needed <= LONGEST and (needed < len(terms) or needed <= 1):
+        if needed <= LONGEST and (needed < len(terms) or needed <= 1 or ends):
             return radius, terms[:needed]
     return None
+
+
+def _ends(series: Series) -> bool:
+    """Return whether a series is that of a polynomial, as far as can be seen."""
+    return not any(series.coefficients[len(series.coefficients) // 2 :])
 
 
 # Which formulas cancel
@@ -227,10 +234,23 @@ def _cancelling(
             if left is None or ps.mirrored(left) != right:  # absolute values in it make it another on each side
                 continue
         right = Series(right.valuation - formula.powers, right.coefficients)
-        if _polynomial(right) is not None:
+        if _polynomial(right) is not None and (_ends(right) or _holds_function(_parts(formula), leaf)):
             taken = root if formula.factor is None else roots.taken.get(formula.factor)
             found[value] = Found(formula, leaf, right, None if taken is None else taken.whole)
     return found
+
+
+def _holds_function(parts: Iterable[Value], leaf: Value) -> bool:
+    """Return whether a formula of a leaf has a function that is no power."""
+    stack, seen = list(parts), {leaf}
+    while stack:
+        value = stack.pop()
+        if value not in seen and value.op != "const":
+            if value.op not in ARITHMETIC:
+                return True
+            seen.add(value)
+            stack.extend(value.operands)
+    return False
 
 
 def _squares(root: Value) -> list[Value]:
@@ -342,9 +362,15 @@ def _known(value: Value, known: dict[Value, Known], roots: Roots) -> Known:
         size = None
     if not isinstance(size, float):
         return own
-    curved = value.op not in ARITHMETIC or any(part.curved for part in parts)
+    curved = value.op not in ARITHMETIC or any(part.curved for part in parts) or _is_power_near_1(value, parts)
     singular = (value.op == "div" and abs(parts[1].probe) < SMALL) or any(part.singular for part in parts)
     return Known(leaf, size, curved, singular)
+
+
+def _is_power_near_1(value: Value, parts: list[Known]) -> bool:
+    """Return whether a value is ``(1 - u)**3`` or the like: powers of u itself have nothing that cancels in sums."""
+    power = exact(value.operands[1]) if value.op == "pow" else None
+    return power in range(2, LONGEST) and abs(parts[0].probe) > SMALL and parts[0].leaf is not None
 
 
 def _rooted(power: Value, roots: Roots) -> Value | None:
