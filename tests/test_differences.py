@@ -68,3 +68,16 @@ def test_a_number_leaves_a_logarithm_whose_rest_is_rewritten(scale: str) -> None
         with mp.workdps(1500):
             number = mpf(1) / 3 if scale == "1/3" else mpf(scale)
             assert value == pytest.approx(float(mp.log(number) + exact(mpf(800))), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "left", ["1 - g - (1 - g)*sigmoid(x)", "1 - (1 - g)*sigmoid(x) - g", "(1 - g) - sigmoid(x)*(1 - g)"]
+)
+def test_what_is_left_of_two_chances_is_their_product(left: str) -> None:
+    """As SymPy writes ``1 - (g + (1 - g)*sigmoid(x))``, too."""
+    value, (slope,) = gc.compile(gc.parse(f"x: parameter\ng: constant\nloss = log({left})")).value_and_grad(
+        x=400.0, g=0.2
+    )
+    with mp.workdps(50):
+        assert value == pytest.approx(float(mp.log(1 - mpf(0.2)) - mp.log1p(mp.exp(400))), rel=1e-15)
+    assert slope == pytest.approx(-1.0, rel=1e-15)
