@@ -901,3 +901,17 @@ def test_nothing_of_a_sample_is_computed_in_double_precision_in_float32() -> Non
     assert re.search(r"= real\(finite\(", body)
     assert re.search(r"real\(sign\(", body)
     assert "= float(" not in body
+
+
+def test_a_function_with_its_sign_changed_is_computed_once_for_all_samples() -> None:
+    text = """
+    y: data[N, J]
+    t: parameter[N]
+    c: parameter[J]
+    p[n, j] = sigmoid(c[j]) + (1 - sigmoid(c[j]))*sigmoid(t[n])
+    loss = -Sum(y[n, j]*log(p[n, j]), n, j)
+    """
+    source = gc.emit(gc.parse(text), target="numba")
+    before, inside = source[source.index("def value_and_grad(") :].split("for first in range(0, N, T)", 1)
+    assert "-vsoftplus(c[j])" in before
+    assert "vsoftplus(c[j])" not in inside.split("return", 1)[0]

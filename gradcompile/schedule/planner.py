@@ -150,10 +150,15 @@ class _Work:
         return Plan(self.graph, self.body, stored, results, sample, loops, blocks, blocked, self.guards)
 
     def is_recomputed(self, value: Value) -> bool:
-        """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes."""
+        """Return whether a value is computed again; a comparison of arrays is not that is needed along further axes.
+
+        Nor is what a function has alone with its sign changed, as the log of a sigmoid of a parameter has.
+        """
         arrays = all(o.axes and o.op != "iota" for o in value.operands)
         compared = value.kind == "bool" and value in self.narrower and arrays
-        return is_recomputed(value) and not compared
+        inside = value.operands[0] if value.op == "neg" else value
+        function = inside not in self.made and cost(inside) >= ELEMENTARY
+        return is_recomputed(value) and not (compared or function)
 
     @property
     def outermost(self) -> Axis | None:
