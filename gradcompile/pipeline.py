@@ -24,12 +24,13 @@ from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
-from gradcompile.passes import optimise, prepare, trusted
+from gradcompile.passes import are_often, lookups, optimise, prepare, trusted
 from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
 Function = Callable[..., Any]
+Suiting = Callable[[Mapping[str, int]], Graph | None]  # a graph that is better for a call of these sizes, if any is
 
 TRUST = {"float64": 1e200, "float32": 1e25}  # beyond, and below the reciprocal, gradients might overflow
 MANY = 400  # values of a program of numbers, beyond which it is worth compiling
@@ -51,10 +52,37 @@ def with_gradient(prepared: Graph) -> Graph:
     return verify(optimise(verify(adjoint(prepared))))
 
 
-def trusting(lowered: Graph, exact: Graph, dtype: str) -> Graph | None:
+def suiting(lowered: Graph, general: Graph, trust: float | None = None) -> Suiting | None:
+    """Return what makes a graph as `differentiate` does that suits a call, of which the sizes are known.
+
+    None if there is no array of which data pick elements, so that there is nothing to decide.
+
+    Parameters
+    ----------
+    lowered : Graph
+        The objective.
+    general : Graph
+        What the passes before differentiation make of it for any sizes.
+    trust : float, optional
+        The range that such a graph trusts.
+    """
+    if not any(given.role == "labels" for given in lowered.inputs.values()):
+        return None
+
+    def suited(sizes: Mapping[str, int]) -> Graph | None:
+        if not lookups(general, sizes):
+            return None
+        found = verify(prepare(lowered, trust=trust, sizes=sizes))
+        return None if found.outputs == general.outputs else with_gradient(found)
+
+    return suited
+
+
+def trusting(lowered: Graph, exact: Graph, dtype: str) -> tuple[Graph, Suiting | None] | None:
     """Return a graph as `differentiate` does whose value is no finite number where it is not to be trusted.
 
-    None if there is none that is faster than the exact one: see passes/trusted.py.
+    With it comes what `suiting` makes for it. None if there is none that is faster than the exact one: see
+    passes/trusted.py.
 
     Parameters
     ----------
@@ -69,7 +97,9 @@ def trusting(lowered: Graph, exact: Graph, dtype: str) -> Graph | None:
     if apart is lowered and not trusted.occurs(lowered):
         return None
     hopeful = verify(prepare(apart, trust=TRUST[dtype]))
-    return None if hopeful.outputs == exact.outputs else with_gradient(hopeful)
+    if hopeful.outputs == exact.outputs:
+        return None
+    return with_gradient(hopeful), suiting(apart, hopeful, TRUST[dtype])
 
 
 def simplify(lowered: Graph) -> Graph:
@@ -117,6 +147,8 @@ class Program:
         Of its real arrays.
     strict : bool
         Whether arithmetic is done as written, without rearrangement.
+    suiting : callable, optional
+        Makes the graph of a program for the sizes of the first call, if it is to be another one.
 
     Attributes
     ----------
@@ -127,8 +159,8 @@ class Program:
     patient = False
     notes: tuple[str, ...] = ()  # what else the plan says
 
-    def __init__(self, graph: Graph, dtype: str, strict: bool) -> None:
-        self.graph, self.dtype, self.strict = graph, dtype, strict
+    def __init__(self, graph: Graph, dtype: str, strict: bool, suiting: Suiting | None = None) -> None:
+        self.graph, self.dtype, self.strict, self.suiting = graph, dtype, strict, suiting
         self.arguments = Arguments(graph, dtype)
         self.suited: Suited | None = None  # there is none before the first call, or if that has no small sizes
         self._last: tuple[Mapping[str, int] | None, Program] = (None, self)  # sizes and what answered, replaced as one
@@ -331,8 +363,10 @@ class Program:
     def _decide(self, sizes: Mapping[str, int]) -> None:
         """Have a plan of its own for the small sizes of the first call, if it has any."""
         with EMISSION:  # that of one thread, if several make a first call
-            known = small_sizes(self.graph, sizes, by_numba=wants_numba())
-            self.suited = self.suited or (Suited(self, known) if known else None)
+            if self.suited is None:
+                known = small_sizes(self.graph, sizes, by_numba=wants_numba())
+                graph = self.suiting(sizes) if self.suiting else None
+                self.suited = Suited(self, known, graph, sizes) if known or graph else None
 
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function of this very program."""
@@ -411,20 +445,30 @@ class Suited(Program):
         The same for any sizes.
     known : mapping of str to int
         The sizes for which it is planned.
+    graph : Graph or None
+        Another one than the general, for calls in which data pick elements of an array as often as in the first.
+    sizes : mapping of str to int
+        All of those of the first call.
     """
 
-    def __init__(self, general: Program, known: Mapping[str, int]) -> None:
-        super().__init__(replace(general.graph, known=known), general.dtype, general.strict)
+    def __init__(
+        self, general: Program, known: Mapping[str, int], graph: Graph | None, sizes: Mapping[str, int]
+    ) -> None:
+        super().__init__(replace(graph or general.graph, known=known), general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
+        self.lookups = lookups(graph, sizes, computed=True) if graph else []
         self.notes = general.notes
 
     def _told_of_sizes(self) -> tuple[str, ...]:
         told = ", ".join(f"{name} = {number}" for name, number in self.graph.known.items())
-        return (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
+        more = ("planned for arrays of which data pick more elements than there are: these are computed whole",)
+        fixed = (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
+        return (*(fixed if told else ()), *(more if self.lookups else ()))
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
         """Return whether a call has the sizes for which this is planned."""
-        return all(sizes[name] == number for name, number in self.graph.known.items())
+        known = all(sizes[name] == number for name, number in self.graph.known.items())
+        return known and all(are_often(self.graph, *pair, sizes) for pair in self.lookups)
 
     @property
     def early(self) -> Early:
@@ -447,10 +491,12 @@ class Trusting(Program):
         What `trusting` returns.
     exact : Program
         The same in the exact form.
+    suiting : callable or None
+        Makes the graph of a program for the sizes of the first call.
     """
 
-    def __init__(self, graph: Graph, exact: Program) -> None:
-        super().__init__(graph, exact.dtype, exact.strict)
+    def __init__(self, graph: Graph, exact: Program, suiting: Suiting | None) -> None:
+        super().__init__(graph, exact.dtype, exact.strict, suiting)
         self.exact, self.patient = exact, exact.patient
         limit = TRUST[self.dtype]
         self.notes = (f"where a sum is not within {1 / limit:g} and {limit:g}, an exact form answers",)

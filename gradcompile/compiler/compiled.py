@@ -23,7 +23,18 @@ from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
 from gradcompile.model import Model
-from gradcompile.pipeline import Decision, Program, Trusting, differentiate, simplify, stable, trusting, with_gradient
+from gradcompile.pipeline import (
+    Decision,
+    Program,
+    Suiting,
+    Trusting,
+    differentiate,
+    simplify,
+    stable,
+    suiting,
+    trusting,
+    with_gradient,
+)
 from gradcompile.verify import verify
 
 # What not every model needs is imported by the calls that need it: a program waits for all that stands here.
@@ -128,9 +139,9 @@ class CompiledModel(DerivativeCalls):
         prepared = None if self.is_array else stable(self.lowered)
         self.graph = simplify(self.lowered) if prepared is None else with_gradient(prepared)
         self._patient = False  # whether the user has waited for compiled code
-        self._exact = self._new(self.graph)
+        self._exact = self._new(self.graph, None if prepared is None else suiting(self.lowered, prepared))
         faster = None if prepared is None or self.strict else trusting(self.lowered, prepared, self.dtype)
-        self._program = Trusting(faster, self._exact) if faster is not None else self._exact
+        self._program = Trusting(faster[0], self._exact, faster[1]) if faster is not None else self._exact
         self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
@@ -567,9 +578,9 @@ class CompiledModel(DerivativeCalls):
         call.__signature__ = self.__signature__  # type: ignore[attr-defined]  # a function may have attributes
         return call
 
-    def _new(self, graph: Graph) -> Program:
+    def _new(self, graph: Graph, suited: Suiting | None = None) -> Program:
         """Return the program of a graph that belongs to this model."""
-        program = Program(graph, self.dtype, self.strict)
+        program = Program(graph, self.dtype, self.strict, suited)
         program.patient = self._patient or program.patient
         return program
 

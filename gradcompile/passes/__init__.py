@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from gradcompile.ir import Graph
@@ -27,8 +27,19 @@ from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.together import together
 from gradcompile.passes.turn import turn, turn_arithmetic
+from gradcompile.passes.whole import NO_SIZES, are_often, lookups
 
-__all__ = ["AFTER", "BEFORE", "divide_once", "entropies", "optimise", "prepare", "products_of_others"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "are_often",
+    "divide_once",
+    "entropies",
+    "lookups",
+    "optimise",
+    "prepare",
+    "products_of_others",
+]
 
 Pass = Callable[[Graph], Graph]
 
@@ -67,7 +78,7 @@ AFTER: tuple[Pass, ...] = (
 )
 
 
-def prepare(graph: Graph, *, trust: float | None = None) -> Graph:
+def prepare(graph: Graph, *, trust: float | None = None, sizes: Mapping[str, int] = NO_SIZES) -> Graph:
     """Run the passes that come before differentiation.
 
     Parameters
@@ -76,11 +87,13 @@ def prepare(graph: Graph, *, trust: float | None = None) -> Graph:
         As it was lowered.
     trust : float, optional
         The range within which sums of products of exponentials are trusted as they are written: see `stabilise`.
+    sizes : mapping of str to int, optional
+        Those of a call, to which the graph is to be suited: it is right for any.
     """
-    if trust is None:
-        return _run(BEFORE, graph)
-    trusting: dict[Pass, Pass] = {each: partial(each, trust=trust) for each in (stabilise, gather)}
-    return _run([trusting.get(each, each) for each in BEFORE], graph)
+    told: dict[Pass, Pass] = {stabilise: partial(stabilise, trust=trust)} if trust is not None else {}
+    if trust is not None or sizes:
+        told[gather] = partial(gather, trust=trust, sizes=sizes)
+    return _run([told.get(each, each) for each in BEFORE], graph)
 
 
 def optimise(graph: Graph) -> Graph:

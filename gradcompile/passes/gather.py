@@ -18,11 +18,11 @@ from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
 from gradcompile.passes.trusted import below
-from gradcompile.passes.whole import Tables, finite_values, worth_computing
+from gradcompile.passes.whole import NO_SIZES, Tables, finite_values, worth_computing
 from gradcompile.primitives import PRIMITIVES
 
 
-def gather(graph: Graph, *, trust: float | None = None) -> Graph:
+def gather(graph: Graph, *, trust: float | None = None, sizes: Mapping[str, int] = NO_SIZES) -> Graph:
     """Return the graph with every data index where it costs least.
 
     Parameters
@@ -32,11 +32,14 @@ def gather(graph: Graph, *, trust: float | None = None) -> Graph:
     trust : float, optional
         Exponentials of rows of a table that no index takes are trusted to stay below its square root; the objective is
         nan where one does not: see trusted.py.
+    sizes : mapping of str to int, optional
+        Those of a call, to which the graph is to be suited.
     """
     if not any(value.op == "read" for value in graph.order()):
         return graph
     doubts: dict[Value, None] = {}
-    found = _part(_lift(_look_up(_sink(_through_windows(graph), None if trust is None else doubts))))
+    sunk = _sink(_through_windows(graph), None if trust is None else doubts, sizes)
+    found = _part(_lift(_look_up(sunk, sizes)))
     return found if trust is None else below(found, doubts, trust)
 
 
@@ -66,13 +69,13 @@ def _is_window(value: Value) -> bool:
     return several and _slides_over(value, gaps=False) is not None
 
 
-def _sink(graph: Graph, doubts: dict[Value, None] | None) -> Graph:
+def _sink(graph: Graph, doubts: dict[Value, None] | None, sizes: Mapping[str, int]) -> Graph:
     """Move the reads of a computed array to its leaves, if nothing else needs the array."""
     uses = Counter(o for value in graph.order() for o in _whole_uses(value))
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
     kept |= summed_up(graph.order())
-    kept |= set(worth_computing(graph, kept, doubts))
+    kept |= set(worth_computing(graph, kept, doubts, sizes))
     windows = _windows(graph)
     kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}
     letters, names = dict[Axis, str](), dict[Value, str]()
@@ -173,10 +176,10 @@ def _whole_uses(value: Value) -> Iterable[Value]:
     return value.operands[1:] if value.op == "read" else value.operands
 
 
-def _look_up(graph: Graph) -> Graph:
+def _look_up(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Turn functions of what one label picks of a table into reads of the functions of the table."""
-    order, tables = graph.order(), Tables.of(graph)
-    if not tables.few:
+    order, tables = graph.order(), Tables.of(graph, sizes)
+    if not tables.few and not sizes:
         return graph
     dear, bare = costly(order), used_bare(graph.outputs.values())
     found: dict[Value, Value] = {}
