@@ -915,3 +915,26 @@ def test_a_function_with_its_sign_changed_is_computed_once_for_all_samples() -> 
     before, inside = source[source.index("def value_and_grad(") :].split("for first in range(0, N, T)", 1)
     assert "-vsoftplus(c[j])" in before
     assert "vsoftplus(c[j])" not in inside.split("return", 1)[0]
+
+
+def test_adding_at_places_along_rows_leaves_the_loop_that_computes_functions() -> None:
+    """A loop that adds at places that data say makes no vectors: functions are computed in one that does."""
+    text = """
+    y: labels[N, J]
+    t: parameter[N]
+    b: parameter[J, K]
+    loss = Sum(log(1 + exp(t[n] - b[j, y[n, j]])), n, j)
+    """
+    model = gc.compile(gc.parse(text))
+    source = gc.emit(gc.parse(text), target="numba")
+    loop = re.search(r"\n( +)for j in range\(J\):\n\1    db\[j, y_b\[n, j\]\] [-+]= .+\n(?!\1    )", source)
+    assert loop is not None
+    random = np.random.default_rng(1)
+    y, t, b = random.integers(0, 3, (9, 5)), random.normal(size=9), random.normal(size=(5, 3))
+    value, (dt, db) = model.value_and_grad(y=y, t=t, b=b)
+    z = t[:, None] - b[np.arange(5), y]
+    slope, wanted = 1 / (1 + np.exp(-z)), np.zeros_like(b)
+    np.add.at(wanted, (np.arange(5), y), -slope)
+    np.testing.assert_allclose(value, np.log1p(np.exp(z)).sum(), rtol=1e-13)
+    np.testing.assert_allclose(dt, slope.sum(1), rtol=1e-13)
+    np.testing.assert_allclose(db, wanted, rtol=1e-13)

@@ -342,7 +342,7 @@ class _Work:
         bounds, rows = self._bounds(statement, value, order), self.nesting.runs_along_rows(statement)
         updated = (value, statement.term) if isinstance(statement, Update | Product) else None
         starts = updated is not None and not self.spot[value]
-        alone = order[-1:] == [self.sample] and self._stands_apart(statement)
+        alone = bool(order) and self._stands_apart(statement, order[-1])
         within = isinstance(statement, Product) or {*value.axes} <= {*order}  # else its start has loops of its own
         body, path = self.body, list[Loop]()
         for axis in order:
@@ -350,7 +350,7 @@ class _Work:
             by_rows, backward = rows and axis == self.sample, runs and value.attr.backward
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
             own = axis == order[-1] and (self._is_shifted(statement, value, path) or (runs and axis in self.steep))
-            own = own or (alone and axis == self.sample)
+            own = own or (alone and axis == order[-1])
             loop = None if own else self._joinable(body, path, wanted, reads, updated)
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
@@ -373,9 +373,13 @@ class _Work:
         condition = self.conditions.get((value, statement.term)) if isinstance(statement, Update) else None
         return {} if condition is None else index_bounds(condition, order) or {}
 
-    def _stands_apart(self, statement: Statement) -> bool:
-        """Return whether a loop over the samples of a block has nothing but a statement: others become vectors."""
-        return self.blocks is not None and (self.rows.scatters(statement) or self._looks_up(statement))
+    def _stands_apart(self, statement: Statement, innermost: Axis) -> bool:
+        """Return whether a statement has its innermost loop to itself: in a block, others become vectors."""
+        if self.blocks is None:
+            return False
+        if innermost == self.sample:
+            return self.rows.scatters(statement) or self._looks_up(statement)
+        return innermost in self.steep and self.rows.scatters(statement, innermost)
 
     def _is_shifted(self, statement: Statement, value: Value, path: list[Loop]) -> bool:
         """Return whether a statement adds to elements to which another one, at other places, adds in the same loops.

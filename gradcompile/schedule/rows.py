@@ -379,12 +379,16 @@ class Rows:
                 stack.extend(value.operands)
         return False
 
-    def scatters(self, statement: Statement) -> bool:
-        """Return whether a statement adds at places that are data: a loop with it does not become vectors."""
+    def scatters(self, statement: Statement, along: Axis | None = None) -> bool:
+        """Return whether a statement adds at places that are data: a loop with it does not become vectors.
+
+        With `along`, the places must differ along this axis.
+        """
         if not isinstance(statement, Update) or statement.term.op != "accumulate":
             return False
         streamed = self.sample in loop_axes(statement.term)
-        return streamed and any(i.op != "iota" for i in statement.term.operands[1:])
+        places = [i for i in statement.term.operands[1:] if i.op != "iota"]
+        return streamed and any(along is None or along in i.axes for i in places)
 
     def _at_data(self, value: Value) -> bool:
         """Return whether a read, or an accumulation, is at places that data say."""
