@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
@@ -836,6 +837,34 @@ def test_innermost_loops_of_many_steps_are_not_written_out(bound, element, kept)
     program = Program(HEAD + STRICT + text)
     found = "\n".join(each.text for each in program.modules("f", [build_type("float64", 2)]))
     assert ("llvm.loop.unroll.disable" in found) is kept
+    assert ("followup_epilogue" in found) is kept
+
+
+def optimised(text):
+    """Return a module as LLVM improves it."""
+    module = llvm.parse_assembly(text)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    builder = llvm.create_pass_builder(objects.machine(3), tuning)
+    objects.optimised(builder).run(module, builder)
+    return str(module)
+
+
+def test_sums_along_rows_with_a_rest_stay_in_registers():
+    """Sums over samples of 10 numbers: a vector, and a loop of what is left over, which keeps them in memory."""
+    text = f"""{HEAD}{FAST}def f(x, h, out):
+    K = 10
+    dw = np.zeros(K)
+    for n in range(x.shape[0]):
+        for k in range(K):
+            dw[k] += x[n, k]*h[n]
+    for k in range(K):
+        out[k] = dw[k]
+    return 0.0
+"""
+    modules = Program(text).modules("f", [build_type("float64", 2), *[build_type("float64", 1)] * 2])
+    blocks = [block for each in modules for block in optimised(each.text).split("\n\n") if "fmul" in block]
+    assert blocks
+    assert not any(" store " in block for block in blocks)
 
 
 SHORT = """{flags}def f(x, y, w, i, j):

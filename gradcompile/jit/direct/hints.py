@@ -18,10 +18,11 @@ PLAIN = "real", "maximum", "minimum", "abs", "math.sqrt"  # functions of numbers
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}  # that sizes are made of
 CHOICES = (ast.IfExp, ast.Compare)
 KEPT = '!{!"llvm.loop.unroll.disable"}'
-# Of vectors there are fewer: a loop of them may be written out.
-THEN = (
-    '!{!"llvm.loop.vectorize.followup_vectorized", !{!"llvm.loop.isvectorized", i32 1}, '
-    '!{!"llvm.loop.unroll.runtime.disable"}}'
+# Of vectors there are fewer, and of numbers that are left over: loops of these may be written out. Then sums over
+# samples along rows stay in registers, as of 10 features.
+THEN = ", ".join(
+    f'!{{!"llvm.loop.vectorize.followup_{part}", !{{!"llvm.loop.isvectorized", i32 1}}, {ROLLED}}}'
+    for part in ("vectorized", "epilogue")
 )
 # For fewer steps than this, LLVM makes vectors only if a mask leaves nothing over. But what is stored with a mask is
 # slow to load again, as sums over samples are. It has to be told.
