@@ -938,3 +938,23 @@ def test_adding_at_places_along_rows_leaves_the_loop_that_computes_functions() -
     np.testing.assert_allclose(value, np.log1p(np.exp(z)).sum(), rtol=1e-13)
     np.testing.assert_allclose(dt, slope.sum(1), rtol=1e-13)
     np.testing.assert_allclose(db, wanted, rtol=1e-13)
+
+
+def test_what_is_added_at_places_that_labels_say_has_one_loop() -> None:
+    text = """
+    a: labels[N]
+    b: labels[N]
+    u: parameter[P]
+    v: parameter[Q]
+    loss = Sum(log(1 + exp(u[a[n]] - v[b[n]])) + u[b[n]]**2, n)
+    """
+    source = gc.emit(gc.parse(text), target="numba")
+    places = re.findall(r"\n( +)for n in range\(size\):\n((?:\1    d[uv]\[[ab]_b\[n\]\] [-+]= .+\n)+)", source)
+    assert [lines.count("\n") for _, lines in places] == [3]
+    a, b, u, v = np.array([0, 1, 1, 2]), np.array([1, 1, 0, 0]), np.array([0.5, -1, 2]), np.array([1.0, 0.25])
+    value, (du, dv) = gc.compile(gc.parse(text)).value_and_grad(a=a, b=b, u=u, v=v)
+    z = u[a] - v[b]
+    slope = 1 / (1 + np.exp(-z))
+    np.testing.assert_allclose(value, np.sum(np.log1p(np.exp(z)) + u[b] ** 2), rtol=1e-14)
+    np.testing.assert_allclose(du, np.bincount(a, slope, 3) + np.bincount(b, 2 * u[b], 3), rtol=1e-14)
+    np.testing.assert_allclose(dv, -np.bincount(b, slope, 2), rtol=1e-14)

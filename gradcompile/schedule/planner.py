@@ -117,6 +117,7 @@ class _Work:
         fixed = {**self.products.orders, **self.delivered, **self.square}
         self.nesting = Nesting(self.rows, fixed, self.made, sample, blocks)
         self.closed: set[Loop] = set()  # loops that nothing else may join
+        self.adding: set[Loop] = set()  # those of them in which all statements add at places that are data
         self.body: list[Node] = []
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
@@ -351,7 +352,8 @@ class _Work:
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
             own = axis == order[-1] and (self._is_shifted(statement, value, path) or (runs and axis in self.steep))
             own = own or (alone and axis == order[-1])
-            loop = None if own else self._joinable(body, path, wanted, reads, updated)
+            adds = own and alone and self.rows.scatters(statement)
+            loop = None if own and not adds else self._joinable(body, path, wanted, reads, updated, adds=adds)
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
                 body.append(loop)
@@ -366,6 +368,8 @@ class _Work:
             path, body = [*path, loop], loop.body
             if own:
                 self.closed.add(loop)
+            if adds:
+                self.adding.add(loop)
         return path, starts
 
     def _bounds(self, statement: Statement, value: Value, order: list[Axis]) -> Mapping[Axis, Bounds]:
@@ -412,10 +416,13 @@ class _Work:
         wanted: Wanted,
         reads: list[Used],
         updated: tuple[Value, Value] | None,
+        *,
+        adds: bool,
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
-        A sum that is `updated` by a further term must have been started; its other terms may still be running.
+        A sum that is `updated` by a further term must have been started; its other terms may still be running. What
+        `adds` at places that are data joins its like, and nothing else.
         """
         depth, axis = len(path), wanted[0]
         first = self.barrier if axis == self.outermost and not depth else 0
@@ -430,7 +437,7 @@ class _Work:
         if first in blocked:
             first += 1
         for node in body[first:]:
-            if not isinstance(node, Loop) or node in self.closed:
+            if not isinstance(node, Loop) or (node not in self.adding if adds else node in self.closed):
                 continue
             if (node.axis, node.bounds, node.rows, node.backward) == wanted:
                 return node
