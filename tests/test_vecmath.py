@@ -407,6 +407,7 @@ class TestAccuracy:
         error, where = worst("atan", np.concatenate([x, -x]))
         assert error <= 2, where
 
+    @pytest.mark.one_in(2)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", TAILS)
     def test_both_tails_of_erfc(self, row, dtype):
@@ -671,7 +672,7 @@ class TestCode:
         fast, plain = (run(row, *operands, loop=loop) for loop in ("fast", "plain"))
         np.testing.assert_array_equal(fast.view(np.uint8), plain.view(np.uint8))
 
-    @pytest.mark.one_in(3)
+    @pytest.mark.one_in(5)
     @pytest.mark.parametrize(("row", "dtype"), CASES)
     def test_the_loop_is_vectorised_without_a_call(self, row, dtype):
         operands = [np.ones(3, dtype)] * vecmath.ARITY.get(row, 1)
