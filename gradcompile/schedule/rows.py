@@ -74,37 +74,37 @@ class Rows:
         """
         passing = [s for s in self.statements.passing() if not self._is_picked(s)]
         rows = {statement: list(self._rows(statement)) for statement in passing}
-        self._choose(passing, rows, self._often(passing, rows))
-        again = self._often(passing, rows)  # what lies by rows now is not used often for what is made of it
-        self._choose(passing, rows, again)
+        own = {row for found in rows.values() for row in found if self._is_found(row)}  # copies that products make
+        reach = self._reach()
+        often = self._often(rows, reach) - own
+        self._choose(rows, often, own)
+        # What lies by rows now is not used often for what is made of it.
+        again = self._often(rows, reach) - own
+        if again != often:
+            self._choose(rows, again, own)
         self.data |= {row for row in again if all(self.are_along(s) for s in passing if row in rows[s])}
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
         packed |= self._copied_factors(packed)
         packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
         self.statements.pack(self._looked_up(passing) | packed)  # rows are found by labels
 
-    def _choose(self, passing: list[Plain], rows: Mapping[Plain, list[Value]], often: set[Value]) -> None:
+    def _choose(self, rows: Mapping[Plain, list[Value]], often: set[Value], own: set[Value]) -> None:
         """Read all rows where they lie but those that are used often, and others where loops would cross these."""
         copied = set(often)
         while True:
             self.data = {row for found in rows.values() for row in found} - copied
             self._mix(rows.values())
-            crossed = self._lay(passing)
-            again = {row for statement in crossed for row in rows[statement]} - copied - self._made(rows)
+            crossed = self._lay(list(rows))
+            again = {row for statement in crossed for row in rows[statement]} - copied - own
             if not again:
                 return
             copied |= again
 
-    def _often(self, passing: list[Plain], rows: Mapping[Plain, list[Value]]) -> set[Value]:
+    def _often(self, rows: Mapping[Plain, list[Value]], reach: Mapping[Value, int]) -> set[Value]:
         """Return the rows of data of which each number is used several times, or of which a few have functions."""
-        reach = self._reach()
-        often = {r for s in passing for r in rows[s] if self._loops(s, reach) > len(r.axes)}
-        often |= {r for s in passing for r in rows[s] if self._is_short(r) and not self._is_arithmetic(s)}
-        return often - self._made(rows)
-
-    def _made(self, rows: Mapping[Plain, list[Value]]) -> set[Value]:
-        """Return the copies that products make."""
-        return {row for found in rows.values() for row in found if self._is_found(row)}
+        pairs = [(statement, row) for statement, found in rows.items() for row in found]
+        often = {row for statement, row in pairs if self._loops(statement, reach) > len(row.axes)}
+        return often | {row for statement, row in pairs if self._is_short(row) and not self._is_arithmetic(statement)}
 
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each.
