@@ -17,6 +17,7 @@ import pytest
 import gradcompile as gc
 from gradcompile.jit import Given, kernel, load, objects
 from gradcompile.jit.direct import UntranslatableError, build, build_all, hints
+from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import F64, SCALARS, Array
@@ -1126,3 +1127,86 @@ def test_whether_there_is_memory_is_asked_once_for_arrays_that_follow_one_anothe
         with pytest.raises(MemoryError):
             f(n)
     assert f(7) == 7.0
+
+
+PICKED = """def f(table, label, other, more, x):
+    y = np.zeros((label.shape[0], table.shape[1]))
+    for n in range(label.shape[0]):
+        {body}
+    return y
+"""
+ROW = "; for j in range(table.shape[1]):; {indent}y[n, j] += table[{row}, j]"
+# What a loop does, and what it asks for.
+PICKS = {
+    "a row that a label picks": ("k = label[n]" + ROW, ["fetch(table, label[min(n + 4, label.shape[0] - 1)])"]),
+    "an unsigned one": ("k = np.uint64(label[n])" + ROW, ["fetch(table, label[min(n + 4, label.shape[0] - 1)])"]),
+    "rows that the labels of a row pick": (
+        "for i in range(more.shape[1]):;     k = more[n, i]" + ROW.replace("; ", ";     "),
+        ["fetch(table, more[min(n + 4, label.shape[0] - 1), i])"],
+    ),
+    "a label that another picks": (
+        "h = other[n]; k = label[h]" + ROW,
+        ["fetch(table, label[other[min(n + 4, label.shape[0] - 1)]])"],
+    ),
+    "nothing that all steps read": ("k = label[0]" + ROW, []),
+    "nothing in the order of the rows": ("k = n" + ROW, []),
+    "nothing by a number that is computed on the way": ("other[n] = n//2; k = other[n]" + ROW, []),
+    "nothing where vectors are to be made": ("k = label[n]; y[n, 0] += table[k, 0]", []),
+    "nothing beyond the end": ("k = label[label.shape[0] - 1 - n]" + ROW, []),
+    "nothing that is asked for": ("k = label[n]; fetch(table, label[n])" + ROW, ["fetch(table, label[n])"]),
+}
+
+
+def picking(name):
+    lines = PICKS[name][0].replace("; ", "\n        ").format(indent="    ", row="k")
+    return PICKED.format(body=lines)
+
+
+@pytest.mark.parametrize("name", PICKS)
+def test_rows_that_data_pick_are_asked_for_before_their_turn(name):
+    function = ast.parse(picking(name)).body[0]
+    ask_ahead(function)
+    calls = [each for each in ast.walk(function) if isinstance(each, ast.Call) and spelled(each.func) == "fetch"]
+    assert [ast.unparse(each) for each in calls] == PICKS[name][1]
+
+
+@pytest.mark.parametrize("name", [name for name in PICKS if "is asked for" not in name])
+@pytest.mark.parametrize("samples", [0, 1, 3, 9])
+def test_asking_ahead_changes_no_result(name, samples):
+    random = np.random.default_rng(samples)
+    labels = [random.integers(0, samples, size=size) for size in (samples, samples, (samples, 2))] if samples else [
+        np.zeros(size, np.int64) for size in (0, 0, (0, 2))
+    ]  # fmt: skip
+    agree(*both(NJIT + picking(name), random.normal(size=(samples, 5)), *labels, random.normal(size=samples)))
+
+
+def test_the_loops_over_one_block_ask_once():
+    text = """def f(table, label, y, size):
+    for first in range(0, size, 8):
+        part = label[first:first + 8]
+        for n in range(8):
+            k = part[n]
+            for j in range(4):
+                y[n, j] += table[k, j]
+        for n in range(8):
+            k = part[n]
+            for j in range(4):
+                y[n, j] += table[k, j]*y[k, j]
+"""
+    function = ast.parse(text).body[0]
+    ask_ahead(function)
+    calls = [ast.unparse(each) for each in ast.walk(function) if isinstance(each, ast.Call)]
+    assert [c for c in calls if c.startswith("fetch")] == [
+        "fetch(table, part[min(n + 4, 8 - 1)])",
+        "fetch(y, part[min(n + 4, 8 - 1)])",
+    ]
+
+
+def test_what_a_compiled_model_looks_up_is_asked_for():
+    text = "k: labels[N]\nU: parameter[A, 40]\nx: data[N]\nloss = Sum((Sum(U[k[n], d], d) - x[n])**2, n)"
+    source = gc.compile(gc.parse(text)).source
+    program = Program(source)
+    types = [Array(SCALARS[name], rank) for name, rank in (("float64", 2), ("int64", 1), ("float64", 1))]
+    made = "".join(each.text for each in program.modules("value_and_grad", types))
+    assert "fetch" not in source
+    assert made.count("call void @fetch") == 2  # of the table, and of its gradient

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradcompile.jit.direct.arrays import Scope
-from gradcompile.jit.direct.kinds import BIT, I64, UntranslatableError, Value, literal
+from gradcompile.jit.direct.kinds import BIT, I64, Value, literal
 from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
 
 DOUBLE, SINGLE = "gradcompile_dgemm", "gradcompile_sgemm"  # BLAS's dgemm and sgemm, which take addresses alone
@@ -69,17 +69,17 @@ def product(scope: Scope, values: list[Value]) -> Value:
 
 
 def fetch(scope: Scope, values: list[Value]) -> Value:
-    """Ask for the row of an array, or for the first of it; see `jit.fetch`."""
+    """Ask for the row of an array, or for the first of it; see `jit.fetch`. If rows are spread out, nothing is done."""
     array, row = values
     if not array.array.dense:
-        raise UntranslatableError("a row of an array that is not contiguous")
+        return literal(0)
     writer, width = scope.writer, array.array.dtype.width
     writer.around.declare("declare i64 @llvm.smin.i64(i64, i64) #0")
     writer.around.declare(PREFETCH)
     size = writer.new(f"mul i64 {scope.arrays.count(array)}, {width}")
     length = writer.new(f"mul i64 {scope.arrays.strides(array)[0]}, {width}")
     writer.do(f"call void @fetch(ptr {array.address}, i64 {size}, i64 {length}, i64 {writer.whole(row)})")
-    return Value(I64, ("0",))
+    return literal(0)
 
 
 # The threads of a team, see `jit.team`
@@ -101,7 +101,7 @@ def swap(scope: Scope, values: list[Value]) -> Value:
 def rest(scope: Scope, values: list[Value]) -> Value:
     """Let other threads have the processor."""
     scope.writer.called("i32", "sched_yield", [], "nounwind")
-    return Value(I64, ("0",))
+    return literal(0)
 
 
 def _place(scope: Scope, values: list[Value]) -> str:

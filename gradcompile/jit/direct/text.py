@@ -6,6 +6,7 @@ import ast
 from functools import lru_cache
 
 from gradcompile.garbage import uncollected
+from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.outline import outlined
 from gradcompile.jit.direct.signs import Names
@@ -63,6 +64,7 @@ class Text:
                 self.counted |= {part.node.name: part.counted for part in parts}
             if name not in BY_STRIDES:
                 jam(self.nodes[name])
+            ask_ahead(self.nodes[name])
         return self.nodes[name]
 
     def cost(self, node: ast.AST) -> int:
