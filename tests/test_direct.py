@@ -1210,3 +1210,19 @@ def test_what_a_compiled_model_looks_up_is_asked_for():
     made = "".join(each.text for each in program.modules("value_and_grad", types))
     assert "fetch" not in source
     assert made.count("call void @fetch") == 2  # of the table, and of its gradient
+
+
+@pytest.mark.parametrize("size", [0, 2**10, 2**20])
+def test_large_arrays_ask_for_large_pages_and_are_as_others(size, monkeypatch):
+    text = HEAD + NJIT + "def f(n):\n    x = np.zeros(n)\n    return x\n"
+    for platform in ("linux", "darwin"):  # Linux alone is asked
+        monkeypatch.setattr(sys, "platform", platform)
+        program = Program(text)
+        [module] = [each.text for each in program.modules("f", [SCALARS["int64"]])]
+        assert ("@madvise" in module) is (platform == "linux")
+    monkeypatch.undo()
+    found = build(text, "f", [Given("int64", 0)])(size)
+    assert found.shape == (size,)
+    assert not found.any()
+    found += 1
+    assert found.sum() == size
