@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from gradcompile import early, shuffle
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.interpret import evaluate
 from gradcompile.pipeline import Program
-from gradcompile.processors import keep_off, processors
+from gradcompile.processors import Place, processors
 from gradcompile.schedule import Parts, in_parts, stream_axis
 from gradcompile.threads import blas, chunks, number, pool
 from gradcompile.train.whole import Whole
@@ -460,37 +461,48 @@ def test_pieces_run_beside_each_other():
     assert pool.total(lambda number: both.wait() * 0 + number, 2, int.__add__, 2) == 1
 
 
+def after(own, job):
+    """Have the one thread of a pool do a job; return the processors that it may run on afterwards."""
+    own.help(job, 1)
+    deadline = time.monotonic() + 30
+    while own._busy or not own._jobs.empty():
+        assert time.monotonic() < deadline
+    [thread] = own._threads
+    return os.sched_getaffinity(thread.native_id)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not let threads be kept off")
 @pytest.mark.skipif(processors() < 2, reason="there is one processor")
 def test_threads_that_wait_are_kept_off_the_processor_that_wakes_them(monkeypatch):
-    every = os.sched_getaffinity(0)
-    first, second = sorted(every)[:2]
-    own = pool._Pool()
-    for here in (first, second, second):
-        monkeypatch.setattr(pool, "here", lambda here=here: here)
-        done = threading.Event()
-        own.help(pool._Task(done.set), 1)
-        assert done.wait(30)
-        while own._busy:
-            pass
-        assert [os.sched_getaffinity(each.native_id) for each in own._threads] == [every - {here}]
+    every, own = os.sched_getaffinity(0), pool._Pool()
+    for here in [*sorted(every)[:2], sorted(every)[1]]:
+        monkeypatch.setattr(pool, "here", lambda here=here: Place(here, frozenset(every)))
+        assert after(own, pool._Job(abs, 1, max)) == every - {here}
+    assert after(own, pool._Task(lambda: None)) == every  # what may take long is free again
+    assert after(own, pool._Job(abs, 1, max)) == every - {here}
     assert os.sched_getaffinity(0) == every
 
 
 def test_threads_that_work_are_left_where_they_are(monkeypatch):
     moved, begun, end = [], threading.Event(), threading.Event()
-    monkeypatch.setattr(pool, "keep_off", lambda processor, _: moved.append(processor))
+    monkeypatch.setattr(Place, "keep_off", lambda self, _: moved.append(self.processor))
+
+    def place(number):
+        """Let the one thread that asks be somewhere, and others elsewhere."""
+        asks = threading.main_thread()
+        monkeypatch.setattr(pool, "here", lambda: Place(number + (threading.current_thread() is not asks), frozenset()))
+
     own = pool._Pool()
-    places = iter([0, 1, 1])
-    monkeypatch.setattr(pool, "here", lambda: next(places))
-    own.help(pool._Task(lambda: (begun.set(), end.wait(30))), 1)
+    place(0)
+    own.help(pool._Job(lambda _: (begun.set(), end.wait(30)), 1, max), 1)
     assert begun.wait(30)
-    own.help(pool._Task(lambda: None), 1)
+    place(1)
+    own.help(pool._Job(abs, 1, max), 1)
     assert moved == [0]
     end.set()
     while own._busy or not own._jobs.empty():
         pass
-    own.help(pool._Task(lambda: None), 1)
+    own.help(pool._Job(abs, 1, max), 1)
     assert moved == [0, 1]
 
 
@@ -498,9 +510,8 @@ def test_a_system_that_forbids_it_decides_itself(monkeypatch):
     def forbidden(*_):
         raise PermissionError
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", forbidden, raising=False)
-    keep_off(0, [1])
+    Place(0, frozenset({0, 1})).keep_off([1])
 
 
 # BLAS -----------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ started when they are first needed, wait in a queue without cost, and end with t
 starts anew.
 
 A thread that is woken is often put on the processor of the one that wakes it, where both take turns: Linux does so for
-hundreds of calls of less than a millisecond. So threads that wait are kept off that processor.
+hundreds of calls of less than a millisecond. So threads that wait are kept off that processor; those that work for long
+are free again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from gradcompile.processors import here, keep_off
+from gradcompile.processors import Place, here
 
 Piece = Any
 Task = Callable[[int], Piece]
@@ -148,7 +149,7 @@ class _Pool:
     """The threads of this process."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[_Job | _Task] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[_Job | _Task, Place]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._busy = 0  # how many of them work
         self._left = -1  # the processor that they are kept off
@@ -156,33 +157,40 @@ class _Pool:
 
     def help(self, job: _Job | _Task, helpers: int) -> None:
         """Let some threads work on a job, as soon as they are free."""
+        place = here()
         with self._lock:
             for number in range(len(self._threads), helpers):
                 thread = threading.Thread(target=self._serve, name=f"gradcompile-{number}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
                 self._left = -1
-            self._leave(here())
+            if place.processor != self._left and not self._busy:
+                place.keep_off(thread.native_id for thread in self._threads if thread.native_id is not None)
+                self._left = place.processor
         for _ in range(helpers):
-            self._jobs.put(job)
-
-    def _leave(self, processor: int) -> None:
-        """Keep the threads off a processor, if all of them wait."""
-        if processor != self._left and not self._busy:
-            keep_off(processor, [thread.native_id for thread in self._threads if thread.native_id is not None])
-            self._left = processor
+            self._jobs.put((job, place))
 
     def _serve(self) -> None:
         """Work on one job after the other."""
         while True:
-            job = self._jobs.get()
+            job, place = self._jobs.get()
             with self._lock:
                 self._busy += 1
+                self._begin(job, place)
             try:
                 job.work()
             finally:
                 with self._lock:
                     self._busy -= 1
+
+    def _begin(self, job: _Job | _Task, asked: Place) -> None:
+        """Leave the processor of the thread that asked, which may have moved; be free for what may take long."""
+        own = threading.get_native_id()
+        if here().processor == asked.processor >= 0:
+            asked.keep_off([own])
+        if isinstance(job, _Task):
+            asked.set_free(own)
+            self._left = -1
 
 
 _pool = _Pool()
