@@ -26,6 +26,7 @@ from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.signs import counted
 from gradcompile.jit.direct.syntax import names, spelled, statements
 from gradcompile.jit.direct.text import parsed
+from gradcompile.jit.lines import NEAR
 
 NJIT = '@njit(error_model="numpy")\n'
 STRICT = '@njit(fastmath=False, error_model="numpy")\n'
@@ -1202,12 +1203,28 @@ def test_the_loops_over_one_block_ask_once():
     ]
 
 
+def test_nothing_is_asked_of_an_array_that_the_loop_makes():
+    text = """def f(table, label, y):
+    for first in range(0, 16, 8):
+        part = table[first:first + 8]
+        for n in range(8):
+            k = label[n]
+            for j in range(4):
+                y[n] += part[k, j]
+"""
+    function = ast.parse(text).body[0]
+    before = ast.unparse(function)
+    ask_ahead(function)
+    assert ast.unparse(function) == before
+
+
 def test_what_a_compiled_model_looks_up_is_asked_for():
     text = "k: labels[N]\nU: parameter[A, 40]\nx: data[N]\nloss = Sum((Sum(U[k[n], d], d) - x[n])**2, n)"
     source = gc.compile(gc.parse(text)).source
     program = Program(source)
     types = [Array(SCALARS[name], rank) for name, rank in (("float64", 2), ("int64", 1), ("float64", 1))]
     made = "".join(each.text for each in program.modules("value_and_grad", types))
+    assert f", {NEAR}\n" in made  # only of large tables
     assert "fetch" not in source
     assert made.count("call void @fetch") == 2  # of the table, and of its gradient
 
