@@ -70,6 +70,13 @@ _HOMES = {
     "threads": ("get_threads", "set_threads"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_MEANT = {
+    **dict.fromkeys(("grad", "gradient", "value_and_grad"), "gc.compile(expr, wrt=...) has grad and value_and_grad"),
+    **dict.fromkeys(("fit", "train"), "gc.compile(expr, wrt=...) has fit"),
+    **dict.fromkeys(("minimize", "minimise"), "gc.compile(expr, wrt=...) has fit, and ravel for SciPy"),
+    "jit": "gc.compile(expr, wrt=...) compiles an expression of SymPy",
+    "lambdify": "gc.compile(expr, wrt=...).value is the function of an expression",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -77,7 +84,9 @@ def __getattr__(name: str) -> object:
     if name == "errors":
         return import_module("gradcompile.errors")
     if name not in _HOME:
-        raise AttributeError(f"module 'gradcompile' has no attribute {name!r}")
+        from gradcompile.errors import no_attribute
+
+        raise no_attribute("module 'gradcompile'", name, __all__, _MEANT, f"it has {', '.join(__all__)}")
     with importing():
         found: object = getattr(import_module(f"gradcompile.{_HOME[name]}"), name)
     globals()[name] = found

@@ -6,7 +6,7 @@ expected, what was found, and what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -98,6 +98,10 @@ class UnknownNameError(ModelError, NameError):
     """A name, function or argument that nothing declares."""
 
 
+class UnknownAttributeError(GradcompileError, AttributeError):
+    """An attribute that something of gradcompile does not have."""
+
+
 class DuplicateNameError(ModelError):
     """Two different symbols, or two declarations, bear one name."""
 
@@ -156,6 +160,33 @@ class GradientCheckError(GradcompileError, AssertionError):
 
 class EmissionError(GradcompileError, RuntimeError):
     """Emitted code holds something that is not on the allow-list, so it was neither written nor run."""
+
+
+def no_attribute(owner: str, name: str, known: Iterable[str], meant: Mapping[str, str], otherwise: str) -> Exception:
+    """Return the error for an attribute that is not there, and say which one is.
+
+    Parameters
+    ----------
+    owner : str
+        What does not have it, in words.
+    name : str
+        The attribute that was asked for.
+    known : iterable of str
+        Those that there are.
+    meant : mapping of str to str
+        What to do, for names that other libraries have.
+    otherwise : str
+        What to do if no name is near.
+    """
+    what = f"{owner} has no attribute {name!r}"
+    if name.startswith("_"):  # asked by protocols, as those of copies and notebooks
+        return AttributeError(what)
+    from difflib import get_close_matches  # no program has to wait for it that does not need it
+
+    names = {each.casefold(): each for each in known if not each.startswith("_")}
+    near = get_close_matches(name.casefold(), names, 1)
+    hint = meant.get(name) or (f"did you mean {names[near[0]]!r}?" if near else otherwise)
+    return UnknownAttributeError(what, hint=hint)
 
 
 @contextmanager

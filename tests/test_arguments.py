@@ -2,6 +2,7 @@
 
 import inspect
 import timeit
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
@@ -135,6 +136,57 @@ def test_integer_beyond_all_floats_is_infinite():
     assert one(Input("lam"), 10**400) == np.inf
     assert one(Input("lam"), -(10**400)) == -np.inf
     assert one(Input("lam"), 2**70) == 2.0**70
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([Fraction(1, 3), 2], [1 / 3, 2.0]),
+        (np.array([1, 2], dtype=object), [1.0, 2.0]),
+        ([Decimal("0.1"), Decimal(2)], [0.1, 2.0]),
+        ([2**70, -(10**400)], [2.0**70, -np.inf]),
+    ],
+)
+def test_numbers_of_python_in_arrays(given, expected):
+    assert_array_equal(one(Input("x", (N,)), given), expected)
+    assert_array_equal(one(Input("x", (N, D)), [given, given]), [expected, expected])
+    assert one(Input("x"), given[0]) == expected[0]
+
+
+class Tensor:
+    """As one of PyTorch: how it is brought to NumPy depends on where and how it is kept."""
+
+    def __init__(self, device="cpu", dtype="torch.float64", is_sparse=False):
+        self.device, self.dtype, self.is_sparse = device, dtype, is_sparse
+
+    def detach(self):
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError
+
+
+@pytest.mark.parametrize(
+    ("given", "to_do"),
+    [
+        (Tensor(), "give x.detach().numpy()"),
+        (Tensor("cuda:0", "torch.bfloat16", True), "give x.detach().cpu().to_dense().float().numpy()"),
+        (np.array([1j, 2.0]), "give x.real"),
+        ([[1, 2], [3]], "give x rows of one length"),
+        (np.ones((3, 1)), "give x 1 axis, as numpy.squeeze(x) has"),
+        (np.ones((2, 3)), "give x 1 axis"),
+    ],
+)
+def test_what_to_do_with_what_does_not_fit(given, to_do):
+    with pytest.raises((ArgumentError, ShapeError)) as caught:
+        one(Input("x", (N,)), given)
+    assert caught.value.hint.startswith(to_do)
+    assert ("squeeze" in caught.value.hint) == ("squeeze" in to_do)
+
+
+def test_labels_that_are_objects_of_text_are_to_be_numbered():
+    with pytest.raises(ArgumentError, match=r"numpy.unique\(g, return_inverse=True\)"):
+        one(Input("g", (N,), "int"), np.array(["a", "b"], dtype=object))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.uint64, ">i2", np.float32, np.float64, bool])

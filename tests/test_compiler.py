@@ -16,6 +16,7 @@ from sympy import IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, symb
 
 import gradcompile as gc
 from gradcompile import jit
+from gradcompile.errors import ArgumentError
 from gradcompile.interpret import evaluate
 from tests.oracle import exact
 from tests.zoo import BY_NAME, arguments, call
@@ -471,3 +472,40 @@ def test_a_default_may_be_left_out_among_floats():
     model = gc.compile(gc.parse("a: parameter\nc: constant = 3\nloss = a*c"))
     assert model.value(a=2.0) == 6.0
     assert model.value(a=2.0, c=4.0) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("name", "to_do"),
+    [
+        ("gradient", "call grad"),
+        ("hesian", "'hessian'"),
+        ("params", r"fit\(...\).params"),
+        ("xyz", "help"),
+        ("jac", "jacobian"),
+    ],
+)
+def test_a_wrong_attribute_says_which_is_right(name, to_do):
+    model = gc.compile(Symbol("z") ** 2, wrt=Symbol("z"))
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'\n  to do: .*{to_do}"):
+        getattr(model, name)
+    assert not hasattr(model, name)
+    assert not hasattr(model, "_repr_html_")
+
+
+def test_a_model_that_is_not_compiled_says_that_it_is_to_be():
+    with pytest.raises(AttributeError, match=r"gradcompile\.compile"):
+        gc.parse("w: parameter\nloss = w**2").grad  # noqa: B018  (asking is the test)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"), [("hvp", "hvp.v, "), ("jvp", "jvp.v, "), ("vjp", "vjp.u, "), ("ravel", "z")]
+)
+def test_what_comes_first_and_is_missing_is_told(call, words):
+    model = gc.compile(Symbol("z") ** 2, wrt=Symbol("z"))
+    with pytest.raises(ArgumentError, match=f"to do: .*{words}"):
+        getattr(model, call)(z=2.0)
+
+
+def test_minimisers_of_flat_arrays_are_told_of_ravel():
+    with pytest.raises(ArgumentError, match=r"model\.ravel"):
+        gc.compile(Symbol("z") ** 2, wrt=Symbol("z")).value_and_grad(np.ones(1))

@@ -67,3 +67,10 @@ def test_a_name_can_be_replaced_and_put_back(monkeypatch):
 def test_what_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'gradcompile' has no attribute 'emitt'"):
         gc.emitt  # noqa: B018  (asking is the test)
+
+
+@pytest.mark.parametrize(("name", "to_do"), [("Adamw", "'AdamW'"), ("minimize", "ravel"), ("Momentum", "SGD, AdaGrad")])
+def test_what_is_not_there_says_what_is(name, to_do):
+    with pytest.raises(AttributeError, match=f"to do: .*{to_do}"):
+        getattr(gc, name)
+    assert not hasattr(gc, name)

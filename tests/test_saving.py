@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sympy import Symbol, exp, symbols
+from sympy import Lambda, Matrix, Pow, Symbol, exp, symbols
 
 import gradcompile as gc
+from gradcompile.compiler.specification import model_of
 from gradcompile.errors import DataError, UnknownNameError
+from gradcompile.model.parts import walk
 from gradcompile.saving import archive, read
 from gradcompile.saving.description import decoded, encoded
 from gradcompile.saving.parameters import to_bytes as parameters_to_bytes
@@ -394,3 +396,39 @@ def test_models_can_be_sent_to_other_processes(copied, tmp_path):
     assert result.params == trained.params
     assert [epoch.rate for epoch in result.history] == [epoch.rate for epoch in trained.history]
     assert result.model.predict("y", x=[3.0]) == trained.model.predict("y", x=[3.0])
+
+
+def arrived(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_typed_model_arrives_in_another_process_as_it_is(path):
+    """SymPy would write x + y - 11 as -11 + x + y, and move pieces out of sums."""
+    model = gc.load(path)
+    assert arrived(model) == model
+    assert arrived(model).text == model.text
+    assert arrived(model).source == model.source
+    assert copy.deepcopy(model) is model
+
+
+@pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
+def test_model_in_sympy_arrives_in_another_process_as_it_is(row):
+    for form in row.forms.values():
+        model = model_of(form.objective, list(form.wrt), list(form.data), form.define, None)
+        assert arrived(model) == model
+
+
+@pytest.mark.parametrize("objective", [[Symbol("x") ** 2, Symbol("x")], Matrix([[Symbol("x"), Symbol("x") ** 2]])])
+def test_objectives_that_are_arrays_arrive(objective):
+    model = model_of(objective, Symbol("x"), (), None, {"y": Lambda((Symbol("i"),), Symbol("x"))})
+    assert arrived(model) == model
+
+
+def test_deeply_nested_model_arrives():
+    formula = Symbol("x")
+    for _ in range(5000):
+        formula = Pow(formula, 2, evaluate=False)
+    model = arrived(model_of(formula, Symbol("x"), (), None, None))
+    assert model.objective.func is Pow
+    assert sum(1 for _ in walk([model.objective])) == 5002  # with x and 2

@@ -198,7 +198,10 @@ class Arguments:
         else:
             what = f"{name} has axes {axes(declared)}"
             told = self._told_by_others(declared, given)
-            found, hint = f"{found}; {told}" if told else found, f"give {name} {rank} {'axis' if rank == 1 else 'axes'}"
+            found = f"{found}; {told}" if told else found
+            hint = f"give {name} {rank} {'axis' if rank == 1 else 'axes'}"
+            if array.ndim > rank == sum(length > 1 for length in array.shape):
+                hint += f", as numpy.squeeze({name}) has"
         return self.signature.fail(ShapeError, name, what, expected=wanted(declared), found=found, hint=hint)
 
     def _told_by_others(self, declared: Input, given: Mapping[str, Any]) -> str:
@@ -304,14 +307,26 @@ def _as_numbers(declared: Input, value: object, found: str) -> str:
     name = declared.name
     if not declared.shape:
         return "give one number"
-    if declared.kind == "int" and found.startswith("an array of text"):
+    if declared.kind == "int" and ("array of text" in found or "] is '" in found):
         return f"number the classes: numpy.unique({name}, return_inverse=True)[1]"
-    for method, call in (("toarray", "toarray()"), ("detach", "detach().numpy()")):  # of SciPy and PyTorch
-        if hasattr(value, method):
-            return f"give {name}.{call}"
+    if "complex" in found:
+        return f"give {name}.real, if that is what is meant"
+    if hasattr(value, "toarray"):  # of SciPy
+        return f"give {name}.toarray()"
+    if hasattr(value, "detach"):  # of PyTorch
+        return f"give {name}.detach(){_to_memory(value)}.numpy()"
     if isinstance(value, Iterator):
         return f"give all that it yields: list({name})"
+    if "unequal" in found:
+        return f"give {name} rows of one length"
     return "convert it to an array of real numbers, as numpy.asarray(..., dtype=float) does"
+
+
+def _to_memory(tensor: Any) -> str:
+    """Return what PyTorch's tensor needs before NumPy takes it: it may be elsewhere, sparse, or of half floats."""
+    moved = "" if str(getattr(tensor, "device", "cpu")) == "cpu" else ".cpu()"
+    dense = ".to_dense()" if getattr(tensor, "is_sparse", False) else ""
+    return moved + dense + (".float()" if "bfloat16" in str(getattr(tensor, "dtype", "")) else "")
 
 
 def _axis(limit: LabelRange | LabelIndex, sizes: Mapping[str, int]) -> str:

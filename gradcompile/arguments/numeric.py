@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -22,6 +23,8 @@ KINDS = {
     "m": "times",
     "V": "records",
 }
+
+NUMBERS = (Real, Decimal)  # Decimals, as databases have, are real numbers that Python's classes do not tell of
 
 
 def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
@@ -45,7 +48,7 @@ def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
     """
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise refused("an array with masked entries")
-    if isinstance(value, Real) and not isinstance(value, (int, float, np.generic)):
+    if isinstance(value, NUMBERS) and not isinstance(value, (int, float, np.generic)):
         value = float(value)  # a Fraction
     try:
         array = np.asarray(value)
@@ -53,10 +56,25 @@ def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
         ragged = isinstance(value, (list, tuple))
         raise refused("rows of unequal lengths" if ragged else f"an object of type {type(value).__name__}") from None
     if array.dtype == object and array.ndim == 0 and type(value) is int:
-        return np.asarray(np.inf if value > 0 else -np.inf) if abs(value) >> 1024 else np.asarray(float(value))
+        return np.asarray(_as_float(value))
+    if array.dtype == object and array.ndim and all(isinstance(each, NUMBERS) for each in array.flat):
+        return _as_floats(array)
     if array.dtype.kind not in "biuf":
         raise refused(_described(value, array))
     return array
+
+
+def _as_floats(array: Array) -> Array:
+    """Return Python's numbers, as whole ones beyond 64 bits and Fractions, in an array of floats."""
+    return np.array([_as_float(each) for each in array.flat]).reshape(array.shape)
+
+
+def _as_float(number: Any) -> float:
+    """Return the nearest float; infinity beyond all of them."""
+    try:
+        return float(number)
+    except OverflowError:
+        return float(np.inf if number > 0 else -np.inf)
 
 
 def no_numbers(name: str, found: str) -> ArgumentError:
@@ -77,7 +95,7 @@ def _described(value: object, array: Array) -> str:
 def _first_without_number(array: Array) -> str:
     """Return the first of Python's objects that is no number, for a message: ``, [2, 0] is 'low'``."""
     for at, entry in np.ndenumerate(array):
-        if not isinstance(entry, Real):
+        if not isinstance(entry, NUMBERS):
             says = isinstance(entry, (str, bytes, complex)) or entry is None
             shown = f"{entry!r:.40}" if says else f"an object of type {type(entry).__name__}"
             return f"; {list(at)} is {shown}"

@@ -61,7 +61,8 @@ class Signature:
     def positional(self, count: int) -> GradcompileError:
         """Return the error for arguments without names."""
         found = f"{count} argument{'s' * (count > 1)} without a name"
-        return ArgumentError("arguments are given by name", expected=str(self), found=found, hint="write name=value")
+        hint = "write name=value; for minimisers of flat arrays, as SciPy's, model.ravel makes a function"
+        return ArgumentError("arguments are given by name", expected=str(self), found=found, hint=hint)
 
     def inspected(self) -> inspect.Signature:
         """Return the signature that `help` and completion show.

@@ -37,7 +37,7 @@ class DerivativeCalls:
     _named: Callable[[Sequence[Any], dict[str, Any]], Mapping[str, Any]]
     _mirrored: Callable[[tuple[Any, ...]], Any]
 
-    def jvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
+    def jvp(self, v: Any = None, /, *positional: Any, **inputs: Any) -> Any:
         """Return the derivative of the objective along a direction: the Jacobian times v, by forward mode.
 
         Parameters
@@ -62,7 +62,7 @@ class DerivativeCalls:
         """
         return self._derivatives.jvp(v, self._named(positional, inputs))
 
-    def vjp(self, u: Any, /, *positional: Any, **inputs: Any) -> Any:
+    def vjp(self, u: Any = None, /, *positional: Any, **inputs: Any) -> Any:
         """Return u times the Jacobian, by reverse mode; of an objective that is a number, u times the gradient.
 
         Parameters
@@ -129,7 +129,7 @@ class DerivativeCalls:
         matrix = self._matrices.jacobian(arguments, sizes)
         return self._mirrored(self._matrices.blocks(matrix, [shape], self._shapes(arguments))[0])
 
-    def hvp(self, v: Any, /, *positional: Any, **inputs: Any) -> Any:
+    def hvp(self, v: Any = None, /, *positional: Any, **inputs: Any) -> Any:
         """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
 
         Parameters

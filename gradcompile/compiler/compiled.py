@@ -17,7 +17,7 @@ from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
 from gradcompile.emit import listing
-from gradcompile.errors import ArgumentError, UnknownNameError, within_depth
+from gradcompile.errors import ArgumentError, UnknownNameError, no_attribute, within_depth
 from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
@@ -43,6 +43,18 @@ if TYPE_CHECKING:
     from gradcompile.compiler.stability import Stabilised
     from gradcompile.minibatch import Minibatch
     from gradcompile.saving import Saved
+
+MEANT = {
+    **dict.fromkeys(("gradient", "gradients", "grads", "backward", "derivative"), "call grad, or value_and_grad"),
+    **dict.fromkeys(("loss", "objective", "forward", "evaluate", "eval", "apply"), "call value"),
+    **dict.fromkeys(("train", "learn", "optimize", "optimise"), "call fit"),
+    **dict.fromkeys(("minimize", "minimise"), "call fit, or ravel for what scipy.optimize.minimize takes"),
+    **dict.fromkeys(("params", "parameters", "weights"), "fit(...).params has them; arguments has all names"),
+    **dict.fromkeys(("code", "sourcecode", "python"), "source is the module that runs, gradcompile.emit writes others"),
+    **dict.fromkeys(("jac", "jacfwd", "jacrev"), "call jacobian; its products are jvp and vjp"),
+    **dict.fromkeys(("hess", "hessp"), "call hessian; its products with directions are hvp"),
+    "latex": "the command line has it: gradcompile latex",
+}
 
 Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
 Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
@@ -145,6 +157,12 @@ class CompiledModel(DerivativeCalls):
         self._outputs: dict[str, Program] = {}
         self.arguments = self._program.arguments.names
         self.__signature__ = self.checked.signature.inspected()
+
+    if not TYPE_CHECKING:  # where every attribute would be thought to be there
+
+        def __getattr__(self, name: str) -> None:
+            """Say what to do about an attribute that is not there."""
+            raise no_attribute("a compiled model", name, dir(type(self)), MEANT, "help(gradcompile.CompiledModel)")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return the call that makes the model again in another process: as from a file, by its operations.
@@ -398,7 +416,7 @@ class CompiledModel(DerivativeCalls):
                 raise train.unknown(name, self.checked.signature)
         return train.fit(self, given, **options)
 
-    def ravel(self, start: Mapping[str, Any], /, **inputs: Any) -> tuple[FlatFunction, Flat]:
+    def ravel(self, start: Mapping[str, Any] | None = None, /, **inputs: Any) -> tuple[FlatFunction, Flat]:
         """Return the model as a function of one flat array of all parameters, and the array to start from.
 
         Parameters
@@ -432,7 +450,8 @@ class CompiledModel(DerivativeCalls):
         """
         self._need_number("gradient")
         if not isinstance(start, Mapping):
-            found, hint = f"an object of type {type(start).__name__}", "write {name: value} for each parameter"
+            found = "nothing" if start is None else f"an object of type {type(start).__name__}"
+            hint = f"write {{name: value}} for each parameter: {', '.join(self.graph.wrt)}"
             raise ArgumentError("start has no names", expected="a dict of parameters", found=found, hint=hint)
         for name in start:
             if name not in self.graph.wrt:

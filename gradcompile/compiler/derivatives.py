@@ -52,12 +52,14 @@ class Derivatives:
 
     def jvp(self, direction: Any, inputs: Mapping[str, Any]) -> Any:
         """Return the derivative of the objective along a direction."""
+        self._need(direction, "the direction v", "jvp(v, ...)")
         arguments, _ = self._bind(inputs)
         (along,) = self.run(higher.pushed, [*arguments, *self._directions(direction, arguments)])
         return along if self.lowered.output_axes("value") else float(along)
 
     def vjp(self, factor: Any, inputs: Mapping[str, Any]) -> Parts:
         """Return the derivatives of the objective, multiplied by an array of its shape and added up."""
+        self._need(factor, "u, which weighs the objective,", "vjp(u, ...)")
         arguments, sizes = self._bind(inputs)
         axes = self.lowered.output_axes("value")
         weight = self._part("u, which weighs the objective,", factor, tuple(axis.size.evaluate(sizes) for axis in axes))
@@ -69,6 +71,7 @@ class Derivatives:
 
     def hvp(self, direction: Any, inputs: Mapping[str, Any]) -> Parts:
         """Return the Hessian times a direction."""
+        self._need(direction, "the direction v", "hvp(v, ...)")
         arguments, _ = self._bind(inputs)
         return self.run(higher.curved, [*arguments, *self._directions(direction, arguments)])
 
@@ -92,6 +95,13 @@ class Derivatives:
             with EMISSION, within_depth():
                 self._known[key] = self._new(make(self.lowered, *along))
         return self._known[key]
+
+    @staticmethod
+    def _need(given: Any, name: str, call: str) -> None:
+        """Refuse a call without what comes first."""
+        if given is None:
+            hint = f"give it first and without a name, {call}, then the arguments by name"
+            raise ArgumentError(f"{name} is missing", expected=call, hint=hint)
 
     def _directions(self, direction: Any, arguments: Sequence[Argument]) -> list[Argument]:
         """Return a direction as one array a parameter, each with the parameter's shape and dtype."""

@@ -1,6 +1,7 @@
 """A model before it is compiled: mathematics in SymPy, and as text.
 
-reductions, functions -> formula -> text -> model; affine -> extents -> lengths -> told: how long axes are
+reductions, functions -> formula -> text -> model; reductions -> carried -> model
+affine -> extents -> lengths -> told: how long axes are
 """
 
 from .model import Model

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from gradcompile.errors import no_attribute
+
+from .carried import Part, Place, packed, unpacked
 from .reductions import Symbolic
 from .text import text_of
 
@@ -49,6 +54,24 @@ class Model:
     loss: str = "loss"
     source: str = field(default="", compare=False)
 
+    if not TYPE_CHECKING:  # where every attribute would be thought to be there
+
+        def __getattr__(self, name: str) -> None:
+            """Say what to do about an attribute that is not there."""
+            call = "a model is mathematics: gradcompile.compile(model) has value, grad, fit and the code"
+            raise no_attribute("Model", name, dir(type(self)), {}, call)
+
+    def __deepcopy__(self, memo: object) -> Model:
+        """Return the model itself, which does not change."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the call that makes the model again in another process."""
+        groups = [(self.objective,), self.wrt, self.data, self.inputs, self.outputs.values()]
+        groups += [self.definitions.keys(), self.definitions.values()]
+        rest = self.single, tuple(self.outputs), dict(self.defaults), self.loss, self.source
+        return _arrived, (*packed(each for group in groups for each in group), [len(group) for group in groups], *rest)
+
     @property
     def text(self) -> str:
         r"""The model in the text language: what `parse` makes of it is this model again.
@@ -72,3 +95,30 @@ class Model:
         <BLANKLINE>
         """
         return text_of(self)
+
+
+def _arrived(
+    parts: list[Part],
+    places: list[Place],
+    lengths: list[int],
+    single: bool,
+    outputs: tuple[str, ...],
+    defaults: dict[str, float],
+    loss: str,
+    source: str,
+) -> Model:
+    """Return the model that another process sent."""
+    formulas = iter(unpacked(parts, places))
+    (objective,), wrt, data, inputs, predicted, names, bodies = (tuple(islice(formulas, each)) for each in lengths)
+    return Model(
+        objective,
+        wrt,
+        single=single,
+        data=data,
+        definitions=MappingProxyType(dict(zip(names, bodies, strict=True))),
+        outputs=MappingProxyType(dict(zip(outputs, predicted, strict=True))),
+        inputs=inputs,
+        defaults=MappingProxyType(defaults),
+        loss=loss,
+        source=source,
+    )
