@@ -48,6 +48,20 @@ def test_the_tape_agrees_with_sympy(row: Row, notation: str) -> None:
     assert all(float(b) / 50 <= a <= 50 * float(b) for a, b in scales)
 
 
+@pytest.mark.parametrize("name", ["softmax", "huber", "factorisation", "gaussian", "network-2-gelu"])
+def test_rules_alone_give_what_sympy_gives(name: str) -> None:
+    unroller = oracle.Unroller(reference(name)[0])
+    objective = unroller.objective()
+    symbols_of_parameters = [unroller.symbols[key] for key in unroller.symbols if key[0] in reference(name)[0].names]
+    evaluate = oracle.Evaluator(unroller.values)
+    for symbol in symbols_of_parameters[::5]:
+        with oracle.rules_alone():
+            found = objective.diff(symbol)
+        (value, scale), (right, size) = evaluate(found), evaluate(objective.diff(symbol))
+        assert abs(value - right) <= 1e-45 * max(1, size)
+        assert abs(scale - size) <= 1e-12 * size
+
+
 @pytest.mark.parametrize("row", [row for row in ZOO if len(row.forms) > 1], ids=lambda row: row.name)
 def test_all_notations_are_one_model(row: Row) -> None:
     first, *others = row.forms.values()
