@@ -152,6 +152,22 @@ class Value:
         attr = "" if self.attr is None else f" {_show_attr(self.attr)}"
         return f"%{self.number} = {self.op}{attr}({operands}) : {self.kind}[{', '.join(map(str, self.axes))}]"
 
+    def quoted(self, longest: int) -> str:
+        """Return what a number came from as text; "" if that is longer, or nested too deeply for SymPy to print.
+
+        Parameters
+        ----------
+        longest : int
+            The most characters.
+        """
+        if self.origin is None or self.axes or _has_more_parts(self.origin, longest):
+            return ""
+        try:
+            text = str(self.origin)
+        except RecursionError:
+            return ""
+        return text if len(text) <= longest else ""
+
     def is_const(self, number: object) -> bool:
         """Return whether the value is this very number."""
         return self.op == "const" and self.attr == number and not isinstance(self.attr, str)
@@ -193,6 +209,20 @@ class Value:
 
     def __neg__(self) -> Value:
         return self.builder.apply("neg", self)
+
+
+def _has_more_parts(origin: object, count: int) -> bool:
+    """Return whether an expression has more names and numbers than that, each of which is at least one character.
+
+    SymPy takes long to print large ones, of which nothing is kept.
+    """
+    parts, found = [origin], 0
+    while parts and found <= count:
+        part: Any = parts.pop()
+        inner = () if getattr(part, "is_symbol", False) else getattr(part, "args", ())  # an array has its sizes there
+        found += not inner
+        parts.extend(inner)
+    return found > count
 
 
 def kind_of_number(number: Number | str) -> str:

@@ -376,7 +376,8 @@ def test_gemm_is_the_product_whatever_lies_contiguous(sizes, dtype, tiles):
     m, k, n = sizes
     random = np.random.default_rng(0)
     exact = [random.integers(-4, 5, size=shape) for shape in ((m, k), (k, n), (m, n))]  # every sum is exact
-    for by_columns in np.ndindex(2, 2, 2):
+    orders = list(np.ndindex(2, 2, 2))
+    for by_columns in orders if dtype == "float64" else orders[::3]:  # Numba takes half a second for each
         a, b, c = (np.array(x, dtype, order="CF"[o]) for x, o in zip(exact, by_columns, strict=True))
         function("numba", "gemm")(-2.0, a, b, 3.0, c, tiles)
         np.testing.assert_array_equal(c, -2 * (exact[0] @ exact[1]) + 3 * exact[2])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +59,13 @@ json.dump(answers, sys.stdout)
 """
 
 
+@functools.cache
+def in_call_order(name: str) -> list[Any]:
+    """Return the point of a model of the zoo as what its functions are called with."""
+    problem = reference(name)[0]
+    return [np.asarray(problem.inputs[n]).tolist() for n in gc.compile(**arguments(problem)).arguments]
+
+
 def emit(name: str, target: str) -> str:
     return gc.emit(**arguments(reference(name)[0]), target=target)
 
@@ -78,11 +87,9 @@ def python(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_modules_run_where_gradcompile_is_not(target: str, names: list[str], tmp_path: Path) -> None:
     calls = {}
     for name in names:
-        problem = reference(name)[0]
         module = f"{name.replace('-', '_')}_{target}"
         (tmp_path / f"{module}.py").write_text(emit(name, target), encoding="utf-8")
-        order = gc.compile(**arguments(problem)).arguments
-        calls[module] = [np.asarray(problem.inputs[n]).tolist() for n in order]
+        calls[module] = in_call_order(name)
     (tmp_path / "calls.json").write_text(json.dumps(calls), encoding="utf-8")
     (elsewhere := tmp_path / "elsewhere").mkdir()
     found = python("-c", STRANGER, str(tmp_path), str(tmp_path / "calls.json"), cwd=elsewhere)

@@ -41,10 +41,8 @@ def describe(value: Value, graph: Graph, names: Names, rank: Rank = tuple) -> st
     if primal is not None and root is not None:
         axes = graph.cotangents[value].axes if value in graph.cotangents else value.axes
         return f"d{names.value(root)}/d{primal}{_indices(axes, names, rank)}"
-    if not value.axes and value.origin is not None and not names.many:
-        text = harmless(str(value.origin))
-        if len(text) <= SHORT:
-            return text
+    if not names.many and (text := harmless(value.quoted(SHORT))):
+        return text
     text = Mathematics(names, rank).of(value)
     return f"{names.value(value)}{_indices(value.axes, names, rank)} = {text}" if value.axes else text
 

@@ -76,19 +76,8 @@ def _axis(axis: Axis) -> list[Any]:
 
 def _value(value: Value, place: Mapping[Value, int], quoted: bool) -> list[Any]:
     operands = [place[o] for o in value.operands]
-    origin = _origin(value) if quoted else ""
+    origin = value.quoted(LONGEST_ORIGIN) if quoted else ""
     return [value.op, operands, [_axis(a) for a in value.axes], value.kind, _attr(value), origin]
-
-
-def _origin(value: Value) -> str:
-    """Return the user's formula of a number, or "" if it is long, or nested too deeply for SymPy to print."""
-    if value.origin is None or value.axes:
-        return ""
-    try:
-        text = str(value.origin)
-    except RecursionError:
-        return ""
-    return text if len(text) <= LONGEST_ORIGIN else ""
 
 
 def _attr(value: Value) -> Any:
