@@ -68,6 +68,7 @@ class Made:
         self.graph, self.sums, self.guards, self.samples, self.results = graph, sums, guards, samples, results
         self.returned, self.factors, self.again, self.ahead = results.delivered.keys(), factors, again, ahead
         self.order = self._reached()
+        self.counts = self._counts()
         phase = samples.phase
         for value in self.order:
             if value not in phase:
@@ -91,7 +92,7 @@ class Made:
         size, price = dict[Value, int](), dict[Value, int]()
         for value in self.order:
             inside = [o for o in value.operands if o not in made]
-            counts = value.op not in LEAVES and value.kind == "real"  # not what is computed of indices
+            counts = value.op not in LEAVES and (value.kind == "real" or value in self.counts)
             size[value] = counts + sum(size.get(o, 0) for o in inside)
             price[value] = max([cost(value), *(price.get(o, 0) for o in inside)])
             if value.op in LEAVES:
@@ -117,6 +118,14 @@ class Made:
                 operands = sorted(set(operands_of(value, self.sums, self.guards)), key=lambda v: -v.number)
                 stack.extend((o, False) for o in operands if o not in done)
         return list(done)
+
+    def _counts(self) -> set[Value]:
+        """Return the whole numbers that are found of real ones, as how many arguments are the largest: no indices."""
+        found: set[Value] = set()
+        for value in self.order:
+            if value.kind != "real" and any(o.kind == "real" or o in found for o in value.operands):
+                found.add(value)
+        return {value for value in found if value.kind == "int" and not value.axes}
 
     def _consumers(self, values: list[Value]) -> Iterator[Value]:
         """Yield what reads operands directly: plain values, and the terms of the sums."""
@@ -162,7 +171,8 @@ class Made:
     def _stands_alone(self, value: Value) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
             return True
-        index = value.kind == "int" and value.op != "place" and not (value in self.returned or value in self.arrays)
+        known = value in self.returned or value in self.arrays or value in self.counts
+        index = value.kind == "int" and value.op != "place" and not known
         if is_renaming(value) or is_part(value) or index:
             return False  # an index, made of loop variables and labels; or an array, or a part of it, under other axes
         if value in self.returned or value in self.graph.names or self._is_copied(value):
