@@ -82,6 +82,8 @@ def test_wrong_usage_is_status_2(words, capsys):
 @pytest.mark.parametrize(
     ("words", "place", "said"),
     [
+        (["fit", "softmax"], "fit", ["there is no command 'fit'", "gradcompile train"]),
+        (["emit", "x**2", "--target", "latex"], "latex", ["--target takes no 'latex'", "to do:    gradcompile latex"]),
         (["emti", "softmax"], "emti", ["there is no command 'emti'", "expected: emit, check", "did you mean emit?"]),
         (["emit", "softmax", "--target", "nmpy"], "nmpy", ["--target takes no 'nmpy'", "did you mean numpy?"]),
         (["emit", "softmax", "--order", "3"], "3", ["--order takes no '3'", "expected: 1, 2"]),

@@ -28,6 +28,12 @@ u[n, i] = Sum(A[i, k]*x[n, k], k) + b[i]
 r[n, i] = Sum(R[n, i, j]*u[n, j], j) - y[n, i]
 loss = Sum(sqrt(1 + Sum(r[n, i]**2, i)), n) + Sum(A[i, k]**2, i, k)/K
 """
+FIT = """
+x: data[N, D]
+t: data[N]
+w: parameter[D]
+loss = Sum((Sum(x[n, i]*w[i], i) - t[n])**2, n)
+"""
 MIXED = [(3, 2), (2, 3), (3, 3), (1, 8), (8, 1), (5, 5), (4, 20), (20, 4), (12, 9)]
 
 
@@ -251,6 +257,32 @@ def test_a_module_for_given_sizes_checks_itself(target, tmp_path):
     path.write_text(text, encoding="utf-8")
     done = subprocess.run([sys.executable, path, "--check"], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+def test_a_module_for_given_sizes_refuses_others(target):
+    """It gave wrong numbers, of what lies behind an array if that is shorter."""
+    module = {}
+    exec(gc.emit(gc.parse(FIT), target=target, sizes={"D": 3}), module)
+
+    def asked(rows, columns, weights):
+        arrays = np.ones(weights), np.ones((rows, columns)), np.zeros(rows)
+        return module["value"](*(a.tolist() for a in arrays) if target == "python" else arrays)
+
+    assert asked(4, 3, 3) == asked(2, 3, 3) * 2 == 36
+    for columns, weights in ((2, 2), (3, 2), (4, 3)):
+        with pytest.raises(AssertionError, match="planned for other sizes"):
+            asked(4, columns, weights)
+
+
+def test_arrays_of_one_size_are_asked_in_lines_that_are_not_long():
+    names = [f"a_parameter_with_the_number_{k}" for k in range(9)]
+    text = "".join(f"{name}: parameter[D]\n" for name in names)
+    text += f"loss = {' + '.join(f'Sum({name}[i]**2, i)' for name in names)}"
+    source = gc.emit(gc.parse(text), target="numba", sizes={"D": 5})
+    asked = [line for line in source.splitlines() if line.startswith("    assert ")]
+    assert max(map(len, source.splitlines())) <= 100
+    assert all(sum(f"{name}.shape[0]" in line for line in asked) == 2 for name in names)  # in value and value_and_grad
 
 
 def test_the_plan_of_a_call_is_that_of_its_sizes_as_text(model):

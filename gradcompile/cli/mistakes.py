@@ -10,6 +10,20 @@ from gradcompile.errors import ArgumentError
 
 NUMBERS = {"int": "a whole number", "float": "a number", "seed": "a whole number from 0"}
 
+MEANT = {  # what others call it -> what to do here
+    **dict.fromkeys(("fit", "learn", "optimize", "optimise", "minimize"), "gradcompile train"),
+    **dict.fromkeys(("grad", "gradient", "diff", "derive", "compile", "code", "generate"), "gradcompile emit"),
+    **dict.fromkeys(("tex", "latex", "pdf"), "gradcompile latex"),
+    **dict.fromkeys(
+        ("c", "cpp", "c++", "julia", "rust", "fortran"), "python's and numba's loops are the nearest to it"
+    ),
+    **dict.fromkeys(("run", "eval", "value"), "gradcompile check MODEL --at NAME=NUMBER,..., or predict"),
+    **dict.fromkeys(("list", "examples"), "gradcompile models"),
+    **dict.fromkeys(("graph", "print", "view"), "gradcompile show, or gradcompile emit MODEL --stage forward"),
+    **dict.fromkeys(("test", "verify"), "gradcompile check"),
+    "help": "gradcompile --help",
+}
+
 
 def mistake(message: str, command: str, words: Sequence[str]) -> ArgumentError:
     """Return the error that a message of argparse stands for.
@@ -50,7 +64,8 @@ def unknown_option(word: str, command: str, words: Sequence[str], known: Iterabl
 def _choice(command: str, words: Sequence[str], where: str, found: str, known: str) -> ArgumentError:
     word, choices = _bare(found), [_bare(choice) for choice in known.split(", ")]
     what = f"there is no command {word!r}" if where == "COMMAND" else f"{where} takes no {word!r}"
-    return _error(what, command, words, word, ", ".join(choices), _nearest(word, choices))
+    hint = MEANT.get(word, "") if where in ("COMMAND", "--target") else ""
+    return _error(what, command, words, word, ", ".join(choices), hint or _nearest(word, choices))
 
 
 def _lacking(command: str, words: Sequence[str], names: str) -> ArgumentError:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from gradcompile.emit import support
+from gradcompile.emit.names import OTHERS
 from gradcompile.errors import EmissionError
 from gradcompile.garbage import uncollected
 
@@ -56,10 +57,10 @@ METHODS = frozenset(("T", "shape", "size", "astype", "copy", "transpose", "resha
 ALLOWED = (
     ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assign, ast.AugAssign, ast.For, ast.If, ast.Return,
     ast.Expr, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call, ast.keyword, ast.Name, ast.Constant,
-    ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.ListComp, ast.comprehension, ast.Set,
+    ast.Assert, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.ListComp, ast.comprehension, ast.Set,
     ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.expr_context,
 )  # fmt: skip
-STRINGS = frozenset(("__main__", "numpy", "contract", "reassoc", "nsz", "arcp", "afn", "ignore"))
+STRINGS = frozenset(("__main__", "numpy", "contract", "reassoc", "nsz", "arcp", "afn", "ignore", OTHERS))
 SUBSCRIPTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,->")  # of np.einsum
 DTYPE = r"(, np\.float(32|64))?"
 CHECKS = (
@@ -162,6 +163,7 @@ class _Gate:
             ast.For: self.loop,
             ast.FunctionDef: self.function,
             ast.Expr: self.expression,
+            ast.Assert: self.planned,
         }
 
     def argument(self, node: ast.arg) -> None:
@@ -204,6 +206,11 @@ class _Gate:
     def function(self, node: ast.FunctionDef) -> None:
         plain = not (node.args.defaults or node.args.kwonlyargs or node.args.vararg or node.args.kwarg or node.returns)
         self.demand(plain and node.name in self.public, node, node.name)
+
+    def planned(self, node: ast.Assert) -> None:
+        equal = isinstance(node.test, ast.Compare) and all(isinstance(each, ast.Eq) for each in node.test.ops)
+        says = isinstance(node.msg, ast.Constant) and node.msg.value == OTHERS
+        self.demand(equal and says, node, "this assertion")
 
     def expression(self, node: ast.Expr) -> None:
         says = isinstance(node.value, ast.Constant) and node.value.value in self.docstrings

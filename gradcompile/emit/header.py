@@ -10,6 +10,7 @@ from gradcompile.emit.mathematics import harmless
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph, Input
 
+ARRAYS = "Arrays are those of NumPy, in native byte order; neither lengths nor labels are looked at."
 LONGEST = 2000  # characters of the objective that are quoted
 DEEPEST = 40  # columns by which a line of the objective may be indented
 CALLED = 80  # columns of a user's name in the table
@@ -44,6 +45,8 @@ def header(graph: Graph, names: Names, target: str, dtype: str, says: str = "") 
     yield from _table(graph, names, dtype)
     yield ""
     yield from _sizes(graph, names)
+    if target == "numba" and any(given.shape for given in graph.inputs.values()):
+        yield ARRAYS
     yield from renamed
     yield f"Written by gradcompile {__version__} for {target}. The hash of this text: {PLACEHOLDER}"
     yield '"""'

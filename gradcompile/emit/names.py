@@ -31,6 +31,8 @@ LETTERS = "abceghijkmnopqrstuvwxyz"  # not d (the mark of a derivative), f (the 
 OBJECTIVES = ("f", "loss")
 OUTPUTS = {"value": "f", "jvp": "df"}
 FIXED = "sizes for which this is planned"
+OTHERS = "planned for other sizes"
+ASKED = 52  # columns of the lengths that one line compares
 FEW = 150  # values of a program that get letters: those of longer ones are numbered, v1, v2, ...
 
 
@@ -116,6 +118,21 @@ class Names:
                 yield f"{', '.join(self.size(s) for s in shape)} = {self.inputs[array]}.shape"
             else:
                 yield f"{self.size(Size.of(name))} = {self._solved(name, size, self._length(array, dimension, target))}"
+
+    def planned_lines(self, target: str) -> Iterator[str]:
+        """Yield statements that refuse arrays of other sizes than those for which the function is planned."""
+        arrays = [given for given in self.graph.inputs.values() if given.kind == "real"]  # labels may be lists
+        for name, number in sorted(self.graph.known.items()):
+            places = [(each.name, k) for each in arrays for k, size in enumerate(each.shape) if size == Size.of(name)]
+            compared = ""
+            for array, k in places:
+                length = self._length(array, k, target)
+                if compared and len(compared) + len(length) > ASKED:
+                    yield f'assert {compared}{number}, "{OTHERS}"'
+                    compared = ""
+                compared += f"{length} == "
+            if compared:
+                yield f'assert {compared}{number}, "{OTHERS}"'
 
     def _sources(self, needed: Iterable[str]) -> dict[str, tuple[str, int, Size]]:
         """Return the input, its dimension and the size of that, from which each named size is found.

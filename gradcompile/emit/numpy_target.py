@@ -241,7 +241,7 @@ class WholeArrays:
         words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(line.partition("#")[0] for line in lines)))
         real = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
         needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
-        sizes = list(self.names.size_lines(needed, "numpy"))
+        sizes = [*self.names.planned_lines("numpy"), *self.names.size_lines(needed, "numpy")]
         found = set(re.findall(r"[A-Za-z_]\w*", "\n".join(sizes)))
         return [*self._cast([name for name in real if name in words | found]), *sizes]
 

@@ -69,6 +69,8 @@ class Prologue:
 
     def lines(self) -> Iterator[str]:
         """Yield the lines."""
+        if not self.typed:  # as by gradcompile itself, which calls this with its sizes alone
+            yield from self.names.planned_lines(self.dialect.target)
         yield from self._sizes()
         yield from self._casts()
         yield from self._block_length()

@@ -39,7 +39,7 @@ class Text:
     def __init__(self, source: str) -> None:
         with uncollected():
             tree = ast.parse(source)
-        self.nodes = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        self.nodes = {node.name: _trusted(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
         self.constants: dict[str, ast.expr] = {}
         for node in tree.body:
             if isinstance(node, ast.Assign):
@@ -77,6 +77,12 @@ class Text:
             node = self.nodes[name]
             self._costs[name] = len(node.body) + self.cost(node) if name in self.inlined else 0
         return self._costs[name]
+
+
+def _trusted(node: ast.FunctionDef) -> ast.FunctionDef:
+    """Return a function that does not ask for which sizes it is planned: the caller knows."""
+    node.body = [each for each in node.body if not isinstance(each, ast.Assert)]
+    return node
 
 
 def _is_inlined(node: ast.FunctionDef) -> bool:
