@@ -721,3 +721,13 @@ def test_kernels_are_made_once(model, monkeypatch):
     model.fit(**options)
     monkeypatch.setattr("gradcompile.train.task.kernel", None)
     model.fit(**options)
+
+
+@pytest.mark.parametrize(("rate", "words"), [(0.1, "all 20 epochs are done"), (1.2, "grew .*: try a rate below 1.2")])
+def test_a_training_in_which_the_objective_grew_says_so(rate, words):
+    """A rate that is too large for steps to converge, and small enough for all to stay finite."""
+    line = compile(parse("x: data[N]\nw: parameter\nloss = Sum((w*x[n] - 1)**2, n)/N"))
+    result = line.fit(x=[1.0, 1.0], init={"w": 0.0}, optimizer=SGD(rate), progress=False)
+    assert result.stopped == "finished"
+    assert re.search(words, result.reason)
+    assert ("grew" in result.reason) == (rate > 1)

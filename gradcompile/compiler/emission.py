@@ -49,7 +49,8 @@ def emit(
         parameters are numbers. `--check` then checks the products, too.
     sizes : mapping of str to int, optional
         Named sizes that are the same in all calls, such as the 3 of rotations: loops over few steps are written out by
-        the compiler, and the module is wrong for any others. Calls of a compiled model find them by themselves.
+        the compiler, and the module refuses any others by an `AssertionError`. Calls of a compiled model find them by
+        themselves.
 
     Returns
     -------

@@ -19,6 +19,7 @@ CALL = 0.1  # seconds that one call of compiled code aims at: an interrupt waits
 MANY = 2**24  # bytes of data that take longer to look at than a thread to start
 GROWTH = 8  # how many times more batches a call may take than the one before it
 
+FEW = 5  # epochs, whose objectives may grow by chance
 FINISHED, PATIENCE, INTERRUPTED, DIVERGED = "finished", "no improvement", "interrupted", "not finite"
 
 
@@ -69,7 +70,7 @@ class Run:
             if self.patience.exhausted:
                 waited = self.patience.waited
                 return PATIENCE, f"no improvement in {waited} epochs; the best was epoch {number - waited}"
-        return FINISHED, f"all {self.settings.epochs} epochs are done"
+        return FINISHED, f"all {self.settings.epochs} epochs are done{self._growth()}"
 
     def _epoch(self, number: int, show: Show) -> Epoch | None:
         """Train for an epoch and return its record; None if something was not finite."""
@@ -96,6 +97,13 @@ class Run:
         a_batch = (time.perf_counter() - began) / math.ceil((last - first) / self.task.batch)
         self.batches = max(1, min(int(CALL / max(a_batch, 1e-9)), GROWTH * self.batches))
         return total
+
+    def _growth(self) -> str:
+        """Return what to say of a training in which the objective grew."""
+        first, last = self.history[0].objective, self.history[-1].objective
+        if last <= first or len(self.history) < FEW:
+            return ""
+        return f", but the objective grew from {first:.3g} to {last:.3g}: try a rate below {self.steps.rate:.3g}"
 
     def _diverged(self, epoch: int) -> str:
         return (
