@@ -492,6 +492,14 @@ def test_a_wrong_attribute_says_which_is_right(name, to_do):
     assert not hasattr(model, "_repr_html_")
 
 
+@pytest.mark.parametrize("z", [-1.5, 0.5])
+@pytest.mark.parametrize("text", ["max(z, 0)", "where(z > 0, z, 2*z)", "abs(z)", "z", "floor(z) + z"])
+def test_gradients_of_numbers_are_floats(text, z):
+    model = gc.compile(gc.parse(f"z: parameter\nloss = {text}"))
+    value, (slope,) = model.value_and_grad(z=z)
+    assert [type(each) for each in (value, slope, *model.grad(z=z), model.value(z=z))] == [float] * 4
+
+
 def test_a_model_that_is_not_compiled_says_that_it_is_to_be():
     with pytest.raises(AttributeError, match=r"gradcompile\.compile"):
         gc.parse("w: parameter\nloss = w**2").grad  # noqa: B018  (asking is the test)

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+import sympy.stats
 from sympy import Rational, Symbol, symbols
 from sympy.codegen import cfunctions
 from sympy.utilities.lambdify import implemented_function
@@ -162,3 +163,23 @@ def test_inverses_of_reciprocals_have_second_derivatives_far_out(name):
             at = mpmath.mpf(place)
             exact = mpmath.diff(function, at, 2, h=at * mpmath.mpf(10) ** -200)
         assert compiled.hvp(1.0, x=place) == pytest.approx(float(exact), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("drawn", ["Binomial", "Geometric", "NegativeBinomial", "Poisson"])
+def test_probabilities_of_sympy_are_models(drawn):
+    """Those of counts ask whether a number is whole."""
+    p = Symbol("p", positive=True)
+    arguments = {"Binomial": (5, p), "Geometric": (p,), "NegativeBinomial": (3, p), "Poisson": (p,)}[drawn]
+    density = sympy.stats.density(getattr(sympy.stats, drawn)("X", *arguments))
+    model = compile(-sympy.log(density(x)), wrt=p, data=[x])
+    exact = [-sympy.log(density(k)) for k in (1, 2)]
+    value, slope = model.value_and_grad(x=[1, 2], p=0.3)
+    assert value == pytest.approx(float(sum(e.subs(p, Rational(3, 10)) for e in exact) / 2), rel=1e-14)
+    assert slope == pytest.approx(float(sum(e.diff(p).subs(p, Rational(3, 10)) for e in exact) / 2), rel=1e-13)
+
+
+@pytest.mark.parametrize(("those", "inside"), [("Integers", [-1, 0, 1]), ("Naturals", [1]), ("Naturals0", [0, 1])])
+def test_whole_numbers_are_asked_for(those, inside):
+    formula = sympy.Piecewise((x, sympy.Contains(x, getattr(sympy.S, those), evaluate=False)), (9, True))
+    model = compile(formula, wrt=x)
+    assert [model.value(x=k / 2) for k in range(-2, 3)] == [k / 2 if k / 2 in inside else 9.0 for k in range(-2, 3)]

@@ -66,7 +66,10 @@ def quick(program: Program, general: Call, *, single: bool) -> Call:
     """
     inputs, name = program.graph.inputs, general.__name__
     plain = program.target == "python" and all(i.kind == "real" for i in inputs.values())
-    if not plain or not call.fits(list(inputs)):
+    whole = any(
+        o.kind == "int" and o.op != "const" for o in program.graph.outputs.values()
+    )  # Python's own, as 1 of x > 0
+    if whole or not plain or not call.fits(list(inputs)):
         return general
     made = getattr(load(call.render(list(inputs), single=single), compiled=False), name)
     function: Call = made(Calls(program, "value" if name == "value" else "value_and_grad", general))

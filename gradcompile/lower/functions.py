@@ -210,6 +210,21 @@ def evaluated(state: State, ask: Ask) -> Steps:
     return (yield Ask(done, ask.scope))
 
 
+LOWEST = {sympy.S.Integers: -sympy.oo, sympy.S.Naturals: 1, sympy.S.Naturals0: 0}  # of sets of whole numbers
+
+
+def member(state: State, ask: Ask) -> Steps:
+    """Ask whether a number is whole, as probabilities of `sympy.stats` do, and is not too small."""
+    number, those = ask.expr.args
+    if those not in LOWEST:
+        raise unsupported_error(ask)
+    whole = sympy.Eq(sympy.floor(number), number, evaluate=False)
+    least = sympy.Ge(number, LOWEST[those], evaluate=False)
+    asked = whole if LOWEST[those] == -sympy.oo else sympy.And(whole, least, evaluate=False)
+    state.survey.free.learn([asked])
+    return (yield Ask(asked, ask.scope))
+
+
 def unsupported(state: State, ask: Ask) -> Value:
     """Refuse an object for which there is no meaning."""
     raise unsupported_error(ask)

@@ -50,6 +50,7 @@ SCALARS: dict[type, Rule] = {
     sympy.polygamma: functions.polygamma,
     sympy.Derivative: functions.evaluated,
     sympy.Subs: functions.evaluated,
+    sympy.Contains: functions.member,
     sympy.Sum: reduction("sum"),
     sympy.Product: reduction("prod"),
     MaxOver: reduction("max"),
