@@ -85,6 +85,16 @@ def test_bounds_that_exclude_each_other(first: tuple[str, object], second: tuple
         assert (found is not None and found.op == "const" and not found.attr) == never
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_two_that_are_equal_do_not_differ(turned: bool) -> None:
+    builder = Builder()
+    y, z = builder.input("y", ()), builder.input("z", ())
+    differ, equal = builder.apply("ne", y, z), builder.apply("eq", *((z, y) if turned else (y, z)))
+    assert decided(builder.apply("and", differ, builder.apply("not", equal))) is differ
+    assert decided(builder.apply("or", differ, equal)) is builder.const(True)
+    assert decided(builder.apply("and", builder.apply("lt", y, z), equal)) is None
+
+
 def test_long_conditions_are_left_as_they_are() -> None:
     builder = Builder()
     y = builder.input("y", ())

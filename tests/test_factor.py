@@ -242,3 +242,31 @@ def test_what_a_triangle_leaves_out_stays_out_of_the_gradient(text):
     for gradient, expected in zip(holes[1], whole[1], strict=True):
         np.testing.assert_array_equal(gradient, expected)
     assert np.count_nonzero(whole[1][0]) > 0
+
+
+CONTRAST = """
+    x: data[N, D]
+    W: parameter[D, K]
+    z[n, k] = tanh(Sum(x[n, d]*W[d, k], d))
+    s[n, m] = where(n == m, -1000, Sum(z[n, k]*z[m, k], k))
+    l[n]    = log(Sum(where(n != m, exp(s[n, m]), 0), m))
+    loss    = Sum(x[n, 0]*l[n], n)
+"""
+
+
+def test_pairs_but_of_one_with_itself_are_products_both_ways():
+    """z, the scores, the two cotangents of z, and that of W."""
+    assert len(products(CONTRAST)) == 5
+
+
+def test_pairs_but_of_one_with_itself_have_the_gradient_of_their_formula():
+    random = np.random.default_rng(0)
+    x, W = random.normal(size=(30, 12)), random.normal(size=(12, 10)) / 4
+    model = compile(language.parse(CONTRAST))
+    model.wait()
+    value, (dW,) = model.value_and_grad(x=x, W=W)
+    z = np.tanh(x @ W)
+    e = np.exp(z @ z.T) * ~np.eye(30, dtype=bool)
+    ds = e / e.sum(axis=1, keepdims=True) * x[:, :1]
+    np.testing.assert_allclose(value, x[:, 0] @ np.log(e.sum(axis=1)), rtol=1e-12)
+    np.testing.assert_allclose(dW, x.T @ ((ds @ z + ds.T @ z) * (1 - z**2)), rtol=1e-11)

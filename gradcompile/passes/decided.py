@@ -29,6 +29,8 @@ def decided(condition: Value) -> Value | None:
     for one, other in combinations(atoms, 2):
         if _exclude(one, other):
             possible &= ~(tables[one] & tables[other])
+        if _are_opposite(one, other):
+            possible &= tables[one] ^ tables[other]
     whole = _table(parts, tables, every)[condition] & possible
     if whole in (0, possible):
         return condition.builder.const(whole != 0)
@@ -85,6 +87,11 @@ def _exclude(first: Value, second: Value) -> bool:
         return False
     strict = first.op == "lt" or second.op == "gt"  # else both hold where the two bounds are one number
     return _is_below(left, right) or (strict and left is right) or (strict and _is_least(left, right))
+
+
+def _are_opposite(first: Value, second: Value) -> bool:
+    """Return whether one of two comparisons says that two values are equal, and the other that they are not."""
+    return {first.op, second.op} == {"eq", "ne"} and {*first.operands} == {*second.operands}
 
 
 def _is_below(low: Value, high: Value) -> bool:

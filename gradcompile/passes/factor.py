@@ -9,13 +9,15 @@ for each sample would cost regressions with a hinge up to twice the time.) Else 
 no further axes: the samples that are left out, their x included, are 0.
 
 A triangle with its diagonal, ``where(r <= s, ..., 0)``, leaves out no index altogether: what has only one of the two is
-in the value at the diagonal. So the keys and queries of attention to what came before count as used outside.
+in the value at the diagonal. So the keys and queries of attention to what came before count as used outside. All pairs
+but those of one with itself, ``where(n == m, 0, z[m, k]*ds[n, m])``, leave out none of two or more: a z that is
+infinite makes the sums of all other n nan with the mask, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial, reduce
+from functools import reduce
 from operator import mul, truediv
 
 from gradcompile.ir import REDUCTIONS, Graph, Value
@@ -43,10 +45,9 @@ def factor(graph: Graph) -> Graph:
 
 def _taken_out(body: Value, bare: set[Value]) -> Value | None:
     """Return a masked product as the product of a factor and the other, masked."""
-    if body.op != "select" or not body.operands[2].is_const(0):
+    if body.op != "select" or not any(branch.is_const(0) for branch in body.operands[1:]):
         return None
-    where = partial(body.builder.apply, "select")
-    condition, product, zero = body.operands
+    condition, product = body.operands[0], body.operands[1 if body.operands[2].is_const(0) else 2]
     negative = product.op == "neg"
     factors, divisors = factors_of(product.operands[0] if negative else product)
     for place, left in enumerate(factors[1:] and factors):
@@ -56,11 +57,18 @@ def _taken_out(body: Value, bare: set[Value]) -> Value | None:
         further = masked - set(left.axes)
         if set(left.axes) <= masked or not (further or left.op == "input"):
             continue
-        if left in bare:
-            return left * where(condition, rest, zero)
+        if left in bare or (_is_off_diagonal(body) and not {*condition.axes} <= {*left.axes}):
+            return left * _masked(body, rest)
         if further and set(condition.axes) <= set(left.axes) & set(rest.axes):
-            return where(condition, left, zero) * where(condition, rest, zero)
+            return _masked(body, left) * _masked(body, rest)
     return None
+
+
+def _masked(body: Value, factor: Value) -> Value:
+    """Return a factor where a choice takes the branch that is not 0."""
+    condition, taken, _ = body.operands
+    branches = (0, factor) if taken.is_const(0) else (factor, 0)
+    return body.builder.apply("select", condition, *branches)
 
 
 def factors_of(product: Value) -> tuple[list[Value], list[Value]]:
@@ -128,7 +136,18 @@ def _on_diagonal(chosen: Value) -> list[Value]:
 
 def _has_diagonal(condition: Value) -> bool:
     """Return whether a condition compares two indices of one size, and holds where they are equal."""
-    if condition.op not in ("le", "ge") or any(o.op != "iota" for o in condition.operands):
+    return condition.op in ("le", "ge") and _compares_indices(condition)
+
+
+def _is_off_diagonal(chosen: Value) -> bool:
+    """Return whether a choice is 0 where two indices are equal, and not elsewhere."""
+    condition, taken, _ = chosen.operands
+    return condition.op == ("eq" if taken.is_const(0) else "ne") and _compares_indices(condition)
+
+
+def _compares_indices(condition: Value) -> bool:
+    """Return whether a condition compares two indices of one size."""
+    if any(o.op != "iota" for o in condition.operands):
         return False
     low, high = (o.attr for o in condition.operands)
     return low != high and bool(low.size == high.size)
