@@ -142,7 +142,7 @@ MODELS |= {name: lambda text=text: gc.compile(gc.parse(text)) for name, text in 
 def small(monkeypatch):
     """Let a hundred samples be enough for several chunks, and the first answer come from compiled code."""
     monkeypatch.setattr(Program, "patient", True)
-    for name in ("CHUNK", "SHARED", "SUMMED"):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
         monkeypatch.setattr(chunks, name, 1)
     yield
     gc.set_threads(None)
@@ -288,7 +288,7 @@ import numpy as np
 import gradcompile as gc
 from gradcompile.threads import chunks
 from sympy import exp, symbols
-chunks.CHUNK = 1
+chunks.CHUNK = chunks.RETURNED = 1
 x, a = symbols("x a")
 model = gc.compile(exp(a*x), wrt=a, data=[x]).wait()
 x = np.linspace(-1, 1, 1000)
@@ -364,6 +364,21 @@ def test_few_samples_are_not_cut_to_slivers():
     length = divided.length({"N": 100, "D": 10**6, "C": 2})
     assert length == 0 or length >= 32
     assert divided.length({"N": 30, "D": 10**6, "C": 2}) == 0
+
+
+def test_work_with_many_sums_is_cut_into_fewer_chunks():
+    """Python adds the sums of each chunk to those of the others, one after the other."""
+    lengths = []
+    for count in (2, 40):
+        weights = symbols(f"w:{count}")
+        total = sum(weight * exp(-k * t[s]) for k, weight in enumerate(weights))
+        model = gc.compile(Sum(total**2, (s, 0, N - 1)), wrt=weights)
+        cut = in_parts(model.graph, stream_axis(model.graph))
+        divided = chunks.Chunks(cut)
+        each = sum(chunks.work(graph, divided.sample, {"N": 1})[0] for graph in divided.graphs)
+        lengths.append(divided.length({"N": 40 * chunks.CHUNK // each}) * each / chunks.CHUNK)
+    assert lengths[0] < 2
+    assert lengths[1] > 5
 
 
 def test_sums_of_all_chunks_stay_small():

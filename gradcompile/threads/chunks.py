@@ -13,9 +13,10 @@ from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import Parts, loop_axes
 from gradcompile.schedule.costs import cost
 
-CHUNK = 2_500_000  # operations, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
+CHUNK = 2_500_000  # operations of a pass, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
+RETURNED = 600_000  # for each of its sums: what a kernel returns is an array of Python's, which Python adds to another
 SUMMED = 128  # times the elements of its sums: each is zeroed, written and read once more, in memory just asked for
 # The length of a chunk is a multiple of the largest of these of which there are eight in all samples: kernels take that
 # many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow.
@@ -61,7 +62,7 @@ class Chunks:
         samples = sizes[self.parts.every]
         each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
-        chunk = max(CHUNK * len(self.graphs), SHARED * shared, SUMMED * summed)  # each pass hands out every chunk
+        chunk = max(CHUNK * len(self.graphs), RETURNED * len(self.sums), SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
         whole = next((block for block in BLOCKS if samples >= 8 * block), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
