@@ -239,6 +239,7 @@ ROWS: dict[str, Row] = {
     "sin": Row(sin_tail, lambda z: z + SMALL, ZERO, QUARTER, 5),
     "cos": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 5),
     "pow": Row(pow_tail, lambda z: z**2 + SMALL, ZERO, LOG_Z, 7),
+    "log_over": Row(atanh_tail, lambda z: z + SMALL, ZERO, mpf("0.1112"), 5),
     "log_pow32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
     "exp_pow32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "erf": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 12),

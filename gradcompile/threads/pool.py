@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import reduce
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -43,9 +44,10 @@ def total(task: Task, count: int, combine: Combine, threads: int) -> Piece:
     BaseException
         What a piece raised; no further ones are begun then.
     """
+    if threads == 1:
+        return reduce(combine, map(task, range(count)))
     job = _Job(task, count, combine)
-    if threads > 1:
-        _pool.help(job, min(threads, count) - 1)
+    _pool.help(job, min(threads, count) - 1)
     return job.result()
 
 

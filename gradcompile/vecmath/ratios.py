@@ -6,6 +6,7 @@ derivatives is a polynomial, or a quotient of two, without a difference of what 
 
 import numpy as np
 
+from gradcompile.vecmath.bits import vbits, vfloat
 from gradcompile.vecmath.exponentials import vexp, vexpm1
 from gradcompile.vecmath.logarithms import vlog1p
 
@@ -65,8 +66,35 @@ def vexpm1over(n, x):
 
 
 def vlog1pover32(n, x):
-    """Return the same as vlog1pover by way of float64."""
-    return np.float32(vlog1pover(n, np.float64(np.float32(x))))
+    """Return the same as vlog1pover by way of float64.
+
+    One polynomial does for w = x/(2 + x) up to 1/3 and for the logarithm elsewhere; there is one
+    quotient, which takes as long as ten products, instead of f/(2 + f), 1/(1 + x) and 1/x.
+    """
+    x = np.float64(np.float32(x))
+    x = 1e90 if x > 1e90 else x
+    near = x > -0.5 and x < 1.0
+    a = 1.0 + x
+    b = vbits(a) - 0x3FE6A09E667F3BCD
+    k = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
+    f = x if near else vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
+    x = 1.0 if near else x
+    d = 2.0 + f
+    t = 1.0 / (d * a * x)
+    w, e, t = f * (a * x * t), d * x * t, d * a * t
+    z, v, u = w * w, 1.0 - w, 1.0 + w
+    q = 0.22301713374085883 + z * (0.17145932210470785 + z * 0.2179876640787259)
+    q = 0.6666666635754456 + z * (0.4000005322990461 + z * (0.2856838543830929 + z * q))
+    y = (k * 0.6931471805599453 + (w + w + w * z * q)) * t
+    y = y if a > 0.0 else (np.inf if a == 0.0 else np.nan)
+    q = 0.5 * q
+    if n == 0:
+        return np.float32(v + v * z * q if near else y)
+    y = (y - e) * t
+    if n == 1:
+        return np.float32((1.0 + w * u * q) * (0.5 * v * e) if near else y)
+    y = (y - 0.5 * e * e) * t
+    return np.float32((1.0 + u * u * q) * (0.25 * v * e * e) if near else y)
 
 
 def vlog1pgap32(x, log):
