@@ -986,6 +986,14 @@ def test_an_innermost_loop_stays_whole_where_it_may_become_vectors():
     assert [len(loop.body) for loop in loops] == [200]
 
 
+def test_a_step_of_a_filter_over_a_long_series_may_become_vectors():
+    """Sixteen observations of a local linear trend, with the slopes of all variances, are 500 statements."""
+    body = "".join(f"        a{k} = x[i, {k}] - a{k - 1}*b\n" for k in range(1, 600))
+    text = f"def f(x, n, b, a0, y):\n    for i in range(n):\n{body}        y[i] = a599\n    return y\n"
+    nodes = [node for part in outlined(ast.parse(text).body[0]) for node in ast.walk(part.node)]
+    assert [len(node.body) for node in nodes if isinstance(node, ast.For)] == [600]
+
+
 FAST = '@njit(fastmath={"contract", "reassoc", "nsz", "arcp", "afn"}, error_model="numpy")\n'
 INLINE = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 EXTREMES = "".join(
@@ -1045,6 +1053,9 @@ def twice(x):
         ("real = np.float32", "s = 0.0", "y[k] = x[k] + x[k]", False),  # no function
         ("single = np.float32", "s = 0.0", "y[k] = twice(x[k])", False),  # no program of single precision
         ("real = np.float32", "s, z = 0.0, x.reshape(1, x.size)", "y[k] = twice(z[0, k])", False),  # a row may be short
+        ("real = np.float32", "s, z = 0.0, x.reshape(x.size, 1)", "y[k] = twice(z[k, 0])", True),
+        ("real = np.float32", "s = 0.0", "y[k] = twice(x[k + 0])", True),
+        ("real = np.float32", "s = 0.0", "y[k] = x[k] + x[k]" + "\n        y[k] += 0" * 20, True),  # much arithmetic
     ],
 )
 def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precision(head, sums, step, wide):
@@ -1058,7 +1069,13 @@ def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precis
 
 
 @pytest.mark.parametrize(
-    "step", ["y[k] = twice(x[int(y[k])])", "y[k] = twice(x[k]) + s", "y[k] = twice(math.log(x[k]))"]
+    "step",
+    [
+        "y[k] = twice(x[int(y[k])])",
+        "y[k] = twice(y[k + 1])",
+        "y[k] = twice(x[k]) + s",
+        "y[k] = twice(math.log(x[k]))",
+    ],
 )
 def test_nothing_is_asked_for_that_llvm_may_be_unable_to_do(step):
     """It would write so to stderr."""

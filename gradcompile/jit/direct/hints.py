@@ -13,8 +13,16 @@ from gradcompile.jit.direct.writer import ROLLED
 from gradcompile.jit.objects import has_masks, singles
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
+MANY = 20  # statements of a step, as those of a projection
 MUCH = 90  # statements of elementary functions, as those of four exponentials
-PLAIN = "real", "maximum", "minimum", "abs", "math.sqrt"  # functions of numbers that are no calls in machine code
+PLAIN = (
+    "real",
+    "finite",
+    "maximum",
+    "minimum",
+    "abs",
+    "math.sqrt",
+)  # functions of numbers that are no calls in machine code
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}  # that sizes are made of
 CHOICES = (ast.IfExp, ast.Compare)
 KEPT = '!{!"llvm.loop.unroll.disable"}'
@@ -103,15 +111,16 @@ class Hints:
         return mentioned(_stop(loop)) <= self.lengths and self.text.cost(loop) > 0
 
     def _is_mixed(self, loop: ast.For) -> bool:
-        """Return whether a loop computes functions of single numbers, and adds them up in double precision.
+        """Return whether a loop computes much of single numbers, or functions, and adds up in double precision.
 
         For the sake of the sums, LLVM would fill half of each register with single numbers.
         """
         if "real" not in self.text.constants or not any(map(self.is_double, _sums(loop))):
             return False
-        places = {spelled(each.slice) for each in inside(loop) if isinstance(each, ast.Subscript)}
         calls = not _called(loop).isdisjoint(self.text.inlined)
-        return calls and places <= {spelled(loop.target)} and _is_plain(loop, (*self.text.inlined, *PLAIN))
+        return (
+            (calls or len(loop.body) > MANY) and _reads_anywhere(loop) and _is_plain(loop, (*self.text.inlined, *PLAIN))
+        )
 
 
 def _stop(loop: ast.For) -> ast.expr:
@@ -145,6 +154,19 @@ def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
     used = [each.id for each in inside(loop) if isinstance(each, ast.Name)]
     assigns = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
     return assigns and _called(loop) <= {*functions} and all(used.count(name) == 1 for name in _sums(loop))
+
+
+def _reads_anywhere(loop: ast.For) -> bool:
+    """Return whether a loop writes what it does element by element, and reads elsewhere from other arrays alone.
+
+    It takes no rows either, which may be short.
+    """
+    counter = spelled(loop.target)
+    places = [each for each in inside(loop) if isinstance(each, ast.Subscript)]
+    written = {spelled(each.value) for each in places if isinstance(each.ctx, ast.Store)}
+    other = [each for each in places if spelled(each.slice) != counter]
+    rows = any(spelled(listed(each.slice)[-1]) == counter for each in other)
+    return not rows and written.isdisjoint(spelled(each.value) for each in other)
 
 
 def _numbers(node: ast.FunctionDef) -> dict[str, int]:

@@ -17,7 +17,7 @@ from gradcompile.jit.direct.syntax import nodes, spelled
 
 LONG = 300  # statements of a function that is parted
 PART = 150  # statements of a part at most
-VECTOR = 400  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
+VECTOR = 2000  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
 RETURNED = 30  # names at most that a part returns
 WORTH = 20  # statements of a part at least
 
