@@ -13,6 +13,7 @@ from mpmath import mp
 from sympy import And, Eq, Max, Or, Piecewise, Symbol, cos, exp, gamma, log, sin, sqrt, symbols
 
 import gradcompile as gc
+from gradcompile.emit.guarding import Guarding
 from gradcompile.ir import Builder, Graph, Input
 from gradcompile.schedule.conditions import cases, guards
 from tests.zoo import load
@@ -63,6 +64,17 @@ def test_a_condition_that_is_guarded_itself_comes_last(tmp_path: Path) -> None:
     value, (slope,) = module.value_and_grad(16.0)
     assert value == pytest.approx(math.log(3) + 4)
     assert slope == pytest.approx((1 / 3 + 1) / 8)
+
+
+def test_a_case_with_a_guarded_condition_says_where_that_has_a_value() -> None:
+    """``not k or g`` would ask for k where g holds, and k is only computed where it does not."""
+    builder = Builder()
+    x, y = builder.input("x", ()), builder.input("y", ())
+    g, k, value = builder.apply("lt", x, 0), builder.apply("lt", y, 0), builder.apply("exp", x)
+    not_g, not_k = (frozenset(((condition, False),)) for condition in (g, k))
+    wanted = frozenset((not_k, frozenset(((g, True),))))
+    (guard,) = Guarding({k: frozenset((not_g,)), value: wanted}, lambda *_: "").nested(value)
+    assert guard == frozenset((not_g | not_k, frozenset(((g, True),))))
 
 
 def test_many_conditions_at_once_guard_what_they_allow(tmp_path: Path) -> None:

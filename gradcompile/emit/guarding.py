@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from gradcompile.emit.expression import NOT, OR
 from gradcompile.ir import LEAVES, Graph, Value
 from gradcompile.primitives import PRIMITIVES
-from gradcompile.schedule.conditions import ALWAYS, guards
+from gradcompile.schedule.conditions import ALWAYS, both, covered, guards
 from gradcompile.schedule.nodes import Case, Guard, Literal
 
 OPPOSITES = {"eq": "ne", "ne": "eq"}  # those of < and <= are not, where a number is nan
@@ -47,9 +47,20 @@ class Guarding:
         for each in self._in_order(shared)[:DEEPEST]:
             known = any(case <= {*outer} for case in self.guards.get(each[0], ALWAYS))
             (outer if known else waiting).append(each)
-        rest = frozenset((case - shared).union(waiting) for case in guard)
+        rest = frozenset(each for case in guard for each in self._asked((case - shared).union(waiting), {*outer}))
         whole: list[Guard] = [frozenset((frozenset((each,)),)) for each in outer]
         return [*whole, rest] if all(rest) else whole
+
+    def _asked(self, case: Case, known: set[Literal]) -> Guard:
+        """Return a case with what guards its own conditions: these have no value elsewhere."""
+        whole: Guard = frozenset((case,))
+        for condition, _ in case:
+            before = self.guards.get(condition, ALWAYS)
+            if not any(each <= case | known for each in before):
+                whole = both(whole, frozenset(each - known for each in before))
+        if whole == frozenset((case,)):
+            return whole
+        return covered([each for longer in whole for each in self._asked(longer, known)])
 
     def text(self, guard: Guard) -> str:
         """Return a guard as an expression."""

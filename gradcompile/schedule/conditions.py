@@ -53,7 +53,8 @@ def _without_circles(order: list[Value], found: dict[Value, Guard]) -> dict[Valu
     while ready or left:
         if not ready:  # a circle: the first value in it that has a guard goes without
             first = next(v for v in left if v in found and all(o not in left for o in v.operands))
-            del found[first], left[first]
+            _unguard(first, found)
+            del left[first]
             ready.append(first)
         value = ready.pop()
         for user in users.get(value, ()):
@@ -62,6 +63,15 @@ def _without_circles(order: list[Value], found: dict[Value, Guard]) -> dict[Valu
                 del left[user]
                 ready.append(user)
     return found
+
+
+def _unguard(value: Value, found: dict[Value, Guard]) -> None:
+    """Take the guard from a value, and from all that it needs wherever it is evaluated."""
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if found.pop(each, None) is not None:
+            stack.extend(each.operands[:1] if each.op in ("select", "and", "or") else each.operands)
 
 
 def within(guard: Guard, axes: tuple[Axis, ...]) -> Guard:
