@@ -43,6 +43,7 @@ from gradcompile.passes import prepare
 from gradcompile.passes.patterns import Row
 from gradcompile.passes.stabilise import LATER, ROWS
 from gradcompile.primitives import PRIMITIVES
+from tests.derivatives import derivatives
 from tests.zoo import load, load_uncompiled
 
 x, y = symbols("x y")
@@ -1173,3 +1174,33 @@ def test_sums_of_shares_are_right_however_large_exponents_are(scale: float) -> N
     s /= s.sum(axis=1, keepdims=True)
     value = np.sum(s * (A @ s)) / np.sum(A.sum(axis=1)[:, None] * s**2)
     assert gc.compile(gc.parse(SHARES)).value(A=A, x=scale * x, W=W) == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(("a", "w"), [(1.0, 1e-9), (1 - 1e-9, 1e-10), (0.999999, 0.0), (0.5, 1.0), (-0.7, 3.0)])
+def test_law_of_cosines(a: float, w: float) -> None:
+    """The spectrum of an autoregression near a frequency at which it is infinite."""
+
+    def spectrum(point: Any) -> Any:
+        return -mp.log(1 - 2 * point[0] * mp.cos(point[1]) + point[0] ** 2)
+
+    value, slopes, second = derivatives(spectrum, [a, w])
+    model = gc.compile(gc.parse("a: parameter\nw: parameter\nloss = -log(1 - 2*a*cos(w) + a**2)"))
+    found, gradient = model.value_and_grad(a=a, w=w)
+    assert found == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-13, atol=1e-15)
+    rows = np.array([model.hvp((1.0, 0.0), a=a, w=w), model.hvp((0.0, 1.0), a=a, w=w)])
+    np.testing.assert_allclose(rows, second, rtol=1e-12, atol=1e-14 * np.max(np.abs(second)))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_great_circle_between_equal_places_has_the_gradient_0(dtype: str) -> None:
+    text = "2*asin(sqrt(sin((a[n] - b[n])/2)**2 + cos(a[n])*cos(b[n])*sin((c[n] - d[n])/2)**2))"
+    declared = "".join(f"{name}: parameter[N]\n" for name in "abcd")
+    model = gc.compile(gc.parse(f"{declared}loss = Sum({text}, n)"), dtype=dtype)
+    places = {"a": [0.5, 0.5], "b": [0.5, 0.6], "c": [1, 1], "d": [1, 1]}
+    given = {name: np.array(each, dtype) for name, each in places.items()}
+    for _ in range(2):
+        gradient = np.array(model.grad(**given))
+        np.testing.assert_array_equal(gradient[:, 0], np.zeros(4))
+        np.testing.assert_allclose(gradient[:2, 1], [-1, 1], rtol=1e-5)
+        model.wait()

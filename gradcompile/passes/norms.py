@@ -6,7 +6,8 @@ from fractions import Fraction
 from math import isqrt
 
 from gradcompile.ir import Value
-from gradcompile.passes.fold import factored, scaled
+from gradcompile.passes.fold import exact, factored, scaled
+from gradcompile.passes.logarithms import POSITIVE
 
 
 def square_root(x: Value) -> Value | None:
@@ -18,7 +19,8 @@ def square_root(x: Value) -> Value | None:
         a, b = (_root_of_square(o) for o in x.operands)
         if a is not None and b is not None:
             return apply("hypot", a, b)
-    return apply("norm", x) if _sum_of_squares(x) else None
+    factor, rest = factored(x)
+    return apply("norm", x) if _sum_of_squares(x if rest is None or factor < 0 else rest) else None
 
 
 def _root_of_square(x: Value) -> Value | None:
@@ -59,7 +61,31 @@ def of_square(z: Value, depth: int = 4) -> tuple[Value, Value] | None:
 
 def _sum_of_squares(x: Value) -> bool:
     while x.op == "add":
-        if squared(x.operands[1]) is None and not (x.operands[1].op == "sum" and _sum_of_squares(x.operands[1])):
+        if not _is_square(x.operands[1]) and not (x.operands[1].op == "sum" and _sum_of_squares(x.operands[1])):
             return False
         x = x.operands[0]
-    return squared(x) is not None or (x.op == "sum" and _sum_of_squares(x.operands[0]))
+    return _is_square(x) or (x.op == "sum" and _sum_of_squares(x.operands[0]))
+
+
+def _is_square(x: Value, depth: int = 4) -> bool:
+    """Return whether a value is a square, times numbers, squares and what is not negative; of these a cosine is one.
+
+    A cosine is that of a latitude, beside squares of sines in the distance of two places on a sphere.
+    """
+    if squared(x) is not None:
+        return True
+    if not depth or x.op not in ("mul", "div"):
+        return False
+    a, b = x.operands
+    if x.op == "div":
+        return _is_square(a, depth - 1) and _is_weight(b)
+    return any(_is_square(one, depth - 1) and _is_weight(other) for one, other in ((a, b), (b, a)))
+
+
+def _is_weight(x: Value, depth: int = 4) -> bool:
+    """Return whether a factor leaves a square not negative."""
+    if (number := exact(x)) is not None:
+        return number >= 0
+    if depth and x.op == "mul":
+        return all(_is_weight(operand, depth - 1) for operand in x.operands)
+    return squared(x) is not None or x.op in ("cos", *POSITIVE)

@@ -14,7 +14,7 @@ from math import ceil, log
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import exponentials, powers, quotients, relative, trusted
+from gradcompile.passes import cosines, exponentials, powers, quotients, relative, trusted
 from gradcompile.passes.differences import added_back, difference, of_waves, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated
@@ -256,6 +256,10 @@ ROWS: tuple[Row, ...] = (
     # Its domain leaves out 0, where no number of digits tells that the pattern is 0.
     Row("sub", "sin(y + x) - sin(y)", "2*cos(y + x/2)*sin(x/2)", of_waves, CANCELS, (1e-9, 1.0)),
     Row("add", "1 + tanh(x)", "2*sigmoid(2*x)", total, CANCELS, (-100.0, 100.0)),
+    # Their domain leaves out 0 in the same way.
+    Row("add", "1 - 2*y*cos(x) + y**2", "(y - 1)**2 + 4*y*sin(x/2)**2", cosines.side, CANCELS, (1e-9, 1.0)),
+    Row("sub", "1 + y**2 - 2*y*cos(x)", "(y - 1)**2 + 4*y*sin(x/2)**2", cosines.side_of_difference, CANCELS,
+        (1e-9, 1.0)),
     Row("sub", "(x + y) - y", "x", taken_away, "what is added and taken away again is never computed"),
     Row("add", "y + (x - y)", "x", added_back, "what is added and taken away again is never computed"),
     Row("mul", "sqrt(x)*log(x)**2", "where(x == 0, sqrt(x), sqrt(x)*log(x)**2)", power_log, NO_SLOPE, (1e-3, 1e3)),
