@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from gradcompile.adjoint import adjoint
 from gradcompile.ir import Axis, Graph, Input, Size, Value, free_axes
-from gradcompile.passes import entropies, optimise, prepare, products_of_others
+from gradcompile.passes import entropies, optimise, prepare, products_of_others, radial
 from gradcompile.tangent import tangent, tangents
 from gradcompile.verify import verify
 
@@ -95,7 +95,7 @@ def hessian(lowered: Graph) -> Graph:
 
 def _differentiated(lowered: Graph) -> Graph:
     """Return the graph with its gradient, to be differentiated again."""
-    return verify(products_of_others(entropies(adjoint(verify(prepare(lowered))))))
+    return verify(products_of_others(entropies(adjoint(verify(prepare(radial(lowered)))))))
 
 
 def unit(graph: Graph, name: str) -> tuple[Value, tuple[Axis, ...]]:

@@ -16,7 +16,9 @@ from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
+from gradcompile.passes.radial import radial
 from gradcompile.passes.ratios import ratios
+from gradcompile.passes.removable import removable
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
 from gradcompile.passes.running import products_of_others, running
@@ -39,6 +41,7 @@ __all__ = [
     "optimise",
     "prepare",
     "products_of_others",
+    "radial",
 ]
 
 Pass = Callable[[Graph], Graph]
@@ -48,6 +51,7 @@ BEFORE: tuple[Pass, ...] = (
     share,
     shares,
     means,
+    removable,
     small_logs,
     stabilise,
     ratios,
