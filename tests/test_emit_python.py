@@ -70,7 +70,7 @@ def test_a_case_with_a_guarded_condition_says_where_that_has_a_value() -> None:
     """``not k or g`` would ask for k where g holds, and k is only computed where it does not."""
     builder = Builder()
     x, y = builder.input("x", ()), builder.input("y", ())
-    g, k, value = builder.apply("lt", x, 0), builder.apply("lt", y, 0), builder.apply("exp", x)
+    g, k, value = builder.apply("lt", x, 0), builder.apply("lt", x * y, 0), builder.apply("exp", x)
     not_g, not_k = (frozenset(((condition, False),)) for condition in (g, k))
     wanted = frozenset((not_k, frozenset(((g, True),))))
     (guard,) = Guarding({k: frozenset((not_g,)), value: wanted}, lambda *_: "").nested(value)

@@ -56,11 +56,16 @@ class Guarding:
         whole: Guard = frozenset((case,))
         for condition, _ in case:
             before = self.guards.get(condition, ALWAYS)
-            if not any(each <= case | known for each in before):
+            if not self._is_written_out(condition) and not any(each <= case | known for each in before):
                 whole = both(whole, frozenset(each - known for each in before))
         if whole == frozenset((case,)):
             return whole
         return covered([each for longer in whole for each in self._asked(longer, known)])
+
+    def _is_written_out(self, condition: Value) -> bool:
+        """Return whether a condition is a comparison of inputs that has no line of its own."""
+        written = self.render(condition, True, NOT)
+        return all(o.op in LEAVES for o in condition.operands) and written == self.render(condition, False, NOT)
 
     def text(self, guard: Guard) -> str:
         """Return a guard as an expression."""
