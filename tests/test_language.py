@@ -11,6 +11,7 @@ import pytest
 import sympy
 from sympy import Abs, IndexedBase, Max, Min, Piecewise, Product, Rational, Sum, Symbol, erf, exp, log, sqrt
 
+from gradcompile.compiler import compile as compile_model
 from gradcompile.errors import ModelError, ParseError
 from gradcompile.language import Limits, load, parse, parse_expression
 from gradcompile.model import MaxOver, MinOver
@@ -648,3 +649,10 @@ def test_a_long_model_is_read_in_time_that_grows_with_its_length():
 
     seconds(100)
     assert min(seconds(2_000) for _ in range(3)) < 8 * max(min(seconds(500) for _ in range(3)), 1e-3)
+
+
+def test_a_neighbour_on_a_ring_is_a_label():
+    with pytest.raises(ParseError, match=r"labels\[N\], given as \(arange\(N\) \+ 1\) % N, and w\[next\[i\]\]"):
+        parse("w: parameter[N]\nloss = Sum((w[mod(n + 1, N)] - w[n])**2, n)")
+    ring = "next: labels[N]\nw: parameter[N]\nloss = Sum((w[next[n]] - w[n])**2, n)"
+    assert compile_model(parse(ring)).value(w=[1.0, 2.0, 4.0], next=[1, 2, 0]) == 1 + 4 + 9

@@ -412,6 +412,7 @@ def test_typed_model_arrives_in_another_process_as_it_is(path):
     assert copy.deepcopy(model) is model
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("row", ZOO, ids=lambda row: row.name)
 def test_model_in_sympy_arrives_in_another_process_as_it_is(row):
     for form in row.forms.values():

@@ -1,5 +1,6 @@
 """`fit` against a plain NumPy loop of the same steps on the same rows, and what it does when something is wrong."""
 
+import copy
 import math
 import os
 import re
@@ -731,3 +732,35 @@ def test_a_training_in_which_the_objective_grew_says_so(rate, words):
     assert result.stopped == "finished"
     assert re.search(words, result.reason)
     assert ("grew" in result.reason) == (rate > 1)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    line = compile(parse("x: data[N]\nw: parameter\ny[n] = w*x[n]\nloss = Sum((y[n] - 1)**2, n)"))
+    return line.fit(x=[1.0, 1.0], init={"w": 0.0}, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "to_do"),
+    [
+        ("predict", "result.model.predict"),
+        ("coef_", "params"),
+        ("histroy", "'history'"),
+        ("fun", "history"),
+        ("q", "it has"),
+    ],
+)
+def test_a_result_says_what_it_has(trained, name, to_do):
+    with pytest.raises(AttributeError, match=f"to do: .*{to_do}"):
+        getattr(trained, name)
+    assert copy.deepcopy(trained).params == trained.params
+
+
+def test_predictions_are_asked_for_by_name(trained):
+    for wrong in (lambda: trained.model.predict(np.ones(2)), lambda: trained.model.predict(x=np.ones(2))):
+        with pytest.raises(ArgumentError, match="name of an output first"):
+            wrong()
+    with pytest.raises(ArgumentError, match="by name"):
+        trained.model.predict("y", np.ones(2))
+    with pytest.raises(AttributeError, match=r"model\.predict"):
+        trained.model.score(x=np.ones(2))

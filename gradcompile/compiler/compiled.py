@@ -334,7 +334,7 @@ class CompiledModel(DerivativeCalls):
             arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
         return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
 
-    def predict(self, output: str, /, **inputs: Any) -> Any:
+    def predict(self, output: str = "", /, *positional: Any, **inputs: Any) -> Any:
         """Return one of the outputs that were named in ``outputs={...}``.
 
         Parameters
@@ -363,9 +363,13 @@ class CompiledModel(DerivativeCalls):
         >>> line.predict("y", w=2, x=[1, 2])
         array([2., 4.])
         """
+        known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
+        if not isinstance(output, str) or not output:
+            hint = 'write predict("name of an output", name=value)'
+            raise ArgumentError("predict comes with the name of an output first", expected=known, hint=hint)
         if output not in self.model.outputs:
-            known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
             raise UnknownNameError(f"the model has no output {output!r}", expected=known, hint="ask for one of these")
+        self._named(positional, inputs)
         for name in inputs:
             if name not in self._all.inputs:
                 raise Arguments(self._all).signature.unknown(name)

@@ -169,6 +169,10 @@ class Builder:
                 hint = f"declare {used.word}: labels, not {used.role}, if its values are whole numbers"
             elif node.word in ("min", "max"):
                 hint = f"let a where leave the others out: where(g[s] < K, {array.word}[g[s]], 0)"
+            elif node.word == "mod":  # as of neighbours on a ring
+                hint = (
+                    f"declare labels for it: next: labels[N], given as (arange(N) + 1) % N, and {array.word}[next[i]]"
+                )
             what, expected = (
                 f"this is not an index of {quoted(array.word)}",
                 "whole multiples of indices, labels and sizes",

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
+from gradcompile.errors import no_attribute
 from gradcompile.optimizers import SGD, Optimizer
 from gradcompile.train.descent import Run
 from gradcompile.train.history import Epoch
 from gradcompile.train.settings import Settings, named_values
 from gradcompile.train.task import task_of
+
+MEANT = {
+    **dict.fromkeys(("x", "coef_", "parameters", "weights", "theta"), "params has what was learned, by name"),
+    **dict.fromkeys(("loss", "losses", "fun", "loss_curve_"), "history has the objective, epoch by epoch"),
+    **dict.fromkeys(("message", "success", "status"), "stopped and reason say why training ended"),
+    **dict.fromkeys(("score", "accuracy"), "compare what model.predict returns with what is known"),
+    **dict.fromkeys(("fit", "train"), "train its .model once more, with init=result.params"),
+    "predict": "the trained model predicts: result.model.predict",
+}
 
 
 class Trained:
@@ -31,9 +41,15 @@ class Trained:
         """Return the model, and what it knows."""
         return f"<{self.model!r} with {', '.join(self.known)} learned or given>"
 
-    def predict(self, output: str, /, **inputs: Any) -> Any:
+    if not TYPE_CHECKING:  # where every attribute would be thought to be there
+
+        def __getattr__(self, name: str) -> None:
+            """Say what to do about an attribute that is not there."""
+            raise no_attribute("a trained model", name, dir(type(self)), MEANT, "its .model has all other calls")
+
+    def predict(self, output: str = "", /, *positional: Any, **inputs: Any) -> Any:
         """Return an output of the model with the learned parameters, for new data; see `CompiledModel.predict`."""
-        return self.model.predict(output, **self._with(inputs))
+        return self.model.predict(output, *positional, **self._with(inputs))
 
     def value(self, **inputs: Any) -> Any:
         """Return the objective with the learned parameters; see `CompiledModel.value`."""
@@ -78,6 +94,13 @@ class Result:
     stopped: str
     reason: str
     model: Trained = field(repr=False)
+
+    if not TYPE_CHECKING:  # where every attribute would be thought to be there
+
+        def __getattr__(self, name: str) -> None:
+            """Say what to do about an attribute that is not there."""
+            names = [each.name for each in fields(self)]
+            raise no_attribute("a result", name, names, MEANT, f"it has {', '.join(names)}")
 
 
 def fit(
