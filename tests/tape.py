@@ -92,6 +92,13 @@ def trigamma(x: Any) -> Any:
     return (mp.pi / mp.sinpi(x)) ** 2 - mp.polygamma(1, 1 - x)
 
 
+def tetragamma(x: Any) -> Any:
+    """Return the derivative of `trigamma`, by the slope of its reflection."""
+    if x >= 0:
+        return mp.polygamma(2, x)
+    return mp.polygamma(2, 1 - x) - 2 * mp.pi**3 * mp.cospi(x) / mp.sinpi(x) ** 3
+
+
 class _Rows:
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         return lambda x: call(name, x)
@@ -121,7 +128,7 @@ FUNCTIONS: dict[str, Row] = {
     "loggamma": (mp.loggamma, lambda x, y: f.digamma(x)),
     "digamma": (mp.digamma, lambda x, y: f.trigamma(x)),
     "trigamma": (trigamma, lambda x, y: f.tetragamma(x)),
-    "tetragamma": (lambda x: mp.polygamma(2, x), lambda x, y: mp.polygamma(3, x)),
+    "tetragamma": (tetragamma, lambda x, y: mp.polygamma(3, x)),
     "root": (mp.sqrt, lambda x, y: 1 / (2 * y)),
 }
 STEPS: dict[str, Callable[[Plain], Plain]] = {"floor": mp.floor, "ceiling": mp.ceil}

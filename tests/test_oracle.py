@@ -48,6 +48,13 @@ def test_the_tape_agrees_with_sympy(row: Row, notation: str) -> None:
     assert all(float(b) / 50 <= a <= 50 * float(b) for a, b in scales)
 
 
+@pytest.mark.parametrize("x", [0.3, 7.25, -0.3, -2.75, -40.5])
+def test_the_derivatives_of_digamma_below_0(x: float) -> None:
+    for order, function in ((1, tape.trigamma), (2, tape.tetragamma)):
+        right = oracle.mp.polygamma(order, x)
+        assert abs(function(oracle.mp.mpf(x)) - right) <= 1e-40 * max(1, abs(right))
+
+
 @pytest.mark.parametrize("name", ["softmax", "huber", "factorisation", "gaussian", "network-2-gelu"])
 def test_rules_alone_give_what_sympy_gives(name: str) -> None:
     unroller = oracle.Unroller(reference(name)[0])
