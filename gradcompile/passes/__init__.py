@@ -16,6 +16,7 @@ from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
+from gradcompile.passes.pairs import pairs
 from gradcompile.passes.radial import radial
 from gradcompile.passes.ratios import ratios
 from gradcompile.passes.removable import removable
@@ -71,6 +72,7 @@ AFTER: tuple[Pass, ...] = (
     settle,
     fold,
     entropies,
+    pairs,
     roots,
     renumber,
     inward,
