@@ -154,7 +154,7 @@ class Expansion:
         below = self.known.get(value.operands[1]) if value.op == "div" else None
         if below is None or below.lowest <= 0:
             return False
-        return not any(factor is self.place.divisor for factor in _factors(value.operands[1]))
+        return not any(factor is self.place.divisor for factor in factors(value.operands[1]))
 
     def vanishes(self, value: Value) -> bool:
         """Return whether a sum or difference is small where its terms are not."""
@@ -362,12 +362,12 @@ class Expansion:
         return made.moved(int(low * exponent))
 
 
-def _factors(x: Value, depth: int = 8) -> Iterator[Value]:
+def factors(x: Value, depth: int = 8) -> Iterator[Value]:
     """Yield the factors of a product, and what powers are of."""
     yield x
     if depth and x.op in ("mul", "pow", "neg"):
         for operand in x.operands[: 1 if x.op == "pow" else None]:
-            yield from _factors(operand, depth - 1)
+            yield from factors(operand, depth - 1)
 
 
 def _holds(series: Series, atom: Value) -> bool:

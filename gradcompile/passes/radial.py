@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes.expansions import Expansion, Place, Series
+from gradcompile.passes.expansions import Expansion, Place, Series, factors
 from gradcompile.passes.norms import square_root
 from gradcompile.passes.removable import Choice, moving_values, with_choices
 
@@ -50,12 +50,22 @@ def _choices(graph: Graph, radius: Radius) -> dict[Value, Choice]:
     smooth: dict[Value, Series] = {}
     for value in order:
         expansion.add(value)
+        if value.op == "div" and _vanishes(expansion, value.operands[1], radius):
+            return {}  # the limit of that quotient is looked for in what is written
         made = expansion.known.get(value)
         if made is not None and made.lowest >= 0 and made.order >= 2 and not made.constant(1):
             smooth[value] = made
     outermost = _used_by_others(graph, order, smooth)
     chosen = {value: made for value, made in smooth.items() if value in outermost and _has_odd_powers(made)}
     return {value: _choice(expansion, value, made, radius) for value, made in chosen.items()}
+
+
+def _vanishes(expansion: Expansion, divisor: Value, radius: Radius) -> bool:
+    """Return whether a divisor is 0 where the distance is."""
+    made = expansion.known.get(divisor)
+    if made is not None and made.lowest > 0:
+        return True
+    return any(factor is radius.square for factor in factors(divisor))
 
 
 def _choice(expansion: Expansion, value: Value, made: Series, radius: Radius) -> Choice:
