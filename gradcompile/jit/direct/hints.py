@@ -15,14 +15,8 @@ from gradcompile.jit.objects import has_masks, singles
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
 MANY = 20  # statements of a step, as those of a projection
 MUCH = 90  # statements of elementary functions, as those of four exponentials
-PLAIN = (
-    "real",
-    "finite",
-    "maximum",
-    "minimum",
-    "abs",
-    "math.sqrt",
-)  # functions of numbers that are no calls in machine code
+# Functions of numbers that are no calls in machine code.
+PLAIN = ("real", "finite", "maximum", "minimum", "abs", "math.sqrt")
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}  # that sizes are made of
 CHOICES = (ast.IfExp, ast.Compare)
 KEPT = '!{!"llvm.loop.unroll.disable"}'
