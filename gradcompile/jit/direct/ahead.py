@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import sharing
-from gradcompile.jit.direct.syntax import inside, listed, mentioned, names, nodes, spelled
+from gradcompile.jit.direct.syntax import inside, listed, mentioned, names, nodes, spelled, statements
 from gradcompile.jit.lines import NEAR
 
 STEPS = 4  # how many steps before its turn a row is asked for
@@ -24,19 +25,45 @@ def ask_ahead(function: ast.FunctionDef) -> None:
 
     There are two loops for each that asks then: where all tables are small, the other one takes a twentieth less time.
     """
-    if not any(name.id == FETCH for name in names(function)):
+    if any(map(_looks_up, statements(function))) and not any(name.id == FETCH for name in names(function)):
         shared = sharing(function)
         function.body = [each for statement in function.body for each in _asking(statement, shared)]
 
 
 def _asking(statement: ast.stmt, shared: Mapping[str, frozenset[str]]) -> list[ast.stmt]:
     """Return what stands for a statement of a function: a loop that asks for rows, if tables are large, or itself."""
-    if not isinstance(statement, ast.For) or not any(map(_looks_up, inside(statement))):
+    if not isinstance(statement, ast.For) or not any(map(_looks_up, statements(statement))):
         return [statement]
-    asking = deepcopy(statement)
-    tables = dict.fromkeys(_Ahead(asking, shared).ask(asking, set()))
-    large = [f"{table}.size*{table}.itemsize >= {NEAR}" for table in tables]
-    return [ast.If(_expression(" or ".join(large)), [asking], [statement])] if tables else [statement]
+    ahead = _Ahead(statement, shared)
+    ahead.look(statement, set())
+    if not ahead.requests:
+        return [statement]
+    plain = deepcopy(statement)
+    for request in sorted(ahead.requests, key=lambda each: each.place, reverse=True):  # so that places stay
+        request.body.insert(request.place, request.statement)
+    large = [f"{table}.size*{table}.itemsize >= {NEAR}" for table in dict.fromkeys(r.table for r in ahead.requests)]
+    return [ast.If(_expression(" or ".join(large)), [statement], [plain])]
+
+
+class Request(NamedTuple):
+    """A request that is to be put into a loop.
+
+    Attributes
+    ----------
+    table : str
+        The array that the row is of.
+    statement : stmt
+        What asks for it.
+    body : list of stmt
+        The statements that it is to be among.
+    place : int
+        Where among them.
+    """
+
+    table: str
+    statement: ast.stmt
+    body: list[ast.stmt]
+    place: int
 
 
 def _loops(body: Iterable[ast.stmt]) -> Iterator[ast.For]:
@@ -44,20 +71,29 @@ def _loops(body: Iterable[ast.stmt]) -> Iterator[ast.For]:
 
 
 class _Ahead:
-    """Puts requests into a loop, and the loops inside of it."""
+    """Looks for what a loop is to ask for, and the loops inside of it.
+
+    Attributes
+    ----------
+    requests : list of Request
+        What has been found.
+    """
 
     def __init__(self, loop: ast.For, shared: Mapping[str, frozenset[str]]) -> None:
         self.shared, self.own = shared, _given_values(loop)
-        self.done: set[ast.Assign] = set()  # the picks for which a loop further out asks
+        self.requests: list[Request] = []
+        self._done: set[ast.Assign] = set()  # the picks for which a loop further out asks
 
-    def ask(self, loop: ast.For, asked: set[str]) -> list[str]:
-        """Let a loop ask for what its own steps need, and the loops inside for the rest; return the tables.
+    def look(self, loop: ast.For, asked: set[str]) -> None:
+        """Look at a loop for what its own steps need, and at the loops inside for the rest.
 
         Of the loops over the samples of one block the first asks, for all: `asked` holds what has been asked for.
         """
-        tables = self._among(loop.body, _Steps(loop, self._changed(loop)), asked) if _counts_up(loop) else []
+        if _counts_up(loop):
+            self._among(loop.body, _Steps(loop, self._changed(loop)), asked)
         within: set[str] = set()
-        return tables + [table for each in _loops(loop.body) for table in self.ask(each, within)]
+        for each in _loops(loop.body):
+            self.look(each, within)
 
     def _changed(self, loop: ast.For) -> frozenset[str]:
         """Return the arrays whose elements a loop assigns, and those that share memory with them."""
@@ -65,26 +101,17 @@ class _Ahead:
         changed = frozenset(name for each in stored for name in mentioned(each.value))
         return changed.union(*(self.shared.get(name, ()) for name in changed))
 
-    def _among(self, body: list[ast.stmt], steps: _Steps, asked: set[str]) -> list[str]:
-        """Put requests behind the statements that look up the number of a row which loops after them use.
-
-        Return the tables that the rows are of.
-        """
-        written: list[ast.stmt] = []
-        tables: list[str] = []
+    def _among(self, body: list[ast.stmt], steps: _Steps, asked: set[str]) -> None:
+        """Find the statements that look up the number of a row which loops after them use: there it is asked for."""
         for place, statement in enumerate(body, 1):
-            written.append(statement)
             if isinstance(statement, ast.For):
-                tables += self._among(statement.body, steps, asked)
-            elif isinstance(statement, ast.Assign) and statement not in self.done:
+                self._among(statement.body, steps, asked)
+            elif isinstance(statement, ast.Assign) and statement not in self._done:
                 for table, request in steps.requests(statement, body[place:]):
-                    self.done.add(statement)
+                    self._done.add(statement)
                     if table not in self.own and (text := ast.unparse(request)) not in asked:
                         asked.add(text)
-                        tables.append(table)
-                        written.append(request)
-        body[:] = written
-        return tables
+                        self.requests.append(Request(table, request, body, place))
 
 
 class _Steps:
@@ -162,9 +189,10 @@ def _range(loop: ast.For) -> list[ast.expr]:
     return [[zero, *given, one], [*given, one], given][len(given) - 1]
 
 
-def _looks_up(node: ast.AST) -> bool:
+def _looks_up(statement: ast.stmt) -> bool:
     """Return whether a statement may look up the number of a row."""
-    return isinstance(node, ast.Assign) and isinstance(_unwrapped(node.value), ast.Subscript)
+    value = _unwrapped(statement.value) if isinstance(statement, ast.Assign) else statement
+    return isinstance(value, ast.Subscript) and not any(isinstance(each, ast.Slice) for each in listed(value.slice))
 
 
 def _unwrapped(node: ast.expr) -> ast.expr:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 LEAVES = (ast.Name, ast.Constant)  # nothing that is asked for is below them
 
 
-def statements(function: ast.FunctionDef) -> Iterator[ast.stmt]:
-    """Yield the statements of a function: those of one depth after another, as `ast.walk` does."""
+def statements(function: ast.FunctionDef | ast.For) -> Iterator[ast.stmt]:
+    """Yield the statements of a function or a loop: those of one depth after another, as `ast.walk` does."""
     waiting = deque(function.body)
     while waiting:
         statement = waiting.popleft()
