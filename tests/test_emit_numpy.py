@@ -296,3 +296,29 @@ def test_a_gradient_that_is_the_transpose_of_another_is_not_overwritten():
     _, (da, db) = namespace["value_and_grad"](a, b, x)
     np.testing.assert_allclose(da, x.T @ dg, rtol=1e-12)
     np.testing.assert_allclose(db, dg.T @ x, rtol=1e-12)
+
+
+# Gradients that are one number, repeated for arrays: the array has the number's name.
+ALIKE = {
+    "an array and a number": "w: parameter[N]\nc: parameter\nloss = (c + Sum(w[s], s))**2",
+    "a number and an array": "c: parameter\nw: parameter[N]\nloss = exp(c + Sum(w[s], s))",
+    "several": "w: parameter[N]\nv: parameter[M]\nc: parameter\nloss = exp(c + Sum(w[s], s) + Sum(v[m], m))",
+    "rows": "W: parameter[N, M]\nu: parameter[M]\nx: data[M]\nloss = Sum(sin(Sum(W[s, j], s) + u[j])*x[j], j)",
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_gradients_that_are_alike_have_their_own_shapes(name, tmp_path):
+    given = {
+        "W": np.arange(6.0).reshape(2, 3) / 7, "w": np.array([0.1, 0.2]), "v": np.array([0.3, 0.1, 0.2]),
+        "u": np.array([0.1, 0.2, 0.3]), "x": np.array([1.0, 2.0, -1.0]), "c": 0.5,
+    }  # fmt: skip
+    model = gc.compile(gc.parse(ALIKE[name]))
+    arguments = {each: given[each] for each in model.arguments}
+    text = module.render(model.graph, "numpy")
+    _, gradients = load(text, tmp_path / "alike.py").value_and_grad(*arguments.values())
+    for found, parameter in zip(gradients, model.graph.wrt, strict=True):
+        step = 1e-6 * np.ones(np.shape(given[parameter]))
+        ends = [model.value(**{**arguments, parameter: given[parameter] + sign * step}) for sign in (1, -1)]
+        assert np.shape(found) == np.shape(given[parameter])
+        assert np.sum(found) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)

@@ -180,8 +180,12 @@ class WholeArrays:
     # What is returned
 
     def _delivered(self, names: Iterable[str]) -> Iterator[Line]:
-        """Yield a line for every output that is not yet an array of the shape it is to have, and of nobody else."""
+        """Yield a line for every output that is not yet an array of the shape it is to have, and of nobody else.
+
+        Those come last that give a new value to a name of which others are made: ``dw = np.full_like(w, dw)``.
+        """
         taken: set[Value] = set()
+        last: list[Line] = []
         for name in names:
             value, axes = self.graph.outputs[name], self.graph.output_axes(name)
             if name == "value" and not axes:
@@ -192,7 +196,13 @@ class WholeArrays:
             if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:
-                yield f"{self._identifier(name)} = {self._whole(name, value)}", ""
+                own_name = self._identifier(name) == self._name(value)
+                line = f"{self._identifier(name)} = {self._whole(name, value)}", ""
+                if own_name:
+                    last.append(line)
+                else:
+                    yield line
+        yield from last
 
     def _identifier(self, name: str) -> str:
         """Return what an output is called: not as another value, of which further outputs may be made."""
