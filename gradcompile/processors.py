@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import NamedTuple
@@ -56,10 +55,8 @@ def _allowed() -> frozenset[int]:
 @cache
 def _asking() -> Callable[[], int]:
     """Return the C library's ``sched_getcpu``, or what stands for it."""
-    if sys.platform != "linux" or not hasattr(ctypes.pythonapi, "sched_getcpu"):
-        return lambda: -1
-    ask: Callable[[], int] = ctypes.PyDLL(None).sched_getcpu  # another thread would begin here if the lock were let go
-    return ask
+    # By way of Python's own interface, which keeps its lock: another thread would begin here if that were let go.
+    return getattr(ctypes.pythonapi, "sched_getcpu", lambda: -1)
 
 
 def _let_run(threads: Iterable[int], where: frozenset[int]) -> None:

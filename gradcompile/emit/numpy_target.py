@@ -196,9 +196,9 @@ class WholeArrays:
             if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
                 taken.add(value)
             else:
-                own_name = self._identifier(name) == self._name(value)
-                line = f"{self._identifier(name)} = {self._whole(name, value)}", ""
-                if own_name:
+                identifier = self._identifier(name)
+                line = f"{identifier} = {self._whole(name, value)}", ""
+                if identifier == self._name(value):
                     last.append(line)
                 else:
                     yield line

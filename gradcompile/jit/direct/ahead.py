@@ -13,7 +13,8 @@ from copy import deepcopy
 from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import sharing
-from gradcompile.jit.direct.syntax import inside, listed, mentioned, names, nodes, spelled, statements
+from gradcompile.jit.direct.liveness import Liveness
+from gradcompile.jit.direct.syntax import expression, inside, listed, mentioned, names, nodes, spelled, statements
 from gradcompile.jit.lines import NEAR
 
 STEPS = 4  # how many steps before its turn a row is asked for
@@ -42,7 +43,7 @@ def _asking(statement: ast.stmt, shared: Mapping[str, frozenset[str]]) -> list[a
     for request in sorted(ahead.requests, key=lambda each: each.place, reverse=True):  # so that places stay
         request.body.insert(request.place, request.statement)
     large = [f"{table}.size*{table}.itemsize >= {NEAR}" for table in dict.fromkeys(r.table for r in ahead.requests)]
-    return [ast.If(_expression(" or ".join(large)), [statement], [plain])]
+    return [ast.If(expression(" or ".join(large)), [statement], [plain])]
 
 
 class Request(NamedTuple):
@@ -80,7 +81,7 @@ class _Ahead:
     """
 
     def __init__(self, loop: ast.For, shared: Mapping[str, frozenset[str]]) -> None:
-        self.shared, self.own = shared, _given_values(loop)
+        self.shared, self.own = shared, Liveness().stored(loop)
         self.requests: list[Request] = []
         self._done: set[ast.Assign] = set()  # the picks for which a loop further out asks
 
@@ -128,7 +129,7 @@ class _Steps:
     def __init__(self, loop: ast.For, changed: frozenset[str]) -> None:
         self.counter, self.changed = spelled(loop.target), changed
         self.last = ast.BinOp(_range(loop)[1], ast.Sub(), ast.Constant(1))
-        self.own = _given_values(loop)
+        self.own = Liveness().stored(loop)
         self.counters = {spelled(each.target) for each in inside(loop) if isinstance(each, ast.For)}
         self.later: dict[str, ast.expr] = {}  # what a name of the loop will be some steps later
 
@@ -171,11 +172,6 @@ class _Steps:
         return node if known and not any(isinstance(each, ast.Subscript) for each in nodes(node)) else None
 
 
-def _given_values(loop: ast.For) -> set[str]:
-    """Return the names that the steps of a loop give values."""
-    return {each.id for each in inside(loop) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
-
-
 def _counts_up(loop: ast.For) -> bool:
     """Return whether a loop is over a range of numbers that grow."""
     step = _range(loop)[2]
@@ -213,7 +209,3 @@ def _tables(name: str, body: Iterable[ast.stmt]) -> Iterator[str]:
 
 def _call(name: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
-
-
-def _expression(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradcompile.jit.direct.aliases import sharing
 from gradcompile.jit.direct.liveness import Liveness
-from gradcompile.jit.direct.syntax import listed, mentioned, nodes, spelled
+from gradcompile.jit.direct.syntax import expression, listed, mentioned, nodes, spelled
 
 STEPS = 4  # of the outer loop in one pass
 Assignment = ast.Assign | ast.AugAssign
@@ -127,11 +127,11 @@ class _Nest:
             body += [ast.For(self.inner.target, self.inner.iter, copies, [])] if each is self.inner else copies
         top = f"{self.counter}.top"  # no identifier, so that no name of the text is the same
         whole = f"{first} + max({last} - ({first}), 0)//{STEPS}*{STEPS}" if first != "0" else f"{last}//{STEPS}*{STEPS}"
-        yield ast.Assign([ast.Name(top, ast.Store())], _expression(whole))
+        yield ast.Assign([ast.Name(top, ast.Store())], expression(whole))
         yield ast.For(
-            self.loop.target, _range(_expression(first), ast.Name(top, ast.Load()), ast.Constant(STEPS)), body, []
+            self.loop.target, _range(expression(first), ast.Name(top, ast.Load()), ast.Constant(STEPS)), body, []
         )
-        yield ast.For(self.loop.target, _range(ast.Name(top, ast.Load()), _expression(last)), self.loop.body, [])
+        yield ast.For(self.loop.target, _range(ast.Name(top, ast.Load()), expression(last)), self.loop.body, [])
 
 
 class _Step(ast.NodeTransformer):
@@ -172,7 +172,3 @@ def _bounds(node: ast.expr) -> tuple[str, str]:
 
 def _range(*bounds: ast.expr) -> ast.Call:
     return ast.Call(ast.Name("range", ast.Load()), list(bounds), [])
-
-
-def _expression(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body

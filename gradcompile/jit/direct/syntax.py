@@ -66,3 +66,8 @@ def spelled(node: ast.expr) -> str:
 def listed(node: ast.expr) -> list[ast.expr]:
     """Return the indices of a subscript, or the parts of another expression that may be a tuple."""
     return node.elts if isinstance(node, ast.Tuple) else [node]
+
+
+def expression(text: str) -> ast.expr:
+    """Return an expression that is written so."""
+    return ast.parse(text, mode="eval").body
