@@ -9,7 +9,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -27,17 +27,21 @@ _users = 0
 _before = 1
 
 
-@contextmanager
-def on_one_thread() -> Iterator[None]:
-    """Let BLAS use one thread; the last user to leave puts back what the first one found."""
-    global _users, _before
-    with _lock:
-        if not _users:
-            _before = _exchange(1)
-        _users += 1
-    try:
-        yield
-    finally:
+class on_one_thread(AbstractContextManager[None]):  # noqa: N801  (named as the functions of contextlib are)
+    """Let BLAS use one thread; the last user to leave puts back what the first one found.
+
+    A class, for a generator would take longer than a small product.
+    """
+
+    def __enter__(self) -> None:
+        global _users, _before
+        with _lock:
+            if not _users:
+                _before = _exchange(1)
+            _users += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _users
         with _lock:
             _users -= 1
             if not _users:

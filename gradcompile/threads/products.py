@@ -31,6 +31,10 @@ class Products:
     def __init__(self, graph: Graph) -> None:
         self.sample = stream_axis(graph)
         self._axes: list[Axes] = []
+        self._last: tuple[Mapping[str, int] | None, int] = (
+            None,
+            0,
+        )  # sizes, the largest product; replaced as a whole
         order = graph.order()
         if self.sample is not None and in_blocks(order, self.sample):
             uses = Counter(operand for value in order for operand in value.operands)
@@ -66,7 +70,12 @@ class Products:
         return bool(self._axes) and self._largest(sizes) >= SHARED
 
     def _largest(self, sizes: Mapping[str, int]) -> int:
-        return max(prod(self._length(a, sizes) for a in axes) for axes in self._axes)
+        """Return how many multiplications the largest product is; the same sizes as last time need no second look."""
+        last, largest = self._last
+        if sizes is not last:
+            largest = max(prod(self._length(a, sizes) for a in axes) for axes in self._axes)
+            self._last = sizes, largest
+        return largest
 
     def _length(self, axis: Axis, sizes: Mapping[str, int]) -> int:
         length = axis.size.evaluate(sizes)
