@@ -717,19 +717,66 @@ def test_a_long_function_in_parts_has_the_same_results(monkeypatch, tmp_path):
     source = gc.compile(gc.parse(PARTED)).source
     random = np.random.default_rng(3)
     given = random.normal(size=(3, 3)), random.normal(size=3), random.normal(size=(70, 4))
+    monkeypatch.setattr("gradcompile.jit.direct.outline.MIDDLING", 10**6)
     whole = kernel(source, "value_and_grad", types_of(given))(*given)
     for name, number in (("LONG", 1), ("PART", 12), ("WORTH", 2)):
         monkeypatch.setattr(f"gradcompile.jit.direct.outline.{name}", number)
-    parsed.cache_clear()  # it is in one part
+    parsed.cache_clear()  # it is whole
     program = Program(source)
     program.modules("value_and_grad", [build_type(each.dtype, each.rank) for each in types_of(given)])
-    assert len(program.text.counted) > 10
+    assert len(program.text.parts) > 10
     (tmp_path / "parts").mkdir()
     monkeypatch.setenv("GRADCOMPILE_CACHE", str(tmp_path / "parts"))
     parted = build(source, "value_and_grad", types_of(given))(*given)
     assert parted[0] == pytest.approx(whole[0], rel=1e-14)
     for a, b in zip(parted[1], whole[1], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+BLOCKS = """def f(x, t, N, T):
+    D, K = 64, 5
+    H = x.shape[1]
+    a = np.empty((K, T))
+    c = np.empty(H)
+    s = 0.0
+    for first in range(0, N, T):
+        size = min(T, N - first)
+        x_b = x[first:first + T]
+        t_b = t[first:first + T]
+        for n in range(size):
+{first}
+            for k in range(K):
+                a[k, n] = x_b[n, D - k]
+        for n in range(size):
+{second}
+            for h in range(H):
+                c[h] += s*t_b[n]
+    return s, c
+"""
+
+
+def blocks(first, second):
+    """Return the parts of a function with so many further statements in its two loops over the samples of a block."""
+    bodies = ("\n".join(f"            s += x_b[n, {k}]" for k in range(count)) for count in (first, second))
+    first, second = bodies
+    return outlined(ast.parse(BLOCKS.format(first=first, second=second)).body[0])[:-1]
+
+
+def test_what_is_done_with_a_block_of_samples_is_cut_in_halves():
+    late, early = blocks(20, 20)
+    assert [ast.unparse(each.node.body[0])[:6] for each in (early, late)] == ["D = 64", "for n "]
+    assert [arg.arg for arg in early.node.args.args] == ["a", "s", "size", "x_b"]
+    assert [arg.arg for arg in late.node.args.args] == ["H", "c", "s", "size", "t_b", "x_b"]
+    assert blocks(5, 5) == []  # short
+    assert blocks(40, 3) == []  # one loop is nearly all there is
+
+
+def test_a_part_knows_what_the_whole_function_knows_of_its_arguments():
+    late, early = blocks(20, 20)
+    assert early.known({"x": (None, 20)})["x_b"] == (None, 20)
+    assert list(early.known({})["a"]) == [5, None]
+    assert late.measured == {"H"}
+    assert late.counted == {"H"}
 
 
 OUTLINED = """def f(x, y, n, s, t):

@@ -19,6 +19,7 @@ from gradcompile.jit.direct.kinds import (
     Array,
     Function,
     Kind,
+    Lengths,
     Several,
     Type,
     UntranslatableError,
@@ -37,7 +38,6 @@ from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
 
 ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare, ast.Call)
-Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
 
 
@@ -134,7 +134,7 @@ class Body(Numbers):
         self.names: dict[str, Variable] = {}
         self.innermost = False  # whether the loop that is open has none inside
         self.versions: dict[str, int] = {}
-        self.counted = counted(node, program.text.counted.get(node.name, frozenset()))
+        self.counted = counted(node, program.text.part(node).counted)
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip

@@ -7,7 +7,8 @@ import operator
 from collections.abc import Callable, Collection
 
 from gradcompile.jit.direct.liveness import Liveness
-from gradcompile.jit.direct.syntax import inside, is_innermost, listed, mentioned, names, nodes, spelled
+from gradcompile.jit.direct.signs import measured, numbers
+from gradcompile.jit.direct.syntax import inside, is_innermost, listed, mentioned, spelled
 from gradcompile.jit.direct.text import Text
 from gradcompile.jit.direct.writer import ROLLED
 from gradcompile.jit.objects import has_masks, singles
@@ -55,8 +56,10 @@ class Hints:
 
     def __init__(self, node: ast.FunctionDef, text: Text, flags: str, is_double: Callable[[str], bool]) -> None:
         self.text, self.flags, self.is_double = text, flags, is_double
-        self.numbers = _numbers(node)
-        self.lengths = _lengths(node) | {name for name, number in self.numbers.items() if number > FEW}
+        self.numbers = numbers(node)
+        self.lengths = (
+            measured(node) | text.part(node).measured | {name for name, number in self.numbers.items() if number > FEW}
+        )
 
     def of(self, loop: ast.For, depth: int) -> str:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
@@ -161,28 +164,6 @@ def _reads_anywhere(loop: ast.For) -> bool:
     other = [each for each in places if spelled(each.slice) != counter]
     rows = any(spelled(listed(each.slice)[-1]) == counter for each in other)
     return not rows and written.isdisjoint(spelled(each.value) for each in other)
-
-
-def _numbers(node: ast.FunctionDef) -> dict[str, int]:
-    """Return the names that a function gives a whole number first of all, as the sizes that are known."""
-    found: dict[str, int] = {}
-    for each in node.body:
-        if isinstance(each, ast.Assign):
-            target, value = each.targets[0], each.value
-            for name, number in zip(listed(target), listed(value), strict=False):
-                if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
-                    found[name.id] = number.value
-    return found
-
-
-def _lengths(node: ast.FunctionDef) -> set[str]:
-    """Return the names that a function gives the lengths of arrays."""
-    found: set[str] = set()
-    for each in node.body:
-        if isinstance(each, ast.Assign):
-            asked = (part.attr for part in nodes(each.value) if isinstance(part, ast.Attribute))
-            found |= {name.id for target in each.targets for name in names(target)} if "shape" in asked else set()
-    return found
 
 
 def _adds_up(loop: ast.For) -> bool:

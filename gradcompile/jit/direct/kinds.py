@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
+
+Lengths = Sequence[int | None]  # of the axes of an array, as far as they are known
 
 
 class UntranslatableError(Exception):

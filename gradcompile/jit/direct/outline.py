@@ -2,20 +2,26 @@
 
 The statements of a long function, as many as belong to a part, become a function of the names that they need. What
 they assign and is needed later it returns, new arrays as well.
+
+A function of middling length is cut once or twice where it takes blocks of samples: what is done with a block are loops
+over arrays, which gain nothing from one another, and threads compile the parts beside one another.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gradcompile.jit.direct.aliases import is_own, sharing
+from gradcompile.jit.direct.aliases import is_new, is_own, sharing
+from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.liveness import Liveness, Names
-from gradcompile.jit.direct.signs import counted
-from gradcompile.jit.direct.syntax import nodes, spelled
+from gradcompile.jit.direct.signs import counted, measured, numbers
+from gradcompile.jit.direct.syntax import listed, names, nodes, spelled, statements
 
 LONG = 300  # statements of a function that is parted
+MIDDLING = 35  # statements for each block of samples of a function that is parted for the threads that compile it
 PART = 150  # statements of a part at most
 VECTOR = 2000  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
 RETURNED = 30  # names at most that a part returns
@@ -31,47 +37,82 @@ class Part(NamedTuple):
         The function.
     counted : frozenset of str
         Those of its arguments that are integers which cannot be negative.
+    measured : frozenset of str
+        Those that are lengths of arrays.
+    lengths : dict of str to sequence of (int or None)
+        Those that are new arrays: how long their axes are, where that is known.
+    cut : dict of str to str
+        Those that are some of the rows of another array, and of which.
     """
 
     node: ast.FunctionDef
     counted: Names = frozenset()
+    measured: Names = frozenset()
+    lengths: Mapping[str, Lengths] = {}
+    cut: Mapping[str, str] = {}
+
+    def known(self, given: Mapping[str, Lengths]) -> dict[str, Lengths]:
+        """Return the lengths of arrays, given those of the whole function's arguments."""
+        known = {**given, **self.lengths}
+        return known | {name: (None, *known[base][1:]) for name, base in self.cut.items() if known.get(base)}
 
 
 def outlined(function: ast.FunctionDef) -> list[Part]:
     """Return the parts of a long function and at the end the function that calls them; a short one remains as it is."""
-    if (function.end_lineno or 0) - function.lineno < LONG:  # a line has a statement at most
+    if (function.end_lineno or 0) - function.lineno >= LONG:  # a line has a statement at most
+        outline = _Outline(function, PART, WORTH)
+    elif (most := max((_length([each]) for each in _blocks(function)), default=0)) >= MIDDLING:
+        outline = _Blocks(function, (most + 1) // 2, most // 4)
+    else:
         return [Part(function)]
-    outline = _Outline(function)
     body = outline.shortened(function.body, frozenset())
     whole = ast.FunctionDef(function.name, function.args, body, function.decorator_list)
     return [*outline.parts, Part(ast.copy_location(whole, function))]
 
 
 class _Outline:
-    """The parts of one function in the making."""
+    """The parts of one function in the making.
 
-    def __init__(self, function: ast.FunctionDef) -> None:
-        self.function = function
+    Parameters
+    ----------
+    function : FunctionDef
+        The function.
+    most, least : int
+        How many statements a part has.
+    """
+
+    def __init__(self, function: ast.FunctionDef, most: int, least: int) -> None:
+        self.function, self.most, self.least = function, most, least
         self.parts: list[Part] = []
         self.liveness = Liveness()
-        self.counted = counted(function)
+        self.counted, self.measured = counted(function), measured(function)
+        self.numbers = numbers(function)
+        self.arrays = _Arrays.of(function, self.numbers)
         self.shared = sharing(function)
         self.names = self.liveness.stored(function) | {each.arg for each in function.args.args}
 
     def shortened(self, body: Sequence[ast.stmt], live: Names) -> list[ast.stmt]:
         """Return statements with calls of their parts, given the names that are needed after them."""
         found: list[ast.stmt] = []
-        for run in reversed(list(_runs(body))):
+        for run in reversed(list(_runs(body, self.most))):
             found[:0] = self._shorter(run, live)
             live = self.liveness.before(run, live)
         return found
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
-        if length > (VECTOR if _is_innermost(loop) else PART) and isinstance(loop, ast.For):
+        if isinstance(loop, ast.For) and self._is_parted(loop, length):
             body = self.shortened(loop.body, self.liveness.around(loop, live))
             return [ast.copy_location(ast.For(loop.target, loop.iter, body, []), loop)]
-        return [self._moved(run, live)] if length >= WORTH and self._can_move(run, live) else run
+        return [self._moved(run, live)] if self._pays(run, length) and self._can_move(run, live) else run
+
+    def _is_parted(self, loop: ast.For, length: int) -> bool:
+        """Return whether a loop remains, with parts inside."""
+        return length > (VECTOR if _is_innermost(loop) else self.most)
+
+    def _pays(self, run: Sequence[ast.stmt], length: int) -> bool:
+        """Return whether so many statements are worth a part."""
+        return length >= self.least
 
     def _can_move(self, run: Sequence[ast.stmt], live: Names) -> bool:
         """Return whether statements may be a function: no two arguments share their memory, and no result another's.
@@ -92,12 +133,16 @@ class _Outline:
     def _moved(self, run: list[ast.stmt], live: Names) -> ast.stmt:
         """Return the call that stands for statements, which become a part."""
         name = f"{self.function.name}.{len(self.parts)}"  # no identifier, so that no function of the text is the same
-        given, returned = sorted(self._given(run, live)), sorted(self._assigned(run) & live)
+        needed, returned = self._given(run, live), sorted(self._assigned(run) & live)
+        known = sorted(needed & self.numbers.keys() - self._assigned(run))
+        given = sorted(needed.difference(known))
         arguments = ast.arguments([], [ast.arg(each) for each in given], None, [], [], None, [])
         last = ast.Return(_tuple(returned, ast.Load()) if returned else ast.Constant(0))
         last.lineno = (run[-1].end_lineno or 0) + 1
-        node = ast.FunctionDef(name, arguments, [*run, last], self.function.decorator_list, lineno=run[0].lineno)
-        self.parts.append(Part(ast.fix_missing_locations(node), self.counted.intersection(given)))
+        body = [*(_number(each, self.numbers[each]) for each in known), *run, last]
+        node = ast.FunctionDef(name, arguments, body, self.function.decorator_list, lineno=run[0].lineno)
+        own = self.counted.intersection(given), self.measured.intersection(given)
+        self.parts.append(Part(ast.fix_missing_locations(node), *own, *self.arrays))
         call = ast.Call(ast.Name(name, ast.Load()), [ast.Name(each, ast.Load()) for each in given], [])
         made = ast.Assign([_tuple(returned, ast.Store())], call) if returned else ast.Expr(call)
         return ast.fix_missing_locations(ast.copy_location(made, run[0]))
@@ -114,19 +159,71 @@ class _Outline:
                 yield from self.liveness.loaded(node)
 
 
-def _runs(body: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
+class _Blocks(_Outline):
+    """The parts of a function in what it does with a block of samples."""
+
+    def _is_parted(self, loop: ast.For, length: int) -> bool:
+        return loop in _blocks(self.function)
+
+    def _pays(self, run: Sequence[ast.stmt], length: int) -> bool:
+        """Return whether there are loops, and about half of the work: of one long loop with little beside stays all."""
+        return self.least <= length <= 4 * self.most // 3 and any(isinstance(each, ast.For) for each in run)
+
+
+def _blocks(function: ast.FunctionDef) -> list[ast.For]:
+    """Return the loops of a function over blocks: those whose step has a name."""
+    return [each for each in function.body if isinstance(each, ast.For) and _has_named_step(each.iter)]
+
+
+def _has_named_step(counter: ast.expr) -> bool:
+    step = counter.args[2:] if isinstance(counter, ast.Call) else []
+    return any(isinstance(each, ast.Name) for each in step)
+
+
+def _runs(body: Sequence[ast.stmt], most: int) -> Iterator[list[ast.stmt]]:
     """Yield statements that may become a part together, and others alone."""
     run: list[ast.stmt] = []
     length, before = 0, False
     for each in body:
         plain, more = _is_plain(each), _length([each])
-        if run and not (plain and before and length + more <= PART):
+        if run and not (plain and before and length + more <= most):
             yield run
             run, length = [], 0
         run.append(each)
         length, before = length + more, plain
     if run:
         yield run
+
+
+class _Arrays(NamedTuple):
+    """The arrays of a function: the lengths that are known of new ones, and of which others are rows."""
+
+    lengths: dict[str, Lengths]
+    cut: dict[str, str]
+
+    @classmethod
+    def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int]) -> _Arrays:
+        """Look for the arrays of a function, given its names for numbers."""
+        lengths, cut = dict[str, Lengths](), dict[str, str]()
+        every = [each for each in statements(function) if isinstance(each, ast.Assign)]
+        times = Counter(n.id for each in every for n in names(each) if isinstance(n.ctx, ast.Store))
+        for node in every:
+            name, value = spelled(node.targets[0]), node.value
+            if times[name] == 1 and isinstance(value, ast.Call) and is_new(value):
+                lengths[name] = [_known(each, numbers) for each in listed(value.args[0])]
+            elif times[name] == 1 and isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice):
+                cut[name] = spelled(value.value)
+        return cls(lengths, cut)
+
+
+def _known(length: ast.expr, numbers: Mapping[str, int]) -> int | None:
+    if isinstance(length, ast.Constant):
+        return length.value if isinstance(length.value, int) else None
+    return numbers.get(spelled(length))
+
+
+def _number(name: str, number: int) -> ast.stmt:
+    return ast.Assign([ast.Name(name, ast.Store())], ast.Constant(number))
 
 
 def _tuple(names: Sequence[str], context: ast.expr_context) -> ast.expr:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gradcompile.jit.direct import boundary
-from gradcompile.jit.direct.body import AgainError, Body, Lengths, Types, returned_kind
-from gradcompile.jit.direct.kinds import Array, Function, Type, UntranslatableError, held
+from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
+from gradcompile.jit.direct.kinds import Array, Function, Lengths, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
@@ -69,7 +69,7 @@ class Program:
     def lengths(self, node: ast.FunctionDef) -> Mapping[str, Lengths]:
         """Return the arguments of a function whose lengths are known; a part of one has its names for them."""
         function, lengths = self._known
-        return lengths if node.name.partition(".")[0] == function else {}
+        return self.text.part(node).known(lengths if node.name.partition(".")[0] == function else {})
 
     def function(self, name: str, types: Sequence[Type]) -> Function:
         """Return a function for arguments of these types, translated now if it has not been."""

@@ -1,13 +1,14 @@
-"""Which integers of a function cannot be negative: a negative index counts from the end, and others need no test.
+"""Which names of a function are numbers, lengths, or integers that cannot be negative.
 
-LLVM makes vectors of a loop only if it sees that as well.
+A negative index counts from the end, and others need no test: LLVM makes vectors of a loop only if it sees that as
+well.
 """
 
 from __future__ import annotations
 
 import ast
 
-from gradcompile.jit.direct.syntax import names, spelled, statements
+from gradcompile.jit.direct.syntax import listed, names, nodes, spelled, statements
 
 Names = frozenset[str]
 
@@ -51,6 +52,28 @@ def is_length(node: ast.expr) -> bool:
     """Return whether an expression is a shape, or one of its lengths."""
     base = node.value if isinstance(node, ast.Subscript) else node
     return isinstance(base, ast.Attribute) and base.attr == "shape"
+
+
+def numbers(node: ast.FunctionDef) -> dict[str, int]:
+    """Return the names that a function gives a whole number first of all, as the sizes that are known."""
+    found: dict[str, int] = {}
+    for each in node.body:
+        if isinstance(each, ast.Assign):
+            target, value = each.targets[0], each.value
+            for name, number in zip(listed(target), listed(value), strict=False):
+                if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
+                    found[name.id] = number.value
+    return found
+
+
+def measured(node: ast.FunctionDef) -> Names:
+    """Return the names that a function gives the lengths of arrays."""
+    found: set[str] = set()
+    for each in node.body:
+        if isinstance(each, ast.Assign):
+            asked = (part.attr for part in nodes(each.value) if isinstance(part, ast.Attribute))
+            found |= {name.id for target in each.targets for name in names(target)} if "shape" in asked else set()
+    return frozenset(found)
 
 
 def _counts_up(node: ast.For, known: Names) -> bool:

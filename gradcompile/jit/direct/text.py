@@ -8,8 +8,7 @@ from functools import lru_cache
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.jam import jam
-from gradcompile.jit.direct.outline import outlined
-from gradcompile.jit.direct.signs import Names
+from gradcompile.jit.direct.outline import Part, outlined
 from gradcompile.jit.direct.syntax import nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 
@@ -32,8 +31,8 @@ class Text:
         Those of them that multiply matrices.
     inlined : set of str
         The functions that are arithmetic without branches, written out where they are called.
-    counted : dict of str to frozenset of str
-        The arguments of parts of functions that cannot be negative, by the part's name.
+    parts : dict of str to Part
+        The parts of functions, by their names.
     """
 
     def __init__(self, source: str) -> None:
@@ -50,7 +49,7 @@ class Text:
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
         self.inlined = {name for name, node in self.nodes.items() if _is_inlined(node)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
-        self.counted: dict[str, Names] = {}
+        self.parts: dict[str, Part] = {}
         self._costs: dict[str, int] = {}
         self._ready: set[str] = set()
 
@@ -58,14 +57,18 @@ class Text:
         """Return a function as it is translated for any types: in parts, and with several steps in one pass."""
         if name not in self._ready:
             self._ready.add(name)
-            if name not in self.counted:  # a part has no parts
+            if name not in self.parts:  # a part has no parts
                 *parts, whole = outlined(self.nodes[name])
                 self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
-                self.counted |= {part.node.name: part.counted for part in parts}
+                self.parts |= {part.node.name: part for part in parts}
             if name not in BY_STRIDES:
                 jam(self.nodes[name])
             ask_ahead(self.nodes[name])
         return self.nodes[name]
+
+    def part(self, node: ast.FunctionDef) -> Part:
+        """Return what is known of the arguments of a function: nothing, if it is no part of another."""
+        return self.parts.get(node.name, Part(node))
 
     def cost(self, node: ast.AST) -> int:
         """Return how many statements of functions there are that are written out in a node, as elementary ones are."""
