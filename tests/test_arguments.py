@@ -7,8 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy
 from numpy.testing import assert_array_equal
 
+import gradcompile as gc
 from gradcompile.arguments import Arguments
 from gradcompile.errors import ArgumentError, DataError, LabelError, ShapeError, UnknownNameError
 from gradcompile.ir import Builder, Graph, Input, Requirement, Size
@@ -393,6 +395,32 @@ def test_index_of_two_label_arrays():
         with pytest.raises(LabelError, match="an index of a, b leaves") as caught:
             arguments.bind({"table": np.ones(7), "a": a, "b": [2, 0]})
         assert "from 0 to 6" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("index", "length", "found"),
+    [
+        (lambda i: 2 * sympy.Mod(i, 3), 4, "0 to 4"),
+        (lambda i: sympy.Mod(i, 3) - 1, 4, "-1 to 1"),
+        (lambda i: sympy.Abs(i - 9), 4, "2 to 9"),
+        (lambda i: sympy.Mod(i, sympy.Symbol("N", integer=True, positive=True)), 4, "0 to 7"),
+        (lambda i: 2 * sympy.Mod(i, 3), 5, None),
+        (lambda i: sympy.Mod(3 * i + 1, sympy.Symbol("M", integer=True, positive=True)), 4, None),
+    ],
+)
+def test_index_without_labels_that_is_not_affine(index, length, found):
+    """A kernel would read and write beyond the end of the table."""
+    n, m = sympy.symbols("N M", integer=True, positive=True)
+    i = sympy.Symbol("i", integer=True)
+    table, x = sympy.IndexedBase("table", shape=(m,)), sympy.IndexedBase("x", shape=(n,))
+    model = gc.compile(sympy.Sum(x[i] * table[index(i)], (i, 0, n - 1)), wrt=[table])
+    given = {"x": np.arange(8.0), "table": np.arange(float(length))}
+    if found is None:
+        number = sympy.lambdify([i, m], index(i))
+        assert model.value(**given) == sum(given["x"][k] * given["table"][number(k, length)] for k in range(8))
+    else:
+        with pytest.raises(ShapeError, match=f"axis M of table, of length 4(?s:.*)found: +{found}"):
+            model.value(**given)
 
 
 # Data that are not finite -------------------------------------------------------------------------------------------

@@ -345,6 +345,11 @@ MISTAKES = [
     ("loss = W[lam, 0]", 9, ("not an index of 'W'",)),
     ("loss = Sum(W[x[s, 0], 0], s)", 13, ("not an index of 'W'", "declare x: labels")),
     ("loss = Sum(W[j*i, i], i, j, 0, 3)", 14, ("not an index of 'W'",)),
+    ("loss = Sum(W[mod(j, D)/2, 0], j, 0, 1)", 22, ("not an index of 'W'",)),
+    ("loss = Sum(W[mod(v, D), 0], j, 0, 1)", 13, ("not an index of 'W'",)),
+    ("loss = Sum(W[mod(j, 0), 0], j, 0, 1)", 13, ("division by zero",)),
+    ("loss = Sum(W[mod(j, 3), 0], j)", 28, ("'j' has no range",)),
+    ("loss = Sum(Sum(q[k], k, 0, mod(i, 3))*q[i], i)", 27, ("not a bound",)),
     ("loss = W[-1, 0]", 9, ("the index -1 leaves the axis",)),
     ("loss = q[3]", 9, ("the index 3 leaves the axis", "0 to 3 - 1")),
     ("loss = Sum(v, k, 0, lam)", 20, ("not a bound",)),
@@ -651,8 +656,23 @@ def test_a_long_model_is_read_in_time_that_grows_with_its_length():
     assert min(seconds(2_000) for _ in range(3)) < 8 * max(min(seconds(500) for _ in range(3)), 1e-3)
 
 
-def test_a_neighbour_on_a_ring_is_a_label():
-    with pytest.raises(ParseError, match=r"labels\[N\], given as \(arange\(N\) \+ 1\) % N, and w\[next\[i\]\]"):
-        parse("w: parameter[N]\nloss = Sum((w[mod(n + 1, N)] - w[n])**2, n)")
-    ring = "next: labels[N]\nw: parameter[N]\nloss = Sum((w[next[n]] - w[n])**2, n)"
-    assert compile_model(parse(ring)).value(w=[1.0, 2.0, 4.0], next=[1, 2, 0]) == 1 + 4 + 9
+def test_a_neighbour_on_a_ring_is_a_remainder():
+    text = "w: parameter[N]\nloss = Sum((w[mod(n + 1, N)] - w[n])**2*w[mod(n - 1, N)], n)\n"
+    model = parse(text)
+    assert parse(model.text) == model
+    w = np.array([1.0, 2.0, 4.0, 8.0])
+    after, before = np.roll(w, -1), np.roll(w, 1)
+    expected = 2 * (w - before) * np.roll(before, 1) - 2 * (after - w) * before + (np.roll(w, -2) - after) ** 2
+    for wait in (False, True):  # by NumPy, and compiled
+        compiled = compile_model(model)
+        if wait:
+            compiled.wait()
+        value, (gradient,) = compiled.value_and_grad(w=w)
+        assert value == np.sum((after - w) ** 2 * before)
+        np.testing.assert_array_equal(gradient, expected)
+
+
+def test_a_season_is_a_remainder_by_a_size():
+    model = compile_model(parse("s: parameter[P]\ny: data[T]\nloss = Sum((y[t] - s[mod(t, P)])**2, t)"))
+    y, s = np.arange(8.0), np.array([3.0, 1.0, 4.0])
+    assert model.value(s=s, y=y) == np.sum((y - np.tile(s, 3)[:8]) ** 2)

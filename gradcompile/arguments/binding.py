@@ -70,7 +70,9 @@ class Arguments:
         self._defaults = {i.name: i.default for i in graph.inputs.values() if i.default is not None}
         limits = list(label_ranges(graph))
         self._ranges = [(limit, self.names.index(limit.name)) for limit in limits if isinstance(limit, LabelRange)]
-        self._indices = [limit for limit in limits if isinstance(limit, LabelIndex)]
+        indices = [limit for limit in limits if isinstance(limit, LabelIndex)]
+        self._indices = [limit for limit in indices if labels_in(limit.value)]
+        self._places = [limit for limit in indices if not labels_in(limit.value)]
         self.copies: tuple[str, ...] = ()
         self._last: tuple[tuple[Shape, ...] | None, Solution] = (
             None,
@@ -133,7 +135,7 @@ class Arguments:
         if self._ranges:
             self._check_ranges(arguments, limits, sizes)
         if self._indices:
-            self._check_indices(arguments, sizes)
+            self._check_indices(self._indices, arguments, sizes)
         if check_finite:
             self.check_finite(arguments)
         self.copies = told(others) if others else ()
@@ -229,6 +231,8 @@ class Arguments:
             sizes.solve(zip([i for i, _, rank, _ in self._rows if rank], shapes, strict=True))
             for requirement in self.graph.requirements:
                 sizes.require(requirement)
+            if self._places:  # these depend on the sizes alone
+                self._check_indices(self._places, arguments, sizes.known)
             solution = sizes.known, [limit.limits(sizes.known) for limit, _ in self._ranges]
             self._last = shapes, solution
         return solution
@@ -269,22 +273,28 @@ class Arguments:
             if outside(labels, low, high):
                 raise self._out_of_range(limit, np.asarray(labels), low, high, sizes)
 
-    def _check_indices(self, arguments: list[Argument], sizes: Mapping[str, int]) -> None:
-        """Evaluate every index that is no affine form in one label array, and look at what comes out."""
+    def _check_indices(
+        self, limits: Sequence[LabelIndex], arguments: Sequence[Argument], sizes: Mapping[str, int]
+    ) -> None:
+        """Evaluate indices, and look at what comes out."""
         given = {name: np.asarray(value) for name, value in zip(self.names, arguments, strict=True)}
-        for limit in self._indices:
+        for limit in limits:
             index = evaluate(replace(self.graph, outputs={"index": limit.value}), given)["index"]
-            high = limit.length.evaluate(sizes) - 1
-            if outside(index, 0, high):
-                what = f"an index of {labels_in(limit.value)} leaves the axis that it indexes: {_axis(limit, sizes)}"
-                found = f"{index.min()} to {index.max()}"
-                raise LabelError(
-                    what,
-                    text=str(self),
-                    expected=f"whole numbers from 0 to {high}",
-                    found=found,
-                    hint="correct the labels that it is made of",
-                )
+            if outside(index, 0, limit.length.evaluate(sizes) - 1):
+                raise self._leaves(limit, index, sizes)
+
+    def _leaves(self, limit: LabelIndex, index: Array, sizes: Mapping[str, int]) -> GradcompileError:
+        """Return the error for an index that leaves its axis."""
+        labels = labels_in(limit.value)
+        return (LabelError if labels else ShapeError)(
+            f"an index{f' of {labels}' if labels else ''} leaves the axis that it indexes: {_axis(limit, sizes)}",
+            text=str(self),
+            expected=f"whole numbers from 0 to {limit.length.evaluate(sizes) - 1}",
+            found=f"{index.min()} to {index.max()}",
+            hint="correct the labels that it is made of"
+            if labels
+            else f"give a longer array, or take the remainder by {limit.length}",
+        )
 
     def check_finite(self, arguments: list[Argument], roles: tuple[str, ...] = ("data",)) -> None:
         """Raise a DataError if the data among bound arguments, or others, hold a nan or an infinity; it says where."""

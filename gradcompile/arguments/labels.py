@@ -50,6 +50,8 @@ class LabelRange(NamedTuple):
 class LabelIndex(NamedTuple):
     """An index that is not affine in one label array, such as ``mod(a[s] + b[s], 7)``: it is evaluated and looked at.
 
+    So is one without labels, such as ``2*mod(i, 7)``, if nothing else says that it stays on the axis.
+
     Parameters
     ----------
     value : Value
@@ -138,13 +140,12 @@ def _indices(graph: Graph, value: Value) -> Iterator[tuple[Value, Size, str]]:
 
 def _limit(index: Value, length: Size, array: str) -> LabelRange | LabelIndex | None:
     """Return what an index asks of the labels in it; None if there are none."""
-    labels = {v for v in reachable([index]) if _label_of(v)}
-    if not labels:
-        return None
+    labels, form = {v for v in reachable([index]) if _label_of(v)}, _affine(index)
+    if form is not None and not labels:
+        return None  # what it asks of the sizes is known before there are arrays
     low, high = _bounds(index)
     if low is not None and low >= 0 and high is not None and _is_at_least(length - 1, high):
-        return None  # an index under a condition of the user's is clamped to the axis
-    form = _affine(index)
+        return None  # a place on a ring; or an index under a condition of the user's, which is clamped to the axis
     if form is None or sum(v in labels for v in form[1]) != 1:
         return LabelIndex(index, length, array)
     first = last = form[0]
@@ -157,7 +158,7 @@ def _limit(index: Value, length: Size, array: str) -> LabelRange | LabelIndex | 
 
 
 def _bounds(index: Value) -> tuple[int | None, Size | None]:
-    """Return numbers between which an index stays because of `maximum` and `minimum`; None where there is none."""
+    """Return numbers between which an index stays by what it is made of; None where there is none."""
     found: dict[Value, tuple[int | None, Size | None]] = {}
     for value in reachable([index]):
         parts = [found[o] for o in value.operands]
@@ -169,6 +170,8 @@ def _bounds(index: Value) -> tuple[int | None, Size | None]:
             found[value] = max(lows, default=None), None if len(highs) < len(parts) else _one_of(highs)
         elif value.op == "minimum":
             found[value] = min(lows) if len(lows) == len(parts) else None, next(iter(highs), None)
+        elif value.op == "mod" and (parts[1][0] or 0) > 0 and parts[1][1]:
+            found[value] = 0, parts[1][1] - 1
         elif value.op == "place":
             found[value] = 0, highs[-1] - 1 if highs else None
         else:

@@ -157,7 +157,7 @@ class Builder:
         return of(found.symbol[tuple(places)], whole)
 
     def _subscript(self, node: Node, term: Term, array: Entry, position: int) -> sympy.Expr:
-        """Return a subscript: a sum of whole multiples of indices, labels and sizes."""
+        """Return a subscript: a sum of whole multiples of indices, labels, sizes and remainders of such sums."""
         if not term.whole:
             used = self.names.meaning.get(node.place)
             hint = "x[i + k], x[2*i - 1] and x[gt[s]] with gt: labels are allowed"
@@ -169,10 +169,6 @@ class Builder:
                 hint = f"declare {used.word}: labels, not {used.role}, if its values are whole numbers"
             elif node.word in ("min", "max"):
                 hint = f"let a where leave the others out: where(g[s] < K, {array.word}[g[s]], 0)"
-            elif node.word == "mod":  # as of neighbours on a ring
-                hint = (
-                    f"declare labels for it: next: labels[N], given as (arange(N) + 1) % N, and {array.word}[next[i]]"
-                )
             what, expected = (
                 f"this is not an index of {quoted(array.word)}",
                 "whole multiples of indices, labels and sizes",
@@ -193,7 +189,12 @@ class Builder:
         estimate = None
         if row.estimate is not None and None not in constants:
             estimate = self._estimate(node, row.estimate, [c for c in constants if c is not None])
-        return of(row.build(*operands), estimate=estimate)
+        whole = Whole.NO
+        if node.word == "mod":
+            if terms[1].is_number and not terms[1].coefficient:
+                raise ConstantError("division by zero")
+            whole = Whole.VARYING if all(t.whole for t in terms) else Whole.NO  # as of places on a ring
+        return of(row.build(*operands), whole, estimate=estimate)
 
     def _estimate(self, node: Node, function: Callable[..., float], operands: Sequence[float]) -> float:
         """Return a function of constants to a few digits."""
@@ -260,7 +261,7 @@ class Builder:
 
     def _bound(self, node: Node, term: Term) -> sympy.Expr:
         bound = expression(term)
-        if not term.whole or bound.has(sympy.Indexed):
+        if not term.whole or bound.has(sympy.Indexed, sympy.Mod):
             what = "this is not a bound of an index"
             expected, hint = "whole numbers, sizes and outer indices: D - 1", "leave bounds out to run over an axis"
             raise self.source.error(node.place, what, expected=expected, hint=hint)
