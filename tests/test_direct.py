@@ -779,6 +779,12 @@ def test_a_part_knows_what_the_whole_function_knows_of_its_arguments():
     assert late.counted == {"H"}
 
 
+def test_a_part_is_given_a_number_that_changes():
+    text = BLOCKS.format(first="            D += 1\n" * 20, second="            s += t_b[n]*D\n" * 20)
+    parts = outlined(ast.parse(text).body[0])[:-1]
+    assert [["D" in [arg.arg for arg in part.node.args.args] for part in parts]] == [[True, True]]
+
+
 OUTLINED = """def f(x, y, n, s, t):
     a = np.empty(n)
     b = a[0:n]

@@ -86,8 +86,9 @@ class _Outline:
         self.parts: list[Part] = []
         self.liveness = Liveness()
         self.counted, self.measured = counted(function), measured(function)
-        self.numbers = numbers(function)
-        self.arrays = _Arrays.of(function, self.numbers)
+        times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
+        self.numbers = {name: number for name, number in numbers(function).items() if times[name] == 1}
+        self.arrays = _Arrays.of(function, self.numbers, times)
         self.shared = sharing(function)
         self.names = self.liveness.stored(function) | {each.arg for each in function.args.args}
 
@@ -202,12 +203,10 @@ class _Arrays(NamedTuple):
     cut: dict[str, str]
 
     @classmethod
-    def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int]) -> _Arrays:
-        """Look for the arrays of a function, given its names for numbers."""
+    def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int], times: Mapping[str, int]) -> _Arrays:
+        """Look for the arrays of a function, given its names for numbers, and how often each name gets a value."""
         lengths, cut = dict[str, Lengths](), dict[str, str]()
-        every = [each for each in statements(function) if isinstance(each, ast.Assign)]
-        times = Counter(n.id for each in every for n in names(each) if isinstance(n.ctx, ast.Store))
-        for node in every:
+        for node in (each for each in statements(function) if isinstance(each, ast.Assign)):
             name, value = spelled(node.targets[0]), node.value
             if times[name] == 1 and isinstance(value, ast.Call) and is_new(value):
                 lengths[name] = [_known(each, numbers) for each in listed(value.args[0])]
