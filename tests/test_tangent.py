@@ -181,6 +181,16 @@ def test_second_derivatives_of_branches_are_finite(expr: Any, place: float, expe
     assert gc.compile(expr, wrt=x).hessian(x=place) == pytest.approx(expected, rel=1e-15, abs=0)
 
 
+def test_directions_may_be_given_by_name() -> None:
+    model = classifier()
+    along_w, along_W = np.arange(3.0), np.ones((3, 3))
+    assert model.jvp({"w": along_w, "W": along_W}, **INPUTS) == model.jvp((along_W, along_w), **INPUTS)
+    one = gc.compile(x**3, wrt=x)
+    assert one.hvp({"x": 2.0}, x=1.0) == one.hvp(2.0, x=1.0) == 12
+    with pytest.raises(ArgumentError, match=r"one part for each parameter(?s:.*)expected: v=\(W, w\)"):
+        model.jvp({"w": along_w}, **INPUTS)
+
+
 def test_directions_are_checked() -> None:
     model = classifier()
     with pytest.raises(ShapeError, match="direction of w"):

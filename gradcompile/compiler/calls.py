@@ -42,7 +42,7 @@ class DerivativeCalls:
 
         Parameters
         ----------
-        v : number, array-like, or tuple of them
+        v : number, array-like, tuple of them, or dict by name
             The direction: as `wrt` was given, each part with the shape of its parameter.
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.
@@ -134,7 +134,7 @@ class DerivativeCalls:
 
         Parameters
         ----------
-        v : number, array-like, or tuple of them
+        v : number, array-like, tuple of them, or dict by name
             The direction: as `wrt` was given, each part with the shape of its parameter.
         **inputs : number or array-like
             The arguments by name; see `value` for the errors.

@@ -105,13 +105,15 @@ class Derivatives:
 
     def _directions(self, direction: Any, arguments: Sequence[Argument]) -> list[Argument]:
         """Return a direction as one array a parameter, each with the parameter's shape and dtype."""
-        parts = (direction,) if len(self.names) == 1 and not isinstance(direction, tuple) else direction
+        parts = (direction,) if len(self.names) == 1 and not isinstance(direction, tuple | Mapping) else direction
+        if isinstance(parts, Mapping) and parts.keys() == set(self.names):
+            parts = [parts[name] for name in self.names]
         if not isinstance(parts, (tuple, list)) or len(parts) != len(self.names):
             raise ArgumentError(
                 "the direction v does not have one part for each parameter",
                 expected=f"v=({', '.join(self.names)}{',' * (len(self.names) == 1)})",
                 found=f"an object of type {type(direction).__name__}",
-                hint="give a tuple with one array for each parameter",
+                hint="give a tuple with one array for each parameter, or a dict with their names",
             )
         shapes = [np.shape(argument) for argument in arguments[: len(self.names)]]
         named = (f"the direction of {name}" for name in self.names)
