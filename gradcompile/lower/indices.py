@@ -154,10 +154,10 @@ def index_value(state: State, index: Any, length: Size, scope: Scope, use: Any, 
     value = yield Ask(index, scope)
     if value.kind != "int":
         raise IndexRangeError(
-            f"{text_of(index)} is not a whole number",
+            f"{text_of(index)} cannot be an index",
             **shown(scope.root, use),
-            expected="an index, integer data, or a sum of whole multiples of them",
-            hint="use floor with integer data, or declare the array as labels",
+            expected="an index, integer data, a sum of whole multiples of them, or its remainder Mod(i, N)",
+            hint="give it as integer data g, and write g[i], or declare the array in it as labels",
         )
     number = state.affine(index, scope)
     if number is None:
