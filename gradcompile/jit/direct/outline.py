@@ -102,7 +102,7 @@ class _Outline:
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
-        if isinstance(loop, ast.For) and self._is_parted(loop, length):
+        if len(run) == 1 and isinstance(loop, ast.For) and self._is_parted(loop, length):
             body = self.shortened(loop.body, self.liveness.around(loop, live))
             return [ast.copy_location(ast.For(loop.target, loop.iter, body, []), loop)]
         return [self._moved(run, live)] if self._pays(run, length) and self._can_move(run, live) else run
