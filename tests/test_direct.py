@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import threading
-from collections import Counter
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -787,21 +786,6 @@ def test_short_loops_over_blocks_stay_beside_a_long_one():
     *parts, whole = outlined(ast.parse(text).body[0])
     together = "".join(ast.unparse(each.node) for each in (*parts, whole))
     assert [together.count(f"c[0] += {k} * t[n]") for k in range(3, 6)] == [1, 1, 1]
-
-
-@pytest.mark.parametrize("model", sorted(path.stem for path in (Path(gc.__file__).parent / "models").glob("*.model")))
-def test_no_statement_is_lost_between_parts(model):
-    source = gc.compile(gc.load(Path(gc.__file__).parent / "models" / f"{model}.model")).source
-    for function in ast.parse(source).body:
-        if isinstance(function, ast.FunctionDef):
-            before, parts = plain_statements(function), outlined(function)
-            assert not before - sum((plain_statements(part.node) for part in parts), Counter())
-
-
-def plain_statements(function):
-    """Count the statements of a function that hold no others."""
-    every = (each for each in ast.walk(function) if isinstance(each, ast.stmt) and not hasattr(each, "body"))
-    return Counter(ast.unparse(each) for each in every)
 
 
 def test_a_part_is_given_a_number_that_changes():
