@@ -76,6 +76,8 @@ def test_an_index_outside_of_its_sum():
     """SymPy takes the Piecewise out of the inner sum, and its index with it."""
     folded = Sum(Sum(Piecewise((x[i, 0], i <= s), (0, True)), (i, 0, N - 1)) ** 2, (s, 0, N - 1))
     assert "define=" in refused(errors.IndexRangeError, folded * a, a, place="i")
+    inner = Sum(Piecewise((x[s, j] * w[j], w[j] > 0), (0, True)), (j, 0, D - 1))
+    assert "define=" in refused(errors.IndexRangeError, Sum(exp(inner), (s, 0, N - 1)), w, place="w[j]")
 
 
 def test_ranges_that_are_none():

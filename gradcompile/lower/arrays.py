@@ -19,7 +19,7 @@ from gradcompile.ir import Axis, Input, Size, Value
 from gradcompile.model.affine import Affine, untold_sizes
 from gradcompile.model.parts import SYMBOLS, walk
 
-from .extents import inferred_lengths
+from .extents import escaped, inferred_lengths
 from .indices import check_length, index_value
 from .places import shown
 from .shapes import used_shapes
@@ -249,7 +249,7 @@ def scalar(state: State, ask: Ask) -> Value | Steps:
     if symbol in state.survey.sizes:
         return state.builder.size(Size.of(state.survey.sizes[symbol]))
     if symbol in state.survey.free.bound and name not in state.survey.declared:
-        raise _escaped(symbol, ask.scope)
+        raise escaped(symbol, ask.scope, symbol)
     if name in state.definitions:
         return _whole(state.definitions[name])
     if name not in state.arrays:
@@ -260,17 +260,6 @@ def scalar(state: State, ask: Ask) -> Value | Steps:
             hint="list it in wrt or data, or define it",
         )
     return state.arrays[name]
-
-
-def _escaped(symbol: Any, scope: Scope) -> IndexRangeError:
-    """Return the error for an index outside of its sum: a mistake, or SymPy's when it folds a Piecewise."""
-    return IndexRangeError(
-        f"the index {symbol} stands outside of the sum that binds it",
-        **shown(scope.root, symbol),
-        expected=f"{symbol} inside of its sum alone",
-        hint=f"where SymPy moved a Piecewise out of an inner Sum over {symbol}, name the inner sum with define=...; "
-        f"if {symbol} is a constant, give the index another letter",
-    )
 
 
 def _whole(definition: Definition) -> Steps:

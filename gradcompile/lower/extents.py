@@ -101,6 +101,17 @@ def _as_sympy(state: State, size: Size) -> Any:
     return total
 
 
+def escaped(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
+    """Return the error for an index outside of its sum: a mistake, or SymPy's when it folds a Piecewise."""
+    return IndexRangeError(
+        f"the index {symbol} stands outside of the sum that binds it",
+        **shown(scope.root, use),
+        expected=f"{symbol} inside of its sum alone",
+        hint=f"where SymPy moved a Piecewise out of an inner Sum over {symbol}, name the inner sum with define=...; "
+        f"if {symbol} is a constant, give the index another letter",
+    )
+
+
 def no_range(symbol: Any, scope: Scope, use: Any) -> IndexRangeError:
     """Return the error for an index that nothing binds."""
     return IndexRangeError(

@@ -13,7 +13,7 @@ from gradcompile.model.affine import Affine, never_negative
 from gradcompile.model.parts import SYMBOLS
 
 from .binding import Binding
-from .extents import inferred_length, no_range
+from .extents import escaped, inferred_length, no_range
 from .places import shown, text_of
 from .state import Ask, Scope, State
 
@@ -174,7 +174,7 @@ def _has_ranges(state: State, index: Any, scope: Scope, use: Any) -> None:
         if isinstance(expr, SYMBOLS):
             name = expr.name
             if expr not in scope.bound and expr not in state.survey.sizes and name not in state.survey.declared:
-                raise no_range(expr, scope, use)
+                raise (escaped if expr in state.survey.free.bound else no_range)(expr, scope, use)
         elif not isinstance(expr, sympy.Indexed):
             stack.extend(expr.args)
 
