@@ -378,7 +378,7 @@ class Program:
             return function(*arguments)
         except np.linalg.LinAlgError:
             raise DataError(
-                "a matrix of the model is singular, or not positive definite, for these arguments",
+                "a matrix of the model is singular, not positive definite, or not finite, for these arguments",
                 expected="an inverse, or a Cholesky factor",
                 hint="add a multiple of the identity to it, or start from other parameters",
             ) from None

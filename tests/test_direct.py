@@ -324,7 +324,7 @@ def test_a_lack_of_memory_is_a_memory_error(n):
 
 
 UNKNOWN = {
-    "np.linalg": "    return np.linalg.det(x)\n",
+    "np.linalg": "    return np.linalg.cholesky(x)\n",
     "whole arrays": "    return x + x\n",
     "a list": "    return [x]\n",
     "a name without a value": "    return y\n",
@@ -348,9 +348,9 @@ def build_type(dtype, rank):
 
 
 def test_numba_compiles_what_is_left_to_it():
-    text = f"import numpy as np\nfrom numba import njit\n\n\n{NJIT}def f(x):\n    return np.linalg.det(x)\n"
+    text = f"import numpy as np\nfrom numba import njit\n\n\n{NJIT}def f(x):\n    return np.trace(x)\n"
     found = kernel(text, "f", [Given("float64", 2)])
-    assert found(np.eye(3) * 2) == pytest.approx(8)
+    assert found(np.eye(3) * 2) == pytest.approx(6)
     assert hasattr(found, "py_func")
 
 
@@ -1200,7 +1200,8 @@ def test_whether_there_is_memory_is_asked_once_for_arrays_that_follow_one_anothe
     """From each a way to what gives all back would be as many ways as arrays, for every one of these."""
     made = "".join(f"    a{k} = np.{'zeros' if k % 2 else 'empty'}(n + {k})\n" for k in range(20))
     text = f"{NJIT}def f(n):\n{made}    return a1[n] + a19[0] + n\n"
-    assert llvm_of(text, SCALARS["int64"]).count("label %failed") == 1
+    function = llvm_of(text, SCALARS["int64"]).partition("@f.1(i64 %n.0)")[2]  # after that which Python calls
+    assert function.count("label %exhausted") == 1
     f = build(HEAD + text, "f", [Given("int64", 0)])
     assert f(5) == 5.0
     for n in (2**45, 2**61 - 3, 2**62, -30):  # each of them, the last one, or none at all

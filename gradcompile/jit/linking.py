@@ -1,4 +1,4 @@
-"""Where compiled code finds BLAS: in one file of SciPy, without the rest of `scipy.linalg`.
+"""Where compiled code finds BLAS and LAPACK: in a file of SciPy each, without the rest of `scipy.linalg`.
 
 Numba's products look for BLAS at their first call, and import `scipy.linalg` for it, which takes a tenth of a second.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import sys
+from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -17,12 +18,12 @@ PRODUCT = "numba_xxgemm"  # of the functions that Numba has for BLAS, the one th
 # Functions of emitted code that read matrices by strides: one form does for all the ways in which they may lie.
 BY_STRIDES = ("gemm", "share")
 THEIRS = ("by_rows", "multiply", "compute", "take")  # what these call, and nobody else
-BLAS = "scipy.linalg.cython_blas"  # where Numba's functions look
+BLAS, LAPACK = "scipy.linalg.cython_blas", "scipy.linalg.cython_lapack"  # where Numba's functions look
 
 
 def library() -> str | None:
     """Return the path of the extension module through which Numba finds BLAS; None where SciPy has none."""
-    spec = _specification()
+    spec = _specification(BLAS)
     return None if spec is None else spec.origin
 
 
@@ -35,23 +36,45 @@ def products() -> dict[str, int]:
     ImportError
         SciPy has none.
     """
-    spec = _specification()
+    return _addresses(BLAS, ("dgemm", "sgemm"))
+
+
+@cache
+def factors() -> dict[str, int]:
+    """Return the addresses of LAPACK's functions that factorise matrices, and make inverses of the factors.
+
+    Raises
+    ------
+    ImportError
+        SciPy has none.
+    """
+    return _addresses(LAPACK, ("dgetrf", "sgetrf", "dgetri", "sgetri"))
+
+
+def has_factors() -> bool:
+    """Return whether SciPy has LAPACK's functions."""
+    return _specification(LAPACK) is not None
+
+
+def _addresses(name: str, functions: Sequence[str]) -> dict[str, int]:
+    """Return the addresses of functions that a module of SciPy offers to others that are compiled."""
+    spec = _specification(name)
     if spec is None or spec.loader is None:
-        raise ImportError(f"there is no {BLAS}", name=BLAS)
-    module = sys.modules.get(BLAS)
+        raise ImportError(f"there is no {name}", name=name)
+    module = sys.modules.get(name)
     if module is None:
         module = _loaded(spec)
-        sys.modules.pop(BLAS, None)  # it put itself there, and whoever imports `scipy.linalg` is to get all of it
+        sys.modules.pop(name, None)  # it put itself there, and whoever imports `scipy.linalg` is to get all of it
     pointer, title = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_GetName
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
     title.restype, title.argtypes = ctypes.c_char_p, (ctypes.py_object,)
-    capsules = {name: vars(module)["__pyx_capi__"][name] for name in ("dgemm", "sgemm")}
-    return {name: int(pointer(capsule, title(capsule))) for name, capsule in capsules.items()}
+    capsules = {each: vars(module)["__pyx_capi__"][each] for each in functions}
+    return {each: int(pointer(capsule, title(capsule))) for each, capsule in capsules.items()}
 
 
 def _loaded(spec: ModuleSpec) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
-    assert spec.loader is not None  # `products` and `find_products` look
+    assert spec.loader is not None  # who calls this looks
     spec.loader.exec_module(module)
     return module
 
@@ -62,7 +85,7 @@ def find_products() -> None:
 
     The module is known to Python only as long as they look for it: whoever imports `scipy.linalg` gets all of it.
     """
-    spec = _specification()
+    spec = _specification(BLAS)
     if spec is None or spec.loader is None or BLAS in sys.modules:
         return
     sys.modules[BLAS] = _loaded(spec)
@@ -87,7 +110,7 @@ def _multiply_nothing(kind: str) -> None:
     product(kind.encode(), b"N", b"N", 0, 0, 0, at, at, one, at, one, at, at, one)
 
 
-def _specification() -> ModuleSpec | None:
+def _specification(name: str) -> ModuleSpec | None:
     scipy = importlib.util.find_spec("scipy")
     found = scipy.submodule_search_locations if scipy else None
-    return PathFinder.find_spec(BLAS, [str(Path(folder) / "linalg") for folder in found or ()])
+    return PathFinder.find_spec(name, [str(Path(folder) / "linalg") for folder in found or ()])

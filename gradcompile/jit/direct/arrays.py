@@ -278,6 +278,12 @@ class Arrays:
         self._each(array, new, [])
         return new
 
+    def fill(self, array: Value, source: Value) -> None:
+        """Set the elements of an array to those of another one, which has as many along each axis."""
+        if array.array.rank != source.array.rank:
+            raise UntranslatableError("an array that is given elements of one with other axes")
+        self._each(source, array, [])
+
     def _each(self, array: Value, new: Value, indices: list[str]) -> None:
         """Copy the elements with these first indices, in a loop for each axis that follows."""
         axis = len(indices)

@@ -38,7 +38,8 @@ from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
 
 ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare, ast.Call)
-NO_MEMORY = 1  # what a function that fails returns before its result, in the place of 0
+NO_MEMORY, SINGULAR = 1, 2  # what a function that fails returns before its result, in the place of 0
+ERROR = "np.linalg.LinAlgError"  # what it raises if it is the second
 
 
 class AgainError(Exception):
@@ -74,7 +75,7 @@ class Types:
     result : Type, optional
         Of what it returns.
     fails : bool
-        Whether there may be no memory for what it does.
+        Whether there may be no memory for what it does, or a matrix without an inverse.
     """
 
     names: dict[tuple[str, int], Type] = field(default_factory=dict)
@@ -138,6 +139,7 @@ class Body(Numbers):
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
         }  # fmt: skip
+        self.failure = self.writer.place("i32")  # how it fails
         self.hints = Hints(node, program.text, self.writer.flags, self._is_double)
         known = program.lengths(node)
         for argument, kind in zip(node.args.args, types, strict=True):
@@ -162,9 +164,12 @@ class Body(Numbers):
         if not self.statements(self.node.body):
             self.returned(literal(0))
         if self.found.fails:
+            self.writer.begin("exhausted")
+            self._fail(str(NO_MEMORY))
             self.writer.begin("failed")
             self.arrays.release()
-            self._return([str(NO_MEMORY), *("zeroinitializer" for _ in held(self.result))])
+            code = self.writer.new(f"load i32, ptr {self.failure}")
+            self._return([code, *("zeroinitializer" for _ in held(self.result))])
         return self.writer.lines()
 
     @property
@@ -175,10 +180,18 @@ class Body(Numbers):
 
     def failed(self) -> str:
         """Return the block to go on with where there is no memory."""
+        self._may_fail()
+        return "exhausted"
+
+    def _may_fail(self) -> None:
         if not self.found.fails:
             self.found.fails = True
             raise AgainError
-        return "failed"
+
+    def _fail(self, code: str) -> None:
+        """End the function without a result."""
+        self.writer.do(f"store i32 {code}, ptr {self.failure}")
+        self.writer.jump("failed")
 
     # Names
 
@@ -246,9 +259,16 @@ class Body(Numbers):
         self.arrays.leaves = False
         if self.depth and isinstance(node.value, ast.Name) and isinstance(value.type, Array):
             raise UntranslatableError("a second name for an array")  # whose memory the next time round may be another's
+        if any(isinstance(each, ast.Subscript) for each in node.targets) and isinstance(value.type, Array):
+            self._demand_new(node.value)
         for target in node.targets:
             self._give(target, value)
         return False
+
+    def _demand_new(self, node: ast.expr) -> None:
+        """Go on if an array is what a function has returned: no other array has a part of its memory."""
+        if not isinstance(node, ast.Call) or spelled(node.func) not in self.program.text.nodes:
+            raise UntranslatableError("elements of an array that may be its own")
 
     def _give(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
@@ -256,6 +276,8 @@ class Body(Numbers):
         elif isinstance(target, ast.Tuple):
             for each, item in zip(target.elts, value.items(), strict=True):
                 self._give(each, item)
+        elif isinstance(value.type, Array):
+            self.arrays.fill(self.expression(target), value)
         else:
             array, indices = self._element(target)
             self.arrays.store(array, self.arrays.element(array, indices), value)
@@ -330,6 +352,13 @@ class Body(Numbers):
         if node.value is None:
             raise UntranslatableError("a function without a result")
         self.returned(self.expression(node.value))
+        return True
+
+    def _raising(self, node: ast.Raise) -> bool:
+        if node.exc is None or spelled(node.exc) != ERROR:
+            raise UntranslatableError("another exception")
+        self._may_fail()
+        self._fail(str(SINGULAR))
         return True
 
     def returned(self, value: Value) -> None:
@@ -427,7 +456,7 @@ class Body(Numbers):
         arguments = [self.expression(each) for each in self.program.arguments(node)]
         if name in EXTREMA and "nsz" in self.writer.flags and all(a.type in (F32, F64) for a in arguments):
             return EXTREMA[name](self, arguments)
-        if name in BY_STRIDES:
+        if name in BY_STRIDES or name in self.program.text.algebra:
             matrix = [isinstance(a.type, Array) and a.type.rank == 2 for a in arguments]
             arguments = [self.arrays.loose(a) if m else a for a, m in zip(arguments, matrix, strict=True)]
         return self._function(self.program.function(name, [a.type for a in arguments]), arguments)
@@ -447,8 +476,10 @@ class Body(Numbers):
             return Value(function.result, (found,))
         each = [writer.new(f"extractvalue {kind} {found}, {k}") for k in range(len(kinds))]
         if function.fails:
-            good, failed = writer.label(), self.failed()
-            writer.branch(writer.new(f"icmp eq i32 {each.pop(0)}, 0"), good, failed)
+            self._may_fail()
+            code, good = each.pop(0), writer.label()
+            writer.do(f"store i32 {code}, ptr {self.failure}")
+            writer.branch(writer.new(f"icmp eq i32 {code}, 0"), good, "failed")
             writer.begin(good)
         return self._received(Value(function.result, tuple(each)))
 

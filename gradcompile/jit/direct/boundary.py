@@ -6,7 +6,7 @@ floats, integers, tuples, and arrays whose memory NumPy frees.
 
 from __future__ import annotations
 
-from gradcompile.jit.direct.body import returned_kind, returned_parts
+from gradcompile.jit.direct.body import SINGULAR, returned_kind, returned_parts
 from gradcompile.jit.direct.kinds import (
     BIT,
     F64,
@@ -24,7 +24,9 @@ from gradcompile.jit.direct.sharing import Definition
 from gradcompile.jit.direct.writer import Writer
 
 ENTRY, TABLE = "gradcompile.entry", "gradcompile.table"
-ARRAY_TYPE, ARRAY_NEW = range(2)  # places in the table: addresses of NumPy's in this process
+ARRAY_TYPE, ARRAY_NEW, ERROR = range(3)  # places in the table: addresses of NumPy's in this process
+MESSAGE = "gradcompile.message"
+SAYS = "Matrix is singular to machine precision, or has elements that are not finite."
 TYPE, DATA, RANK, LENGTHS, DESCRIPTION, FLAGS = 8, 16, 24, 32, 56, 64  # bytes from the beginning of an array object
 ORDER, NUMBER = 26, 28  # and of a description: the byte order, and the number of the type
 DENSE, OWNED, ALIGNED, WRITEABLE = 1, 4, 0x100, 0x400  # flags of an array
@@ -50,9 +52,10 @@ class _Entry:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
+        self.failure = writer.place("i32")  # how the function fails
 
     def definition(self, function: Function) -> Definition:
-        """Return the function; an argument of another type is a TypeError, and a lack of memory a MemoryError."""
+        """Return the function: it raises a TypeError, a MemoryError, or NumPy's LinAlgError."""
         writer, arguments = self.writer, list[str]()
         self._demand(writer.new(f"icmp eq i64 %count, {len(function.types)}"))
         for k, kind in enumerate(function.types):
@@ -67,9 +70,12 @@ class _Entry:
         writer.do(f"ret ptr {self._object(Value(function.result, self._parts(function, returned, found)))}")
         self._end("mistaken", "i32 @PyErr_BadArgument()")
         self._end("exhausted", "ptr @PyErr_NoMemory()")
+        if function.fails:
+            self._singular()
         self._end("raised")
         head = f"ptr @{ENTRY}(ptr %self, ptr %arguments, i64 %count)"
-        table = f"@{TABLE} = global [2 x ptr] zeroinitializer"
+        table = f"@{TABLE} = global [3 x ptr] zeroinitializer"
+        table += f'\n@{MESSAGE} = private constant [{len(SAYS) + 1} x i8] c"{SAYS}\\00"' if function.fails else ""
         return Definition(ENTRY, head, writer.lines(), apart=True, memory=table)
 
     def _demand(self, condition: str) -> None:
@@ -84,6 +90,16 @@ class _Entry:
         if call:
             self.writer.around.declare(f"declare {call} {OBJECT}")
             self.writer.do(f"call {call}")
+        self.writer.do("ret ptr null")
+
+    def _singular(self) -> None:
+        """End where a function has failed: with an error of linear algebra, or for want of memory."""
+        self.writer.begin("failed")
+        other = self.writer.label()
+        code = self.writer.new(f"load i32, ptr {self.failure}")
+        self.writer.branch(self.writer.new(f"icmp eq i32 {code}, {SINGULAR}"), other, "exhausted")
+        self.writer.begin(other)
+        self.writer.called("void", "PyErr_SetString", [f"ptr {self._table(ERROR)}", f"ptr @{MESSAGE}"], OBJECT)
         self.writer.do("ret ptr null")
 
     # Arguments
@@ -143,8 +159,9 @@ class _Entry:
             return (found,)
         parts = [self.writer.new(f"extractvalue {kind} {found}, {k}") for k in range(count)]
         if function.fails:
-            good = self.writer.label()
-            self.writer.branch(self.writer.new(f"icmp eq i32 {parts.pop(0)}, 0"), good, "exhausted")
+            code, good = parts.pop(0), self.writer.label()
+            self.writer.do(f"store i32 {code}, ptr {self.failure}")
+            self.writer.branch(self.writer.new(f"icmp eq i32 {code}, 0"), good, "failed")
             self.writer.begin(good)
         return tuple(parts)
 

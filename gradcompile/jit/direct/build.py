@@ -12,14 +12,16 @@ from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 
-from gradcompile.jit.direct.boundary import ARRAY_NEW, ARRAY_TYPE, ENTRY, TABLE
+from gradcompile.jit.direct.boundary import ARRAY_NEW, ARRAY_TYPE, ENTRY, ERROR, TABLE
 from gradcompile.jit.direct.calls import OPAQUE
 from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError
-from gradcompile.jit.direct.outside import DOUBLE, SINGLE
+from gradcompile.jit.direct.matrices import USED
+from gradcompile.jit.direct.outside import DOUBLE, LAPACK, SINGLE
 from gradcompile.jit.direct.program import Module, Program
 from gradcompile.jit.library import LIBRARY
-from gradcompile.jit.linking import PRODUCT, products
+from gradcompile.jit.linking import PRODUCT, factors, has_factors, products
 from gradcompile.jit.loading import Given, Typed, digest, given, processor, versions
 from gradcompile.jit.memory import keep_freed
 from gradcompile.jit.objects import Made, initialise, is_kept, kept, linked, machine_codes, optimised
@@ -119,6 +121,8 @@ def _ready(
     _, objects = kept(file, lambda: made or _made_again(source, name, types))
     if PRODUCT in source:
         _know_products()
+    if USED in source:
+        _know_factors()
     _know_functions()
     keep_freed()
     return _callable(source, linked(objects, LEVEL), name)
@@ -154,18 +158,21 @@ def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | Untransl
 
 def _modules(source: str, name: str, types: Typed) -> list[Module]:
     """Return the modules of LLVM for a function."""
+    if USED in source and not has_factors():
+        raise UntranslatableError("there is no LAPACK")
     program, full = Program(source), given(types)
     modules = program.modules(name, [_type(each) for each in full], [each.lengths for each in full])
     for each in program.outside():
-        if each not in KNOWN and not hasattr(ctypes.CDLL(None), each):
+        if each not in KNOWN and not each.startswith(LAPACK) and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
     return modules
 
 
 def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:
     """Return the Python function of machine code."""
-    table = (ctypes.c_void_p * 2).from_address(engine.get_global_value_address(TABLE))
+    table = (ctypes.c_void_p * 3).from_address(engine.get_global_value_address(TABLE))
     table[ARRAY_TYPE], table[ARRAY_NEW] = _numpys()
+    table[ERROR] = id(np.linalg.LinAlgError)
     definition = _Definition(name.encode(), engine.get_function_address(ENTRY), FASTCALL, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
@@ -195,6 +202,12 @@ def _know_products() -> None:
     found = products()
     for name, where in ((DOUBLE, "dgemm"), (SINGLE, "sgemm")):
         llvm.add_symbol(name, found[where])
+
+
+@cache
+def _know_factors() -> None:
+    for name, address in factors().items():
+        llvm.add_symbol(LAPACK + name, address)
 
 
 @cache

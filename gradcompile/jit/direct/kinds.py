@@ -169,7 +169,7 @@ class Function(NamedTuple):
     result : Type
         Of what it returns.
     fails : bool
-        Whether it returns, before its result, if there was memory.
+        Whether it returns, before its result, if there was memory, and an inverse of each matrix.
     nogil : bool
         Whether other threads of Python may run meanwhile.
     """

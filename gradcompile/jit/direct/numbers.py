@@ -12,7 +12,7 @@ from gradcompile.jit.direct.writer import Writer
 SIMPLE = 3  # operations that are done for nothing rather than by way of a branch
 RULES = {
     ast.Expr: "_note", ast.Assign: "_assignment", ast.AugAssign: "_augmented", ast.If: "_if", ast.While: "_while",
-    ast.For: "_for", ast.Return: "_returning",
+    ast.For: "_for", ast.Return: "_returning", ast.Raise: "_raising",
     ast.Name: "_name", ast.Constant: "_constant", ast.Tuple: "_tuple", ast.Attribute: "_attribute",
     ast.Subscript: "_subscript", ast.UnaryOp: "_unary", ast.BinOp: "_binary", ast.Compare: "_compare",
     ast.BoolOp: "_logical", ast.IfExp: "_choice", ast.Call: "_call",

@@ -1,16 +1,18 @@
-"""What emitted text calls that is no Python: BLAS, the request for memory that is soon needed, and other threads."""
+"""What emitted text calls that is no Python: BLAS, LAPACK, requests for memory that is soon needed, other threads."""
 
 from __future__ import annotations
 
 from gradcompile.jit.direct.arrays import Scope
-from gradcompile.jit.direct.kinds import BIT, I64, Value, literal
+from gradcompile.jit.direct.kinds import BIT, F32, F64, I64, UntranslatableError, Value, literal
 from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
 
 DOUBLE, SINGLE = "gradcompile_dgemm", "gradcompile_sgemm"  # BLAS's dgemm and sgemm, which take addresses alone
+LAPACK = "gradcompile_"  # before the names of LAPACK's functions
 LETTERS, INTEGERS, NUMBERS = (1, 2), (3, 4, 5, 8, 10, 13), (6, 7, 9, 11, 12)  # arguments of the product, from 0
 PRODUCTS = f"""\
 declare void @{DOUBLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind
 declare void @{SINGLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind"""
+KINDS = {F64: "d", F32: "s"}  # LAPACK's letters
 PREFETCH = f"""\
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 define internal void @fetch(ptr %data, i64 %size, i64 %length, i64 %row) nounwind {{
@@ -66,6 +68,42 @@ def product(scope: Scope, values: list[Value]) -> Value:
         writer.jump(after)
     writer.begin(after)
     return literal(0)
+
+
+def factorise(scope: Scope, values: list[Value]) -> Value:
+    """Call LAPACK for the factors of a square matrix by columns, which take its place; return what it says."""
+    matrix, chosen = values
+    return _lapack(scope, "getrf", matrix, [_size(scope, matrix), *_square(scope, matrix), chosen.address])
+
+
+def invert(scope: Scope, values: list[Value]) -> Value:
+    """Call LAPACK for the inverse of a matrix of which it has made factors, in their place; return what it says."""
+    matrix, chosen, work = values
+    given = [*_square(scope, matrix), chosen.address, work.address, _size(scope, work)]
+    return _lapack(scope, "getri", matrix, given)
+
+
+def _lapack(scope: Scope, name: str, matrix: Value, given: list[str]) -> Value:
+    """Call a function of LAPACK with addresses, the last of them for what it says."""
+    writer = scope.writer
+    if matrix.array.dtype not in KINDS:
+        raise UntranslatableError("a matrix of other numbers")
+    symbol, says = f"{LAPACK}{KINDS[matrix.array.dtype]}{name}", writer.place("i32")
+    writer.called("void", symbol, [f"ptr {each}" for each in (*given, says)], "nounwind")
+    return Value(I64, (writer.new(f"sext i32 {writer.new(f'load i32, ptr {says}')} to i64"),))
+
+
+def _square(scope: Scope, matrix: Value) -> list[str]:
+    """Return where LAPACK finds a square matrix: its rows, itself, and from one column to the next."""
+    size = _size(scope, matrix)
+    return [size, matrix.address, size]
+
+
+def _size(scope: Scope, array: Value) -> str:
+    """Return the address of the length of an array's first axis."""
+    at = scope.writer.place("i32")
+    scope.writer.do(f"store i32 {scope.writer.new(f'trunc i64 {array.lengths[0]} to i32')}, ptr {at}")
+    return at
 
 
 def fetch(scope: Scope, values: list[Value]) -> Value:

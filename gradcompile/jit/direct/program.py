@@ -15,7 +15,9 @@ from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
-from gradcompile.jit.linking import BY_STRIDES, THEIRS
+from gradcompile.jit.linking import BLAS, BY_STRIDES, LAPACK, THEIRS
+
+APART = " noinline"  # linear algebra is compiled once for all that call it
 
 
 class Module(NamedTuple):
@@ -97,7 +99,9 @@ class Program:
         arrays = any(isinstance(each, Array) for each in types)
         inline = " alwaysinline" if options.inline else ""
         apart = is_long(lines) and arrays and node.name not in THEIRS
-        common = apart and node.name in BY_STRIDES
+        common = BLAS if apart and node.name in BY_STRIDES else ""
+        if node.name in self.text.algebra:
+            inline, apart, common = APART, True, LAPACK
         self._definitions.append(Definition(symbol, head + inline, lines, apart, common))
         return function
 

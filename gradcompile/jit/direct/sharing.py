@@ -28,8 +28,8 @@ class Definition(NamedTuple):
         Its instructions.
     apart : bool
         Whether it can be compiled without those that call it.
-    common : bool
-        Whether other programs have the same one: if it is alone in its module, the machine code is kept for them.
+    common : str
+        The module that it is in if other programs have the same one: the machine code is kept for them.
     memory : str
         The definition of what it alone keeps from one call to the next.
     """
@@ -38,7 +38,7 @@ class Definition(NamedTuple):
     head: str
     lines: list[str]
     apart: bool
-    common: bool = False
+    common: str = ""
     memory: str = ""
 
     @property
@@ -90,8 +90,9 @@ def shared_out(definitions: Sequence[Definition]) -> list[Share]:
         else:
             modules.append(part)
     shares = [Share(_texts(module, functions), common=False) for module in modules]
-    if in_common := [each for each in definitions if each.common]:  # one module for all: they call the same functions
-        shares.insert(1, Share(_texts(_needed(in_common, functions), functions), common=True))
+    for name in sorted({each.common for each in definitions} - {""}):  # one for all that call the same functions
+        together = [each for each in definitions if each.common == name]
+        shares.insert(1, Share(_texts(_needed(together, functions), functions), common=True))
     return shares
 
 

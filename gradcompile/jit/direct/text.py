@@ -8,6 +8,7 @@ from functools import lru_cache
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.jam import jam
+from gradcompile.jit.direct.matrices import USED, definitions
 from gradcompile.jit.direct.outline import Part, outlined
 from gradcompile.jit.direct.syntax import nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
@@ -25,6 +26,8 @@ class Text:
     ----------
     nodes : dict of str to FunctionDef
         Its functions, and the parts of long ones.
+    algebra : frozenset of str
+        Those of linear algebra, which are here if it calls any.
     constants : dict of str to expression
         The names of the module that are no functions.
     blas : set of str
@@ -38,7 +41,10 @@ class Text:
     def __init__(self, source: str) -> None:
         with uncollected():
             tree = ast.parse(source)
-        self.nodes = {node.name: _trusted(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        algebra = definitions() if USED in source else []
+        self.nodes = {node.name: _trusted(node) for node in (*functions, *algebra)}
+        self.algebra = frozenset(node.name for node in algebra)
         self.constants: dict[str, ast.expr] = {}
         for node in tree.body:
             if isinstance(node, ast.Assign):
