@@ -309,6 +309,14 @@ def test_the_likelihood_of_a_gaussian_process_has_its_gradient(n, dtype):
     np.testing.assert_allclose(gradient, expected, rtol=10 * rtol)
 
 
+def test_what_an_inverse_and_a_determinant_are_of_is_computed_once():
+    z, y, K = IndexedBase("z", shape=(N,)), MatrixSymbol("y", N, 1), MatrixSymbol("K", N, N)
+    loss, width = log(Determinant(K)) + (y.T * K.I * y)[0, 0], Symbol("width")
+    model = gc.compile(loss, wrt=width, define={K[i, j]: 1 / (1 + (z[i] - z[j]) ** 2 / width**2)})
+    text = model.source.partition("def value(")[2].partition("@njit")[0]
+    assert [text.count(part) for part in ("K[i, j] =", "logdet(K[:", "inverse(K[:")] == [1, 1, 1]
+
+
 IMPORTED = """
 import sys
 import numpy as np

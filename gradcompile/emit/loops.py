@@ -317,10 +317,10 @@ class _Body:
         return fill.removesuffix(".0") if value.kind == "int" else fill
 
     def _define(self, node: Define, indent: str) -> Iterator[str]:
-        if node.expression.op in MATRIX_FUNCTIONS:
+        whole = node.expression is node.target
+        if node.expression.op in MATRIX_FUNCTIONS and (whole or node.expression not in self.plan.stored):
             line = self._matrix(node.expression, node.target)
         else:
-            whole = node.expression is node.target
             power = self._next_power(node.target) if whole else ""
             text = power or self.places.expression(node.expression, whole=whole)
             text = text if whole or not self._is_in_double(node.target) else f"1.0*({text})"

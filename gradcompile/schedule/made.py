@@ -46,7 +46,7 @@ class Made:
     values : dict of Value to None
         Those that get statements, in order.
     arrays, across : set of Value
-        What some use reads at other indices than its own, or as a matrix; and at other samples.
+        What some use reads at other indices than its own, or as a matrix; and what at other samples, or of all.
     narrower : set of Value
         What some use needs along more axes than it has, or where its guard does not hold.
     beside : set of Value
@@ -78,6 +78,7 @@ class Made:
         readers = [v for v in self._consumers(self.order) if v.op in ("read", *MATRIX_FUNCTIONS)]
         self.arrays = {v.operands[0] for v in readers}
         self.across = {v.operands[0] for v in readers if v.op == "read" and not samples.reads_own(v)}
+        self.across |= {v.operands[0] for v in readers if v.op in MATRIX_FUNCTIONS and samples.crosses(v)}
         self.narrower = self._hoisted(self.order)
         self.beside: set[Value] = set()
         self.values = self._chosen()

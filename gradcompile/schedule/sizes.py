@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradcompile.ir import MATRIX_FUNCTIONS, Graph
+from gradcompile.ir import Graph
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
 from gradcompile.schedule.samples import stream_axis
@@ -20,7 +20,7 @@ def small_sizes(graph: Graph, sizes: Mapping[str, int], *, by_numba: bool = Fals
     numbers: a row of 32 takes up to half the time. No BLAS is called for matrices of a few columns. Numbers of samples
     are left out, however small: they differ from call to call. A length of data that other arrays have beside another
     one is not such a number, as that of a matrix for all samples. Numba would write rows out before there are vectors:
-    where it compiles, as inverses of matrices, sizes are known up to 8.
+    where it compiles, sizes are known up to 8.
 
     Parameters
     ----------
@@ -31,7 +31,6 @@ def small_sizes(graph: Graph, sizes: Mapping[str, int], *, by_numba: bool = Fals
     by_numba : bool
         Whether Numba compiles everything.
     """
-    by_numba = by_numba or any(value.op in MATRIX_FUNCTIONS for value in graph.order())
     most = FEW if by_numba else ROW
     stream = stream_axis(graph)
     beside = {size for declared in graph.inputs.values() for size in declared.shape[1:]}
