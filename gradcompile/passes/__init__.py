@@ -16,6 +16,7 @@ from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
+from gradcompile.passes.outer import outer
 from gradcompile.passes.pairs import pairs
 from gradcompile.passes.radial import radial
 from gradcompile.passes.ratios import ratios
@@ -75,6 +76,7 @@ AFTER: tuple[Pass, ...] = (
     pairs,
     roots,
     renumber,
+    outer,
     inward,
     running,
     share,
