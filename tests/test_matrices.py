@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.linalg.lapack
-from sympy import Determinant, Identity, IndexedBase, MatrixSymbol, Symbol, log, symbols
+from sympy import Determinant, Identity, IndexedBase, MatrixSymbol, Sum, Symbol, Trace, log, symbols
 
 import gradcompile as gc
 from gradcompile.jit import Given, linking
@@ -345,3 +345,14 @@ def test_inverses_need_no_numba_compiled_or_kept_and_one_file_of_scipy_linalg(tm
     command = [sys.executable, "-c", IMPORTED]
     said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
     assert [each.stdout.split() for each in said] == [["False", "False", "True"]] * 2
+
+
+def test_a_training_that_comes_to_a_singular_matrix_ends_with_finite_parameters():
+    """The slope of -tr(A.I) is A.I*A.I: one step from the identity, at a rate of 1, is 0."""
+    A, x = MatrixSymbol("A", 2, 2), IndexedBase("x", shape=(N,))
+    model = gc.compile(Sum(-Trace(A.I) * x[i], (i, 0, N - 1)), wrt=A)
+    result = model.fit(x=np.ones(8), init={"A": np.eye(2)}, optimizer=gc.SGD(1.0), epochs=9, progress=False)
+    assert result.stopped == "not finite"
+    assert result.reason.startswith("a matrix was singular or not finite in epoch 2")
+    assert len(result.history) == 1
+    assert np.isfinite(result.params["A"]).all()

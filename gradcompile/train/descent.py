@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
+
 from gradcompile import shuffle
 from gradcompile.threads import get_threads
 from gradcompile.train.background import Meanwhile, in_background
@@ -31,6 +33,7 @@ class Run:
         self.history: list[Epoch] = []
         self.patience = Patience(settings.patience, settings.min_improvement)
         self.safe, self.best = Checkpoint(self.steps), {} if settings.patience is None else self.steps.copy()
+        self.strange = "objective or parameters were not finite"  # why training cannot go on, if so
         self.batches = 1  # in the next call: as many as the time of the last one allows
 
     def train(self) -> tuple[str, str]:
@@ -93,7 +96,10 @@ class Run:
         The total so far goes into the call, so that it is added up in one order whatever the calls.
         """
         began = time.perf_counter()
-        total = self.steps.run(order, first, last, self.task.batch, total)
+        try:
+            total = self.steps.run(order, first, last, self.task.batch, total)
+        except np.linalg.LinAlgError:
+            self.strange, total = "a matrix was singular or not finite", math.nan
         a_batch = (time.perf_counter() - began) / math.ceil((last - first) / self.task.batch)
         self.batches = max(1, min(int(CALL / max(a_batch, 1e-9)), GROWTH * self.batches))
         return total
@@ -107,6 +113,6 @@ class Run:
 
     def _diverged(self, epoch: int) -> str:
         return (
-            f"objective or parameters were not finite in epoch {epoch}, by step {self.steps.taken}, at a rate of "
+            f"{self.strange} in epoch {epoch}, by step {self.steps.taken}, at a rate of "
             f"{self.steps.rate:g}; the parameters are the last finite ones; try a lower rate"
         )
