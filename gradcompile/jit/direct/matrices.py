@@ -37,8 +37,8 @@ def inv(matrix: Any) -> Any:
         pivot = a[k, k]
         if pivot == 0:
             raise np.linalg.LinAlgError
-        inverse = 1 / pivot
         a[k, k] = 1
+        inverse = a[k, k] / pivot  # in the matrix's precision, which 1 / pivot is not
         for i in range(n):
             if i != k:
                 factor = a[i, k] * inverse
@@ -95,7 +95,9 @@ def _eliminate(matrix: Any, a: Any) -> Any:
     for k in range(n):
         sign = -sign if _exchange(a, k) != k else sign
         pivot = a[k, k]
-        inverse = 1 / pivot
+        a[k, k] = 1
+        inverse = a[k, k] / pivot
+        a[k, k] = pivot
         for i in range(k + 1, n):
             factor = a[i, k] * inverse
             if not math.isfinite(factor):  # of a pivot that is 0, or next to it
