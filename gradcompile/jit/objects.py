@@ -82,8 +82,8 @@ def machine_codes(
     passes : callable
         ``passes(builder)`` returns the pass manager that improves a module.
     common : collection of str
-        Those of the modules that other programs have as well: their object files are kept for these. They call BLAS and
-        hardly compute themselves, so that few passes do.
+        Those of the modules that other programs have as well: their object files are kept for these. They call BLAS or
+        LAPACK and hardly compute themselves, so that few passes do.
     """
     waiting, found = deque(enumerate(texts)), dict[int, bytes]()
     failures: list[BaseException] = []
