@@ -10,7 +10,7 @@ from functools import reduce
 from gradcompile.ir import Value
 from gradcompile.passes.differences import added_back, gap, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
-from gradcompile.passes.fold import exact
+from gradcompile.passes.fold import exact, factored
 from gradcompile.passes.logarithms import POSITIVE, positive
 
 DEEPEST = 4  # products inside one another that are looked through
@@ -64,6 +64,18 @@ def as_tanh(a: Value, b: Value) -> Value | None:
     return None
 
 
+def of_hyperbolic(a: Value, b: Value) -> Value | None:
+    """Return a quotient with sinh(u) above and cosh(u) below, or the other way round, by tanh(u)."""
+    for above in factors(a):
+        for below in factors(b):
+            if {above.op, below.op} == {"sinh", "cosh"} and above.operands == below.operands:
+                one, tanh = a.builder.const(1), a.builder.apply("tanh", *above.operands)
+                top, bottom = (tanh, one) if above.op == "sinh" else (one, tanh)
+                top, bottom = replaced(a, above, top), replaced(b, below, bottom)
+                return top if bottom.is_const(1) else top / bottom
+    return None
+
+
 def over_power(a: Value, b: Value) -> Value | None:
     """Return a quotient over a power of cosh(u), or of 1 + exp(u), as a product with what does not overflow."""
     base, power = _power(b)
@@ -113,13 +125,15 @@ def tail_times(a: Value, b: Value) -> Value | None:
 
 def hazard(a: Value, b: Value) -> Value | None:
     """Return exp(-v**2)/erfc(v), where both underflow, as 1/erfcx(v); other factors stay."""
-    for tail in factors(b):
-        if tail.op != "erfc":
+    for part in factors(b):
+        number, tail = factored(part)
+        if tail is None or tail.op != "erfc":
             continue
         for density in factors(a):
             if density.op == "exp" and _is_square(density.operands[0], tail.operands[0], -1):
-                scaled = a.builder.apply("erfcx", tail.operands[0])
-                return replaced(a, density, a.builder.const(1)) / replaced(b, tail, scaled)
+                one = a.builder.const(1)
+                rest = replaced(a, density, one) / replaced(b, part, a.builder.const(number))
+                return rest / a.builder.apply("erfcx", tail.operands[0])  # alone, for its slope does not overflow
     return None
 
 

@@ -14,7 +14,7 @@ from math import ceil, log
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes import cosines, exponentials, powers, quotients, relative, trusted
+from gradcompile.passes import balanced, cosines, exponentials, powers, quotients, relative, tails, trusted
 from gradcompile.passes.differences import added_back, difference, of_waves, taken_away, total
 from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated
@@ -267,7 +267,9 @@ ROWS: tuple[Row, ...] = (
     Row("mul", "exp(x)*exp(y - x)", "exp(y)", quotients.exponents_cancel, OVERFLOWS),
     Row("mul", "(3 - exp(x))**2*exp(-2*x)", "(3*exp(-x) - 1)**2", relative.product, OVERFLOWS, (2.0, 100.0)),
     Row("mul", "exp(x**2)*erfc(x)", "erfcx(x)", quotients.tail_times, OVERFLOWS, (-5.0, 100.0)),
+    Row("mul", "exp(2*x)*erfc(x)", "2*exp(2*x + logtail(x))", tails.times_growing, OVERFLOWS, (-100.0, 100.0)),
     Row("div", "(exp(x) - exp(-x))/(exp(x) + exp(-x))", "tanh(x)", quotients.as_tanh, OVERFLOWS),
+    Row("div", "y*cosh(x)/sinh(x)", "y/tanh(x)", quotients.of_hyperbolic, OVERFLOWS, (1e-3, 1e4)),
     Row("div", "1/cosh(x)", "sech(x)", quotients.over_power, OVERFLOWS),
     Row("div", "exp(-x**2)/erfc(x)", "1/erfcx(x)", quotients.hazard, "both underflow", (-5.0, 100.0)),
     Row("div", "exp(x)/(exp(x) - 1)**2", "exp(-abs(x))/expm1(-abs(x))**2", quotients.over_square_of_expm1, OVERFLOWS,
@@ -277,6 +279,8 @@ ROWS: tuple[Row, ...] = (
         (1e-3, 1e3)),
     Row("div", "(y**x - 1)/x", "where(y > 0, expm1(x*log(y)), y**x - 1)/x", quotients.power_minus_one,
         CANCELS, (1e-9, 1.0)),
+    Row("div", "y*exp(x)/(3 + y*(exp(x) - 1))", "y*exp(minimum(x, 80))/(3 + y*(exp(minimum(x, 80)) - 1))",
+        balanced.quotient, OVERFLOWS, (-100.0, 80.0)),
     Row("div", "1/(1 + y*exp(x))", "1/(1 + y*exp(minimum(x, 700)))", _over_odds, OVERFLOWS, (-700.0, 700.0),
         forms=True),
     Row("div", "3/(1 + exp(x))**y", "3*exp(-y*softplus(x))", _over_power_of_odds, OVERFLOWS, (-700.0, 100.0)),
