@@ -25,6 +25,7 @@ from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
 from gradcompile.passes import are_often, lookups, optimise, prepare, trusted
+from gradcompile.passes.precision import within
 from gradcompile.schedule import Plan, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
@@ -160,7 +161,7 @@ class Program:
     notes: tuple[str, ...] = ()  # what else the plan says
 
     def __init__(self, graph: Graph, dtype: str, strict: bool, suiting: Suiting | None = None) -> None:
-        self.graph, self.dtype, self.strict, self.suiting = graph, dtype, strict, suiting
+        self.graph, self.dtype, self.strict, self.suiting = within(graph, dtype), dtype, strict, suiting
         self.arguments = Arguments(graph, dtype)
         self.suited: Suited | None = None  # there is none before the first call, or if that has no small sizes
         self._last: tuple[Mapping[str, int] | None, Program] = (None, self)  # sizes and what answered, replaced as one

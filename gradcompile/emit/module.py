@@ -22,6 +22,7 @@ from gradcompile.emit.python_target import StraightLine
 from gradcompile.emit.statements import Returned, as_returned
 from gradcompile.ir import Graph
 from gradcompile.passes import divide_once
+from gradcompile.passes.precision import within
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule import must_round_alike, plan
 from gradcompile.vecmath import COMPOSED, MASKED, VECTOR
@@ -132,7 +133,7 @@ def hashed(text: str) -> str:
 def _request(graph: Graph, target: str, dtype: str, strict: bool, returned: Returned) -> Request:
     """Return what is to be emitted of one program, with identifiers of its own."""
     strict = strict or (target == "numba" and must_round_alike(graph))
-    graph = scheduled(graph, target, strict=strict)
+    graph = scheduled(within(graph, dtype), target, strict=strict)
     names = Names(graph, reserved(graph, target), many=len(graph.order()) > FEW)
     real = "real" if target == "numba" and dtype == "float32" else ""
     printer = Printer(target, names) if target == "numpy" else LoopPrinter(target, names, real)

@@ -33,6 +33,7 @@ from gradcompile.passes.patterns import (
     Table,
     rewritten,
 )
+from gradcompile.passes.precision import HIGHEST
 
 
 class Rewritten(NamedTuple):
@@ -221,9 +222,6 @@ def _acos(x: Value) -> Value | None:
         half = x.operands[1] / 2
         return 2 * x.builder.apply("asin", square_root(half) or x.builder.apply("sqrt", half))
     return None
-
-
-HIGHEST = 700  # exp(700) is a float
 
 
 def _over_odds(a: Value, b: Value, forms: Forms) -> Value | None:

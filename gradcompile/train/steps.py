@@ -18,6 +18,7 @@ from gradcompile.jit import Typed, by_arguments
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.passes import divide_once
+from gradcompile.passes.precision import within
 from gradcompile.pipeline import differentiate
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
@@ -109,7 +110,7 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     """
     by_rows = how != "all"
     task = minibatch(lowered, one=how == "one") if by_rows else Minibatch(per_sample(lowered), "", "")
-    graph = divide_once(differentiate(task.graph))
+    graph = divide_once(within(differentiate(task.graph), dtype))
     rule = formulas(optimizer)
     linear = rule.factor is not None and how in ("few", "block", "one")
     halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
