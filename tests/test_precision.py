@@ -50,6 +50,7 @@ def test_growth_before_its_time_has_its_gradient_in_both_precisions(dtype: str, 
 def test_a_training_in_float32_goes_on_from_there(batch_size: int | None) -> None:
     model, start = gc.compile(gc.parse(TEXT), dtype="float32"), {"k": 1.5, "a": 2.0, "r": 1.0}
     result = model.fit(t=TIMES, y=SEEN, init=start, optimizer=gc.SGD(1e-3), epochs=2, batch_size=batch_size, seed=0)
+    assert len(result.history) == 2
     assert all(np.isfinite(each) for each in result.params.values())
 
 
