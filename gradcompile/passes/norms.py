@@ -9,6 +9,8 @@ from gradcompile.ir import Value
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.logarithms import POSITIVE
 
+NEAR = 1e-9  # of an order and the reciprocal of an exponent that is a float
+
 
 def square_root(x: Value) -> Value | None:
     """Return the root of a square, or of a sum of squares: an absolute value, a hypotenuse, a norm."""
@@ -21,6 +23,46 @@ def square_root(x: Value) -> Value | None:
             return apply("hypot", a, b)
     factor, rest = factored(x)
     return apply("norm", x) if _sum_of_squares(x if rest is None or factor < 0 else rest) else None
+
+
+def of_order(total: Value, exponent: Value) -> Value | None:
+    """Return ``(Sum(abs(x[i])**p, i))**(1/p)`` with the gradient 0 at the origin, as that of a norm of order 2."""
+    if exponent.op == "div" and exponent.operands[0].is_const(1):
+        order = _order(total)
+        matches = order is exponent.operands[1]
+    else:
+        number, order = _number(exponent), _order(total)
+        matches = number is not None and isinstance(order, float) and order > 1 and abs(number * order - 1) < NEAR
+    if not matches:
+        return None
+    return total.builder.apply("select", total.builder.apply("gt", total, 0), total**exponent, 0)
+
+
+def _order(x: Value, depth: int = 8) -> Value | float | None:
+    """Return the p of a sum of ``abs(u)**p``, or of even powers p: each term is one, times a number above 0."""
+    if x.op == "sum" and depth:
+        return _order(x.operands[0], depth - 1)
+    if x.op == "abs":
+        return 1.0
+    if x.op == "pow":
+        base, exponent = x.operands
+        number = _number(exponent)
+        is_even = number is not None and number > 0 and number % 2 == 0
+        return None if base.op != "abs" and not is_even else exponent if number is None else number
+    if not depth or x.op not in ("add", "mul", "div"):
+        return None
+    if x.op != "add" and any((exact(other) or 0) > 0 for other in x.operands[1:]):
+        return _order(x.operands[0], depth - 1)
+    if x.op == "mul" and (exact(x.operands[0]) or 0) > 0:
+        return _order(x.operands[1], depth - 1)
+    one, other = (_order(o, depth - 1) for o in x.operands)
+    if x.op == "add":
+        return one if one == other else None
+    return one + other if x.op == "mul" and isinstance(one, float) and isinstance(other, float) else None
+
+
+def _number(x: Value) -> float | None:
+    return float(x.attr) if x.op == "const" and not isinstance(x.attr, bool | str) else None
 
 
 def _root_of_square(x: Value) -> Value | None:

@@ -20,7 +20,7 @@ from gradcompile.passes.entropies import power_log, x_log_x
 from gradcompile.passes.exponentials import Forms, negated
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.log_patterns import LOGS, log_of_powers
-from gradcompile.passes.norms import square_root
+from gradcompile.passes.norms import of_order, square_root
 from gradcompile.passes.patterns import (
     CANCELS,
     FAR,
@@ -245,6 +245,9 @@ ROWS: tuple[Row, ...] = (
         "a square overflows; at the origin the gradient of a norm is 0", (-1e200, 1e200)),
     Row("sqrt", "sqrt(y*exp(x))", "sqrt(y)*exp(x/2)", _root_of_exponential, UNDERFLOWS, (-700.0, 700.0), forms=True),
     Row("pow", "(x**2)**(1/3)", "abs(x)**(2/3)", _power_of_power, "as sqrt", (-1e200, 1e200)),
+    Row("pow", "(abs(x)**3 + abs(y)**3)**(1/3)",
+        "where(abs(x)**3 + abs(y)**3 > 0, (abs(x)**3 + abs(y)**3)**(1/3), 0)", of_order,
+        "at the origin the gradient of a norm is 0", (-1e3, 1e3)),
     Row("pow", "(3 + y**x)**(1/x)", "exp(log(3 + exp(x*log(y)))/x)", _power_of_powers, OVERFLOWS, POSITIVE, forms=True),
     Row("pow", "exp(x)**y", "exp(x*y)", _power_of_exp, OVERFLOWS, (-100.0, 100.0)),
     Row("pow", "(1 + exp(x))**y", "exp(y*softplus(x))", _power_of_odds, OVERFLOWS, (-700.0, 100.0)),
