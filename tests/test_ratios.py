@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_what_is_not_small_is_as_it_is_written() -> None:
 
 def operations(text: str) -> list[str]:
     order = prepare(model(text, "kms").lowered).order()
-    return sorted(value.op for value in order if value.op.endswith("over"))
+    return sorted(value.op for value in order if value.op.endswith(("over", "m1div")))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def operations(text: str) -> list[str]:
         ("Sum((1 + m*k*x[n])**(-s/k), n)", ["log1pover"]),
         ("Sum((1 + 1/k)*log(1 + k*x[n]**2/s), n)", ["log1pover"]),
         ("Sum((1 + 1/k)*log(1 + k*x[n]**2/exp(s)), n)", ["log1pover"]),
-        ("Sum((exp(k*x[n]) - 1)/k, n)", ["expm1over"]),
+        ("Sum((exp(k*x[n]) - 1)/k, n)", ["expm1div"]),
         ("Sum(log(1 + exp(k)*x[n])/exp(k), n)", ["log1pover"]),
         ("Sum(log(1 + k*x[n])/m, n)", []),
         ("Sum(log(1 + x[n])/2 + (1 + x[n])**k, n)", []),
@@ -161,3 +162,24 @@ def operations(text: str) -> list[str]:
 )
 def test_which_quotients_are_rewritten(text: str, expected: list[str]) -> None:
     assert operations(text) == expected
+
+
+@pytest.mark.parametrize("k", [0.0, 1e-9, -0.4, 2.5, 30.0])
+@pytest.mark.parametrize("z", [1e-9, 0.7, 20.0])
+def test_a_discount_over_its_rate_has_the_digits_of_its_slope(k: float, z: float) -> None:
+    bond = gc.compile(gc.parse("k: parameter\nz: parameter\nloss = (1 - exp(-k*z))/k"))
+    value, (in_k, in_z) = bond.value_and_grad(k=k, z=z)
+    with mp.workdps(60):
+        rate, time = mp.mpf(k), mp.mpf(z)
+        exact = -mp.expm1(-rate * time) / rate if k else time
+        slope = (time * mp.exp(-rate * time) - exact) / rate if k else -(time**2) / 2
+    assert value == pytest.approx(float(exact), rel=1e-15)
+    assert in_z == pytest.approx(math.exp(-k * z), rel=1e-13)
+    assert in_k == pytest.approx(float(slope), rel=1e-13)
+
+
+def test_the_hazard_of_gompertz_has_one_form() -> None:
+    text = gc.emit(gc.parse("a: parameter\nb: parameter\nt: parameter\nloss = a/b*(exp(b*t) - 1)"), target="python")
+    body = text[text.index("def value_and_grad") : text.index("def grad(")]
+    assert "expm1over(0, b*t)" in body
+    assert " if " not in body

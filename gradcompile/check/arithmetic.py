@@ -131,6 +131,7 @@ ROWS: dict[str, Function] = {
     "xlog1psqdiv": real(lambda x, u: x * mp.log1p(u * u / x)),
     "log1pgap": real(lambda x, _: mp.log1p(x) - x / (1 + x)),
     "share": real(lambda a, b: a / (a + b)),
+    "expm1div": real(lambda k, x: mp.expm1(k * x) / k if k else x),
     "relent": real(lambda x, y: xlogy(x, x / y)),
     "sin": mp.sin, "cos": mp.cos, "tan": real(mp.tan), "asin": real(mp.asin), "acos": real(mp.acos),
     "atan": real(mp.atan), "atan2": real(mp.atan2), "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "sech": mp.sech,

@@ -63,6 +63,13 @@ class Function(NamedTuple):
     exponent: Value | None = None
     condition: Value | None = None
 
+    def elsewhere(self, whole: Fraction, x: Value) -> Value:
+        """Return what a product is where the factor is something else, if it is f(x) for all sizes of x."""
+        if self.condition is None or self.over != "expm1over":
+            return x
+        other = self.factor.operands[2]
+        return whole._replace(above=tuple(other if f is self.factor else f for f in whole.above)).value(x)
+
 
 def ratios(graph: Graph) -> Graph:
     """Return the graph with quotients of logarithms and exponentials that keep their digits, and those of slopes."""
@@ -83,7 +90,7 @@ def _where_small(x: Value) -> Value | None:
     for function in _functions(whole.above):
         small = Small(function)
         if (made := small.over(whole)) is not None:
-            return small.choice(made, flat(x, small.divisors))
+            return small.choice(made, flat(function.elsewhere(whole, x), small.divisors))
     return _by_expm1(x, whole) or in_sums(whole, _where_small)
 
 
@@ -165,7 +172,8 @@ def _functions(factors: tuple[Value, ...]) -> Iterator[Function]:
         elif factor.op == "expm1":
             yield Function(factor, "expm1over", factor.operands[0])
         elif factor.op == "select" and factor.operands[1].op == "expm1" and factor.operands[2].op == "sub":
-            yield Function(factor, "expm1over", factor.operands[1].operands[0])  # x**y - 1, where x may be negative
+            condition, power, _ = factor.operands  # x**y - 1, where x may be negative
+            yield Function(factor, "expm1over", power.operands[0], condition=condition)
         elif factor.op == "select" and factor.operands[1].op == "log1p":
             condition, log, _ = factor.operands
             yield Function(factor, "log1pover", log.operands[0], condition=condition)
@@ -186,8 +194,11 @@ class Small:
         self.argument = function.weight if exponent is None else self._times_exp(function.weight, exponent)
 
     def choice(self, made: Value, otherwise: Value) -> Value:
-        """Return what was made where x is small, and no exponential large."""
+        """Return what was made where x is small, and no exponential large; (exp(x) - 1)/k is right for any x."""
         apply = made.builder.apply
+        if self.function.over == "expm1over":
+            condition = self.function.condition
+            return made if condition is None else apply("select", condition, made, otherwise)
         condition = apply("lt", apply("abs", self.argument), 1)
         if self.function.condition is not None:
             condition = apply("and", self.function.condition, condition)
@@ -214,6 +225,11 @@ class Small:
         share = own.builder.apply(self.function.over, 0, self.argument)
         for divisor in whole.below:
             if (left := self._divided(divisor)) is not None:
+                if self.function.over == "expm1over":
+                    sign = fraction(left).sign  # (exp(-k*z) - 1)/k is -(exp(-k*z) - 1)/(-k)
+                    k, z = (divisor, left) if sign > 0 else (negated(divisor), negated(left))
+                    above = (*_without(whole.above, own), own.builder.apply("expm1div", k, z))
+                    return Fraction(sign * whole.sign, above, _without(whole.below, divisor)).value(share)
                 if self.function.exponent is None and any(v.op in SMALL for v in _leaves(self.argument)):
                     share = own.builder.apply(self.function.over, 0, divisor * left)  # which has all its slopes
                 above = (*_without(whole.above, own), left, share)

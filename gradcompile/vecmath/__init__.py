@@ -73,6 +73,7 @@ COMPOSED = MappingProxyType(
         "relent": ("xlogy", ("vxlogy({0}, {0}/{1})", "vxlogy32({0}, {0}/{1})")),
         "xlog1psqdiv": ("log1pwsq", ("{0}*vlog1pwsq(1/{0}, {1})", "{0}*vlog1pwsq32(1/{0}, {1})")),
         "log1pover": ("log1p", ("vlog1pover({0}, {1})", "vlog1pover32({0}, {1})")),
+        "expm1div": ("expm1", ("{1}*vexpm1over(0, {0}*{1})", "{1}*vexpm1over32(0, {0}*{1})")),
         "expm1over": ("expm1", ("vexpm1over({0}, {1})", "vexpm1over32({0}, {1})")),
     }
 )
