@@ -58,6 +58,16 @@ MODELS: dict[str, Model] = {
         lambda a, b, x: 2 * mp.expm1(a * x) / ((a + b) * mp.expm1(a * x) + 2 * a),
         [(0.5, 0.3, x) for x in (1e-9, 1.0, 50.0, 5000.0)],
     ),
+    "kinetics of second order": (
+        A * B * (exp((A - B) * X) - 1) / (A * exp((A - B) * X) - B),
+        lambda a, b, x: a * b * mp.expm1((a - b) * x) / (a * mp.exp((a - b) * x) - b),
+        [(1.0, 0.5, x) for x in (1e-9, 1.0, 300.0, 1e4)] + [(0.5, 1.0, 2e3)],
+    ),
+    "current through a membrane": (
+        X * (A - B * exp(-X)) / (1 - exp(-X)),
+        lambda a, b, x: x * (a - b * mp.exp(-x)) / -mp.expm1(-x),
+        [(2.0, 3.0, x) for x in (-900.0, -90.0, 1e-9, 0.3, 800.0)],
+    ),
     "Langevin": (
         A * cosh(X) / (B * sinh(X)) - 1 / X,
         lambda a, b, x: a * mp.cosh(x) / (b * mp.sinh(x)) - 1 / x,

@@ -16,15 +16,27 @@ DEEPEST = 8  # operations inside one another that are looked through
 
 
 def quotient(a: Value, b: Value) -> Value | None:
-    """Return a/b with an exponent that does not grow beyond 80, if it has one above and as ``exp(u) - 1`` below."""
-    above = _exponents(a, DEEPEST) if b.op in SUMS else []
-    if len(above) != 1 or _exponents(b, DEEPEST) != above:
+    """Return a/b with an exponent that does not grow beyond 80, if it has one above and below, once as ``exp(u) - 1``.
+
+    A quotient of exponentials alone is no such one: it is another exponential.
+    """
+    below = _exponents(b, DEEPEST) if a.op != "const" else []
+    if len(below) != 1 or _exponents(a, DEEPEST) != below:
         return None
-    (u,) = above
-    if not any(_holds(term, u) for term in b.operands) or u.op == "minimum" or not_negative(negated(u)):
+    (u,) = below
+    if not (_holds(a, u) or _holds(b, u)) or not any(map(_in_sum, (a, b))):
+        return None
+    if u.op == "minimum" or not_negative(negated(u)):
         return None
     bounded = u.builder.apply("minimum", u, HIGHEST)
     return _with(a, u, bounded, DEEPEST) / _with(b, u, bounded, DEEPEST)
+
+
+def _in_sum(x: Value, depth: int = DEEPEST) -> bool:
+    """Return whether what grows in a product is a sum."""
+    if x.op in SUMS:
+        return bool(_exponents(x, depth))
+    return depth > 0 and x.op in ("mul", "div", "neg") and any(_in_sum(o, depth - 1) for o in x.operands)
 
 
 def _exponents(x: Value, depth: int) -> list[Value]:
@@ -39,7 +51,7 @@ def _exponents(x: Value, depth: int) -> list[Value]:
 
 
 def _holds(x: Value, u: Value, depth: int = DEEPEST) -> bool:
-    """Return whether a term of a sum has ``exp(u) - 1`` as a factor."""
+    """Return whether a sum of products has ``exp(u) - 1`` as a factor in it."""
     if x.op == "expm1":
         return x.operands[0] is u
     return depth > 0 and x.op in ("mul", "div", "neg", *SUMS) and any(_holds(o, u, depth - 1) for o in x.operands)
