@@ -217,3 +217,21 @@ def test_hessians_where_points_coincide(name: str, distance: str) -> None:
 def test_distances_with_a_kink_are_as_they_are() -> None:
     graph = compiled("exp(-abs(x)) + abs(x)**3", "x").lowered
     assert str(radial(graph)).count("select") == 0
+
+
+def test_roots_of_squares_are_sizes_also_where_a_scale_is_small() -> None:
+    """c**2*sqrt(1 + (x/c)**2) goes to abs(x*c) as c goes to 0, and not to x*c, for x of any sign."""
+    model = gc.compile(gc.parse("x: parameter\nc: parameter\nloss = c**2*(sqrt(1 + (x/c)**2) - 1)"))
+    logs = gc.compile(gc.parse("x: parameter\nc: parameter\nloss = c*(log(c**2 + x**2) - log(x**2)) + (c*x - c)/c"))
+    for x in (-1.0, 1.0):
+        for c in (-0.1, -3.0, 0.1, 3.0):
+            value, slopes, _ = derivatives(lambda p: p[1] ** 2 * (mp.sqrt(1 + (p[0] / p[1]) ** 2) - 1), [x, c])
+            found, gradient = model.value_and_grad(x=x, c=c)
+            assert found == pytest.approx(value, rel=1e-13)
+            np.testing.assert_allclose(gradient, slopes, rtol=1e-13)
+            value, slopes, _ = derivatives(
+                lambda p: p[1] * (mp.log(p[1] ** 2 + p[0] ** 2) - mp.log(p[0] ** 2)) + p[0] - 1, [x, c]
+            )
+            found, gradient = logs.value_and_grad(x=x, c=c)
+            assert found == pytest.approx(value, rel=1e-13)
+            np.testing.assert_allclose(gradient, slopes, rtol=1e-13)

@@ -17,6 +17,7 @@ from gradcompile.passes import laurent
 from gradcompile.passes.exponentials import negated
 from gradcompile.passes.fold import exact, scaled
 from gradcompile.passes.laurent import Monomial, Terms, TooManyError
+from gradcompile.passes.logarithms import not_negative
 from gradcompile.passes.polynomials import minus, plus
 
 EXACT = 64  # the order of what has no rest
@@ -348,6 +349,8 @@ class Expansion:
             self._unknown(g)
             return None
         like, leading = self.place.divisor, g.constant(low)
+        if _loses_sign(low, exponent, like):
+            return None
         constant = _root_of(leading, exponent, like)
         slope = self.slope(self._over_leading(g))
         made = Series({0: constant})
@@ -417,10 +420,18 @@ def _log_of(terms: Terms, like: Value) -> Terms:
         return laurent.of_atom(apply("log", laurent.as_value(terms, like)))
     total: Terms = {} if number == 1 else laurent.of_atom(apply("log", number))
     for atom, exponent in next(iter(terms)):
-        log = atom.operands[0] if atom.op == "exp" else apply("log", atom)
+        size = (
+            apply("abs", atom) if exponent % 2 == 0 and not not_negative(atom) else atom
+        )  # log(x**2) is 2*log(abs(x))
+        log = atom.operands[0] if atom.op == "exp" else apply("log", size)
         own = laurent.of_value(log) if atom.op == "exp" else laurent.of_atom(log)
         total = laurent.added(total, own, exponent)
     return total
+
+
+def _loses_sign(power: int, exponent: Fraction, base: Value) -> bool:
+    """Return whether ``(base**power)**exponent`` is a power of the size of the base: ``sqrt(x**2)`` is not x."""
+    return power % 2 == 0 and int(power * exponent) % 2 != 0 and not not_negative(base)
 
 
 def _root_of(terms: Terms, exponent: Fraction, like: Value) -> Terms:
@@ -431,7 +442,11 @@ def _root_of(terms: Terms, exponent: Fraction, like: Value) -> Terms:
     if len(terms) == 1:
         ((monomial, number),) = terms.items()
         if number == 1 and all((e * exponent).denominator == 1 for _, e in monomial):
-            return {tuple((atom, int(e * exponent)) for atom, e in monomial): Fraction(1)}
+            sizes = [
+                atom.builder.apply("abs", atom) if _loses_sign(e, exponent, atom) else atom for atom, e in monomial
+            ]
+            powers = [laurent.of_atom(size, int(e * exponent)) for size, (_, e) in zip(sizes, monomial, strict=True)]
+            return reduce(laurent.multiplied, powers, laurent.of_number(1))
     if laurent.as_number(terms) == 1:
         return terms
     base_value, apply = laurent.as_value(terms, like), like.builder.apply
