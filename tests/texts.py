@@ -26,7 +26,7 @@ def arrays_for(
     """Return an array for each declared name; `labels` gives, by name, the range in which labels lie."""
     random, found = np.random.default_rng(seed), {}
     for name, role, axes in DECLARED.findall(text):
-        shape = [sizes[axis] for axis in axes.split(", ")] if axes else []
+        shape = [int(axis) if axis.isdigit() else sizes[axis] for axis in axes.split(", ")] if axes else []
         found[name] = random.integers(*labels(name), shape) if role == "labels" else random.normal(size=shape)
     return found
 

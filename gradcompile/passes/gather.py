@@ -17,6 +17,7 @@ from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Valu
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
+from gradcompile.passes.stencils import stencils
 from gradcompile.passes.trusted import below
 from gradcompile.passes.whole import NO_SIZES, Tables, finite_values, worth_computing
 from gradcompile.primitives import PRIMITIVES
@@ -75,6 +76,7 @@ def _sink(graph: Graph, doubts: dict[Value, None] | None, sizes: Mapping[str, in
     kept = set(graph.outputs.values()) | {value for value, count in uses.items() if count} | _read_twice(graph)
     kept |= {v.operands[0] for v in graph.order() if is_renaming(v) and v.operands[0] in graph.names}
     kept |= summed_up(graph.order())
+    kept |= set(stencils(graph))
     kept |= set(worth_computing(graph, kept, doubts, sizes))
     windows = _windows(graph)
     kept |= {v.operands[0] for v, lengths in windows.items() if lengths == [a.size for a in v.operands[0].axes]}

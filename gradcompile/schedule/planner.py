@@ -360,7 +360,8 @@ class _Work:
             if runs and isinstance(statement, Course):
                 loop.starts.append(statement.total)
                 self._note(statement.total, path)
-            if starts and updated and not (within and self._starts_inside(updated[1], loop)):
+            own_loops = not within and loop.axis != self.blocks
+            if starts and updated and (own_loops or not self._starts_inside(updated[1], loop)):
                 loop.starts.append(value)
                 self.begun.setdefault(value, []).append(path)
                 self._note(value, path)
