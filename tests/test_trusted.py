@@ -175,3 +175,31 @@ def test_mixtures_have_an_exponential_for_each_term_and_stay_exact() -> None:
     density = "Sum(softmax(w[k], k)*exp(-(x[n] - m[k])**2), k)"
     model = gc.compile(gc.parse(f"x: data[N]\nm: parameter[K]\nw: parameter[K]\nloss = -Sum(log({density}), n)"))
     assert not isinstance(model._program, Trusting)
+
+
+ANYWAY = """
+    X: data[N]
+    i: labels[N]
+    T: parameter[U, K]
+    P: parameter[K]
+    m[n] = Sum(exp(T[i[n], k] + P[k]), k)
+    loss = Sum(m[n] - X[n]*log(m[n]), n)
+"""
+
+
+@pytest.mark.parametrize("far", [0.0, 600.0, -1200.0])
+def test_a_sum_that_the_objective_has_anyway_is_not_computed_with_another_scale(far: float) -> None:
+    model = gc.compile(gc.parse(ANYWAY.replace("exp(T[i[n], k] + P[k])", "exp(T[i[n], k]*P[k])")))
+    assert isinstance(model._program, Trusting)
+    assert sum(v.op == "exp" for v in model._program.graph.order()) == 1
+    assert not any(v.op == "max" for v in model._program.graph.order())
+    random = np.random.default_rng(3)
+    T, P = random.normal(size=(3, 2)), np.array([1.0, 0.5])
+    T[2] = far
+    close(model, {"X": np.array([2.0, 1.0, 0.0, 3.0]), "i": np.array([0, 2, 1, 1]), "T": T, "P": P}, 1e-9)
+    assert model._exact.idle == (far == 0)
+
+
+def test_a_sum_whose_logarithm_alone_is_in_the_objective_keeps_its_scale() -> None:
+    model = gc.compile(gc.parse(ANYWAY.replace("m[n] - X[n]*log(m[n])", "X[n]*log(m[n])").replace(" + P[k]", "*P[k]")))
+    assert not isinstance(model._program, Trusting)

@@ -71,10 +71,13 @@ def _rewritten(graph: Graph, rows: Table, found: list[Rewritten], kept: dict[Val
     """Return a graph with the rewrites of a table; sums whose logarithm is to be trusted are added to `kept`."""
     forms: Forms = {}
     learned: dict[Value, int] = {}
+    anyway = trusted.taken_anyway(graph) if kept is not None else ()
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         old = value.builder.rebuild(value, operands)
         few = list(trusted.sums(old.operands[0])) if kept is not None and old.op == "log" else []
+        if value.op == "log" and value.operands[0] in anyway:
+            few.append(old.operands[0])
         if kept is not None and few:
             kept.update(dict.fromkeys(few))
             return old

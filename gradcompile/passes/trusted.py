@@ -5,6 +5,9 @@ the sum as it is written is a product of matrices, of far fewer exponentials. It
 factor overflows and it does not come near to 0. So it is computed like that, and the objective is nan where such a sum
 leaves its range: then the exact form answers.
 
+So is a sum of exponentials that the objective has as it is, too, as ``m - y*log(m)`` has: the exact form would compute
+each exponential twice, and the largest exponent besides.
+
 So is ``exp(a[i] + b[j])`` as the product ``exp(a[i])*exp(b[j])``, of M + N exponentials in place of M*N, as long as
 these are far from overflow and underflow: then neither the product nor a derivative meets an infinity or loses digits.
 """
@@ -23,6 +26,7 @@ from gradcompile.passes.factor import used_bare
 from gradcompile.passes.quotients import factors, replaced
 
 TOTALS = ("sum", "add")
+ADDED = ("sum", "add", "sub")
 
 
 def taken_apart(graph: Graph, most: float) -> Graph:
@@ -90,9 +94,19 @@ def _terms(u: Value) -> list[Value]:
 
 def occurs(graph: Graph) -> bool:
     """Return whether there may be such sums in a graph, or exponentials in what is read of a computed array."""
-    sums = any(value.op == "sum" and _holds_few(value.operands[0]) for value in graph.order())
+    sums = any(value.op == "sum" and _holds_few(value.operands[0]) for value in graph.order()) or taken_anyway(graph)
     arrays = [v.operands[0] for v in graph.order() if v.op == "read" and v.operands[0].op not in LEAVES]
-    return sums or any(value.op == "exp" for value in reachable(arrays))
+    return bool(sums) or any(value.op == "exp" for value in reachable(arrays))
+
+
+def taken_anyway(graph: Graph) -> set[Value]:
+    """Return the sums of exponentials that are in the objective both as they are and in a logarithm."""
+    uses: dict[Value, set[str]] = {}
+    for value in used_bare([graph.outputs["value"]]):
+        for operand in value.operands:
+            if operand.op == "sum" and operand.operands[0].op == "exp":
+                uses.setdefault(operand, set()).add(value.op)
+    return {total for total, found in uses.items() if "log" in found and found.intersection(ADDED)}
 
 
 def sums(x: Value) -> Iterator[Value]:
@@ -119,7 +133,8 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
 
 def doubted(objective: Value, trusted: Iterable[Value], most: float) -> Value:
     """Return an objective that is nan where one of some sums, or its reciprocal, is not below a number."""
-    return _nan_unless(objective, [_within(value, 1 / most, most) for value in trusted])
+    least = float(f"{1 / most:g}")  # 1e-25, where 1/1e25 has 16 digits
+    return _nan_unless(objective, [_within(value, least, most) for value in trusted])
 
 
 def _within(value: Value, low: float, high: float) -> Value:
