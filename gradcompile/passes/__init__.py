@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from gradcompile.ir import Graph
+from gradcompile.passes.choices import choices
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.entropies import entropies
@@ -63,6 +64,7 @@ BEFORE: tuple[Pass, ...] = (
     gather,
     together,
     contract,
+    choices,
     saturations,
     share,
     turn,

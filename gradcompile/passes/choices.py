@@ -1,0 +1,87 @@
+"""Functions of choices for choices of functions: ``where(c, log(a), log(b))`` is ``log(where(c, a, b))``.
+
+In a loop that is to become vectors both branches are computed for every sample, so of a form near to 0 and one far from
+it the common function was computed twice, and so were the quotients of its slope. A term beside the function, as in
+``where(c, log(a), top + log(b))``, is chosen by itself; what a further branch has, is chosen last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gradcompile.ir import Graph, Value
+from gradcompile.passes.uses import Uses, rewrite_used
+
+FUNCTIONS = (
+    "log exp log1p expm1 log1mexp logtail erf erfc erfcx tanh sigmoid softplus logcosh lgamma digamma sin cos asinh"
+).split()
+INDICES = ("iota", "size", "const")
+
+
+class Branch(NamedTuple):
+    """A branch as a function of a value, and the term beside it."""
+
+    function: Value
+    beside: Value | None
+
+
+def choices(graph: Graph) -> Graph:
+    """Return the graph with functions of choices in place of choices of functions.
+
+    Parameters
+    ----------
+    graph : Graph
+        Before differentiation.
+    """
+    if not any(value.op == "select" for value in graph.order()):
+        return graph
+    return rewrite_used(graph, lambda value, uses: _chosen(value, uses) if value.op == "select" else value)
+
+
+def _chosen(value: Value, uses: Uses) -> Value:
+    condition, one, other = value.operands
+    if _is_of_indices(condition):
+        return value  # a triangle, which bounds loops
+    left, right = _branch(one, value, uses), _branch(other, value, uses)
+    if left is not None and right is not None and left.function.op == right.function.op:
+        return _together(condition, left, right)
+    return _nested(value, left, uses) or value
+
+
+def _together(condition: Value, one: Branch, other: Branch) -> Value:
+    apply = condition.builder.apply
+    function = apply(one.function.op, apply("select", condition, one.function.operands[0], other.function.operands[0]))
+    if one.beside is other.beside:
+        return function if one.beside is None else one.beside + function
+    return apply("select", condition, *(0 if each is None else each for each in (one.beside, other.beside))) + function
+
+
+def _nested(value: Value, one: Branch | None, uses: Uses) -> Value | None:
+    """Return ``where(c, f(a), where(d, f(b), rest))`` as ``where(c or d, f(where(c, a, b)), rest)``."""
+    condition, _, other = value.operands
+    if one is None or one.beside is not None or other.op != "select" or other not in uses.own:
+        return None
+    further, inner, rest = other.operands
+    second = _branch(inner, value, uses)
+    if second is None or second.beside is not None or second.function.op != one.function.op or _is_of_indices(further):
+        return None
+    apply = value.builder.apply
+    return apply("select", apply("or", condition, further), _together(condition, one, second), rest)
+
+
+def _branch(value: Value, choice: Value, uses: Uses) -> Branch | None:
+    """Return a branch that has a function which nothing else uses, for each element of the choice."""
+    terms = [(value, None)]
+    if value.op == "add" and value in uses.own:
+        terms += [value.operands, value.operands[::-1]]
+    for function, beside in terms:
+        mine = function.op in FUNCTIONS and function in uses.own and {*function.axes} == {*choice.axes}
+        quotient = function.op == "log" and function.operands[0].op == "div"  # it has a slope for each part
+        if mine and choice.axes and not quotient:
+            return Branch(function, beside)
+    return None
+
+
+def _is_of_indices(condition: Value) -> bool:
+    """Return whether a condition compares indices with one another."""
+    return all(operand.op in INDICES for operand in condition.operands)
