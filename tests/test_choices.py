@@ -16,6 +16,7 @@ MODELS = {
     "both": ("where(c[n] > 0, exp(a*x[n]), exp(a - x[n]))", {"exp": 1}),
     "terms": ("where(c[n] > 0, log(2 + sin(a*x[n])), a*x[n] + log(3 + a*x[n]**2))", {"log": 1, "sin": 1}),
     "nested": ("where(c[n] > 1, erf(a*x[n]), where(c[n] < -1, erf(a - x[n]), a**2*x[n]))", {"erf": 1}),
+    "further": ("where(c[n] > 0, x[n]*a - (2 - exp(a*x[n])), a**2 + exp(a - x[n]) - x[n])", {"exp": 1}),
     "other": ("where(c[n] > 0, tanh(a*x[n]), sin(a - x[n]))", {"tanh": 1, "sin": 1}),
     "shared": ("where(c[n] > 0, tanh(a*x[n]), tanh(a - x[n])) + x[n]*tanh(a*x[n])", {"tanh": 2}),
 }

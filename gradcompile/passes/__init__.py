@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from gradcompile.ir import Graph
+from gradcompile.passes.cancel import cancel
 from gradcompile.passes.choices import choices
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
@@ -74,6 +75,7 @@ BEFORE: tuple[Pass, ...] = (
 AFTER: tuple[Pass, ...] = (
     settle,
     fold,
+    cancel,
     entropies,
     pairs,
     roots,

@@ -7,6 +7,7 @@ it the common function was computed twice, and so were the quotients of its slop
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
@@ -19,10 +20,15 @@ INDICES = ("iota", "size", "const")
 
 
 class Branch(NamedTuple):
-    """A branch as a function of a value, and the term beside it."""
+    """A branch as a function of a value, added to or taken from what is beside it."""
 
     function: Value
     beside: Value | None
+    sign: int
+
+    def has_the_function_of(self, other: Branch) -> bool:
+        """Return whether both add, or take away, the same function of something."""
+        return self.function.op == other.function.op and self.sign == other.sign
 
 
 def choices(graph: Graph) -> Graph:
@@ -43,7 +49,7 @@ def _chosen(value: Value, uses: Uses) -> Value:
     if _is_of_indices(condition):
         return value  # a triangle, which bounds loops
     left, right = _branch(one, value, uses), _branch(other, value, uses)
-    if left is not None and right is not None and left.function.op == right.function.op:
+    if left is not None and right is not None and left.has_the_function_of(right):
         return _together(condition, left, right)
     return _nested(value, left, uses) or value
 
@@ -51,9 +57,17 @@ def _chosen(value: Value, uses: Uses) -> Value:
 def _together(condition: Value, one: Branch, other: Branch) -> Value:
     apply = condition.builder.apply
     function = apply(one.function.op, apply("select", condition, one.function.operands[0], other.function.operands[0]))
-    if one.beside is other.beside:
-        return function if one.beside is None else one.beside + function
-    return apply("select", condition, *(0 if each is None else each for each in (one.beside, other.beside))) + function
+    beside = one.beside
+    if one.beside is not other.beside:
+        terms = (0 if each is None else each for each in (one.beside, other.beside))
+        beside = apply("select", condition, *terms)
+    return _sum(beside, function, one.sign)
+
+
+def _sum(beside: Value | None, term: Value, sign: int) -> Value:
+    if beside is None:
+        return term if sign > 0 else -term
+    return beside + term if sign > 0 else beside - term
 
 
 def _nested(value: Value, one: Branch | None, uses: Uses) -> Value | None:
@@ -63,7 +77,7 @@ def _nested(value: Value, one: Branch | None, uses: Uses) -> Value | None:
         return None
     further, inner, rest = other.operands
     second = _branch(inner, value, uses)
-    if second is None or second.beside is not None or second.function.op != one.function.op or _is_of_indices(further):
+    if second is None or second.beside is not None or _is_of_indices(further) or not one.has_the_function_of(second):
         return None
     apply = value.builder.apply
     return apply("select", apply("or", condition, further), _together(condition, one, second), rest)
@@ -71,15 +85,30 @@ def _nested(value: Value, one: Branch | None, uses: Uses) -> Value | None:
 
 def _branch(value: Value, choice: Value, uses: Uses) -> Branch | None:
     """Return a branch that has a function which nothing else uses, for each element of the choice."""
-    terms = [(value, None)]
-    if value.op == "add" and value in uses.own:
-        terms += [value.operands, value.operands[::-1]]
-    for function, beside in terms:
+    for branch in _terms(value, uses):
+        function = branch.function
         mine = function.op in FUNCTIONS and function in uses.own and {*function.axes} == {*choice.axes}
         quotient = function.op == "log" and function.operands[0].op == "div"  # it has a slope for each part
         if mine and choice.axes and not quotient:
-            return Branch(function, beside)
+            return branch
     return None
+
+
+def _terms(value: Value, uses: Uses) -> Iterator[Branch]:
+    """Yield each term of a value, with what the value has beside it."""
+    stack = [Branch(value, None, 1)]
+    while stack:
+        term, beside, sign = branch = stack.pop()
+        yield branch
+        if term not in uses.own:
+            continue
+        if term.op == "neg":
+            stack.append(Branch(term.operands[0], beside, -sign))
+        elif term.op in ("add", "sub"):
+            one, other = term.operands
+            second = sign if term.op == "add" else -sign
+            stack.append(Branch(other, _sum(beside, one, sign), second))
+            stack.append(Branch(one, _sum(beside, other, second), sign))
 
 
 def _is_of_indices(condition: Value) -> bool:
