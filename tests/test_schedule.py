@@ -958,3 +958,27 @@ def test_what_is_added_at_places_that_labels_say_has_one_loop() -> None:
     np.testing.assert_allclose(value, np.sum(np.log1p(np.exp(z)) + u[b] ** 2), rtol=1e-14)
     np.testing.assert_allclose(du, np.bincount(a, slope, 3) + np.bincount(b, 2 * u[b], 3), rtol=1e-14)
     np.testing.assert_allclose(dv, -np.bincount(b, slope, 2), rtol=1e-14)
+
+
+def test_windows_of_a_row_are_summed_up_along_it() -> None:
+    """A copy with the samples next to each other would make the same vectors, and cost the copies of what it meets."""
+    text = """
+        x: data[N, T + 9]
+        y: data[N, T]
+        g: constant[10]
+        r: parameter[N, T]
+        m[n, t] = exp(r[n, t])*Sum(g[l]*x[n, t + 9 - l], l)
+        loss = Sum(m[n, t] - y[n, t]*r[n, t], n, t)
+    """
+    gradient = gradient_of(text)
+    assert "x_t" not in gradient
+    assert "r_t" not in gradient
+    random = np.random.default_rng(0)
+    x, y, g, r = random.random((3, 14)), random.random((3, 5)), random.random(10), random.normal(size=(3, 5))
+    model = gc.compile(gc.parse(text))
+    model.value_and_grad(x=x, y=y, g=g, r=r)
+    model.wait()
+    value, (slope,) = model.value_and_grad(x=x, y=y, g=g, r=r)
+    mean = np.exp(r) * np.array([np.convolve(row, g, "valid") for row in x])
+    assert value == pytest.approx(np.sum(mean - y * r), rel=1e-13)
+    np.testing.assert_allclose(slope, mean - y, rtol=1e-12, atol=1e-13)

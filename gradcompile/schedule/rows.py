@@ -103,8 +103,28 @@ class Rows:
     def _often(self, rows: Mapping[Plain, list[Value]], reach: Mapping[Value, int]) -> set[Value]:
         """Return the rows of data of which each number is used several times, or of which a few have functions."""
         pairs = [(statement, row) for statement, found in rows.items() for row in found]
-        often = {row for statement, row in pairs if self._loops(statement, reach) > len(row.axes)}
+        often = {
+            row
+            for statement, row in pairs
+            if self._loops(statement, reach) > len(row.axes) and not self._slides(statement, row)
+        }
         return often | {row for statement, row in pairs if self._is_short(row) and not self._is_arithmetic(statement)}
+
+    def _slides(self, statement: Plain, row: Value) -> bool:
+        """Return whether a statement sums up windows of a row, each a number further on: loops along it are vectors."""
+        if not isinstance(statement, Update) or len(axes_of(statement)) < 3:
+            return False
+        rest = [axis for axis in statement.target.axes if axis != self.sample]
+        windows, stack = list[Value](), right_side(statement)
+        while stack:
+            value = stack.pop()
+            if value is row:
+                return False
+            if value.op == "read" and value.operands[0] is row:
+                windows.append(value)
+            elif value not in self.statements.made:
+                stack.extend(value.operands)
+        return len(rest) == 1 and all(_steps_with(window.operands[-1], rest[0]) for window in windows)
 
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each.
@@ -398,3 +418,10 @@ class Rows:
         """Return whether an accumulation adds to whole rows of an array, which data pick."""
         picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
         return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
+
+
+def _steps_with(index: Value, axis: Axis) -> bool:
+    """Return whether an index is one more where that of an axis is."""
+    if index.op == "add":
+        return any(_steps_with(each, axis) for each in index.operands)
+    return _steps_with(index.operands[0], axis) if index.op == "sub" else index.is_index(axis)
