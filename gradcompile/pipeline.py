@@ -34,6 +34,7 @@ Function = Callable[..., Any]
 Suiting = Callable[[Mapping[str, int]], Graph | None]  # a graph that is better for a call of these sizes, if any is
 
 TRUST = {"float64": 1e200, "float32": 1e25}  # beyond, and below the reciprocal, gradients might overflow
+FAILURES = 3  # calls in a row that were not to be trusted, from which on no further one is
 MANY = 400  # values of a program of numbers, beyond which it is worth compiling
 EMISSION = threading.RLock()  # the programs of one model share its graph, and emission adds to that
 
@@ -486,6 +487,8 @@ class Suited(Program):
 class Trusting(Program):
     """A program whose value is no finite number where it is not to be trusted: then an exact one answers.
 
+    Where it answered several calls in a row, it answers all that follow: their sums are likely to be out of range, too.
+
     Parameters
     ----------
     graph : Graph
@@ -499,13 +502,20 @@ class Trusting(Program):
     def __init__(self, graph: Graph, exact: Program, suiting: Suiting | None) -> None:
         super().__init__(graph, exact.dtype, exact.strict, suiting)
         self.exact, self.patient = exact, exact.patient
+        self._failures = 0  # in a row
         limit = TRUST[self.dtype]
-        self.notes = (f"where a sum is not within {1 / limit:g} and {limit:g}, an exact form answers",)
+        self.notes = (
+            f"where a sum is not within {1 / limit:g} and {limit:g}, an exact form answers;"
+            f" after {FAILURES} such calls in a row it answers all",
+        )
 
     def run(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function with checked arguments; once more in the exact form if the value is no finite number."""
-        found = super().run(name, arguments)
-        if np.isfinite(found if name == "value" else found[0]):
-            return found
+        if self._failures < FAILURES:
+            found = super().run(name, arguments)
+            if np.isfinite(found if name == "value" else found[0]):
+                self._failures = 0
+                return found
+            self._failures += 1
         self.exact.patient = self.patient
         return self.exact.run(name, arguments)

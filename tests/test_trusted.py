@@ -203,3 +203,16 @@ def test_a_sum_that_the_objective_has_anyway_is_not_computed_with_another_scale(
 def test_a_sum_whose_logarithm_alone_is_in_the_objective_keeps_its_scale() -> None:
     model = gc.compile(gc.parse(ANYWAY.replace("m[n] - X[n]*log(m[n])", "X[n]*log(m[n])").replace(" + P[k]", "*P[k]")))
     assert not isinstance(model._program, Trusting)
+
+
+def test_after_some_calls_out_of_range_the_exact_form_answers_at_once() -> None:
+    model = gc.compile(gc.parse(FACTORS))
+    _, T, P = FAR["factors"]
+    near, far = drawn(2, 2, 2), {"X": np.array([[1.0, 2.0], [0.5, 1.0]]), "T": np.array(T), "P": np.array(P)}
+    asked, program = [], model._program
+    run = program._for
+    program._for = lambda sizes: asked.append(sizes) or run(sizes)  # type: ignore[method-assign]  # counts the calls
+    for given in (far, far, near, far, far, far, near, far):  # the first one near lets those before it be forgotten
+        model.value_and_grad(**given)
+    assert len(asked) == 6
+    close(model, near)
