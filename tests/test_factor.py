@@ -42,6 +42,37 @@ def test_a_layer_with_relu_is_products_both_ways():
     assert products(RELU) == [("N", "H"), ("D", "H")]
 
 
+TWO_PARTS = """
+    x: data[N, D]
+    y: data[N]
+    w: parameter[D]
+    v: parameter[D]
+    z[n] = Sum(x[n, d]*w[d], d)
+    m[n] = Sum(x[n, d]*v[d], d)
+    loss = Sum(where(y[n] > 0, log(1 + exp(-z[n])) + (y[n] - m[n])**2, log(1 + exp(z[n]))), n)
+"""
+
+
+def test_data_that_both_branches_use_are_not_asked_for_one_by_one_whether_they_count():
+    gradient = emit(language.parse(TWO_PARTS), target="numba")
+    assert re.search(r"dv\[d\] \+= x_b\[n, d\]\*\w+\[n\]", gradient)
+    random = np.random.default_rng(1)
+    x, w, v, y = random.normal(size=(50, 4)), random.normal(size=4), random.normal(size=4), random.normal(size=50)
+    _, (dw, dv) = compile(language.parse(TWO_PARTS)).value_and_grad(x=x, y=y, w=w, v=v)
+    np.testing.assert_allclose(dw, x.T @ (1 / (1 + np.exp(-x @ w)) - (y > 0)), rtol=1e-12)
+    np.testing.assert_allclose(dv, -2 * x.T @ np.where(y > 0, y - x @ v, 0), rtol=1e-12)
+
+
+def test_data_that_one_branch_uses_may_be_missing_in_the_other():
+    text = TWO_PARTS.replace("log(1 + exp(z[n]))), n)", "0), n)")
+    x, y = np.array([[1.0, 2.0], [np.nan, np.inf]]), np.array([1.0, -1.0])
+    model = compile(language.parse(text))
+    value, (dw, dv) = model.value_and_grad(x=x, y=y, w=np.ones(2), v=np.ones(2))
+    assert value == pytest.approx(np.log1p(np.exp(-3)) + 4)
+    np.testing.assert_allclose(dw, -x[0] / (1 + np.exp(3)), rtol=1e-12)
+    np.testing.assert_allclose(dv, 4 * x[0], rtol=1e-12)
+
+
 def test_a_sample_is_asked_once_whether_it_counts_and_not_for_every_number_of_its_row():
     text = """
         x: data[N, D]

@@ -3,10 +3,10 @@
 ``Σ_s (x[s, j]*dy[s, k] if a[s, k] > 0 else 0)`` is ``Σ_s x[s, j]*(dy[s, k] if a[s, k] > 0 else 0)``: a product, which
 BLAS computes. Where x is an argument, ``x[s, j]*dy[s] if a[s] > 0 else 0`` asks once for a sample then. The two differ
 where x is infinite or nan and the branch is not taken. So a factor is taken out as it is only if the objective
-uses it outside of branches, too: then such an x is in the value already, and hides nothing. (But for a maximum with a
-number, as a hinge: an infinite x of a sample that does not count makes the slope nan, in JAX and PyTorch, too. To ask
-for each sample would cost regressions with a hinge up to twice the time.) Else it is masked as well, where that needs
-no further axes: the samples that are left out, their x included, are 0.
+uses it outside of branches, or in both, too: then such an x is in the value already, and hides nothing. (But for a
+maximum with a number, as a hinge: an infinite x of a sample that does not count makes the slope nan, in JAX and
+PyTorch, too. To ask for each sample would cost regressions with a hinge up to twice the time.) Else it is masked as
+well, where that needs no further axes: the samples that are left out, their x included, are 0.
 
 A triangle with its diagonal, ``where(r <= s, ..., 0)``, leaves out no index altogether: what has only one of the two is
 in the value at the diagonal. So the keys and queries of attention to what came before count as used outside. All pairs
@@ -23,6 +23,8 @@ from operator import mul, truediv
 from gradcompile.ir import REDUCTIONS, Graph, Value
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
+
+FEW = 40  # choices of which both branches are looked at
 
 
 def factor(graph: Graph) -> Graph:
@@ -98,9 +100,16 @@ def used_bare(roots: Iterable[Value]) -> set[Value]:
 
 
 def _used_anyhow(roots: list[Value]) -> set[Value]:
-    """Return what values are made of outside of branches, and of which triangles leave out no index."""
+    """Return what values are made of outside of branches or in both, and of which triangles leave out no index."""
     chosen = [value for value in _used_whole(roots) if value.op == "select"]
-    return used_bare([*roots, *(value for each in chosen for value in _on_diagonal(each))])
+    either = [value for each in chosen[:FEW] for value in _in_both(each)]
+    return used_bare([*roots, *either, *(value for each in chosen for value in _on_diagonal(each))])
+
+
+def _in_both(chosen: Value) -> set[Value]:
+    """Return what both branches of a choice are made of: it is used whichever is taken."""
+    one, other = (used_bare([branch]) for branch in chosen.operands[1:])
+    return one & other
 
 
 def _used_whole(roots: list[Value]) -> dict[Value, None]:
