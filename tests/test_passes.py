@@ -184,6 +184,7 @@ def test_what_a_window_slides_over_is_computed_once(body, length) -> None:
         (lambda x, y: x * 1, "x"), (lambda x, y: x + 0, "x"), (lambda x, y: -1 * -x, "x"), (lambda x, y: x - 0, "x"),
         (lambda x, y: 2 * (x / 2), "x"), (lambda x, y: -(-1 * x), "x"), (lambda x, y: x**1, "x"),
         (lambda x, y: x.builder.apply("select", True, x, y), "x"), (lambda x, y: exp(y) * (x / exp(y)), "x"),
+        (lambda x, y: 1 + (x - 1), "x"), (lambda x, y: (x - 3) + 3, "x"),
     ],
 )  # fmt: skip
 def test_what_does_nothing_goes(build, simplest) -> None:

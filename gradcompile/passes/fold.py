@@ -107,6 +107,8 @@ def _add(a: Value, b: Value) -> Value | None:
         return a.builder.const(left + right)
     if left == 0 or right == 0:
         return b if left == 0 else a
+    if (rest := _taken_away(left, b) or _taken_away(right, a)) is not None:
+        return rest
     if (choice := _one_choice(a, b)) is not None:
         return choice
     if a is b:
@@ -116,6 +118,13 @@ def _add(a: Value, b: Value) -> Value | None:
     if a.op == "neg":
         return _sub(b, a.operands[0]) or b - a.operands[0]
     return None
+
+
+def _taken_away(number: Exact | None, other: Value) -> Value | None:
+    """Return x for ``number + (x - number)``."""
+    if number is None or other.op != "sub" or exact(other.operands[1]) != number:
+        return None
+    return other.operands[0]
 
 
 def _one_choice(a: Value, b: Value) -> Value | None:
