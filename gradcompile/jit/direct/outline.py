@@ -86,9 +86,8 @@ class _Outline:
         self.parts: list[Part] = []
         self.liveness = Liveness()
         self.counted, self.measured = counted(function), measured(function)
-        times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
-        self.numbers = {name: number for name, number in numbers(function).items() if times[name] == 1}
-        self.arrays = _Arrays.of(function, self.numbers, times)
+        self.numbers: dict[str, int] = {}  # LLVM would write out the short loops of a long function
+        self.arrays = _Arrays({}, {})
         self.shared = sharing(function)
         self.names = self.liveness.stored(function) | {each.arg for each in function.args.args}
 
@@ -161,7 +160,13 @@ class _Outline:
 
 
 class _Blocks(_Outline):
-    """The parts of a function in what it does with a block of samples."""
+    """The parts of a function in what it does with a block of samples, which know as much as the whole."""
+
+    def __init__(self, function: ast.FunctionDef, most: int, least: int) -> None:
+        super().__init__(function, most, least)
+        times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
+        self.numbers = {name: number for name, number in numbers(function).items() if times[name] == 1}
+        self.arrays = _Arrays.of(function, self.numbers, times)
 
     def _is_parted(self, loop: ast.For, length: int) -> bool:
         return loop in _blocks(self.function)
