@@ -85,3 +85,25 @@ def test_pairs_that_are_computed_again_are_rounded_alike(seed: int) -> None:
 def test_what_is_computed_once_may_be_rearranged(objective: str) -> None:
     model = gc.compile(gc.parse(f"{DECLARED}    loss = {objective}"))
     assert "fastmath=False" not in model.source
+
+
+def test_products_with_a_hessian_find_the_smallest_of_rounded_elements() -> None:
+    """In float32 a sum of all samples stays double, and so did what was compared with the smallest, a float32."""
+    model = gc.parse("""
+    y: data[N]
+    Q: parameter[N, D]
+    p: parameter[V]
+    loss = log(Sum(exp(Min(Sum(Q[n, d]*p[v], v)/11, d)*y[n]), n))
+    """)
+    random = np.random.default_rng(0)
+    given = {"Q": random.normal(size=(300, 8)), "p": random.normal(size=11), "y": random.normal(size=300)}
+    found = []
+    for dtype in ("float64", "float32"):
+        compiled = gc.compile(model, dtype=dtype)
+        direction = np.ones((300, 8)), np.ones(11)
+        compiled.hvp(direction, **given)
+        for program in compiled._derivatives.programs:
+            program.wait()
+        found.append(compiled.hvp(direction, **given))
+    for exact, single in zip(*found, strict=True):
+        np.testing.assert_allclose(single, exact, rtol=0, atol=1e-5 * np.max(np.abs(exact)))

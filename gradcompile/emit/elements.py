@@ -56,6 +56,9 @@ class LoopPrinter(Printer):
         """Return a row of the table, its numbers in the model's type."""
         if self.real and value.op == "real":  # as `float`, a count of samples would widen what it divides
             return f"{self.real}({operands[0][0]})", ATOM
+        if self.real and value.op == "eq" and _is_with_own_extremum(value):
+            # A sum over all samples is double, and what is computed of it: as an element of an array, it is rounded.
+            operands = [text if text[0].endswith("]") else (f"{self.real}({text[0]})", ATOM) for text in operands]
         if self.real and value.kind == "real":
             last = len(operands) - 1 if value.op == "pow" and value.operands[1].kind == "int" else len(operands)
             operands = [
@@ -76,6 +79,12 @@ def _is_composed(value: Value) -> bool:
         return value.op in COMPOSED
     order = value.operands[0]
     return order.op == "const" and order.attr <= ORDERS[value.op]
+
+
+def _is_with_own_extremum(value: Value) -> bool:
+    """Return whether something is compared with the largest of what it is one of, or the smallest."""
+    pairs = (value.operands, value.operands[::-1])
+    return any(whole.op in ("max", "min") and whole.operands[0] is one for one, whole in pairs)
 
 
 def _is_whole_power(value: Value) -> bool:
