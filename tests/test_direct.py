@@ -1131,17 +1131,18 @@ def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precis
 
 
 @pytest.mark.parametrize(
-    "step",
+    ("step", "sums"),
     [
-        "y[k] = twice(x[int(y[k])])",
-        "y[k] = twice(y[k + 1])",
-        "y[k] = twice(x[k]) + s",
-        "y[k] = twice(math.log(x[k]))",
+        ("y[k] = twice(x[int(y[k])])", "s = 0.0"),
+        ("y[k] = twice(y[k + 1])", "s = 0.0"),
+        ("y[k] = twice(x[k]) + s", "s = 0.0"),
+        ("y[k] = twice(math.log(x[k]))", "s = 0.0"),
+        ("y[k] = twice(x[k]); m = y[k] if y[k] > m else m", "s, m = 0.0, 0.0"),  # the largest so far
     ],
 )
-def test_nothing_is_asked_for_that_llvm_may_be_unable_to_do(step):
+def test_nothing_is_asked_for_that_llvm_may_be_unable_to_do(step, sums):
     """It would write so to stderr."""
-    text = f"real = np.float32\n\n\n{INLINE}" + MIXED.format(fast=FAST, sums="s = 0.0", step=step).lstrip()
+    text = f"real = np.float32\n\n\n{INLINE}" + MIXED.format(fast=FAST, sums=sums, step=step).lstrip()
     single = build_type("float32", 1)
     assert "llvm.loop.vectorize.width" not in llvm_of(text, single, single)
 

@@ -92,13 +92,10 @@ class Hints:
 
     def _is_arithmetic(self, loop: ast.For) -> bool:
         """Return whether a loop only adds, multiplies and divides elements, and may add them up in any order."""
-        given = [each.targets[0] for each in loop.body if isinstance(each, ast.Assign)]
-        own = {each.id for each in given if isinstance(each, ast.Name)}
         places = [each for each in map(_target, loop.body) if isinstance(each, ast.Subscript)]
         return (
             "reassoc" in self.flags
             and _is_plain(loop, PLAIN)
-            and own.isdisjoint(Liveness().before(loop.body, frozenset()))
             and all(spelled(loop.target) in mentioned(place.slice) for place in places)
             and not any(isinstance(each, CHOICES) for each in inside(loop))
         )
@@ -146,10 +143,13 @@ def _called(loop: ast.For) -> set[str]:
 def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
     """Return whether LLVM is sure to make vectors of a loop: where it is told to and cannot, it writes to stderr.
 
-    Then a step is made of assignments that call these functions alone, and nothing else depends on its sums.
+    Then a step is made of assignments that call these functions alone, and nothing else depends on its sums. What it
+    gives a value anew, it does not need before: a maximum so far, of numbers of another precision, is no sum to LLVM.
     """
+    given = {spelled(each.targets[0]) for each in loop.body if isinstance(each, ast.Assign)}
     used = [each.id for each in inside(loop) if isinstance(each, ast.Name)]
     assigns = all(isinstance(each, ast.Assign | ast.AugAssign) for each in loop.body)
+    assigns = assigns and given.isdisjoint(Liveness().before(loop.body, frozenset()))
     return assigns and _called(loop) <= {*functions} and all(used.count(name) == 1 for name in _sums(loop))
 
 
