@@ -18,6 +18,11 @@ MODELS = {
         lambda A, B, y, z, a: np.log(np.linalg.det(A)) + (y.T @ np.linalg.inv(A) @ y)[0, 0],
         0,
     ),
+    "divided by numbers": (
+        log(Determinant(A)) / 2 + (y.T * A.I * y)[0, 0] / (2 * a),
+        lambda A, B, y, z, a: np.log(np.linalg.det(A)) / 2 + (y.T @ np.linalg.inv(A) @ y)[0, 0] / (2 * a),
+        0,
+    ),
     "two vectors and a number": (
         -a * (y.T * A.I * z)[0, 0] ** 2,
         lambda A, B, y, z, a: -a * (y.T @ np.linalg.inv(A) @ z)[0, 0] ** 2,

@@ -23,7 +23,7 @@ def outer(graph: Graph) -> Graph:
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op == "sum":
             return _taken_out(operands[0], value, apart)
-        if value.op != "read" or operands[0].op not in ("mul", "neg"):
+        if value.op != "read" or not _is_product(operands[0]):
             return None
         found = _read_apart(value.builder.rebuild(value, operands))
         apart.update([] if found is None else [found])
@@ -60,19 +60,29 @@ def _taken_out(body: Value, total: Value, apart: set[Value]) -> Value | None:
     return reduce(mul, outside) * total.builder.reduce("sum", reduce(mul, inside), total.attr)
 
 
+def _is_product(value: Value) -> bool:
+    """Return whether a value is a product, also one that is divided by a number."""
+    return value.op in ("mul", "neg") or (value.op == "div" and not value.operands[1].axes)
+
+
 def _parts(product: Value) -> list[Value]:
     """Return a product, the products that it is made of, and their factors."""
     parts, waiting = list[Value](), [product]
     while waiting:
         part = waiting.pop()
         parts.append(part)
-        if part.op in ("mul", "neg"):
-            waiting.extend(reversed(part.operands))
+        if _is_product(part):
+            waiting.extend(part.operands[:1] if part.op == "div" else reversed(part.operands))
     return parts
 
 
 def _factors(product: Value) -> list[Value]:
-    """Return the factors of a product, and -1 for each change of its sign."""
+    """Return the factors of a product, -1 for each change of its sign, and what it is divided by as a factor."""
     parts = _parts(product)
-    signs = [product.builder.const(-1) for part in parts if part.op == "neg"]
-    return [*signs, *(part for part in parts if part.op not in ("mul", "neg"))]
+    numbers = [_number(part) for part in parts if part.op in ("neg", "div") and _is_product(part)]
+    return [*numbers, *(part for part in parts if not _is_product(part))]
+
+
+def _number(part: Value) -> Value:
+    """Return what a sign or a division multiplies by."""
+    return part.builder.const(-1) if part.op == "neg" else 1 / part.operands[1]
