@@ -43,6 +43,7 @@ def test_extremum_of_300(extreme: Callable[..., Expr], choose: Callable[..., int
     assert [h for row in model.hessian(**POINT) for h in row] == pytest.approx(hessian, rel=1e-12)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 def test_extremum_of_400_in_every_target(target: str, tmp_path: Path) -> None:
     terms = waves(400)

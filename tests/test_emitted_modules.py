@@ -335,6 +335,7 @@ def test_awkward_names_work_in_kernels(name: str) -> None:
     np.testing.assert_allclose([value, first], [expected_value, expected[name]], rtol=1e-13)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:40])
 def test_names_never_become_code(name: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

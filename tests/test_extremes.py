@@ -139,6 +139,7 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
 POINTS = [pytest.param(name, point, id=f"{name} at {point}") for name, (*_, at) in FORMULAS.items() for point in at]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_value_gradient_and_hessian(name: str, point: tuple[float, ...]) -> None:
     text, function, _ = FORMULAS[name]

@@ -101,7 +101,7 @@ def data(name: str) -> np.ndarray:
     return np.array(SHARES if "parameter\nb" in MODELS[name][0] and "multinomial" not in name else COUNTS)
 
 
-@pytest.mark.one_in(11)
+@pytest.mark.one_in(23)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("name", "point"), PLACES)
 def test_digits_of_value_gradient_and_hessian(name: str, point: list[float], compiled: bool) -> None:

@@ -44,6 +44,7 @@ def ids(form: Expr) -> str:
     return str(form)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("form", FORMS, ids=ids)
 def test_digits_near_0(form: Expr) -> None:
     model = gc.compile(form, wrt=X)

@@ -696,7 +696,7 @@ class TestCode:
         single = [run(row, *(o[k : k + 1] for o in operands))[0] for k in range(operands[0].size)]
         np.testing.assert_array_equal(np.array(single, dtype), run(row, *operands))
 
-    @pytest.mark.one_in(5)
+    @pytest.mark.one_in(11)
     @pytest.mark.parametrize("row", vecmath.VECTOR)
     def test_operands_of_other_types_are_rounded_first(self, row):
         operands = PAIRS[row](np.float32, 15, 7) if row in PAIRS else (spread(np.float32, 15, 7),)
