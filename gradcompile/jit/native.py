@@ -11,11 +11,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
-
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.loading import digest, processor, versions
-from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes
+from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes, tidied
 from gradcompile.jit.translation import ALIGNED, translate
 from gradcompile.jit.vectors import vector_code
 
@@ -86,14 +84,5 @@ def _caller(engine: Any, name: str, gradients: int, between: int, *, value: bool
 
 def _made(source: str, name: str, strict: bool) -> Made:
     found = translate(source, name, contract=not strict, pairs=initialise(), packs=not strict, pause=stop_if_ending)
-    own = machine_codes(found.modules, LEVEL, _passes)
+    own = machine_codes(found.modules, LEVEL, tidied)
     return found.kept, [*own, *(vector_code(row) for row in found.rows)]
-
-
-def _passes(builder: Any) -> Any:
-    """Return the passes that improve what is cheap to improve: straight lines have nothing else."""
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_instruction_combine_pass()
-    passes.add_simplify_cfg_pass()
-    return passes
