@@ -7,6 +7,7 @@ from collections import Counter
 from gradcompile.emit.expression import ATOM, Printer, Text
 from gradcompile.emit.names import Names
 from gradcompile.ir import Value, reachable
+from gradcompile.schedule.samples import compared
 from gradcompile.vecmath import COMPOSED, MASKED, ORDERS, VECTOR
 
 LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
@@ -56,7 +57,7 @@ class LoopPrinter(Printer):
         """Return a row of the table, its numbers in the model's type."""
         if self.real and value.op == "real":  # as `float`, a count of samples would widen what it divides
             return f"{self.real}({operands[0][0]})", ATOM
-        if self.real and value.op == "eq" and _is_with_own_extremum(value) and _may_be_double(value):
+        if self.real and compared([value]) and _may_be_double(value):
             operands = [text if text[0].endswith("]") else (f"{self.real}({text[0]})", ATOM) for text in operands]
         if self.real and value.kind == "real":
             last = len(operands) - 1 if value.op == "pow" and value.operands[1].kind == "int" else len(operands)
@@ -78,12 +79,6 @@ def _is_composed(value: Value) -> bool:
         return value.op in COMPOSED
     order = value.operands[0]
     return order.op == "const" and order.attr <= ORDERS[value.op]
-
-
-def _is_with_own_extremum(value: Value) -> bool:
-    """Return whether something is compared with the largest of what it is one of, or the smallest."""
-    pairs = (value.operands, value.operands[::-1])
-    return any(whole.op in ("max", "min") and whole.operands[0] is one for one, whole in pairs)
 
 
 def _may_be_double(value: Value) -> bool:

@@ -420,9 +420,8 @@ def _log_of(terms: Terms, like: Value) -> Terms:
         return laurent.of_atom(apply("log", laurent.as_value(terms, like)))
     total: Terms = {} if number == 1 else laurent.of_atom(apply("log", number))
     for atom, exponent in next(iter(terms)):
-        size = (
-            apply("abs", atom) if exponent % 2 == 0 and not not_negative(atom) else atom
-        )  # log(x**2) is 2*log(abs(x))
+        # log(x**2) is 2*log(abs(x))
+        size = apply("abs", atom) if exponent % 2 == 0 and not not_negative(atom) else atom
         log = atom.operands[0] if atom.op == "exp" else apply("log", size)
         own = laurent.of_value(log) if atom.op == "exp" else laurent.of_atom(log)
         total = laurent.added(total, own, exponent)
