@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gradcompile.check import matrices
 from gradcompile.check.arithmetic import ROWS, constant, elementwise
 from gradcompile.jit import load
-from gradcompile.vecmath import NEAR, ORDERS, VECTOR
+from gradcompile.vecmath import ORDERS, VECTOR
 
 Array = NDArray[Any]
 PUBLIC = ("value", "value_and_grad", "vjp")
@@ -174,7 +174,7 @@ def _as_given(*values: Any) -> Any:
 
 
 NAMES: dict[str, Any] = {
-    **{name: elementwise(ROWS[row]) for row in ROWS for name in (row, *VECTOR.get(row, ()), *NEAR.get(row, ()))},
+    **{name: elementwise(ROWS[row]) for row in ROWS for name in (row, *VECTOR.get(row, ()))},
     **{name: elementwise(ROWS[row]) for row in ORDERS for name in (f"v{row}", f"v{row}32")},
     "quotient": elementwise(ROWS["div"]),
     "power": elementwise(ROWS["pow"]),

@@ -10,11 +10,9 @@ from gradcompile.ir import Value, reachable
 from gradcompile.schedule.samples import compared
 from gradcompile.vecmath import COMPOSED, MASKED, ORDERS, VECTOR
 
-LONG = ("sin", "cos", "tan", "pow")  # vectorised functions of a hundred operations and more each: seconds to compile
-FEW_LONG = 4  # so many of them in a program are worth that
-# As long; a likelihood has some of each, and the functions that they stand in for are slow.
-GAMMAS = ("lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
-FEW_GAMMAS = 16
+# Vectorised functions of a hundred operations and more each, which take some 20 ms to compile, and Numba 100.
+LONG = ("sin", "cos", "tan", "pow", "lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
+FEW = 32  # so many of them in a program are worth that: the functions that they stand in for are slow
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
 WIDER = ("sign", "finite", "floor", "ceil")  # functions of Python that return double precision
 MANY = 256  # calls of any vectorised function in a program, each written out by the compiler where it stands
@@ -28,7 +26,7 @@ class LoopPrinter(Printer):
         self.real = real
         rows = [_row(value) for value in names.graph.order() if not _is_whole_power(value)]
         called = [row for row in rows if row in VECTOR]
-        groups = ((tuple(VECTOR), MANY), (LONG, FEW_LONG), (GAMMAS, FEW_GAMMAS))
+        groups = ((tuple(VECTOR), MANY), (LONG, FEW))
         left = {row for group, most in groups if sum(op in group for op in called) > most for row in group}
         self.vectorised = {row: of for row, of in VECTOR.items() if row not in left}
         choices = Counter(v.operands[0] for v in names.graph.order() if v.op == "select" and v.kind == "real")

@@ -152,8 +152,10 @@ def _beside(name: str) -> Any:
 
 
 def optimised(builder: Any) -> Any:
-    """Return all the passes with which LLVM improves a module."""
-    return builder.getModulePassManager()
+    """Return all the passes with which LLVM improves a module; what it calls of vectors is written out last."""
+    passes = builder.getModulePassManager()
+    passes.add_always_inliner_pass()
+    return passes
 
 
 def tidied(builder: Any) -> Any:

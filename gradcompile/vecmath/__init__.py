@@ -78,8 +78,11 @@ COMPOSED = MappingProxyType(
     }
 )
 ORDERS = MappingProxyType({"log1pover": 2, "expm1over": 2})  # up to which they are: the first operand
-# For arguments that are known to be at most 1e8 in size (nan beyond): a third of the work.
-NEAR = MappingProxyType({row: (f"v{row}near", f"v{row}near32") for row in ("sin", "cos", "tan")})
+# Functions that others choose only where an operand is below or above a number: elsewhere they need not be computed.
+SELDOM = MappingProxyType(
+    dict.fromkeys(("vfar", "vfar32"), (">", 2.0**26))
+    | dict.fromkeys(("vlogsinpi", "vlogsinpi32", "vpicot", "vpicot32"), ("<", 0.0))
+)
 # A choice between a number and 0: {0} is the condition, {1} what is taken where it holds, {2} elsewhere.
 MASKED = MappingProxyType(
     {2: ("vwhen({0}, {1})", "vwhen32({0}, {1})"), 1: ("vunless({0}, {2})", "vunless32({0}, {2})")}

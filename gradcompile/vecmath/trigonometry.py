@@ -1,12 +1,9 @@
-"""sin, cos, tan: the angle is reduced to r + c with |r| <= pi/4, and q says which polynomial and which sign.
-
-Those that end in `near` are for angles up to 1e8 and nan beyond: a third of the work.
-"""
+"""sin, cos, tan: the angle is reduced to r + c with |r| <= pi/4, and q says which polynomial and which sign."""
 
 import numpy as np
 
 from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vsigned, vsigned32
-from gradcompile.vecmath.turns import vturn, vturn32, vturnnear, vturnnear32
+from gradcompile.vecmath.turns import vturn, vturn32
 
 
 def vsincore(r, c):
@@ -77,30 +74,6 @@ def vsincos(x):
     return vsinturn(x, r, c, q), vcosturn(r, c, q)
 
 
-def vsinnear(x):
-    """Return sin(x); nan beyond 1e8."""
-    r, c, q = vturnnear(abs(x))
-    return vsinturn(x, r, c, q)
-
-
-def vcosnear(x):
-    """Return cos(x); nan beyond 1e8."""
-    r, c, q = vturnnear(abs(x))
-    return vcosturn(r, c, q)
-
-
-def vtannear(x):
-    """Return tan(x); nan beyond 1e8."""
-    r, c, q = vturnnear(abs(x))
-    return vtanturn(x, r, c, q)
-
-
-def vsincosnear(x):
-    """Return sin(x) and cos(x); nan beyond 1e8."""
-    r, c, q = vturnnear(abs(x))
-    return vsinturn(x, r, c, q), vcosturn(r, c, q)
-
-
 def vsincore32(r):
     """Return sin(r) for |r| <= pi/4, and what it was rounded by."""
     z = r * r
@@ -160,25 +133,4 @@ def vtan32(x):
     """Return tan(x)."""
     x = np.float32(x)
     r, c, q = vturn32(abs(x))
-    return vtanturn32(x, r, c, q)
-
-
-def vsinnear32(x):
-    """Return sin(x); nan beyond 1e8."""
-    x = np.float32(x)
-    r, _, q = vturnnear32(abs(x))
-    return vsinturn32(x, r, q)
-
-
-def vcosnear32(x):
-    """Return cos(x); nan beyond 1e8."""
-    x = np.float32(x)
-    r, _, q = vturnnear32(abs(x))
-    return vcosturn32(r, q)
-
-
-def vtannear32(x):
-    """Return tan(x); nan beyond 1e8."""
-    x = np.float32(x)
-    r, c, q = vturnnear32(abs(x))
     return vtanturn32(x, r, c, q)

@@ -2,7 +2,7 @@
 
 Near, up to 1e8: pi/2 in pieces so short that their products with q are exact (W. Cody and W. Waite 1980). Far: 2/pi to
 1,200 bits, of which those are taken that matter modulo 4 (M. Payne and R. Hanek, SIGNUM Newsletter 18, 1983). Vector
-code has no branches: where the far case is allowed, it is always computed.
+code has no branches: the far case is computed, too, unless a compiler knows that it is seldom chosen.
 """
 
 import numpy as np
@@ -103,12 +103,6 @@ def vturn(a):
     return r1 if far else r, c1 if far else c, q1 if far else q
 
 
-def vturnnear(a):
-    """Return r, c, q for a from 0 to 1e8; nan for r beyond."""
-    r, c, q = vnear(a)
-    return r if a <= 1e8 else np.nan, c, q
-
-
 def vnear32(a):
     """Return r, q for a from 0 to 1e8, r in float64: there pi/2 in two pieces is enough."""
     x = np.float64(a)
@@ -145,11 +139,3 @@ def vturn32(a):
     s = f + np.float64(a - a) if far else s
     r = np.float32(s)
     return r, np.float32(s - np.float64(r)), np.int32(p if far else q)
-
-
-def vturnnear32(a):
-    """Return r, c, q for a from 0 to 1e8; nan for r beyond."""
-    s, q = vnear32(a)
-    r = np.float32(s)
-    c = np.float32(s - np.float64(r))
-    return r if a <= np.float32(1e8) else np.float32(np.nan), c, np.int32(q)

@@ -76,7 +76,7 @@ class _Entry:
         head = f"ptr @{ENTRY}(ptr %self, ptr %arguments, i64 %count)"
         table = f"@{TABLE} = global [3 x ptr] zeroinitializer"
         table += f'\n@{MESSAGE} = private constant [{len(SAYS) + 1} x i8] c"{SAYS}\\00"' if function.fails else ""
-        return Definition(ENTRY, head, writer.lines(), apart=True, memory=table)
+        return Definition(ENTRY, head, writer.lines(), apart=True, beside=table)
 
     def _demand(self, condition: str) -> None:
         """Go on where a condition holds; else it was called by mistake."""

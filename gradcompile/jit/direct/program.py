@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from gradcompile.jit.direct import boundary
+from gradcompile.jit.direct import boundary, seldom
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import Array, Function, Lengths, Type, UntranslatableError, held
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
@@ -16,6 +16,7 @@ from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.linking import BLAS, BY_STRIDES, LAPACK, THEIRS
+from gradcompile.vecmath import SELDOM
 
 APART = " noinline"  # linear algebra is compiled once for all that call it
 
@@ -102,7 +103,14 @@ class Program:
         common = BLAS if apart and node.name in BY_STRIDES else ""
         if node.name in self.text.algebra:
             inline, apart, common = APART, True, LAPACK
+        counts = SELDOM.get(node.name) if seldom.KNOWN else None
+        if counts:
+            inline = seldom.APART
         self._definitions.append(Definition(symbol, head + inline, lines, apart, common))
+        if not counts:
+            return function
+        function, definition = seldom.asked(function, self.around, *counts)
+        self._definitions.append(definition)
         return function
 
     def outside(self) -> list[str]:

@@ -30,8 +30,8 @@ class Definition(NamedTuple):
         Whether it can be compiled without those that call it.
     common : str
         The module that it is in if other programs have the same one: the machine code is kept for them.
-    memory : str
-        The definition of what it alone keeps from one call to the next.
+    beside : str
+        The definitions of what it alone needs: what it keeps from one call to the next, others of its kind.
     """
 
     symbol: str
@@ -39,12 +39,12 @@ class Definition(NamedTuple):
     lines: list[str]
     apart: bool
     common: str = ""
-    memory: str = ""
+    beside: str = ""
 
     @property
     def text(self) -> str:
         """Return the definition; other modules call the function if it is apart."""
-        return "\n".join([self.memory, f"define {'' if self.apart else 'internal '}{self.head} {{", *self.lines, "}"])
+        return "\n".join([self.beside, f"define {'' if self.apart else 'internal '}{self.head} {{", *self.lines, "}"])
 
     @property
     def called(self) -> list[str]:

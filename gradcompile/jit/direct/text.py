@@ -12,6 +12,7 @@ from gradcompile.jit.direct.matrices import USED, definitions
 from gradcompile.jit.direct.outline import Part, outlined
 from gradcompile.jit.direct.syntax import nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
+from gradcompile.vecmath import SELDOM
 
 
 class Text:
@@ -84,7 +85,8 @@ class Text:
     def _cost(self, name: str) -> int:
         if name not in self._costs:
             node = self.nodes[name]
-            self._costs[name] = len(node.body) + self.cost(node) if name in self.inlined else 0
+            written_out = name in self.inlined and name not in SELDOM
+            self._costs[name] = len(node.body) + self.cost(node) if written_out else 0
         return self._costs[name]
 
 
