@@ -103,14 +103,13 @@ class Program:
         common = BLAS if apart and node.name in BY_STRIDES else ""
         if node.name in self.text.algebra:
             inline, apart, common = APART, True, LAPACK
-        counts = SELDOM.get(node.name) if seldom.KNOWN else None
-        if counts:
-            inline = seldom.APART
+        counts = SELDOM.get(node.name)
+        inline = seldom.APART if counts else inline
         self._definitions.append(Definition(symbol, head + inline, lines, apart, common))
         if not counts:
             return function
-        function, definition = seldom.asked(function, self.around, *counts)
-        self._definitions.append(definition)
+        function, definitions = seldom.asked(function, self.around, *counts)
+        self._definitions += definitions
         return function
 
     def outside(self) -> list[str]:
