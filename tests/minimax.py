@@ -119,6 +119,12 @@ def atan_tail(z: mpf) -> mpf:
     return (mp.atan(r) - r) / r**3 if z > SMALL else -mpf(1) / 3 + z / 5
 
 
+def asin_tail(z: mpf) -> mpf:
+    """Return (asin(r) - r)/r**3 of z = r*r."""
+    r = mp.sqrt(z)
+    return (mp.asin(r) - r) / r**3 if z > SMALL else mpf(1) / 6 + z * 3 / 40
+
+
 def atanh_tail(z: mpf) -> mpf:
     """Return (2*atanh(s)/s - 2)/z of z = s*s."""
     s = mp.sqrt(z)
@@ -266,6 +272,8 @@ ROWS: dict[str, Row] = {
     "log32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
     "atan": Row(atan_tail, lambda z: z + SMALL, ZERO, ATAN_Z, 10),
     "atan32": Row(atan_tail, lambda z: z + SMALL, ZERO, ATAN_Z, 4),
+    "asin": Row(asin_tail, lambda z: z + SMALL, ZERO, mpf("0.2501"), 11),
+    "asin32": Row(asin_tail, lambda z: z + SMALL, ZERO, mpf("0.2501"), 4),
     "sin32": Row(sin_tail, lambda z: z + SMALL, ZERO, QUARTER, 2),
     "cos32": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 2),
 }

@@ -90,6 +90,8 @@ EXACT = {
     "sin": mp.sin,
     "cos": mp.cos,
     "tan": mp.tan,
+    "asin": mp.asin,
+    "acos": mp.acos,
     "atan": mp.atan,
     "pow": mp.power,
     "hypot": mp.hypot,
@@ -208,7 +210,8 @@ def valid(row: str, x: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         within = {
             "log": np.abs(x), "log1p": x[x > -1], "xlogx": np.abs(x), "xlogx1p": x[x > -1], "log1mexp": -np.abs(x),
-            "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1], "lgamma": np.abs(x), "digamma": np.abs(x),
+            "acosh": 1 + np.abs(x), "atanh": x[np.abs(x) < 1],
+            "asin": x[np.abs(x) <= 1], "acos": x[np.abs(x) <= 1], "lgamma": np.abs(x), "digamma": np.abs(x),
         }  # fmt: skip
     found = within.get(row, x)
     return found[np.isfinite(found)]
@@ -408,6 +411,16 @@ class TestAccuracy:
         error, where = worst("atan", np.concatenate([x, -x]))
         assert error <= 2, where
 
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("row", ["asin", "acos"])
+    def test_asin_and_acos_where_their_intervals_meet_and_end(self, row, dtype):
+        middle, end = dtype(0.5), dtype(1)
+        x = np.concatenate([middle + np.arange(-40, 90) * np.spacing(middle), end - np.arange(60) * np.spacing(middle)])
+        draw = np.random.default_rng(5).uniform(0.5, 1, 200)
+        x = np.concatenate([x, draw, [1 - 2.0**-9, 0.0, 1e-30]]).astype(dtype)
+        error, where = worst(row, np.concatenate([x, -x]))
+        assert error <= 2, where
+
     @pytest.mark.one_in(2)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", TAILS)
@@ -531,6 +544,8 @@ EDGES = {
     "atan": [(0.0, 0.0), (-0.0, -0.0), (INF, math.pi / 2), (-INF, -math.pi / 2), (1e300, math.pi / 2)],
 }
 EDGES |= {
+    "asin": [(0.0, 0.0), (-0.0, -0.0), (1.0, math.pi / 2), (-1.0, -math.pi / 2), (1.5, NAN), (-INF, NAN), (INF, NAN)],
+    "acos": [(0.0, math.pi / 2), (1.0, 0.0), (-1.0, math.pi), (1.5, NAN), (-1.5, NAN), (INF, NAN)],
     "asinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF)],
     "acosh": [(1.0, 0.0), (0.5, NAN), (-INF, NAN), (INF, INF)],
     "atanh": [(0.0, 0.0), (-0.0, -0.0), (1.0, INF), (-1.0, -INF), (1.5, NAN), (-INF, NAN)],

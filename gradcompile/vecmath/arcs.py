@@ -1,11 +1,15 @@
-"""atan, atan2: |x| = tan(t + u), t one of 0, atan(1/2), pi/4, atan(3/2), pi/2, and a polynomial for the small rest u.
+"""The inverses of trigonometric and hyperbolic functions.
 
-Source: s_atan.c of fdlibm (Sun Microsystems 1993), whose intervals these are, with coefficients of our own.
+- atan, atan2: |x| = tan(t + u), t one of 0, atan(1/2), pi/4, atan(3/2), pi/2, and a polynomial for the small rest u.
+- asin, acos: a polynomial up to 1/2; beyond, asin(x) = pi/2 - 2 asin(sqrt((1 - x)/2)), the root in two parts.
+- The others are logarithms.
+
+Source: s_atan.c and e_asin.c of fdlibm (Sun Microsystems 1993), which have these intervals; the coefficients are ours.
 """
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vsigned, vsigned32
+from gradcompile.vecmath.bits import vbits, vbits32, vhead, vhead32, vsigned, vsigned32
 from gradcompile.vecmath.logarithms import vlog1p, vlog1p32
 
 
@@ -119,6 +123,37 @@ def vatan232(y, x):
     return vsigned32(far if vbits32(x) < 0 else t + s, y)
 
 
+def vasinparts(a):
+    """Return r = a up to 1/2, else sqrt((1 - a)/2), p: asin(r) = r + r p, and h, l: r = h + l."""
+    big = a > 0.5
+    z = 0.5 - 0.5 * a if big else a * a
+    r = np.sqrt(z) if big else a
+    q = 0.01959446972891546 + z * (-0.016326886762087264 + z * 0.03198181754311704)
+    q = 0.012174954318578327 + z * (0.006503471183197182 + z * q)
+    q = 0.017359795872872896 + z * (0.013884348457741679 + z * q)
+    q = 0.04464285682194935 + z * (0.030381959396388103 + z * (0.022371751919676514 + z * q))
+    q = 0.16666666666665375 + z * (0.07500000000344839 + z * q)
+    h = vhead(r)  # its square is exact
+    return r, z * q, h, (z - h * h) / (1.0 if r == 0.0 else r + h)
+
+
+def vasin(x):
+    """Return asin(x)."""
+    a = abs(x)
+    r, p, h, l = vasinparts(a)
+    y = (1.5707963267948966 - 2.0 * h) + ((6.123233995736766e-17 - 2.0 * l) - 2.0 * (r * p))
+    return vsigned(y if a > 0.5 else r + r * p, x)
+
+
+def vacos(x):
+    """Return acos(x)."""
+    r, p, h, l = vasinparts(abs(x))
+    small = 1.5707963267948966 - (x - (6.123233995736766e-17 - x * p))
+    near = 2.0 * (h + (l + r * p))  # 1
+    far = 3.141592653589793 - 2.0 * (r + (r * p - 6.123233995736766e-17))
+    return near if x > 0.5 else (far if x < -0.5 else small)
+
+
 def vasinh(x):
     """Return asinh(x) as log(a + sqrt(1 + a*a)), a = |x|, by what is added to 1."""
     a = abs(x)
@@ -142,6 +177,37 @@ def vatanh(x):
     t = a + a
     z = t + t * a / (1.0 - a) if a < 0.5 else t / (1.0 - a)
     return vsigned(0.5 * vlog1p(z), x)
+
+
+def vasinparts32(a):
+    """Return r, p, h and l, as vasinparts."""
+    one, half = np.float32(1.0), np.float32(0.5)
+    big = a > half
+    z = half - half * a if big else a * a
+    r = np.sqrt(z) if big else a
+    q = np.float32(0.045478337) + z * (np.float32(0.024141014) + z * np.float32(0.042230517))
+    q = np.float32(0.16666754) + z * (np.float32(0.07495233) + z * q)
+    h = vhead32(r)
+    return r, z * q, h, (z - h * h) / (one if r == np.float32(0.0) else r + h)
+
+
+def vasin32(x):
+    """Return asin(x), as vasin."""
+    x, two = np.float32(x), np.float32(2.0)
+    a = abs(x)
+    r, p, h, l = vasinparts32(a)
+    y = (np.float32(1.5707964) - two * h) + ((np.float32(-4.371139e-08) - two * l) - two * (r * p))
+    return vsigned32(y if a > np.float32(0.5) else r + r * p, x)
+
+
+def vacos32(x):
+    """Return acos(x), as vacos."""
+    x, two, half = np.float32(x), np.float32(2.0), np.float32(0.5)
+    r, p, h, l = vasinparts32(abs(x))
+    small = np.float32(1.5707964) - (x - (np.float32(-4.371139e-08) - x * p))
+    near = two * (h + (l + r * p))
+    far = np.float32(3.1415927) - two * (r + (r * p - np.float32(-4.371139e-08)))
+    return near if x > half else (far if x < -half else small)
 
 
 def vasinh32(x):
