@@ -246,6 +246,7 @@ ROWS: dict[str, Row] = {
     "cos": Row(cos_tail, lambda z: z**2 + SMALL, ZERO, QUARTER, 5),
     "pow": Row(pow_tail, lambda z: z**2 + SMALL, ZERO, LOG_Z, 7),
     "log_over": Row(atanh_tail, lambda z: z + SMALL, ZERO, mpf("0.1112"), 5),
+    "gap": Row(lambda z: atanh_tail(z) / 2, lambda z: mp.sqrt(z) + SMALL, ZERO, mpf("0.1112"), 9),
     "log_pow32": Row(atanh_tail, lambda z: z + SMALL, ZERO, LOG_Z, 3),
     "exp_pow32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "erf": Row(erf_small, lambda z: mpf(1), ZERO, ONE, 12),

@@ -1,5 +1,6 @@
 """Functions that seldom count are computed only where they do: in loops that are vectors, and number by number."""
 
+import math
 import re
 from types import MappingProxyType
 
@@ -82,3 +83,13 @@ def test_a_loop_becomes_vectors_and_asks_once_for_all_numbers_of_one(dtype):
     assert ".each" in loop, "the slow way, which the loop takes if any number is far"
     assert ".asked" not in loop
     assert not re.search(r"call [^@]*@vfar(32)?\.1\.\d\.v\d", loop), "what asks is written out"
+
+
+def test_what_is_given_a_whole_number_is_computed_in_any_case():
+    name = vecmath.VECTOR["lgamma"][0]
+    texts = [support.source("numba", each) for each in support.closure("numba", [name])]
+    text = "\n\n".join(["import numpy as np\n", *texts, OPTIONS + f"def f(n):\n    return {name}(n)\n"])
+    f = build(text, "f", [Given("int64", 0)])
+    np.testing.assert_array_max_ulp(
+        np.array([f(n) for n in range(1, 20)]), np.array([math.lgamma(n) for n in range(1, 20)]), 4
+    )

@@ -13,9 +13,10 @@ flags of the caller, and "reassoc" would cancel the sums.
 Those for float32 round their operand to it first: an operand of another type would undo the rounding that they rely on.
 
 At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh, log(1 + w exp) and float32 erf, erfc, erfcx and
-logtail, 3 for float32 `acosh` and xlogx1p and float64 log(1 - exp) and logtail, which take two steps, and for float64
-lgamma and digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for they are 0 between poles); nan,
-infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without exceptions.
+logtail, 5 for log1pgap, 3 for float32 `acosh` and xlogx1p and float64 log(1 - exp) and logtail, which take two steps,
+and for float64 lgamma and digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for they are 0 between
+poles); nan, infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without
+exceptions.
 Coefficients: tests/minimax.py.
 """
 
