@@ -17,7 +17,9 @@ import gradcompile as gc
 from gradcompile import vecmath
 from gradcompile.emit import support
 from gradcompile.jit import native as native_module
-from gradcompile.jit import packs, translation, vectors
+from gradcompile.jit import packs, translation
+from gradcompile.jit.direct import vectors
+from gradcompile.jit.direct.kinds import F64, Vectors
 from gradcompile.jit.native import native
 from gradcompile.jit.translation import translate
 from gradcompile.primitives import TABLE
@@ -61,7 +63,7 @@ def text_of(text: str, name: str = "value_and_grad") -> translation.Translated:
 def sizes(found: translation.Translated, row: str) -> list[int]:
     """Return how many calls are in each pack of a function: arguments that are not once more the first."""
     called = "\n".join(found.modules)
-    groups = re.findall(rf"((?:  %t\d+ = insertelement .*\n)+)  %t\d+ = call \S.* @{re.escape(row)}\.pack", called)
+    groups = re.findall(rf"((?:  %t\d+ = insertelement .*\n)+)  %t\d+ = call \S.* @{re.escape(row)}\.float64x8", called)
     return [len(set(re.findall(r", double (\S+),", group))) for group in groups]
 
 
@@ -75,7 +77,7 @@ def test_every_row_has_a_function_for_packs():
     for row in ROWS:
         found = translate(calls_of(row, 9), "value_and_grad", contract=True, packs=True)
         assert found.rows == (CALLED[row],)
-        assert vectors.vector_code(CALLED[row]), "it is compiled"
+        assert vectors.vector_code(Vectors(CALLED[row], F64, packs.LANES)), "it is compiled"
 
 
 @pytest.mark.one_in(3)

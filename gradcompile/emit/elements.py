@@ -15,7 +15,7 @@ LONG = ("sin", "cos", "tan", "pow", "lgamma", "digamma", "lgammagap", "digammaga
 FEW = 32  # so many of them in a program are worth that: the functions that they stand in for are slow
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
 WIDER = ("sign", "finite", "floor", "ceil")  # functions of Python that return double precision
-MANY = 256  # calls of any vectorised function in a program, each written out by the compiler where it stands
+MANY = 256  # calls of any vectorised function in a program, which Numba writes out, each where it stands
 
 
 class LoopPrinter(Printer):

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from gradcompile.jit.background import stop_if_ending
+from gradcompile.jit.direct.kinds import F64, Vectors
+from gradcompile.jit.direct.vectors import vector_code
 from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.jit.objects import Made, initialise, kept, linked, machine_codes, tidied
+from gradcompile.jit.packs import LANES
 from gradcompile.jit.translation import ALIGNED, translate
-from gradcompile.jit.vectors import vector_code
 
 LEVEL = 1  # of LLVM's code generator: what more of it does to straight lines costs more than it brings
 Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -85,4 +87,4 @@ def _caller(engine: Any, name: str, gradients: int, between: int, *, value: bool
 def _made(source: str, name: str, strict: bool) -> Made:
     found = translate(source, name, contract=not strict, pairs=initialise(), packs=not strict, pause=stop_if_ending)
     own = machine_codes(found.modules, LEVEL, tidied)
-    return found.kept, [*own, *(vector_code(row) for row in found.rows)]
+    return found.kept, [*own, *(vector_code(Vectors(row, F64, LANES)) for row in found.rows)]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.calls import NAMES, OF_NUMBERS, intrinsic
-from gradcompile.jit.direct.kinds import BIT, F64, Scalar, UntranslatableError, Value, bits_of
+from gradcompile.jit.direct.kinds import BIT, F64, Scalar, UntranslatableError, Value, Vectors, bits_of
 from gradcompile.jit.direct.numbers import Numbers
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.library import LIBRARY, PAIR
@@ -75,7 +75,7 @@ def translate(
     pairs : bool
         Whether there is a function ``sincos(x, &sine, &cosine)``, as in the GNU C library.
     packs : bool
-        Whether independent calls of one function may be made at once, by the functions of `jit.vectors`.
+        Whether independent calls of one function may be made at once, by the functions of `jit.direct.vectors`.
     pause : callable
         What is done between two parts.
 
@@ -344,7 +344,8 @@ class _Body(Numbers):
         row = function.removesuffix(PACK)
         size = len(names) // results_of(row)
         vectors = [self._vector(arguments[k : k + size]) for k in range(0, len(arguments), size)]
-        found = self.writer.called(returned(row), function, [f"{VECTOR} {each}" for each in vectors])
+        symbol = Vectors(row, F64, LANES).symbol
+        found = self.writer.called(returned(row), symbol, [f"{VECTOR} {each}" for each in vectors])
         for k in range(results_of(row)):
             part = found if results_of(row) == 1 else self.writer.new(f"extractvalue {returned(row)} {found}, {k}")
             self.writer.do(f"store {VECTOR} {part}, ptr {self._slot(names[k * size])}, align {ALIGNED}")

@@ -34,9 +34,11 @@ from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.syntax import is_innermost, listed, names, nodes, spelled, statements
 from gradcompile.jit.direct.text import Text
+from gradcompile.jit.direct.variants import ROWS, told
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
 
+CROWDED = 1500  # statements of elementary functions, as those of 100 exponentials or 40 sines: they are called instead
 ARITHMETIC = (ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Compare, ast.Call)
 NO_MEMORY, SINGULAR = 1, 2  # what a function that fails returns before its result, in the place of 0
 ERROR = "np.linalg.LinAlgError"  # what it raises if it is the second
@@ -135,6 +137,7 @@ class Body(Numbers):
         self.names: dict[str, Variable] = {}
         self.innermost = False  # whether the loop that is open has none inside
         self.versions: dict[str, int] = {}
+        self.crowded = program.text.cost(node) > CROWDED
         self.counted = counted(node, program.text.part(node).counted)
         self.leaving = {
             name.id for each in statements(node) if isinstance(each, ast.Return) for name in names(each)
@@ -459,19 +462,22 @@ class Body(Numbers):
         if name in BY_STRIDES or name in self.program.text.algebra:
             matrix = [isinstance(a.type, Array) and a.type.rank == 2 for a in arguments]
             arguments = [self.arrays.loose(a) if m else a for a, m in zip(arguments, matrix, strict=True)]
-        return self._function(self.program.function(name, [a.type for a in arguments]), arguments)
+        function = self.program.function(name, [a.type for a in arguments])
+        row = ROWS.get(name, name) if self.crowded else name
+        several = told(self.writer, row, function.types, function.symbol)
+        return self._function(function, arguments, f" noinline{several}" if several else "")
 
     def _as_kind(self, kind: Value, arguments: list[Value]) -> Value:
         if not isinstance(kind.type, Kind) or len(arguments) != 1:
             raise UntranslatableError("a call of something that is no function")
         return self.writer.convert(arguments[0], kind.type.scalar)
 
-    def _function(self, function: Function, arguments: list[Value]) -> Value:
+    def _function(self, function: Function, arguments: list[Value], told: str = "") -> Value:
         writer, kinds = self.writer, returned_parts(function.result, function.fails)
         parts = [f"{h} {part}" for a in arguments for h, part in zip(held(a.type), a.parts, strict=True)]
         kind = returned_kind(function.result, function.fails)
         flags = writer.flags if kind in ("double", "float") else ""
-        found = writer.new(f"call{flags} {kind} @{function.symbol}({', '.join(parts)})")
+        found = writer.new(f"call{flags} {kind} @{function.symbol}({', '.join(parts)}){told}")
         if len(kinds) == 1:
             return Value(function.result, (found,))
         each = [writer.new(f"extractvalue {kind} {found}, {k}") for k in range(len(kinds))]

@@ -7,7 +7,7 @@ import importlib
 import struct
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 
 from gradcompile.jit.direct.boundary import ARRAY_NEW, ARRAY_TYPE, ENTRY, ERROR, TABLE
 from gradcompile.jit.direct.calls import OPAQUE
-from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError
+from gradcompile.jit.direct.kinds import SCALARS, Array, Type, UntranslatableError, Vectors
 from gradcompile.jit.direct.matrices import USED
 from gradcompile.jit.direct.outside import DOUBLE, LAPACK, SINGLE
 from gradcompile.jit.direct.program import Module, Program
+from gradcompile.jit.direct.vectors import vector_code
 from gradcompile.jit.library import LIBRARY
 from gradcompile.jit.linking import PRODUCT, factors, has_factors, products
 from gradcompile.jit.loading import Given, Typed, digest, given, processor, versions
@@ -145,19 +146,26 @@ def _made(source: str, wanted: Mapping[str, Typed]) -> dict[str, Made | Untransl
     """Return the machine code of functions, or why there is none."""
     found: dict[str, Made | UntranslatableError] = {}
     modules: dict[str, list[Module]] = {}
+    vectors: dict[str, Iterable[Vectors]] = {}
     for name, types in wanted.items():
         try:
-            modules[name] = _modules(source, name, types)
+            modules[name], vectors[name] = _modules(source, name, types)
         except UntranslatableError as error:
             found[name] = error
     every = [each for own in modules.values() for each in own]
     common = {each.text for each in every if each.common}
     codes = iter(machine_codes([each.text for each in every], LEVEL, optimised, common))
-    return found | {name: (0, [next(codes) for _ in own]) for name, own in modules.items()}
+    own = {name: [next(codes) for _ in each] for name, each in modules.items()}
+    return found | {name: (0, [*codes, *_called(codes, vectors[name])]) for name, codes in own.items()}
 
 
-def _modules(source: str, name: str, types: Typed) -> list[Module]:
-    """Return the modules of LLVM for a function."""
+def _called(codes: list[bytes], vectors: Iterable[Vectors]) -> list[bytes]:
+    """Return the object files of the functions of vectors that others call."""
+    return [vector_code(each) for each in vectors if any(each.symbol.encode() in code for code in codes)]
+
+
+def _modules(source: str, name: str, types: Typed) -> tuple[list[Module], Iterable[Vectors]]:
+    """Return the modules of LLVM for a function, and the functions of vectors that they may call."""
     if USED in source and not has_factors():
         raise UntranslatableError("there is no LAPACK")
     program, full = Program(source), given(types)
@@ -165,7 +173,7 @@ def _modules(source: str, name: str, types: Typed) -> list[Module]:
     for each in program.outside():
         if each not in KNOWN and not each.startswith(LAPACK) and not hasattr(ctypes.CDLL(None), each):
             raise UntranslatableError(f"there is no {each}")
-    return modules
+    return modules, program.around.vectors
 
 
 def _callable(source: str, engine: Any, name: str) -> Callable[..., Any]:

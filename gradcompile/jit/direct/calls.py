@@ -24,6 +24,7 @@ from gradcompile.jit.direct.kinds import (
     several,
 )  # fmt: skip
 from gradcompile.jit.direct.outside import factorise, fetch, invert, look, rest, swap
+from gradcompile.jit.direct.variants import told
 from gradcompile.jit.direct.writer import SUFFIX
 from gradcompile.jit.library import LIBRARY
 
@@ -52,7 +53,9 @@ def _real(scope: Writing, name: str, values: list[Value]) -> Value:
     arguments = [f"{kind.llvm} {scope.writer.convert(v, kind).text}" for v in values]
     if name.startswith("llvm."):
         return Value(kind, (scope.writer.called(kind.llvm, f"{name}.{SUFFIX[kind]}", arguments),))
-    return Value(kind, (scope.writer.called(kind.llvm, name if kind == F64 else f"{name}f", arguments),))
+    symbol = name if kind == F64 else f"{name}f"
+    several = told(scope.writer, name, [kind] * len(values), symbol)
+    return Value(kind, (scope.writer.called(kind.llvm, symbol, arguments, told=several),))
 
 
 def intrinsic(name: str) -> OfNumbers:

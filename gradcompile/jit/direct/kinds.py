@@ -181,6 +181,29 @@ class Function(NamedTuple):
     nogil: bool
 
 
+class Vectors(NamedTuple):
+    """An elementary function of vectors; `vectors` has its code.
+
+    Attributes
+    ----------
+    row : str
+        Of `vecmath.VECTOR`, or `PAIR`.
+    kind : Scalar
+        Of the numbers.
+    lanes : int
+        How many numbers a vector has.
+    """
+
+    row: str
+    kind: Scalar
+    lanes: int
+
+    @property
+    def symbol(self) -> str:
+        """Its name in LLVM."""
+        return f"{self.row}.{self.kind.name}x{self.lanes}"
+
+
 def held(type: Type) -> tuple[str, ...]:
     """Return the types of LLVM that a value is made of."""
     if isinstance(type, Scalar):

@@ -18,6 +18,7 @@ from gradcompile.jit.direct.kinds import (
     Scalar,
     UntranslatableError,
     Value,
+    Vectors,
     bits_of,
     common,
 )
@@ -46,10 +47,13 @@ class Surroundings:
     ----------
     declared : dict of str to None
         The declarations of the functions outside that are called.
+    vectors : dict of Vectors to str
+        The declarations of those that LLVM may call in their place.
     """
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
+        self.vectors: dict[Vectors, str] = {}
         self._loops: list[str] = []  # what is wanted of each
 
     def declare(self, declaration: str) -> None:
@@ -68,6 +72,11 @@ class Surroundings:
         numbers = {f"!llvm.loop !{loop}": k for k, loop in enumerate(loops, start=1)}
         text = LOOP.sub(lambda found: f"!llvm.loop !{numbers[found[0]]}", text)
         declared = [each for each in self.declared if called.intersection(CALLED.findall(each))]
+        vectors = {each.symbol: line for each, line in self.vectors.items() if f"({each.symbol})" in text}
+        if vectors:  # nothing calls them yet: they would be gone before a loop becomes vectors
+            kept = ", ".join(f"ptr @{each}" for each in vectors)
+            used = f'@llvm.compiler.used = appending global [{len(vectors)} x ptr] [{kept}], section "llvm.metadata"'
+            declared += [*vectors.values(), used]
         wanted = [f"!{k} = distinct !{{!{k}, {self._loops[int(loop) - 1]}}}" for k, loop in enumerate(loops, start=1)]
         return "\n".join([*declared, text, PURE, *wanted, ""])
 
@@ -136,12 +145,15 @@ class Writer:
         """Go on with one of two blocks."""
         self.do(f"br i1 {condition}, label %{yes}, label %{no}")
 
-    def called(self, kind: str, name: str, arguments: list[str], traits: str = "#0") -> str:
-        """Call a function outside, of arguments that are written with their types; return the name of the result."""
+    def called(self, kind: str, name: str, arguments: list[str], traits: str = "#0", told: str = "") -> str:
+        """Call a function outside, of arguments that are written with their types; return the name of the result.
+
+        LLVM may be `told` something about this call.
+        """
         types = ", ".join(each.rsplit(" ", 1)[0] for each in arguments)
         self.around.declare(f"declare {kind} @{name}({types}) {traits}")
         flags = self.flags if kind in ("double", "float") else ""
-        call = f"call{flags} {kind} @{name}({', '.join(arguments)})"
+        call = f"call{flags} {kind} @{name}({', '.join(arguments)}){told}"
         if kind != "void":
             return self.new(call)
         self.do(call)
