@@ -240,7 +240,10 @@ def _log_1p(x: Value) -> Value | None:
 
 def log_of_powers(x: Value, forms: Forms) -> Value | None:
     """Return the logarithm of a sum of powers with exponents that are no numbers as one of exponentials."""
-    if x.op not in ("add", "sub") or (found := as_exponentials(x)) is None:
+    if x.op in ("mul", "div"):  # of which one factor is such a sum
+        has = any(base.op == "sum" and as_exponentials(base, _log) is not None for _, base in logarithms.powers(x))
+        return logarithms.of_product(x, lambda base: _stable(base, forms)[1]) if has else None
+    if x.op not in ("add", "sub", "sum") or (found := as_exponentials(x, _log)) is None:
         return None
     condition, total = found
     exponentials.learn(total, forms, {})

@@ -16,8 +16,9 @@ from gradcompile.ir import Graph, Value, reachable
 from gradcompile.passes.exponentials import negated
 from gradcompile.passes.fold import factored, scaled
 from gradcompile.passes.polynomials import minus, plus
+from gradcompile.passes.quotients import is_variable
 from gradcompile.passes.ratios import DEEPEST, Fraction, cancelled, flat, fraction, in_sums
-from gradcompile.passes.variable_powers import MANY, is_variable, terms
+from gradcompile.passes.variable_powers import MANY, terms
 
 NEAR = Number(1, 2)  # of exponents; beyond, what is written remains
 

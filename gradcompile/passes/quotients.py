@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 
 from gradcompile.ir import Value
 from gradcompile.passes.differences import added_back, gap, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact, factored
 from gradcompile.passes.logarithms import POSITIVE, positive
+from gradcompile.passes.polynomials import minus, plus
 
 DEEPEST = 4  # products inside one another that are looked through
 LARGEST = 170  # beyond it, gamma(x) is infinite
@@ -221,21 +221,49 @@ def power_minus_one(a: Value, b: Value) -> Value | None:
 def over_gammas(a: Value, b: Value) -> Value | None:
     """Return a quotient of gamma functions by their logarithms where one would be infinite: beta(x, y), binomial(n, k).
 
-    Where none is, the quotient itself is more exact.
+    Powers and exponentials beside them overflow or underflow there, too, as ``m**k*exp(-m)/gamma(k + 1)``: of positive
+    bases, all are one exponential. Where no gamma function is infinite, the quotient itself is more exact.
     """
-    above, below = (gammas(x) for x in (a, b))
-    if not above or not below:
+    above, below = ([f for f in factors(x) if _is_large(f)] for x in (a, b))
+    functions = [factor for factor in (*above, *below) if factor.op == "gamma"]
+    if not functions or len(above) + len(below) < 2:
         return None
+    made = a / b
+    if gammas(a) and gammas(b):
+        made = _where_infinite(a, b, gammas(a), gammas(b), made)
+    return made if len(functions) == len(above) + len(below) else _where_infinite(a, b, above, below, made)
+
+
+def _is_large(x: Value) -> bool:
+    return x.op in ("gamma", "exp") or is_variable(x)
+
+
+def _where_infinite(a: Value, b: Value, above: list[Value], below: list[Value], other: Value) -> Value:
+    """Return a/b by the logarithms of some factors, where these have one and a gamma function is infinite."""
     apply, one = a.builder.apply, a.builder.const(1)
-    u = [function.operands[0] for function in (*above, *below)]
-    logs = [apply("lgamma", each) for each in u]
-    exponent = reduce(operator.add, logs[: len(above)])
-    whole = apply("exp", reduce(operator.sub, logs[len(above) :], exponent))
+    u = [function.operands[0] for function in (*above, *below) if function.op == "gamma"]
+    bases = [f.operands[0] for f in (*above, *below) if f.op == "pow" and not positive(f.operands[0])]
+    exponent = a.builder.const(0)
+    for sign, factor in (*((1, f) for f in above), *((-1, f) for f in below)):
+        exponent = plus(exponent, _log_of_large(factor)) if sign > 0 else minus(exponent, _log_of_large(factor))
+    whole = apply("exp", exponent)
     rest, under = (reduce(lambda x, f: replaced(x, f, one), fs, x) for x, fs in ((a, above), (b, below)))
-    beyond = apply("maximum", *u) - LARGEST
-    taken = apply("gt", apply("minimum", *u, beyond), 0)
+    beyond = apply("maximum", *u) - LARGEST if len(u) > 1 else u[0] - LARGEST
+    taken = apply("gt", reduce(partial(apply, "minimum"), [*u, *bases] if len(u) > 1 else bases, beyond), 0)
     whole = whole if rest.is_const(1) else rest * whole
-    return apply("select", taken, whole if under.is_const(1) else whole / under, a / b)
+    return apply("select", taken, whole if under.is_const(1) else whole / under, other)
+
+
+def _log_of_large(x: Value) -> Value:
+    apply = x.builder.apply
+    if x.op == "pow":
+        return x.operands[1] * apply("log", x.operands[0])
+    return x.operands[0] if x.op == "exp" else apply("lgamma", x.operands[0])
+
+
+def is_variable(x: Value) -> bool:
+    """Return whether a value is a power whose exponent is no number."""
+    return x.op == "pow" and x.operands[1].op != "const" and x.operands[1].kind == "real"
 
 
 def gammas(x: Value) -> list[Value]:
@@ -245,6 +273,7 @@ def gammas(x: Value) -> list[Value]:
 
 def without_choice(x: Value) -> Value:
     """Return the quotient of which `over_gammas` has made a choice."""
-    if x.op == "select" and (quotient := x.operands[2]).op == "div" and over_gammas(*quotient.operands) is x:
-        return quotient
-    return x
+    written = x
+    while written.op == "select":
+        written = written.operands[2]
+    return written if written.op == "div" and written is not x and over_gammas(*written.operands) is x else x

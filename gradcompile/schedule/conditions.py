@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Axis, Graph, Value
 from gradcompile.schedule.nodes import Bounds, Case, Guard, conditions_of
@@ -28,18 +28,24 @@ def guards(graph: Graph, order: list[Value]) -> dict[Value, Guard]:
     found: dict[Value, Guard] = dict.fromkeys(graph.outputs.values(), ALWAYS)
     for value in reversed(order):
         mine = found[value] = within(found.get(value, ALWAYS), value.axes)
-        for place, operand in enumerate(value.operands):
-            if operand.op in LEAVES:
-                continue
-            taken = mine
-            if value.op in ELSEWHERE:
-                taken = ALWAYS  # another element of the operand may be needed than the one at these indices
-            elif value.op == "select" and place:
-                taken = both(mine, cases(value.operands[0], place == 1))
-            elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
-                taken = both(mine, cases(value.operands[0], value.op == "and"))
+        for operand, taken in _needed(value, mine):
             found[operand] = either(found[operand], taken) if operand in found else taken
     return _without_circles(order, {value: guard for value, guard in found.items() if guard is not ALWAYS})
+
+
+def _needed(value: Value, guard: Guard) -> Iterator[tuple[Value, Guard]]:
+    """Yield the operands of a value with such a guard, and the cases in which it needs each."""
+    for place, operand in enumerate(value.operands):
+        if operand.op in LEAVES:
+            continue
+        if value.op in ELSEWHERE:
+            yield operand, ALWAYS  # another element of the operand may be needed than the one at these indices
+        elif value.op == "select" and place:
+            yield operand, both(guard, cases(value.operands[0], place == 1))
+        elif value.op in ("and", "or") and place:  # evaluated only where the first operand does not decide
+            yield operand, both(guard, cases(value.operands[0], value.op == "and"))
+        else:
+            yield operand, guard
 
 
 def _without_circles(order: list[Value], found: dict[Value, Guard]) -> dict[Value, Guard]:
@@ -66,12 +72,20 @@ def _without_circles(order: list[Value], found: dict[Value, Guard]) -> dict[Valu
 
 
 def _unguard(value: Value, found: dict[Value, Guard]) -> None:
-    """Take the guard from a value, and from all that it needs wherever it is evaluated."""
-    stack = [value]
+    """Take the guard from a value, and let what it needs have a value wherever it is evaluated now."""
+    stack = [(value, ALWAYS)]
     while stack:
-        each = stack.pop()
-        if found.pop(each, None) is not None:
-            stack.extend(each.operands[:1] if each.op in ("select", "and", "or") else each.operands)
+        each, taken = stack.pop()
+        if each not in found:
+            continue
+        wider = ALWAYS if taken is ALWAYS else either(found[each], within(taken, each.axes))
+        if wider == found[each]:
+            continue
+        if wider is ALWAYS:
+            del found[each]
+        else:
+            found[each] = wider
+        stack.extend(_needed(each, wider))
 
 
 def within(guard: Guard, axes: tuple[Axis, ...]) -> Guard:
