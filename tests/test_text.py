@@ -249,3 +249,14 @@ def test_comparisons_of_numbers_are_printed_and_computed(condition, holds):
     assert model.value(w=[1.0, 2.0]) == (9.0 if holds else 441.0) + 1.0
     assert gc.parse(model.text)
     assert gc.emit(gc.parse(text), target="numba")
+
+
+@pytest.mark.parametrize("loss", ["Sum(w[d]**2, d) + b*Sum(y[n], n)", "b*Sum(q[n, d], n, d) + Sum(w[d]*y[n], n, d)"])
+def test_a_definition_without_its_index_tells_the_range(loss):
+    text = f"y: data[N]\nw: parameter[D]\nb: parameter\nq[n, d] = b**2 + 0*y[n] + 0*w[d]\nloss = {loss}"
+    parsed = gc.parse(text)
+    assert "q[n, d] = b**2 + 0*y[n] + 0*w[d]\n" in parsed.text
+    given = {"y": [1.0, 2.0], "w": [3.0, 4.0, 5.0], "b": 3.0}
+    model, made = gc.compile(parsed), gc.compile(again(parsed))
+    assert made.value(**given) == model.value(**given)
+    assert made.predict("q", **given).tolist() == [[9.0] * 3] * 2

@@ -14,6 +14,7 @@ from gradcompile.ir import Size
 
 from .affine import Affine, affine
 from .formula import NAME, WORDS, Formulas, Scope
+from .parts import walk
 from .told import untold_axes
 
 # Words that other languages use for values that are no real numbers: no names of the language.
@@ -55,7 +56,7 @@ def text_of(model: Described) -> str:
     formulas = Formulas(leaves.shapes, leaves.sizes, untold_axes(_definitions(model), leaves.shapes))
     loss = _loss(model, leaves)
     for key, body in _definitions(model).items():
-        lines.append(_definition(key, body, formulas))
+        lines.append(_definition(key, body, formulas, leaves))
     if model.objective not in model.definitions or name_of(model.objective) != model.loss:
         lines.append(f"{loss} = {formulas.text(model.objective)}")
     return "\n".join(lines) + "\n"
@@ -90,13 +91,26 @@ def name_of(leaf: Any) -> str:
     return str(getattr(getattr(leaf, "base", leaf), "name", ""))
 
 
-def _definition(key: Any, body: Any, formulas: Formulas) -> str:
+def _definition(key: Any, body: Any, formulas: Formulas, leaves: _Leaves) -> str:
     indices = key.indices if isinstance(key, sympy.Indexed) else ()
     scope: Scope = ()
     for index, length in zip(indices, formulas.shapes[name_of(key)], strict=True):
         scope = formulas.bind(index, None if length is None else (sympy.S.Zero, length - 1), scope)
     left = f"{name_of(key)}[{', '.join(letter for _, letter, _ in scope)}]" if indices else name_of(key)
-    return f"{left} = {formulas.text(body, scope)}"
+    alone = {index for e in walk([body]) if isinstance(e, sympy.Indexed) for index in e.indices}
+    rows = zip(indices, formulas.shapes[name_of(key)], (letter for _, letter, _ in scope), strict=True)
+    told = [_told_by(letter, length, leaves) for index, length, letter in rows if index not in alone]
+    return f"{left} = {formulas.text(body, scope)}{''.join(told)}"
+
+
+def _told_by(letter: str, length: Any, leaves: _Leaves) -> str:
+    """Return a term that is 0 and tells the range of an index that no array in a definition has: ``+ 0*y[n]``."""
+    for name in leaves.declared:
+        shape = leaves.shapes[name]
+        if length is not None and length in shape:
+            at = shape.index(length)
+            return f" + 0*{name}[{', '.join(letter if k == at else '0' for k in range(len(shape)))}]"
+    return ""
 
 
 def _declarations(model: Described, leaves: _Leaves) -> Iterator[str]:
@@ -119,12 +133,14 @@ class _Leaves:
 
     shapes : the names that are declared or defined, and their axes
     sizes : the names of sizes
+    declared : the names that are declared
     inputs : what is neither a parameter, nor a column, nor a definition, in call order
     labels : names of inputs that are used as an index
     """
 
     shapes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     sizes: dict[str, Any] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
     inputs: list[Any] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
 
@@ -134,7 +150,7 @@ class _Leaves:
         found, defined = _Leaves(), _definitions(model)
         for leaf in (*model.wrt, *model.data, *model.inputs):
             found._declare(leaf)
-        found.inputs = list(model.inputs)
+        found.declared, found.inputs = tuple(found.shapes), list(model.inputs)
         for key in defined:
             found._define(key)
         bodies = ((None, model.objective), *defined.items())
