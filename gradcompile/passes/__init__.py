@@ -16,6 +16,7 @@ from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
+from gradcompile.passes.hyperbolic import hyperbolic
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
 from gradcompile.passes.outer import outer
@@ -58,6 +59,7 @@ BEFORE: tuple[Pass, ...] = (
     removable,
     small_logs,
     stabilise,
+    hyperbolic,
     ratios,
     gammas,
     small,

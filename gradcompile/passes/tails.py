@@ -22,7 +22,7 @@ def times_growing(a: Value, b: Value) -> Value | None:
             if tail is None or tail.op != "erfc":
                 continue
             for growing in factors(one):
-                if growing.op == "exp" and _may_be_large(growing.operands[0]):
+                if growing.op == "exp" and may_be_large(growing.operands[0]):
                     apply = a.builder.apply
                     whole = scaled(apply("exp", growing.operands[0] + apply("logtail", *tail.operands)), 2 * number, a)
                     rest, inside = replaced(one, growing, a.builder.const(1)), replaced(other, part, whole)
@@ -30,7 +30,7 @@ def times_growing(a: Value, b: Value) -> Value | None:
     return None
 
 
-def _may_be_large(u: Value) -> bool:
+def may_be_large(u: Value) -> bool:
     """Return whether an exponent is written as one that grows: that of a discount, ``-r*t``, is not."""
     if not_negative(negated(u)):
         return False
