@@ -32,6 +32,7 @@ from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
+from gradcompile.passes.steep import steep
 from gradcompile.passes.together import together
 from gradcompile.passes.turn import turn, turn_arithmetic
 from gradcompile.passes.whole import NO_SIZES, are_often, lookups
@@ -69,6 +70,7 @@ BEFORE: tuple[Pass, ...] = (
     contract,
     choices,
     saturations,
+    steep,
     share,
     turn,
     share,
