@@ -63,6 +63,15 @@ def test_share_of_a_square_that_overflows(text: str, limit: float) -> None:
     assert (value, slope) == (pytest.approx(0.5 if limit == 1 else 1.0), pytest.approx(0.5 if limit == 1 else 8 / 3))
 
 
+@pytest.mark.parametrize("point", [(1.0, 2.0, 1.5), (0.5, 14388.0, 5000.0), (0.1, 14388.0, 20.0)])
+def test_plancks_law(point: tuple[float, ...]) -> None:
+    value, slopes, _ = derivatives(lambda at: 2 * at[1] / (at[0] ** 5 * mp.expm1(at[1] / (at[0] * at[2]))), list(point))
+    model = model_of("2*y/(x**5*(exp(y/(x*z)) - 1))", "xyz")
+    found, gradient = model.value_and_grad(**dict(zip("xyz", point, strict=True)))
+    assert found == pytest.approx(value, rel=1e-14, abs=1e-300)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-14, atol=1e-300)
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_nan_is_never_hidden(name: str) -> None:
     model, point = model_of(FORMULAS[name][0], "xyz"), {"x": 1.5, "y": 2.5, "z": 3.5}

@@ -65,11 +65,14 @@ def _where(x: Value) -> tuple[Value, Value] | None:
 
 
 def _quotient(x: Value) -> Value | None:
-    """Return a quotient by a sum with one steep term as 0 where that is infinite."""
+    """Return a quotient by a sum with one steep term, or by a product with exp(u) - 1, as 0 where that is infinite."""
     above, below = x.operands
-    terms = _terms(below) if below.op in SUMS else []
-    large = [term for term in terms if any(map(_is_steep, _factors(term)))]
-    if len(large) != 1 or len(terms) > MANY or any(map(_is_steep, factors(above))):
+    if below.op in SUMS:
+        terms = _terms(below)
+        large = [term for term in terms if any(map(_is_steep, _factors(term)))] if len(terms) <= MANY else []
+    else:
+        large = [f for f in factors(below) if f is not below and f.op == "expm1" and may_be_large(f.operands[0])]
+    if len(large) != 1 or any(map(_is_steep, factors(above))):
         return None
     return _choice(x.builder.apply("ne", large[0], math.inf), x, 0)
 
