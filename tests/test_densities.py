@@ -119,3 +119,12 @@ def test_a_choice_beside_another_has_its_parts_wherever_it_is_evaluated() -> Non
     exec(gc.emit(gc.parse(text), target="python"), space)
     assert space["value_and_grad"](**at)[0] == pytest.approx(expected, rel=1e-14)
     assert gc.compile(gc.parse(text)).value_and_grad(**at)[0] == pytest.approx(expected, rel=1e-14)
+
+
+def test_a_condition_is_asked_for_after_those_that_guard_it() -> None:
+    text = "log((1 + exp(x/w))/cosh(2*y) + exp(z)*gamma(z + 1)*x**z/(1 + (y*w)**y)/sinh(z*y))"
+    model = gc.compile(gc.parse("".join(f"{name}: parameter\n" for name in "xyzw") + f"loss = {text}"))
+    x, y, z, w = mpf("1.5"), mpf(2), mpf(3), mpf("0.25")
+    first = (1 + mp.exp(x / w)) / mp.cosh(2 * y)
+    value = mp.log(first + mp.exp(z) * mp.gamma(z + 1) * x**z / (1 + (y * w) ** y) / mp.sinh(z * y))
+    assert model.value(x=1.5, y=2.0, z=3.0, w=0.25) == pytest.approx(float(value), rel=1e-14)

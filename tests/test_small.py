@@ -229,3 +229,14 @@ def test_series_of_functions_are_those_of_sympy() -> None:
 def test_nothing_to_do_changes_nothing() -> None:
     graph = gc.compile(X**2 + Y, wrt=[X]).graph
     assert small(graph) is graph
+
+
+@pytest.mark.parametrize("text", ["sinh(x)/sinh(x)", "y*sin(x)*x/sin(x)", "(1 - cos(x))*exp(y)/(1 - cos(x))"])
+def test_what_is_above_and_below_cancels(text: str) -> None:
+    """Text is not simplified: a series once had both of them above."""
+    model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nloss = {text} + 0*y"))
+    given = {name: number for name, number in {"x": 0.25, "y": 2.0}.items() if name in model.arguments}
+    expected = {"s": 1.0, "y": 0.5, "(": np.exp(2.0)}[text[0]]
+    assert model.value(**given) == pytest.approx(expected, rel=1e-15)
+    slope = 2.0 if text[0] == "y" else 0.0
+    assert np.ravel(model.grad(**given))[0] == pytest.approx(slope, rel=1e-14, abs=1e-14)

@@ -72,6 +72,16 @@ def test_plancks_law(point: tuple[float, ...]) -> None:
     np.testing.assert_allclose(gradient, slopes, rtol=1e-14, atol=1e-300)
 
 
+def test_slopes_of_what_is_divided_by_an_exponential_do_not_overflow() -> None:
+    """They are not divided by it once more."""
+    model = model_of("z/exp(-x**y)", "xyz")
+    point = [4.5, 4.1875, 1e40]
+    value, slopes, _ = derivatives(lambda at: at[2] * mp.exp(at[0] ** at[1]), point)
+    found, gradient = model.value_and_grad(**dict(zip("xyz", point, strict=True)))
+    assert found == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-11)
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_nan_is_never_hidden(name: str) -> None:
     model, point = model_of(FORMULAS[name][0], "xyz"), {"x": 1.5, "y": 2.5, "z": 3.5}

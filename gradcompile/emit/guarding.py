@@ -33,6 +33,7 @@ class Guarding:
 
     def __init__(self, guards: Mapping[Value, Guard], render: Render) -> None:
         self.guards, self.render = guards, render
+        self._depths: dict[Value, int] = {}
 
     def nested(self, value: Value) -> list[Guard]:
         """Return the guard of a value as conditions inside one another: what all cases share, and then the cases.
@@ -77,7 +78,21 @@ class Guarding:
 
     def _in_order(self, case: Case) -> list[Literal]:
         """Return literals, a condition that is itself guarded after those that guard it."""
-        return sorted(case, key=lambda each: (max(map(len, self.guards.get(each[0], ALWAYS))), each[0].number))
+        return sorted(case, key=lambda each: (self._depth(each[0]), each[0].number))
+
+    def _depth(self, condition: Value) -> int:
+        """Return how many conditions guard one, each the next; none guards one that is written out."""
+        stack = [condition]
+        while stack:
+            each = stack.pop()
+            guard = ALWAYS if self._is_written_out(each) else self.guards.get(each, ALWAYS)
+            before = sorted({c for case in guard for c, _ in case}, key=lambda c: c.number)
+            waiting = [c for c in before if c not in self._depths]
+            if waiting and each not in self._depths:
+                stack += [each, *waiting]
+            else:
+                self._depths[each] = max((self._depths[c] + 1 for c in before), default=0)
+        return self._depths[condition]
 
     def _literal(self, condition: Value, holds: bool, need: int) -> str:
         """Return one condition of a guard; its opposite is written out, for the line that names it may come later."""

@@ -403,9 +403,9 @@ def _cancels(value: Value, series: dict[Value, Series | None]) -> bool:
 def _quotient(formula: Formula, series: dict[Value, Series | None]) -> Series | None:
     """Return the series of a formula, without the other values."""
     total: Series | None = ps.number(ps.ONE)
-    for part in _parts(formula):
+    for place, part in enumerate(_parts(formula)):  # the same one may be above and below
         own = series_of(part, series)
-        own = own if own is None or part in formula.above else ps.reciprocal(own)
+        own = own if own is None or place < len(formula.above) else ps.reciprocal(own)
         total = None if total is None or own is None else ps.multiply(total, own)
     return total
 

@@ -22,12 +22,16 @@ LOWEST = -800  # where `stabilise` lets exponents end
 
 def steep(graph: Graph) -> Graph:
     """Return the graph with choices where powers and exponentials are infinite of which there is a limit."""
-    if not any(value.op in ("pow", *VANISHING) for value in graph.order()):
+    order = graph.order()
+    if not any(value.op in ("pow", *VANISHING) for value in order):
         return graph
+    divisors = {factor for value in order if value.op == "div" for factor in factors(value.operands[1])}
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         make = RULES.get(value.op)
-        return None if make is None else make(value.builder.rebuild(value, operands))
+        if make is None or value in divisors:  # 1/exp(-p) grows, and its slopes are not divided by that
+            return None
+        return make(value.builder.rebuild(value, operands))
 
     return graph.rewrite(rule)
 
