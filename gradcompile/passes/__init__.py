@@ -11,6 +11,7 @@ from gradcompile.passes.choices import choices
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.entropies import entropies
+from gradcompile.passes.exponents import exponents
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.gammas import gammas
@@ -61,6 +62,7 @@ BEFORE: tuple[Pass, ...] = (
     small_logs,
     stabilise,
     hyperbolic,
+    exponents,
     ratios,
     gammas,
     small,
