@@ -16,11 +16,11 @@ infinite makes the sums of all other n nan with the mask, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import reduce
 from operator import mul, truediv
 
-from gradcompile.ir import REDUCTIONS, Graph, Value
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
 from gradcompile.primitives import PRIMITIVES
 
@@ -86,6 +86,21 @@ def factors_of(product: Value) -> tuple[list[Value], list[Value]]:
         else:
             found.append(value)
     return found, divisors
+
+
+def parted(product: Value, axes: Container[Axis], other: Axis | None = None) -> tuple[Value, Value]:
+    """Return the factors of a product without some axes, or with another one, and the rest, each as a product."""
+    factors, divisors = factors_of(product.operands[0] if product.op == "neg" else product)
+    parts = [product.builder.const(1), product.builder.const(-1 if product.op == "neg" else 1)]
+
+    def place(value: Value) -> bool:
+        return other not in value.axes and any(axis in axes for axis in value.axes)
+
+    for value in factors:
+        parts[place(value)] = parts[place(value)] * value
+    for value in divisors:
+        parts[place(value)] = parts[place(value)] / value
+    return parts[0], parts[1]
 
 
 def used_bare(roots: Iterable[Value]) -> set[Value]:

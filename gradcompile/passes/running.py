@@ -8,6 +8,8 @@ before.
 The derivative of a product is that of all others, ``Π_j (f[j] if j != i else 1)``: of those before and those after.
 It is written so before it is differentiated again (`products_of_others`): a running product's derivative runs with it.
 
+Where labels say how far sums go, they are elements of running ones: see thresholds.py.
+
 Along samples, the sums have an axis of their own: loops over samples pass them in blocks, from the first to the last.
 """
 
@@ -18,9 +20,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes, substitute
-from gradcompile.passes.factor import factors_of
+from gradcompile.passes.factor import parted
 from gradcompile.passes.group import masked
 from gradcompile.passes.share import sample_sizes
+from gradcompile.passes.thresholds import thresholds, up_to_labels
 
 RUNNING = {  # by the comparison of the index of a term with that of the sum
     "lt": (False, False),
@@ -70,7 +73,7 @@ def products_of_others(graph: Graph) -> Graph:
 
 def _rewritten(graph: Graph, *, sums: bool) -> Graph:
     order, compared = graph.order(), (*RUNNING, "ne") if sums else ("ne",)
-    if not any(value.op in compared and all(o.op == "iota" for o in value.operands) for value in order):
+    if not any(value.op in compared and any(o.op == "iota" for o in value.operands) for value in order):
         return graph
     own = _own_axes(graph, order)
     letters: dict[Axis, str] = {}
@@ -85,9 +88,12 @@ def _rewritten(graph: Graph, *, sums: bool) -> Graph:
         others = _others(operands[0], value.attr) if value.op == "prod" else None
         if others is not None:
             return _product(*others, along_of(*others[:2]))
-        course = next(_courses(operands[0], value.attr), None) if sums and value.op == "sum" else None
-        if course is None:
+        if not sums or value.op != "sum":
             return None
+        course = next(_courses(operands[0], value.attr), None)
+        if course is None:
+            letters.update((own[t.axis], graph.letter(t.axis)) for t in thresholds(operands[0]) if t.axis in own)
+            return up_to_labels(operands[0], value.attr, own)
         along = along_of(course.axis, course.summed)
         return _sums(course, along, [axis for axis in value.attr if axis != course.summed])
 
@@ -119,7 +125,7 @@ def _courses(body: Value, axes: tuple[Axis, ...]) -> Iterator[_Course]:
             if any(a in c.axes for c in ends for a in axes):
                 continue
             inside = [c for c in others if c not in ends]
-            terms, factor = (taken, None) if axis not in taken.axes else _split(taken, how)
+            terms, factor = (taken, None) if axis not in taken.axes else parted(taken, [axis])
             if factor is not None and (inside or index in factor.axes):
                 continue  # of a sum that has no terms after all, the factor may be infinite
             terms = _where(inside, terms)
@@ -149,17 +155,6 @@ def _product(axis: Axis, index: Axis, factors: Value, along: Axis) -> Value:
     before, after = (builder.running(Running(along, backward, False, "prod"), factors) for backward in (False, True))
     places = [builder.iota(axis if each == along else each) for each in before.axes]
     return builder.read(before, places) * builder.read(after, places)
-
-
-def _split(product: Value, how: Running) -> tuple[Value, Value]:
-    """Return the factors of a product without the axis of the result, and those with it."""
-    factors, divisors = factors_of(product.operands[0] if product.op == "neg" else product)
-    parts = [product.builder.const(1), product.builder.const(-1 if product.op == "neg" else 1)]
-    for value in factors:
-        parts[how.axis in value.axes] = parts[how.axis in value.axes] * value
-    for value in divisors:
-        parts[how.axis in value.axes] = parts[how.axis in value.axes] / value
-    return parts[0], parts[1]
 
 
 def _has_terms(how: Running, value: Value) -> tuple[Value, ...]:
