@@ -27,6 +27,7 @@ from gradcompile.passes.ratios import ratios
 from gradcompile.passes.removable import removable
 from gradcompile.passes.renumber import renumber
 from gradcompile.passes.roots import roots
+from gradcompile.passes.rotations import rotations
 from gradcompile.passes.running import products_of_others, running
 from gradcompile.passes.saturations import saturations
 from gradcompile.passes.share import share
@@ -86,6 +87,7 @@ AFTER: tuple[Pass, ...] = (
     pairs,
     roots,
     renumber,
+    rotations,
     outer,
     inward,
     running,

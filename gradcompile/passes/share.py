@@ -129,6 +129,17 @@ def combines_axes(value: Value) -> bool:
     return value.op == "read" and any(len(i.axes) > 1 for i in computed)
 
 
+def rotates(value: Value) -> bool:
+    """Return whether a read takes each element of an array once, along axes of which some are rings."""
+    if value.op != "read" or len(value.axes) + 1 < len(value.operands):
+        return False
+    turned = [
+        i.operands[0] if i.op == "mod" and i.operands[1].op in ("size", "const") else i for i in value.operands[1:]
+    ]
+    plain = all(len(i.axes) == 1 and i.op in ("iota", "add", "sub") for i in turned)
+    return plain and any(i.op == "mod" for i in value.operands[1:])
+
+
 def composed(array: Value, *indices: Value) -> Value | None:
     """Return a read of a renamed array as a read of the array itself."""
     if not is_renaming(array):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Graph, Value
-from gradcompile.passes.share import combines_axes, is_part, is_renaming
+from gradcompile.passes.share import combines_axes, is_part, is_renaming, rotates
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import LINE, Guard, conditions_of, exponent_axis, loop_axes, total_of
 from gradcompile.schedule.results import Results
@@ -181,7 +181,7 @@ class Made:
         if value in self.arrays or value in self.factors or exponent_axis(value) is not None:
             return True
         given = value.op in ("neg", "read") and (value.operands[0].op in LEAVES or value.operands[0] in self.across)
-        if value in self.again or combines_axes(value) or given:
+        if value in self.again or combines_axes(value) or rotates(value) or given:
             return False
         return self.uses[value] > 1 or value in self.narrower
 

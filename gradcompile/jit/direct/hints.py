@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Collection
 
 from gradcompile.jit.direct.liveness import Liveness
+from gradcompile.jit.direct.rings import ENDS
 from gradcompile.jit.direct.signs import measured, numbers
 from gradcompile.jit.direct.syntax import inside, is_innermost, listed, mentioned, spelled
 from gradcompile.jit.direct.text import Text
@@ -31,6 +32,7 @@ THEN = ", ".join(
 # slow to load again, as sums over samples are. It has to be told.
 SHORT = 16
 VECTORS = '!{!"llvm.loop.vectorize.enable", i1 true}'
+SCALARS = '!{!"llvm.loop.vectorize.enable", i1 false}'
 # LLVM would take two to four vectors of a short loop at once, and make a second loop for what is left over: that takes
 # a third of its time, and small rows never come to the first. Without sums, a step waits for none before it.
 # For sums of much that is computed, two are best: LLVM would take up to four, which have no room in the registers.
@@ -65,6 +67,8 @@ class Hints:
         """Return what LLVM is told of a loop, as many loops deep as this, itself among them."""
         if not is_innermost(loop):
             return ROLLED
+        if loop.type_comment == ENDS:
+            return f"{ROLLED}, {SCALARS}"
         told = [ROLLED]
         count = self._count(_stop(loop))
         if count > FEW and _runs_along_rows(loop):

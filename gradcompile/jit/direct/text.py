@@ -10,6 +10,7 @@ from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.matrices import USED, definitions
 from gradcompile.jit.direct.outline import Part, outlined
+from gradcompile.jit.direct.rings import unroll_rings
 from gradcompile.jit.direct.syntax import nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 from gradcompile.vecmath import SELDOM
@@ -69,6 +70,7 @@ class Text:
                 self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
                 self.parts |= {part.node.name: part for part in parts}
             if name not in BY_STRIDES:
+                unroll_rings(self.nodes[name], self.cost)
                 jam(self.nodes[name])
             ask_ahead(self.nodes[name])
         return self.nodes[name]
