@@ -183,3 +183,27 @@ def test_the_hazard_of_gompertz_has_one_form() -> None:
     body = text[text.index("def value_and_grad") : text.index("def grad(")]
     assert "expm1over(0, b*t)" in body
     assert " if " not in body
+
+
+def test_sums_inside_one_another_are_looked_at_for_a_while() -> None:
+    """Of those who are healthy after each step of an epidemic, the terms are twice as many with each step."""
+    text = "x: data[N]\nw: parameter\ns0[n] = x[n] + 0*w\ni0[n] = w*x[n]\n"
+    for k in range(30):
+        text += f"d{k}[n] = s{k}[n]*(1 - exp(-i{k}[n]))\ns{k + 1}[n] = s{k}[n] - d{k}[n]\n"
+        text += f"i{k + 1}[n] = i{k}[n]/2 + d{k}[n]\n"
+    model = gc.compile(gc.parse(text + "loss = Sum(d29[n], n)"))
+    x, w = np.array([0.01, 0.3, 2.0]), 0.7
+    with mp.workdps(30):
+
+        def last(w: Any) -> Any:
+            healthy, ill, new = list(map(mpf, x)), [w * each for each in map(mpf, x)], [mpf(0)] * 3
+            for _ in range(30):
+                new = [-s * mp.expm1(-i) for s, i in zip(healthy, ill, strict=True)]
+                healthy = [s - d for s, d in zip(healthy, new, strict=True)]
+                ill = [i / 2 + d for i, d in zip(ill, new, strict=True)]
+            return mp.fsum(new)
+
+        exact, slope = float(last(mpf(w))), float(mp.diff(last, mpf(w)))
+    value, (gradient,) = model.value_and_grad(x=x, w=w)
+    assert value == pytest.approx(exact, rel=1e-11)
+    assert gradient == pytest.approx(slope, rel=1e-11)

@@ -26,6 +26,7 @@ LOGARITHMS = ("log1p", "log1pwexp", "log1pwsq", "softplus", "xlog1py")
 EXPONENTIALS = ("expm1", "select")
 SMALL = {"expm1": "expm1over", "log1p": "log1pover"}  # f(x), and f(x)/x
 DEEPEST = 8  # products, or sums, inside one another that are looked through
+TERMS = 64  # of products with sums inside one another that are looked at: of K sums, there are up to 2**K
 
 
 class Fraction(NamedTuple):
@@ -190,6 +191,7 @@ class Small:
 
     def __init__(self, function: Function) -> None:
         self.function, self.exponents, self.divisors = function, dict[Value, None](), dict[Value, None]()
+        self.looked = 0  # terms so far
         exponent = function.exponent
         self.argument = function.weight if exponent is None else self._times_exp(function.weight, exponent)
 
@@ -208,10 +210,11 @@ class Small:
 
     def over(self, whole: Fraction) -> Value | None:
         """Return a product with f(x)/k as (x/k)*over(0, x); a sum with a term over k is taken apart."""
+        self.looked += 1
         if (made := self._reduced(whole)) is not None:
             return made
         for factor in whole.above:
-            if factor.op in ("add", "sub"):
+            if factor.op in ("add", "sub") and self.looked < TERMS:
                 rest = whole._replace(above=_without(whole.above, factor))
                 terms = [_product(rest, fraction(term)) for term in factor.operands]
                 parts = [self.over(term) for term in terms]
