@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import is_new, is_own, sharing
 from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.liveness import Liveness, Names
+from gradcompile.jit.direct.repeats import outline, repeats, with_places
 from gradcompile.jit.direct.signs import counted, measured, numbers
 from gradcompile.jit.direct.syntax import listed, names, nodes, spelled, statements
 
@@ -94,10 +95,57 @@ class _Outline:
     def shortened(self, body: Sequence[ast.stmt], live: Names) -> list[ast.stmt]:
         """Return statements with calls of their parts, given the names that are needed after them."""
         found: list[ast.stmt] = []
+        calls = self._repeated(body, live)
+        end = len(body)
+        for start, (count, call) in sorted(calls.items(), reverse=True):
+            between = body[start + count : end]
+            found[:0] = [call, *self._in_runs(between, live)]
+            live = self.liveness.before(body[start:end], live)
+            end = start
+        return self._in_runs(body[:end], live) + found
+
+    def _in_runs(self, body: Sequence[ast.stmt], live: Names) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
         for run in reversed(list(_runs(body, self.most))):
             found[:0] = self._shorter(run, live)
             live = self.liveness.before(run, live)
         return found
+
+    def _repeated(self, body: Sequence[ast.stmt], live: Names) -> dict[int, tuple[int, ast.stmt]]:
+        """Return the calls that stand for statements which are repeated: where these begin, and how many they are."""
+        after = [live]
+        for statement in reversed(body):
+            after.insert(0, self.liveness.before([statement], after[0]))
+        found: dict[int, tuple[int, ast.stmt]] = {}
+        for each in repeats(body, self.names):
+            runs = [list(body[start : start + each.size]) for start in each.starts]
+            calls = self._shared(runs, [after[start + each.size] for start in each.starts])
+            found |= {start: (each.size, call) for start, call in zip(each.starts, calls, strict=False)}
+        return found
+
+    def _shared(self, runs: Sequence[list[ast.stmt]], after: Sequence[Names]) -> list[ast.stmt]:
+        """Return the calls of one part for statements that are the same but for their names; none if it cannot be."""
+        outlines = [[outline(each, self.names) for each in run] for run in runs]
+        names = [list(dict.fromkeys(name for each in own for name in each.names)) for own in outlines]
+        places = [[place for each in own for place in each.places] for own in outlines]
+        assigned = [self._assigned(run) & live for run, live in zip(runs, after, strict=True)]
+        returned = [k for k in range(len(names[0])) if any(n[k] in a for n, a in zip(names, assigned, strict=True))]
+        needed = [live.union(own[k] for k in returned) for own, live in zip(names, after, strict=True)]
+        if not all(map(self._can_move, runs, needed)):
+            return []
+        sets = [self._given(run, live) for run, live in zip(runs, needed, strict=True)]
+        given = [k for k in range(len(names[0])) if any(n[k] in s for n, s in zip(names, sets, strict=True))]
+        told = [f"place.{k}" if len(set(each)) > 1 else None for k, each in enumerate(zip(*places, strict=True))]
+        first = [*(names[0][k] for k in given), *filter(None, told)]
+        known = {names[0][k] for k in given if all(own[k] in self.counted for own in names)}.union(filter(None, told))
+        lengths = {names[0][k] for k in given if all(own[k] in self.measured for own in names)}
+        name = self._part(with_places(runs[0], told), first, [names[0][k] for k in returned], known, lengths)
+        calls = list[ast.stmt]()
+        for run, own, indices in zip(runs, names, places, strict=True):
+            arguments: list[ast.expr] = [ast.Name(own[k], ast.Load()) for k in given]
+            arguments += [ast.Constant(n) for n, each in zip(indices, told, strict=True) if each is not None]
+            calls.append(_call(name, arguments, [own[k] for k in returned], run[0]))
+        return calls
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
@@ -132,20 +180,32 @@ class _Outline:
 
     def _moved(self, run: list[ast.stmt], live: Names) -> ast.stmt:
         """Return the call that stands for statements, which become a part."""
-        name = f"{self.function.name}.{len(self.parts)}"  # no identifier, so that no function of the text is the same
         needed, returned = self._given(run, live), sorted(self._assigned(run) & live)
         known = sorted(needed & self.numbers.keys() - self._assigned(run))
         given = sorted(needed.difference(known))
-        arguments = ast.arguments([], [ast.arg(each) for each in given], None, [], [], None, [])
-        last = ast.Return(_tuple(returned, ast.Load()) if returned else ast.Constant(0))
-        last.lineno = (run[-1].end_lineno or 0) + 1
-        body = [*(_number(each, self.numbers[each]) for each in known), *run, last]
-        node = ast.FunctionDef(name, arguments, body, self.function.decorator_list, lineno=run[0].lineno)
+        body = [*(_number(each, self.numbers[each]) for each in known), *run]
         own = self.counted.intersection(given), self.measured.intersection(given)
-        self.parts.append(Part(ast.fix_missing_locations(node), *own, *self.arrays))
-        call = ast.Call(ast.Name(name, ast.Load()), [ast.Name(each, ast.Load()) for each in given], [])
-        made = ast.Assign([_tuple(returned, ast.Store())], call) if returned else ast.Expr(call)
-        return ast.fix_missing_locations(ast.copy_location(made, run[0]))
+        name = self._part(body, given, returned, *own)
+        return _call(name, [ast.Name(each, ast.Load()) for each in given], returned, run[0])
+
+    def _part(
+        self,
+        body: list[ast.stmt],
+        given: Sequence[str],
+        returned: Sequence[str],
+        counted: Collection[str],
+        measured: Collection[str],
+    ) -> str:
+        """Make a part of statements, and return its name."""
+        name = f"{self.function.name}.{len(self.parts)}"  # no identifier, so that no function of the text is the same
+        last = ast.Return(_tuple(returned, ast.Load()) if returned else ast.Constant(0))
+        last.lineno = (body[-1].end_lineno or 0) + 1
+        arguments = ast.arguments([], [ast.arg(each) for each in given], None, [], [], None, [])
+        line = next(each.lineno for each in body if hasattr(each, "lineno"))
+        node = ast.FunctionDef(name, arguments, [*body, last], self.function.decorator_list, lineno=line)
+        part = Part(ast.fix_missing_locations(node), frozenset(counted), frozenset(measured), *self.arrays)
+        self.parts.append(part)
+        return name
 
     def _assigned(self, run: Sequence[ast.stmt]) -> Names:
         return frozenset[str]().union(*map(self.liveness.stored, run))
@@ -167,6 +227,9 @@ class _Blocks(_Outline):
         times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
         self.numbers = {name: number for name, number in numbers(function).items() if times[name] == 1}
         self.arrays = _Arrays.of(function, self.numbers, times)
+
+    def _repeated(self, body: Sequence[ast.stmt], live: Names) -> dict[int, tuple[int, ast.stmt]]:
+        return {}
 
     def _is_parted(self, loop: ast.For, length: int) -> bool:
         return loop in _blocks(self.function)
@@ -228,6 +291,13 @@ def _known(length: ast.expr, numbers: Mapping[str, int]) -> int | None:
 
 def _number(name: str, number: int) -> ast.stmt:
     return ast.Assign([ast.Name(name, ast.Store())], ast.Constant(number))
+
+
+def _call(name: str, arguments: list[ast.expr], returned: Sequence[str], place: ast.stmt) -> ast.stmt:
+    """Return the call of a part, in place of a statement and those that follow it."""
+    call = ast.Call(ast.Name(name, ast.Load()), arguments, [])
+    made = ast.Assign([_tuple(returned, ast.Store())], call) if returned else ast.Expr(call)
+    return ast.fix_missing_locations(ast.copy_location(made, place))
 
 
 def _tuple(names: Sequence[str], context: ast.expr_context) -> ast.expr:
