@@ -30,6 +30,7 @@ from gradcompile.passes.roots import roots
 from gradcompile.passes.rotations import rotations
 from gradcompile.passes.running import products_of_others, running
 from gradcompile.passes.saturations import saturations
+from gradcompile.passes.separate import separate
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
@@ -71,6 +72,7 @@ BEFORE: tuple[Pass, ...] = (
     gather,
     together,
     contract,
+    separate,
     choices,
     saturations,
     steep,
