@@ -36,6 +36,7 @@ from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.steep import steep
+from gradcompile.passes.thin import thin
 from gradcompile.passes.together import together
 from gradcompile.passes.turn import turn, turn_arithmetic
 from gradcompile.passes.whole import NO_SIZES, are_often, lookups
@@ -91,6 +92,7 @@ AFTER: tuple[Pass, ...] = (
     renumber,
     rotations,
     outer,
+    thin,
     inward,
     running,
     share,
