@@ -494,16 +494,26 @@ def reachable(roots: Iterable[Value]) -> list[Value]:
     return sorted(seen, key=lambda v: v.number)
 
 
+Moved = dict[tuple[Value, frozenset[tuple[Axis, Value]]], Value]  # a value with indices in place of axes
+
+
 def substitute(
-    values: Iterable[Value], index: Mapping[Axis, Value], *, through: bool = False, whole: Container[Value] = ()
+    values: Iterable[Value],
+    index: Mapping[Axis, Value],
+    *,
+    through: bool = False,
+    whole: Container[Value] = (),
+    known: Moved | None = None,
 ) -> dict[Value, Value]:
     """Return each value with indices put in place of axes, as ``y[s, i]`` becomes ``y[s, gt[s]]``.
 
     The indices sink to the leaves; reductions and arrays whose own axes they are stay as they are. With `through`
     they also sink into a computed array that is read along such an axis: of ``p[s, gt[s]]`` only the rows that the
-    index picks are then computed, where otherwise all of ``p`` would be. Values in `whole` are computed and read.
+    index picks are then computed, where otherwise all of ``p`` would be. Values in `whole` are computed and read. What
+    reductions inside of one another have with other names for their axes is `known` once it has been made.
     """
     new: dict[Value, Value] = {}
+    known = {} if known is None else known
     for value in reachable(values):
         if not any(axis in value.axes for axis in index):
             new[value] = value
@@ -513,7 +523,7 @@ def substitute(
             builder = value.builder
             new[value] = builder.read(value, (index.get(a) or builder.iota(a) for a in value.axes))
         elif value.op in REDUCTIONS:
-            new[value] = _substitute_reduction(value, new, index)
+            new[value] = _substitute_reduction(value, new, index, known)
         elif value.op == "read" and through and _reads_along(value, index):
             new[value] = _substitute_through(value, new, index)
         elif value.op == "read":  # the array's axes are bound by the read: only the indices change
@@ -561,7 +571,12 @@ def _substitute_through(value: Value, new: Mapping[Value, Value], index: Mapping
     return value.builder.read(new[array], [places.get(a) or value.builder.iota(a) for a in new[array].axes])
 
 
-def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mapping[Axis, Value]) -> Value:
+def _substitute_reduction(
+    value: Value,
+    new: Mapping[Value, Value],
+    index: Mapping[Axis, Value],
+    known: Moved,
+) -> Value:
     """Put indices under a reduction, renaming its own axes where an index would be captured."""
     builder, taken = value.builder, {a for i in index.values() for a in i.axes} | set(value.operands[0].axes)
     captured = [a for a in value.attr if any(a in i.axes for i in index.values())]
@@ -573,7 +588,10 @@ def _substitute_reduction(value: Value, new: Mapping[Value, Value], index: Mappi
                 fresh[axis] = fresh_axis(axis, taken)
                 taken.add(fresh[axis])
         inner = {a: i for a, i in index.items() if a not in value.attr} | {a: builder.iota(b) for a, b in fresh.items()}
-        body = substitute([value.operands[0]], inner)[value.operands[0]]
+        key = value.operands[0], frozenset(inner.items())
+        if key not in known:
+            known[key] = substitute([value.operands[0]], inner, known=known)[value.operands[0]]
+        body = known[key]
         return builder.reduce(value.op, body, (fresh.get(a, a) for a in value.attr))
     return builder.reduce(value.op, body, value.attr)
 

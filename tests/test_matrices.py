@@ -356,3 +356,39 @@ def test_a_training_that_comes_to_a_singular_matrix_ends_with_finite_parameters(
     assert result.reason.startswith("a matrix was singular or not finite in epoch 2")
     assert len(result.history) == 1
     assert np.isfinite(result.params["A"]).all()
+
+
+def test_steps_of_a_filter_are_compiled_in_time_that_grows_with_their_number():
+    """Reductions inside of one another are renamed once, and not twice as often with each step."""
+    steps = 5
+    a, h, p0, m0 = MatrixSymbol("A", 3, 3), MatrixSymbol("H", 2, 3), MatrixSymbol("P", 3, 3), MatrixSymbol("m", 3, 1)
+    define, loss, p, m = {}, 0, p0, m0
+    for t in range(steps):
+        q, s, k = MatrixSymbol(f"q{t}", 3, 3), MatrixSymbol(f"s{t}", 2, 2), MatrixSymbol(f"k{t}", 3, 2)
+        v, y = MatrixSymbol(f"v{t}", 2, 1), MatrixSymbol(f"y{t}", 2, 1)
+        define |= {q: a * p * a.T + Identity(3), s: h * q * h.T + Identity(2), v: y - h * a * m}
+        mean, spread = MatrixSymbol(f"m{t}", 3, 1), MatrixSymbol(f"p{t}", 3, 3)
+        define |= {k: q * h.T * s.I, mean: a * m + k * v, spread: q - k * h * q}
+        loss, p, m = loss + log(Determinant(s)) + (v.T * s.I * v)[0, 0], spread, mean
+    random = np.random.default_rng(0)
+    given = {"A": np.eye(3) / 2 + random.normal(size=(3, 3)) / 8, "H": random.normal(size=(2, 3))}
+    given |= {"P": np.eye(3), "m": np.zeros((3, 1))}
+    seen = {f"y{t}": random.normal(size=(2, 1)) for t in range(steps)}
+
+    def exact_loss(a, h):
+        found, p, m = 0, np.eye(3), np.zeros((3, 1))
+        for y in seen.values():
+            q = a @ p @ a.T + np.eye(3)
+            s, v = h @ q @ h.T + np.eye(2), y - h @ a @ m
+            k = q @ h.T @ np.linalg.inv(s)
+            found = found + np.log(np.linalg.det(s)) + (v.T @ np.linalg.inv(s) @ v)[0, 0]
+            m, p = a @ m + k @ v, q - k @ h @ q
+        return found
+
+    model = gc.compile(loss, wrt=[a, h], define=define)
+    value, (found, _) = model.value_and_grad(**given, **seen)
+    assert value == pytest.approx(exact_loss(given["A"], given["H"]), rel=1e-12)
+    for place in ((0, 0), (1, 2), (2, 1)):
+        moved = given["A"].astype(complex)
+        moved[place] += 1e-30j
+        assert found[place] == pytest.approx(exact_loss(moved, given["H"]).imag / 1e-30, rel=1e-10)
