@@ -105,9 +105,10 @@ class Derivatives:
 
     def _directions(self, direction: Any, arguments: Sequence[Argument]) -> list[Argument]:
         """Return a direction as one array a parameter, each with the parameter's shape and dtype."""
-        parts = (direction,) if len(self.names) == 1 and not isinstance(direction, tuple | Mapping) else direction
-        if isinstance(parts, Mapping) and parts.keys() == set(self.names):
-            parts = [parts[name] for name in self.names]
+        if isinstance(direction, Mapping):
+            parts = self._by_name(direction)
+        else:
+            parts = (direction,) if len(self.names) == 1 and not isinstance(direction, tuple) else direction
         if not isinstance(parts, (tuple, list)) or len(parts) != len(self.names):
             raise ArgumentError(
                 "the direction v does not have one part for each parameter",
@@ -118,6 +119,20 @@ class Derivatives:
         shapes = [np.shape(argument) for argument in arguments[: len(self.names)]]
         named = (f"the direction of {name}" for name in self.names)
         return [self._part(*each) for each in zip(named, parts, shapes, strict=True)]
+
+    def _by_name(self, direction: Mapping[Any, Any]) -> list[Any]:
+        """Return the parts of a direction that is given by the names of the parameters."""
+        missing = [name for name in self.names if name not in direction]
+        others = [str(name) for name in direction if name not in self.names]
+        if missing or others:
+            what = f"has no part for {', '.join(missing)}" if missing else f"names {', '.join(others)}, no parameter"
+            raise ArgumentError(
+                f"the direction v {what}",
+                expected=", ".join(self.names),
+                found=", ".join(map(str, direction)) or "an empty dict",
+                hint="give one array for each parameter; zeros where it is not to move",
+            )
+        return [direction[name] for name in self.names]
 
     def _part(self, name: str, part: Any, shape: tuple[int, ...]) -> Argument:
         """Return an array (or a number) of this shape."""
