@@ -243,6 +243,7 @@ STATEMENTS = [
     "np.add.at(a, (b, c), {})",
     "if {} > 0:",
     "a = h[:, {}].transpose(0, 2, 1)",
+    "a[minimum(maximum(b[n], 0), P - 1)] += {}",
 ]
 
 
@@ -267,6 +268,19 @@ def test_a_broken_line_means_the_same(expression, statement):
 def test_a_long_subscript_before_a_call_is_broken_in_its_own_brackets():
     line = f"a = h[:, {', '.join(f'index_{k}[:, None]' for k in range(9))}].transpose(0, 2, 1)"
     pieces = [piece for part in wrapped(line, WIDTH - 4) for piece in wrapped(f"    {part}")]  # a function's body
+    assert max(map(len, pieces)) <= WIDTH
+    assert ast.dump(ast.parse("def f():\n" + "\n".join(pieces))) == ast.dump(ast.parse(f"def f():\n    {line}"))
+
+
+PLATE = "minimum(maximum(label_of_a_plate[n], 0), P - 1)"
+
+
+@pytest.mark.parametrize(
+    "target", [f"a[{PLATE}] -=", f"a[{PLATE} + {PLATE} + n] +=", ", ".join(f"name{k}" for k in range(20)) + " ="]
+)
+def test_a_line_is_broken_whatever_it_assigns_to(target):
+    line = f"{target} {' + '.join(['alpha*beta'] * 9)}"
+    pieces = list(wrapped(f"    {line}"))
     assert max(map(len, pieces)) <= WIDTH
     assert ast.dump(ast.parse("def f():\n" + "\n".join(pieces))) == ast.dump(ast.parse(f"def f():\n    {line}"))
 

@@ -106,7 +106,7 @@ class Derivatives:
     def _directions(self, direction: Any, arguments: Sequence[Argument]) -> list[Argument]:
         """Return a direction as one array a parameter, each with the parameter's shape and dtype."""
         if isinstance(direction, Mapping):
-            parts = self._by_name(direction)
+            parts: Any = self._by_name(direction)
         else:
             parts = (direction,) if len(self.names) == 1 and not isinstance(direction, tuple) else direction
         if not isinstance(parts, (tuple, list)) or len(parts) != len(self.names):

@@ -14,7 +14,7 @@ HEADS = (
     re.compile(r"(def \w+\()(.*)(\):)"),
     re.compile(r"((?:if|elif) )(.*)(:)"),
     re.compile(r"(return )(.*)()"),
-    re.compile(r"([\w., \[\]:*+-]+? [-+*]?= )(.*)()"),
+    re.compile(r"([^=]+? [-+*]?= )(.*)()"),
     re.compile(r"(\w[\w.]*\()(.*)(\))"),
 )
 
@@ -27,7 +27,9 @@ def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
         return
     start, body, end = match.groups()
     inner = indent + INDENT * (2 if start.startswith("def ") else 1)
-    if start.endswith("("):
+    if len(indent + start) >= width and start.endswith("= "):
+        yield from _assigned(start, body, indent, width)
+    elif start.endswith("("):
         yield indent + start
         yield from _filled(body, inner, width)
         yield indent + end
@@ -40,6 +42,17 @@ def wrapped(line: str, width: int = WIDTH) -> Iterator[str]:
         yield indent + start + body[: opened + 1]
         yield from _filled(body[opened + 1 : -1], inner, width)
         yield f"{indent}){end}"
+
+
+def _assigned(start: str, body: str, indent: str, width: int) -> Iterator[str]:
+    """Yield an assignment to what is too long for a line itself: an element, or several names."""
+    opened, closed = _longest(start)
+    if opened == closed:
+        start = f"({start.removesuffix(' = ')}) = "
+        opened, closed = 0, len(start) - len(") = ")
+    yield indent + start[: opened + 1]
+    yield from _filled(start[opened + 1 : closed], indent + INDENT, width)
+    yield from wrapped(indent + start[closed:] + body, width)
 
 
 def _head(line: str) -> re.Match[str] | None:
