@@ -19,8 +19,8 @@ from gradcompile.errors import EmissionError
 from gradcompile.ir import LARGE, Value, nearest_float
 from gradcompile.primitives import PRIMITIVES
 
-NameOf = Callable[[Value], str | None]
 Text = tuple[str, int]  # an expression and its precedence
+NameOf = Callable[[Value], str | Text | None]  # what stands for a value; a name binds as tightly as can be
 
 # Precedence, loosest first. A remainder and a product of matrices are printed as if looser than a product:
 # ``(x % 3)*2``, ``-(x % 3)``, ``(x @ W)*y``.
@@ -116,7 +116,8 @@ class Printer:
         value : Value
             What to print.
         name_of : callable
-            What stands for a value (an identifier, ``x[s, j]``), or None where its operation is to be written out.
+            What stands for a value: an identifier, ``x[s, j]``, an expression with its precedence; or None where its
+            operation is to be written out.
         whole : bool
             Write out the value's own operation even if it has a name: the right side of its assignment.
         need : int
@@ -140,7 +141,7 @@ class Printer:
             if value in done:
                 continue
             if name is not None:
-                done[value] = name, ATOM
+                done[value] = (name, ATOM) if isinstance(name, str) else name
             elif ready or not value.operands:
                 done[value] = self.operation(value, [done.get(o, ("", ATOM)) for o in value.operands])
             else:
@@ -178,8 +179,11 @@ class Printer:
         if value.op == "neg" and value.operands[0].op in ("mul", "div") and operands[0][1] == MUL:
             return (f"-{operands[0][0]}", MUL) if operands[0][0][0] != "-" else (f"-({operands[0][0]})", UNARY)
         signs = form.precedence in (ADD, MOD, MUL)  # where a sign must not follow an operator
+        exact = value.op == "add" and value.kind == "int"  # 1 + (n + k) is 1 + n + k, without rounding
         parts = [
-            piece if isinstance(piece, str) else _fitted(operands[piece], form.needs[piece], sign=k == 0 or not signs)
+            piece
+            if isinstance(piece, str)
+            else _fitted(operands[piece], ADD if exact else form.needs[piece], sign=k == 0 or not signs)
             for k, piece in enumerate(form.pieces)
         ]
         return "".join(parts), form.precedence

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from gradcompile.emit.expression import Printer
+from gradcompile.emit.expression import ADD, ATOM, Printer, Text
 from gradcompile.emit.indexing import affine
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Value
@@ -71,9 +71,11 @@ class Places:
         """Whether the loop over blocks of samples is open."""
         return self.plan.blocks is not None and self.plan.blocks in self.open
 
-    def _index(self, axis: Axis) -> str:
+    def _index(self, axis: Axis) -> Text:
         """Return an index as a number: that of a sample counts from the first one of its block."""
-        return f"({self.sample_number(axis)})" if axis == self.plan.sample and self.in_block else self.names.axis(axis)
+        if axis == self.plan.sample and self.in_block:
+            return self.sample_number(axis), ADD
+        return self.names.axis(axis), ATOM
 
     def array(self, value: Value) -> str:
         """Return the array of a value: of an argument the copy of its samples, if a block has one."""
@@ -140,7 +142,7 @@ class Places:
     def _within(self, index: Value) -> str:
         """Return an index that follows the samples, counted from the first one of the block."""
 
-        def leaf(value: Value) -> str | None:
+        def leaf(value: Value) -> str | Text | None:
             return self.names.axis(value.attr) if value.op == "iota" else self.leaf(value)
 
         return self.printer.render(index, leaf)
@@ -173,7 +175,7 @@ class Places:
             return self.element(value, {}, given=True)
         return self.printer.render(value, self.leaf, whole=whole)
 
-    def leaf(self, value: Value) -> str | None:
+    def leaf(self, value: Value) -> str | Text | None:
         """Return what stands for a value inside an expression, or None if it is to be written out."""
         if value in self.held:
             return self.held[value]
@@ -216,7 +218,7 @@ class Places:
         array, index = read.operands
         first, sample = self.names.word("first"), self.open[-1]
 
-        def leaf(value: Value) -> str | None:
+        def leaf(value: Value) -> str | Text | None:
             return first if value.is_index(sample) else self.leaf(value)
 
         others = [self.names.axis(axis) for axis in index.axes if axis != sample]
