@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sympy import IndexedBase, Sum, Symbol, exp, symbols
+from sympy import IndexedBase, MatrixSymbol, Sum, Symbol, exp, symbols
 
 import gradcompile as gc
 from gradcompile.emit import allowlist, module, support
@@ -298,6 +298,68 @@ def test_comments_stand_in_a_column():
         "long = 2  # two",
         "b = 3",
     ]
+
+
+# --- comments ---------------------------------------------------------------------------------------------------
+
+SCORES = """
+    x: data[N, D]
+    gt: labels[N]
+    W: parameter[D, C]
+    z[n, i] = Sum(x[n, j]*W[j, i], j)
+    p[n, i] = softmax(z[n, i], i)
+    loss = -Sum(log(p[n, gt[n]]), n)/N
+"""
+GROUPS = """
+    y: data[N]
+    g: labels[N]
+    a: parameter[G]
+    s: parameter
+    t: parameter
+    m: parameter
+    loss = Sum((y[n] - a[g[n]])**2, n)/(2*exp(2*s)) + N*s + Sum((a[i] - m)**2, i)/(2*exp(2*t)) + G*t + m**2/2
+"""
+WORDS = re.compile(r"(?<![\w/])[A-Za-z_]\w*")
+OPERATIONS = {"log", "exp", "if", "else", "added", "at", "forward", "backward"}
+
+
+def lines_of(text: str, function: str) -> list[tuple[str, str]]:
+    """The lines of an emitted function, and the comments beside them."""
+    body = re.search(rf"\ndef {function}\(.*?(?=\n\n\n)", text, re.DOTALL)[0]
+    return [(code.strip(), comment.strip()) for code, _, comment in (line.partition("#") for line in body.splitlines())]
+
+
+@pytest.mark.parametrize("function", ["value", "value_and_grad"])
+@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("model", [SCORES, GROUPS])
+def test_comments_name_what_their_function_has(model: str, target: str, function: str) -> None:
+    text = gc.emit(gc.parse(model), target=target)
+    _, header, _ = text.split('"""', 2)
+    known = {*WORDS.findall(header), *OPERATIONS}
+    for code, comment in lines_of(text, function):
+        known.update(WORDS.findall(code))
+        words = set(WORDS.findall(re.sub(r"sum_\w+|max_\w+|df/d", "", comment)))
+        assert words <= known, comment
+
+
+def test_comments_have_places_in_the_order_of_indices_and_no_functions_of_python() -> None:
+    comments = [comment for _, comment in lines_of(gc.emit(gc.parse(SCORES), target="numpy"), "value_and_grad")]
+    assert any("added at [n, gt[n]]" in comment for comment in comments)
+    assert any(comment.endswith("log(c[n])))/N") for comment in comments)
+
+
+def test_comments_of_matrices_are_about_the_matrix() -> None:
+    A, t = MatrixSymbol("A", N, N), MatrixSymbol("t", N, 1)
+    found = dict(lines_of(gc.emit((t.T * A.I * t)[0, 0], wrt=A, target="numpy"), "value"))
+    assert "inverse(A)[i, j]" in next(comment for code, comment in found.items() if "np.linalg.inv" in code)
+
+
+def test_what_a_line_of_a_loop_says_itself_is_no_comment() -> None:
+    lines = lines_of(gc.emit(gc.parse(GROUPS), target="numba"), "value_and_grad")
+    said = {code: comment for code, comment in lines if comment}
+    assert not any(code.startswith("f = ") or "= vexp(" in code for code in said)
+    assert any(comment.startswith("Sum(") for comment in said.values())
+    assert any(comment.startswith("df/da") for comment in said.values())
 
 
 # --- problem of the self-check ----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def stability(lowered: Graph) -> tuple[Stabilised, ...]:
             stable = stabilise(graph, found)
             break
         graph = each(graph)
-    written = Mathematics(Names(stable, [], many=False))
+    written = Mathematics(Names(stable, [], many=False), shown=lambda value: False)  # inputs alone have names
     return tuple(
         Stabilised(
             written.of(each.before),

@@ -115,7 +115,8 @@ class WholeArrays:
                 yield from self._statement(value)
 
     def _statement(self, value: Value) -> Iterator[Line]:
-        axes, comment = self.array.layout(value), describe(value, self.graph, self.names, self.array.ranked)
+        axes = self.array.layout(value)
+        comment = describe(value, self.graph, self.names, self.own.__contains__, self.array.ranked)
         if self._addend(value) is not None:
             base, addends = self._chain(value)
             if value in self.begun:

@@ -113,7 +113,7 @@ class StraightLine:
     def _comment(self, value: Value) -> str:
         """Return the mathematics of a line; in a long program only what it is the derivative of."""
         silent = self.names.many and self.names.primal(value) is None
-        return "" if silent else describe(value, self.graph, self.names)
+        return "" if silent else describe(value, self.graph, self.names, self.own.__contains__)
 
 
 class Line(NamedTuple):

@@ -163,8 +163,8 @@ class ArrayPrinter:
         operands = [self.text(o, wanted) for o in value.operands]
         if value.op == "not" and value.axes:  # of an array: ~ of Python's own bool is not its opposite
             return f"~{parenthesised(operands[0], POW)}", UNARY
-        if value.op == "real" and value.operands[0].op in ("size", "const"):
-            return operands[0]  # NumPy divides whole numbers as numbers
+        if value.op == "real" and not is_whole(value.operands[0]):
+            return operands[0]  # Python divides whole numbers as numbers
         if value.op == "real" and self.dtype != "float64":
             return f"np.asarray({operands[0][0]}, np.{self.dtype})", ATOM
         if value.kind == "real" and self.dtype != "float64":  # float32 with int64 would be float64
