@@ -177,7 +177,8 @@ class Printer:
         if form.pieces == (0,):
             return operands[0]
         if value.op == "neg" and value.operands[0].op in ("mul", "div") and operands[0][1] == MUL:
-            return (f"-{operands[0][0]}", MUL) if operands[0][0][0] != "-" else (f"-({operands[0][0]})", UNARY)
+            product = operands[0][0]  # the sign of its first factor is that of all of it
+            return product[1:] if product.startswith("-") else f"-{product}", MUL
         signs = form.precedence in (ADD, MOD, MUL)  # where a sign must not follow an operator
         exact = value.op == "add" and value.kind == "int"  # 1 + (n + k) is 1 + n + k, without rounding
         parts = [

@@ -270,6 +270,6 @@ def never_arrays(order: list[Value]) -> set[Value]:
     summed = Counter(v.operands[0] for v in order if v.op == "sum")
     masked = {v for v in order if is_masked_product(v) and uses[v] == summed[v]}
     summed.update(v.operands[1] for v in masked)
-    inner = {v for v in order if v.op == "mul" and uses[v] == summed[v]}
+    inner = {v for v in order if v.op == "mul" and 0 < uses[v] == summed[v]}
     indices = {v for v in order if v.kind == "int" and affine(v) is not None}  # they become slices
-    return masked | indices | {v for v in inner if all(len(v.axes) > len(o.axes) for o in v.operands)}
+    return masked | indices | {v for v in inner if any(len(v.axes) > len(o.axes) for o in v.operands)}

@@ -7,6 +7,7 @@ from functools import partial
 
 from gradcompile.ir import Graph
 from gradcompile.passes.cancel import cancel
+from gradcompile.passes.cases import cases
 from gradcompile.passes.choices import choices
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
@@ -97,6 +98,7 @@ AFTER: tuple[Pass, ...] = (
     running,
     share,
     turn_arithmetic,
+    cases,
     fold,
     factor,
 )

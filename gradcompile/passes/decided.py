@@ -18,8 +18,8 @@ BELOW, ABOVE = ("lt", "le"), ("gt", "ge")
 
 
 def decided(condition: Value) -> Value | None:
-    """Return what is the same as a condition in all cases: a truth value, or one of its comparisons, or not that."""
-    parts = _parts(condition)
+    """Return what is the same as a condition in all cases: a truth value, a part of it, or not a comparison in it."""
+    parts = parts_of(condition)
     atoms = [part for part in parts if part.op not in CONNECTIVES]
     if not 0 < len(atoms) <= MOST:
         return None
@@ -27,22 +27,24 @@ def decided(condition: Value) -> Value | None:
     tables = {atom: _column(k, len(atoms)) for k, atom in enumerate(atoms)}
     possible = every
     for one, other in combinations(atoms, 2):
-        if _exclude(one, other):
+        if exclude(one, other):
             possible &= ~(tables[one] & tables[other])
-        if _are_opposite(one, other):
+        if opposite(one, other):
             possible &= tables[one] ^ tables[other]
-    whole = _table(parts, tables, every)[condition] & possible
+    tables = _table(parts, tables, every)
+    whole = tables[condition] & possible
     if whole in (0, possible):
         return condition.builder.const(whole != 0)
+    for part in parts:
+        if part is not condition and whole == tables[part] & possible:
+            return part
     for atom in atoms:
-        if whole == tables[atom] & possible:
-            return atom
         if whole == ~tables[atom] & possible:
             return condition.builder.apply("not", atom)
     return None
 
 
-def _parts(condition: Value) -> list[Value]:
+def parts_of(condition: Value) -> list[Value]:
     """Return a condition and those inside of it, the inner ones first; nothing if they are many."""
     waiting, found = [condition], {condition}
     for value in waiting:
@@ -74,7 +76,7 @@ def _table(parts: Sequence[Value], tables: dict[Value, int], every: int) -> dict
     return found
 
 
-def _exclude(first: Value, second: Value) -> bool:
+def exclude(first: Value, second: Value) -> bool:
     """Return whether no number satisfies two comparisons: it equals two, or is below one and above a larger one."""
     if len(first.operands) != 2 or len(second.operands) != 2 or first.operands[0] is not second.operands[0]:
         return False
@@ -89,7 +91,7 @@ def _exclude(first: Value, second: Value) -> bool:
     return _is_below(left, right) or (strict and left is right) or (strict and _is_least(left, right))
 
 
-def _are_opposite(first: Value, second: Value) -> bool:
+def opposite(first: Value, second: Value) -> bool:
     """Return whether one of two comparisons says that two values are equal, and the other that they are not."""
     return {first.op, second.op} == {"eq", "ne"} and {*first.operands} == {*second.operands}
 

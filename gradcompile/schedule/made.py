@@ -13,7 +13,7 @@ from gradcompile.schedule.results import Results
 from gradcompile.schedule.samples import Samples
 from gradcompile.schedule.sums import Found
 
-ARITHMETIC = ("add", "sub", "mul", "neg", "div")
+QUICK = "add sub mul neg select and or not eq ne lt le gt ge".split()
 MOST_STEPS = 8  # of a branch that is computed though it may not be taken
 
 
@@ -162,8 +162,7 @@ class Made:
             placed = placed or (value.op in ("input", "read") and self.samples.is_row(value))
             if value in made or value.op in (*LEAVES, "read"):
                 continue
-            squared = value.op == "pow" and value.operands[1].is_const(2)
-            if not squared and (value.op not in ARITHMETIC or (value.op == "div" and value.operands[1].op != "const")):
+            if not _is_quick(value):
                 return False
             steps += 1
             stack.extend(value.operands)
@@ -196,3 +195,10 @@ def operands_of(value: Value, sums: Found, guards: Mapping[Value, Guard]) -> tup
         return (*(() if base is None else (base,)), *(o for t, _ in terms for o in t.operands))
     totals = (total_of(value),) if value.op == "running" else ()
     return (*value.operands, *totals, *conditions_of(guards.get(value)))
+
+
+def _is_quick(value: Value) -> bool:
+    """Return whether an operation takes a step or two: a square is a product, and a number divides as its inverse."""
+    if value.op == "pow":
+        return value.operands[1].is_const(2)
+    return value.op in QUICK or (value.op == "div" and not value.operands[1].axes)
