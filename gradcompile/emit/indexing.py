@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gradcompile.emit.expression import as_factor
+from gradcompile.emit.expression import POW, as_factor
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Size, Value
 
 Axes = tuple[Axis, ...]
 Affine = tuple[dict[Axis, int], Size]  # factors of axes, and what is added
-Spell = Callable[[Value, Axes], str]  # an index as an array over these axes
+Spell = Callable[..., str]  # an index as an array over these axes, and how tightly its text must bind
 Rank = Callable[[set[Axis]], Axes]
 DEEPEST = 64  # operations of an index; a count of thousands is none
 
@@ -172,4 +172,4 @@ def _spelled(dimension: Axis, index: Value, form: Affine | None, points: Axes, n
     for axis, factor in form[0].items():
         low, high = (low + (axis.size - 1) * factor, high) if factor < 0 else (low, high + (axis.size - 1) * factor)
     inside = at_least(low + dimension.size, 0) and at_least(dimension.size - 1 - high, 0)
-    return text if inside else f"({text}) % {as_factor(names.size(dimension.size))}"
+    return text if inside else f"{spell(index, points, POW)} % {as_factor(names.size(dimension.size))}"

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from gradcompile.emit.expression import ANY, ATOM, MATMUL, MUL, POW, UNARY, Printer, Text, number, parenthesised
+from gradcompile.emit.expression import (
+    ANY,
+    ATOM,
+    MATMUL,
+    MUL,
+    POW,
+    UNARY,
+    Printer,
+    Text,
+    number,
+    parenthesised,
+    template,
+)
 from gradcompile.emit.indexing import Axes, Subscript, subscript
 from gradcompile.emit.names import Names
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value
@@ -160,6 +172,9 @@ class ArrayPrinter:
         return self._reduced(value, wanted) if value.op in REDUCTIONS else self._matrix(value, wanted)
 
     def _row(self, value: Value, wanted: Axes) -> Text:
+        own = tuple(a for a in wanted if a in value.axes)
+        if self._is_widened_once(value, wanted):
+            return self.aligned(self._row(value, own), own, wanted)
         operands = [self.text(o, wanted) for o in value.operands]
         if value.op == "not" and value.axes:  # of an array: ~ of Python's own bool is not its opposite
             return f"~{parenthesised(operands[0], POW)}", UNARY
@@ -170,6 +185,14 @@ class ArrayPrinter:
         if value.kind == "real" and self.dtype != "float64":  # float32 with int64 would be float64
             operands = [self._real(o, t) if is_whole(o) else t for o, t in zip(value.operands, operands, strict=True)]
         return self.printer.row(value, operands)
+
+    def _is_widened_once(self, value: Value, wanted: Axes) -> bool:
+        """Return whether new axes are written for a result, ``(w*y)[:, None]``, and not for each of its operands."""
+        if not _has_new_axes(value.axes, wanted):
+            return False
+        form = template(self.printer.spelling(value))
+        several = sum(_has_new_axes(operand.axes, wanted) for operand in value.operands) > 1
+        return several or (form.precedence == ATOM and form.pieces != (0,) and value.op != "not")
 
     def _real(self, value: Value, text: Text) -> Text:
         """Return whole numbers in the model's type: one alone may be Python's own, which has no methods."""
@@ -351,6 +374,12 @@ class ArrayPrinter:
             self.printer.support.add("logdet")
         own = (*batch, row, column) if value.op in ("inverse", "cholesky") else batch
         return self.aligned((f"{LINALG[value.op]}({self(matrix, (*batch, row, column))})", ATOM), own, wanted)
+
+
+def _has_new_axes(own: Axes, wanted: Axes) -> bool:
+    """Return whether an array needs new axes, ``[:, None]``, to broadcast; those in front NumPy adds itself."""
+    shown = [axis in own for axis in wanted]
+    return True in shown and not all(shown[shown.index(True) :])
 
 
 def is_whole(value: Value) -> bool:
