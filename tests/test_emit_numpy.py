@@ -28,6 +28,7 @@ n_, d_, c_, k_ = symbols("N D C K", integer=True, positive=True)
 s, j, i, k, a, t = symbols("s j i k a t", integer=True)
 x, gt = IndexedBase("x", shape=(n_, d_)), IndexedBase("gt", shape=(n_,))
 W, b, w = IndexedBase("W", shape=(d_, c_)), IndexedBase("b", shape=(c_,)), IndexedBase("w", shape=(d_,))
+A = IndexedBase("A", shape=(d_, d_))
 u, v = IndexedBase("u", shape=(n_,)), IndexedBase("v", shape=(n_,))
 SAMPLES, FEATURES, CLASSES = (s, 0, n_ - 1), (j, 0, d_ - 1), (i, 0, c_ - 1)
 
@@ -45,7 +46,7 @@ def body(objective: Any, wrt: Any) -> str:
         (Sum(exp(Sum(x[s, j] * w[j], FEATURES)), SAMPLES), w, ["x @ w", "dw = x.T @ "]),
         (Sum(exp(Sum(x[s, j] * W[j, i], FEATURES)) * b[i], SAMPLES, CLASSES), W, ["dW = (x.T @ ", ")*b"]),
         (Sum(log(Sum(exp(x[s, j]), FEATURES)), SAMPLES), x, ["axis=1)", "[:, None]"]),
-        (Sum(exp(w[s]), SAMPLES), w, ["w[np.arange(N) % D]"]),
+        (Sum(exp(x[s, j] - w[s]), SAMPLES, FEATURES), w, ["dw[np.arange(N) % D]"]),
         (Sum((w[j + 1] - w[j]) ** 2, (j, 0, d_ - 2)), w, ["w[1:] - w[:-1]", "dw[1:] +=", "dw[:-1] "]),
         (Sum(b[gt[s]] ** 2, SAMPLES), b, ["b[gt]", "np.add.at(db, gt, "]),
         (Sum(W[0, i] ** 2, CLASSES), W, ["W[0]", "dW[0] +="]),
@@ -62,7 +63,7 @@ def test_spellings(objective: Any, wrt: Any, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("objective", "wrt", "expected"),
     [
-        (Sum(exp(x[s, j] + exp(u[s] * v[s])), SAMPLES, FEATURES), x, "x + np.exp(u*v)[:, None]"),
+        (Sum(exp(x[s, j] + exp(u[s] * v[s])), SAMPLES, FEATURES), x, "np.exp(u*v)[:, None] + x"),
         (Sum(exp(x[s, j] * (u[s] - v[s])), SAMPLES, FEATURES), v, "x*(u - v)[:, None]"),
         (Sum(exp(x[s, j] - u[s]), SAMPLES, FEATURES), x, "x - u[:, None]"),
         (Sum(Piecewise((exp(x[s, j]), u[s] > 0), (0, True)), SAMPLES, FEATURES), x, "u[:, None] > 0"),
@@ -70,6 +71,21 @@ def test_spellings(objective: Any, wrt: Any, expected: list[str]) -> None:
 )
 def test_new_axes_are_written_once(objective: Any, wrt: Any, expected: str) -> None:
     assert expected in body(objective, wrt)
+
+
+def test_a_gradient_under_other_axes_is_computed_as_it_is_returned() -> None:
+    text = body(Sum((x[s, i] - w[i]) * A[i, j] * (x[s, j] - w[j]), SAMPLES, (i, 0, d_ - 1), FEATURES) / 2, A)
+    assert "dA = (a.T @ b)/2" in text
+    assert "copy" not in text
+    assert "copy" not in body(Sum(exp(x[s, j]), SAMPLES, FEATURES), x)
+
+
+def test_gradients_that_are_one_array_are_returned_as_two(tmp_path: Path) -> None:
+    text = gc.emit(Sum(exp(u[s] + v[s]), SAMPLES), wrt=[u, v], target="numpy")
+    _, (du, dv) = load(text, tmp_path / "both.py").value_and_grad([0.1, 0.2], [0.3, 0.4])
+    assert du is not dv
+    assert not np.shares_memory(du, dv)
+    np.testing.assert_allclose(du, np.exp([0.4, 0.6]))
 
 
 def test_a_gradient_that_the_value_is_made_of_is_returned(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from gradcompile.emit.expression import ATOM, Printer
 from gradcompile.emit.indexing import Axes, affine
@@ -14,6 +15,7 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
+from gradcompile.passes.share import is_renaming
 
 Line = tuple[str, str]  # code and comment
 
@@ -34,6 +36,7 @@ class WholeArrays:
     """
 
     def __init__(self, graph: Graph, names: Names, printer: Printer, dtype: str) -> None:
+        graph = without_renamings(graph)
         self.graph, self.names, self.printer, self.dtype = graph, names, printer, dtype
         self.forward, self.backward = halves(graph)
         order = [*self.forward, *self.backward]
@@ -149,6 +152,10 @@ class WholeArrays:
             return f"{self.array(value, axes, ATOM)}.astype(np.{self.dtype})"
         return f"{self.array(value, axes, ATOM)}.copy()" if self._is_view(value) else self.array(value, axes)
 
+    def _is_fresh(self, value: Value) -> bool:
+        """Return whether the line of a value makes an array, which is nobody else's."""
+        return bool(value.axes) and value.op not in ("input", "read", "accumulate", "detach", "custom")
+
     def _is_view(self, value: Value) -> bool:
         if self._name(value) is not None or value.op in ("read", "accumulate"):
             return True
@@ -193,12 +200,14 @@ class WholeArrays:
                 continue
             fits = self.array.layout(value) == axes
             shared = value in self.computed and name[1:] in self.graph.wrt  # a gradient that the objective needs, too
-            own = value in self.own and not shared and fits
-            if own and not is_whole(value) and value not in taken and self.names.is_output(value, name):
+            free = value in self.own and fits and not is_whole(value) and value not in taken
+            if free and not shared and self.names.is_output(value, name):
                 taken.add(value)
             else:
                 identifier = self._identifier(name)
-                line = f"{identifier} = {self._whole(name, value)}", ""
+                whole = self._name(value) if free and self._is_fresh(value) else self._whole(name, value)
+                taken.update([value] if free else [])
+                line = f"{identifier} = {whole}", ""
                 if identifier == self._name(value):
                     last.append(line)
                 else:
@@ -273,3 +282,15 @@ def never_arrays(order: list[Value]) -> set[Value]:
     inner = {v for v in order if v.op == "mul" and 0 < uses[v] == summed[v]}
     indices = {v for v in order if v.kind == "int" and affine(v) is not None}  # they become slices
     return masked | indices | {v for v in inner if any(len(v.axes) > len(o.axes) for o in v.operands)}
+
+
+def without_renamings(graph: Graph) -> Graph:
+    """Return a graph whose gradients are other values under their own axes, where they only rename those."""
+    outputs, axes = dict(graph.outputs), dict(graph.axes)
+    matrices = {m for v in graph.order() if v.op in MATRIX_FUNCTIONS for m in (v, *v.operands)}
+    for name, value in graph.outputs.items():
+        base = value.operands[0] if is_renaming(value) else value
+        if name != "value" and base is not value and base.op != "input" and base not in matrices:
+            own = {index.attr: axis for axis, index in zip(base.axes, value.operands[1:], strict=True)}
+            outputs[name], axes[name] = base, tuple(own.get(axis, axis) for axis in graph.output_axes(name))
+    return replace(graph, outputs=outputs, axes=axes)

@@ -6,7 +6,7 @@ inputs are declared, so that most operands stand in line and need neither a tran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradcompile.emit.expression import (
@@ -50,14 +50,21 @@ def axis_order(graph: Graph) -> list[Axis]:
     """Return all axes in one order: that of the inputs' dimensions and of indices, the samples first."""
     votes: dict[tuple[Axis, Axis], int] = {}
     seen: dict[Axis, None] = {} if graph.sample is None else {graph.sample: None}
+
+    def vote(row: Sequence[Axis]) -> None:
+        for k, first in enumerate(row):
+            for second in row[k + 1 :]:
+                votes[first, second] = votes.get((first, second), 0) + 1
+
     for value in graph.order():
         row = [i.attr for i in value.operands[1:] if i.op == "iota"] if value.op == "read" else list(value.axes)
         row = list(value.attr) if value.op in MATRIX_FUNCTIONS else row
         seen.update(dict.fromkeys((*value.axes, *(row if value.op in MATRIX_FUNCTIONS else ()))))
         if value.op in ("read", "input", *MATRIX_FUNCTIONS):
-            for k, first in enumerate(row):
-                for second in row[k + 1 :]:
-                    votes[first, second] = votes.get((first, second), 0) + 1
+            vote(row)
+    for name, axes in graph.axes.items():
+        if name in graph.outputs and name != "value":  # a gradient under other axes than those of its parameter
+            vote([axis for axis in axes if axis in seen])
     return _ranked(list(seen), votes)
 
 
