@@ -47,3 +47,38 @@ def test_a_mean_that_overflows_leaves_a_slope() -> None:
     value, gradients = model.value_and_grad(x=np.array([800.0]), t=np.array([2.0]), w=1.0, k=1.0)
     assert value == 1
     np.testing.assert_array_equal(gradients, [0.0, 2.0])
+
+
+HALVES = """
+x: data[N, D]
+y: data[N]
+w: parameter[D]
+s: parameter
+m[n] = Sum(x[n, j]*w[j], j)
+loss = {}
+"""
+# The objective, and what its emitted slopes have no more.
+NUMBERS = {
+    "divergence": ("Sum(m[n]**2 + exp(2*m[n]) - 2*m[n] - 1, n)/2", "2*("),
+    "length": ("Sum(y[n]*sqrt(Sum((x[n, j] - w[j])**2, j)), n)", "2*"),
+    "root": ("sqrt(Sum((y[n] - m[n])**2, n)/N)", "2*"),
+    "beside": ("Sum((m[n] + s/2)**2, n)", "/2)"),
+    "case": ("Sum(where(y[n] > 0, m[n]/2, m[n]**2)**2, n)", "/2)"),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_slopes_are_not_halved_and_doubled(name: str) -> None:
+    objective, gone = NUMBERS[name]
+    text = HALVES.format(objective)
+    emitted = gc.emit(gc.parse(text), target="numpy")
+    backward = emitted[emitted.index("# backward") : emitted.index("def grad(")]
+    assert gone not in backward, backward
+    point = {"x": np.array([[0.3, -1.2], [2.0, 0.4], [0.1, 0.5]]), "y": np.array([0.4, 1.3, -2.2])}
+    point |= {"w": np.array([0.7, -0.2]), "s": np.array(0.3)}
+    used = {name: value for name, value in point.items() if name in gc.compile(gc.parse(text)).arguments}
+    right, slopes = exact_answer(text, used)
+    value, gradients = gc.compile(gc.parse(text)).value_and_grad(**used)
+    assert value == pytest.approx(right, rel=1e-13)
+    for found, slope in zip(gradients, slopes, strict=True):
+        np.testing.assert_allclose(found, np.array(slope, float), rtol=1e-12)
