@@ -434,6 +434,27 @@ def test_what_is_looked_up_and_read_at_other_samples_is_kept_for_all() -> None:
     np.testing.assert_allclose(dv, expected, rtol=1e-12, atol=1e-12)
 
 
+RANKING = """
+    user: labels[N]
+    near: labels[N]
+    far:  labels[N]
+    x: data[N, K]
+    u: parameter[A]
+    b: parameter[B]
+    w: parameter[K]
+    m[n] = u[user[n]] + Sum(x[n, k]*w[k], k)
+    loss = Sum(softplus(m[n]*b[far[n]] - b[near[n]]), n)
+"""
+
+
+def test_what_is_looked_up_for_samples_has_one_loop_and_starts_a_sum_itself() -> None:
+    text = gc.emit(gc.parse(RANKING), target="numba")
+    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    loops = gradient.split("for n in range(size):")
+    assert sum("= b[far_b[n]]" in loop and "= b[near_b[n]]" in loop for loop in loops) == 1, gradient
+    assert "m[n] = u[user_b[n]]" in gradient
+
+
 VECTORS = """
     centre:   labels[N]
     context:  labels[N]

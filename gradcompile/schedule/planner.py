@@ -85,7 +85,7 @@ class _Work:
         self.graph, self.sample, self.again = graph, sample, again
         self.blocks = blocks
         self.order = graph.order()
-        scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
+        self.scattered = sample is not None and scatters(self.order, sample)  # asked before sums take scatters in
         self.uses = Counter(o for v in self.order for o in v.operands)
         self.square = _square(self.order)
         self.numbers = sample_sizes(graph)
@@ -112,12 +112,16 @@ class _Work:
         whole = made.arrays | self.returned
         self.rows = Rows(self.statements, self.products, self.delivered, made.beside, whole, graph.length)
         if blocks is not None:
-            self.rows.settle(self.order if scattered else ())
+            bases = {base for base, _ in self.sums.values()}
+            picked = [
+                v for v in self.order if v not in bases or made.uses[v] > 1
+            ]  # a sum's start has a loop of its own
+            self.rows.settle(picked if self.scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed
         fixed = {**self.products.orders, **self.delivered, **self.square}
         self.nesting = Nesting(self.rows, fixed, self.made, sample, blocks)
         self.closed: set[Loop] = set()  # loops that nothing else may join
-        self.adding: set[Loop] = set()  # those of them in which all statements add at places that are data
+        self.alike: dict[Loop, bool] = {}  # but their like: all add at places that are data, or all look such places up
         self.body: list[Node] = []
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
@@ -352,8 +356,8 @@ class _Work:
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
             own = axis == order[-1] and (self._is_shifted(statement, value, path) or (runs and axis in self.steep))
             own = own or (alone and axis == order[-1])
-            adds = own and alone and self.rows.scatters(statement)
-            loop = None if own and not adds else self._joinable(body, path, wanted, reads, updated, adds=adds)
+            adds = self.rows.scatters(statement) if own and alone else None
+            loop = None if own and adds is None else self._joinable(body, path, wanted, reads, updated, adds=adds)
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
                 body.append(loop)
@@ -369,8 +373,8 @@ class _Work:
             path, body = [*path, loop], loop.body
             if own:
                 self.closed.add(loop)
-            if adds:
-                self.adding.add(loop)
+            if adds is not None:
+                self.alike[loop] = adds
         return path, starts
 
     def _bounds(self, statement: Statement, value: Value, order: list[Axis]) -> Mapping[Axis, Bounds]:
@@ -404,8 +408,11 @@ class _Work:
         return loop.bounds == (None, None) and aligned(term, self._along(loop))
 
     def _looks_up(self, statement: Statement) -> bool:
-        """Return whether a statement copies what data pick for the samples of a block."""
-        return isinstance(statement, Define) and statement.target in self.packed and self.rows.picks(statement.target)
+        """Return whether a statement copies what data pick for the samples of a block, for itself or for a sum."""
+        if not isinstance(statement, Define):
+            return False
+        own = statement.target in self.packed or (self.scattered and statement.expression not in self.made)
+        return own and self.rows.picks(statement.expression)
 
     def _note(self, value: Value, path: list[Loop]) -> None:
         self.paths[value][-1].append(path)
@@ -418,12 +425,12 @@ class _Work:
         reads: list[Used],
         updated: tuple[Value, Value] | None,
         *,
-        adds: bool,
+        adds: bool | None,
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
         A sum that is `updated` by a further term must have been started; its other terms may still be running. What
-        `adds` at places that are data joins its like, and nothing else.
+        `adds` at places that are data, or looks them up, joins its like and nothing else.
         """
         depth, axis = len(path), wanted[0]
         first = self.barrier if axis == self.outermost and not depth else 0
@@ -438,7 +445,9 @@ class _Work:
         if first in blocked:
             first += 1
         for node in body[first:]:
-            if not isinstance(node, Loop) or (node not in self.adding if adds else node in self.closed):
+            if not isinstance(node, Loop) or (
+                node in self.closed if adds is None else self.alike.get(node) is not adds
+            ):
                 continue
             if (node.axis, node.bounds, node.rows, node.backward) == wanted:
                 return node
