@@ -434,6 +434,20 @@ def test_what_is_looked_up_and_read_at_other_samples_is_kept_for_all() -> None:
     np.testing.assert_allclose(dv, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_sums_along_the_same_axes_are_started_in_one_loop() -> None:
+    text = """
+        x: data[N, D]
+        c: parameter[K, D]
+        d[n, k] = Sum((x[n, j] - c[k, j])**2, j)
+        loss = Sum(Max(sin(d[n, k]), k)*Sum(exp(-d[n, k]), k), n)
+    """
+    gradient = gc.emit(gc.parse(text), target="numba").partition("def value_and_grad(")[2]
+    start = r"(?: +\w+\[n\] = (?:0\.0|-math\.inf)\n)"
+    loops = re.findall(rf"for n in range\(size\):\n({start}+)", gradient)
+    assert any(loop.count("\n") > 1 for loop in loops), gradient
+    assert not re.search(rf"{start} +for n in range\(size\):\n{start}", gradient)
+
+
 RANKING = """
     user: labels[N]
     near: labels[N]

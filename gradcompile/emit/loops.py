@@ -248,11 +248,15 @@ class _Body:
 
     def _starts(self, loop: Loop, held: Mapping[Value, str], before: Define | None) -> Iterator[str]:
         """Yield what sums start from that a loop adds to, in an array or in the local variable that holds them."""
+        arrays = list[Value]()
         for value in (v for v in loop.starts if v not in self.moved):
             if value in held:
                 yield f"{held[value]} = {self._typed_start(value, self._filling(value))}"
-            else:
-                yield from self._start(value, "")
+            elif not self.plan.stored[value]:
+                yield f"{self.places.array(value)} = {self._typed_start(value, self._filling(value))}"
+            elif value not in self.prologue.zeroed:
+                arrays.append(value)
+        yield from self._filled(arrays)
         for value, local in held.items():
             if before is not None and before.target is value:
                 yield f"{local} = {self.places.expression(before.expression)}"
@@ -301,17 +305,24 @@ class _Body:
         return bool(axes) and loop.axis not in axes and all(a in self.places.open for a in axes)
 
     def _start(self, value: Value, indent: str) -> Iterator[str]:
-        fill = self._filling(value)
-        axes = self.plan.stored[value]
-        if not axes:
-            yield f"{indent}{self.places.array(value)} = {self._typed_start(value, fill)}"
+        if not self.plan.stored[value]:
+            yield f"{indent}{self.places.array(value)} = {self._typed_start(value, self._filling(value))}"
         elif value not in self.prologue.zeroed:
-            others = [axis for axis in axes if axis not in self.places.open]
-            inner = indent
-            for axis in others:
-                yield f"{inner}for {self.names.axis(axis)} in {self._range(Loop(axis, 0), around=axis != others[-1])}:"
+            yield from (indent + line for line in self._filled([value]))
+
+    def _filled(self, values: Iterable[Value]) -> Iterator[str]:
+        """Yield the loops that fill arrays with what their sums start from; those along the same axes are one."""
+        alike: dict[tuple[Axis, ...], list[Value]] = {}
+        for value in values:
+            along = tuple(axis for axis in self.plan.stored[value] if axis not in self.places.open)
+            alike.setdefault(along, []).append(value)
+        for along, arrays in alike.items():
+            inner = ""
+            for axis in along:
+                loop = Loop(axis, 0)
+                yield f"{inner}for {self.names.axis(axis)} in {self._range(loop, around=axis != along[-1])}:"
                 inner += INDENT
-            yield f"{inner}{self.places.target(value)} = {fill}"
+            yield from (f"{inner}{self.places.target(value)} = {self._filling(value)}" for value in arrays)
 
     def _typed_start(self, value: Value, fill: str) -> str:
         """Return the first value of a sum in a local variable: in double precision if it runs over the samples."""
