@@ -73,6 +73,16 @@ def test_new_axes_are_written_once(objective: Any, wrt: Any, expected: str) -> N
     assert expected in body(objective, wrt)
 
 
+def test_a_mask_of_indices_is_made_once() -> None:
+    objective = Sum(Piecewise((exp(x[s, j] * w[j]), j < s), (0, True)), SAMPLES, FEATURES)
+    assert body(objective, w).count("np.arange(D) < np.arange(N)[:, None]") == 1
+
+
+def test_a_sign_stands_in_the_line_of_what_it_changes() -> None:
+    model = gc.load(Path(gc.__file__).parent / "models" / "gamma_regression.model")
+    assert "f = -np.sum(" in gc.emit(model, target="numpy")
+
+
 def test_a_gradient_under_other_axes_is_computed_as_it_is_returned() -> None:
     text = body(Sum((x[s, i] - w[i]) * A[i, j] * (x[s, j] - w[j]), SAMPLES, (i, 0, d_ - 1), FEATURES) / 2, A)
     assert "dA = (a.T @ b)/2" in text

@@ -72,6 +72,7 @@ def own_lines(graph: Graph, order: Iterable[Value], always: Callable[[Value], bo
     order = list(order)
     uses = Counter(o for value in order for o in value.operands)
     kept = {v for v in (*graph.outputs.values(), *graph.names) if v.op not in LEAVES}
+    signed = {v.operands[0] for v in order if v.op == "neg" and uses[v.operands[0]] == 1}  # the sign has the line
     own: set[Value] = set()
     width: dict[Value, int] = {}
     depth: dict[Value, int] = {}
@@ -81,7 +82,8 @@ def own_lines(graph: Graph, order: Iterable[Value], always: Callable[[Value], bo
         if value.op in LEAVES:
             continue
         often = uses[value] > 1 and not _cheap(value, own)
-        if value in kept or often or always(value) or width[value] > LINE or depth[value] > DEPTH:
+        long = (width[value] > LINE or depth[value] > DEPTH) and value not in signed
+        if value in kept or often or always(value) or long:
             own.add(value)
     return own
 
@@ -95,12 +97,15 @@ def _width(value: Value) -> int:
 
 
 def _cheap(value: Value, own: set[Value]) -> bool:
-    """Return whether a value may be written out wherever it is used: a sign, a comparison, an array seen otherwise."""
+    """Return whether a value may be written out wherever it is used: a sign, a comparison, an array seen otherwise.
+
+    A comparison of indices is long, and as large as all of their axes.
+    """
     if value.kind == "int" and all(o.op in ("const", "size") for o in value.operands):
         return True
     if value.op == "read":
         return all(i.op in ("iota", "const") for i in value.operands[1:])
     if value.op == "mul" and not value.axes and any(o.op == "const" for o in value.operands):
         return all(o.op in LEAVES for o in value.operands)
-    atoms = all(o.op in LEAVES or o in own for o in value.operands)
+    atoms = all((o.op in LEAVES and o.op != "iota") or o in own for o in value.operands)
     return atoms and value.op in ("neg", "real", "not", *COMPARISONS)
