@@ -66,10 +66,6 @@ class Affine:
                 return number * factor.size.constant
         return None
 
-    def plus(self, number: int) -> Affine:
-        """Return the number plus a constant."""
-        return Affine(self.size + number, self.terms)
-
     def extreme(self, largest: bool) -> Size | None:
         """Return the smallest or largest value over the ranges of all indices, the innermost first."""
         number = self.extreme_in(None, largest)

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from gradcompile.ir import Value
 from gradcompile.passes.exponentials import negated, opposite
-from gradcompile.passes.fold import Exact, exact, factored, scaled
+from gradcompile.passes.fold import factored, scaled
 from gradcompile.passes.logarithms import not_negative, positive
 
 Real = int | Fraction | float
@@ -334,10 +334,8 @@ def _of_roots(a: Value, b: Value) -> Value | None:
     """Return sqrt(x + c) - sqrt(x) as c/(sqrt(x + c) + sqrt(x)), where the numbers alone differ."""
     if (made := _root_less_side(a, b)) is not None or a.op != "sqrt" or b.op != "sqrt":
         return made
-    if share_terms(*(root.operands[0] for root in (a, b))):
-        return gap(a.operands[0], b.operands[0]) / (a + b)
-    (number, x), (other, y) = (_offset(root.operands[0]) for root in (a, b))
-    return a.builder.const(number - other) / (a + b) if x is y and number != other else None
+    (inside,), (other,) = a.operands, b.operands
+    return gap(inside, other) / (a + b) if share_terms(inside, other) else None
 
 
 def _root_less_side(root: Value, side: Value) -> Value | None:
@@ -353,14 +351,3 @@ def _root_less_side(root: Value, side: Value) -> Value | None:
         if whole is not None:
             return apply("select", apply("gt", side, 0), whole, root - side)
     return None
-
-
-def _offset(x: Value) -> tuple[Exact, Value]:
-    """Return (n, rest) with x = n + rest."""
-    if x.op == "add":
-        for one, other in (x.operands, x.operands[::-1]):
-            if (number := exact(one)) is not None:
-                return number, other
-    if x.op == "sub" and (number := exact(x.operands[1])) is not None:
-        return -number, x.operands[0]
-    return 0, x
