@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import is_new, is_own, sharing
@@ -58,17 +58,94 @@ class Part(NamedTuple):
         return known | {name: (None, *known[base][1:]) for name, base in self.cut.items() if known.get(base)}
 
 
+class Arrays(NamedTuple):
+    """The arrays of a function: the lengths that are known of new ones, and of which others are rows."""
+
+    lengths: dict[str, Lengths]
+    cut: dict[str, str]
+
+    @classmethod
+    def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int], times: Mapping[str, int]) -> Arrays:
+        """Look for the arrays of a function, given its names for numbers, and how often each name gets a value."""
+        lengths, cut = dict[str, Lengths](), dict[str, str]()
+        for node in (each for each in statements(function) if isinstance(each, ast.Assign)):
+            name, value = spelled(node.targets[0]), node.value
+            if times[name] == 1 and isinstance(value, ast.Call) and is_new(value):
+                lengths[name] = [_known(each, numbers) for each in listed(value.args[0])]
+            elif times[name] == 1 and isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice):
+                cut[name] = spelled(value.value)
+        return cls(lengths, cut)
+
+
+class Cutting(NamedTuple):
+    """How a function is cut.
+
+    Attributes
+    ----------
+    most : int
+        How many statements a part has, where they are not one loop.
+    is_parted : callable
+        Whether a loop of so many statements remains, with parts inside.
+    pays : callable
+        Whether statements, so many, are worth a part.
+    numbers : dict of str to int
+        The names that are numbers in each part, too.
+    arrays : (dict, dict)
+        What each part knows of new arrays, and of rows of others.
+    repeats : bool
+        Whether statements that are the same but for their names become one part.
+    """
+
+    most: int
+    is_parted: Callable[[ast.For, int], bool]
+    pays: Callable[[Sequence[ast.stmt], int], bool]
+    numbers: Mapping[str, int]
+    arrays: Arrays
+    repeats: bool
+
+
 def outlined(function: ast.FunctionDef) -> list[Part]:
     """Return the parts of a long function and at the end the function that calls them; a short one remains as it is."""
     if (function.end_lineno or 0) - function.lineno >= LONG:  # a line has a statement at most
-        outline = _Outline(function, PART, WORTH)
+        cut = _into_many()
     elif (most := max((_length([each]) for each in _blocks(function)), default=0)) >= MIDDLING:
-        outline = _Blocks(function, (most + 1) // 2, most // 4)
+        cut = _into_halves(function, most)
     else:
         return [Part(function)]
+    outline = _Outline(function, cut)
     body = outline.shortened(function.body, frozenset())
     whole = ast.FunctionDef(function.name, function.args, body, function.decorator_list)
     return [*outline.parts, Part(ast.copy_location(whole, function))]
+
+
+def _into_many() -> Cutting:
+    """Return how a long function is cut: its parts know no numbers, for LLVM would write out its short loops."""
+    return Cutting(
+        PART,
+        is_parted=lambda loop, length: length > (VECTOR if _is_innermost(loop) else PART),
+        pays=lambda run, length: length >= WORTH,
+        numbers={},
+        arrays=Arrays({}, {}),
+        repeats=True,
+    )
+
+
+def _into_halves(function: ast.FunctionDef, length: int) -> Cutting:
+    """Return how a function is cut in what it does with a block of samples; its parts know as much as the whole.
+
+    A part has loops, and about half of the work: of one long loop with little beside stays all.
+    """
+    blocks, most, least = _blocks(function), (length + 1) // 2, length // 4
+    times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
+    known = {name: number for name, number in numbers(function).items() if times[name] == 1}
+    return Cutting(
+        most,
+        is_parted=lambda loop, _: loop in blocks,
+        pays=lambda run, length: least <= length <= 4 * most // 3 and any(isinstance(each, ast.For) for each in run),
+        numbers=known,
+        arrays=Arrays.of(function, known, times),
+        repeats=False,
+    )
 
 
 class _Outline:
@@ -78,17 +155,15 @@ class _Outline:
     ----------
     function : FunctionDef
         The function.
-    most, least : int
-        How many statements a part has.
+    cut : Cutting
+        How it is cut.
     """
 
-    def __init__(self, function: ast.FunctionDef, most: int, least: int) -> None:
-        self.function, self.most, self.least = function, most, least
+    def __init__(self, function: ast.FunctionDef, cut: Cutting) -> None:
+        self.function, self.cut = function, cut
         self.parts: list[Part] = []
         self.liveness = Liveness()
         self.counted, self.measured = counted(function), measured(function)
-        self.numbers: dict[str, int] = {}  # LLVM would write out the short loops of a long function
-        self.arrays = _Arrays({}, {})
         self.shared = sharing(function)
         self.names = self.liveness.stored(function) | {each.arg for each in function.args.args}
 
@@ -106,7 +181,7 @@ class _Outline:
 
     def _in_runs(self, body: Sequence[ast.stmt], live: Names) -> list[ast.stmt]:
         found: list[ast.stmt] = []
-        for run in reversed(list(_runs(body, self.most))):
+        for run in reversed(list(_runs(body, self.cut.most))):
             found[:0] = self._shorter(run, live)
             live = self.liveness.before(run, live)
         return found
@@ -117,7 +192,7 @@ class _Outline:
         for statement in reversed(body):
             after.insert(0, self.liveness.before([statement], after[0]))
         found: dict[int, tuple[int, ast.stmt]] = {}
-        for each in repeats(body, self.names):
+        for each in repeats(body, self.names) if self.cut.repeats else ():
             runs = [list(body[start : start + each.size]) for start in each.starts]
             calls = self._shared(runs, [after[start + each.size] for start in each.starts])
             found |= {start: (each.size, call) for start, call in zip(each.starts, calls, strict=False)}
@@ -149,18 +224,10 @@ class _Outline:
 
     def _shorter(self, run: list[ast.stmt], live: Names) -> list[ast.stmt]:
         loop, length = run[0], _length(run)
-        if len(run) == 1 and isinstance(loop, ast.For) and self._is_parted(loop, length):
+        if len(run) == 1 and isinstance(loop, ast.For) and self.cut.is_parted(loop, length):
             body = self.shortened(loop.body, self.liveness.around(loop, live))
             return [ast.copy_location(ast.For(loop.target, loop.iter, body, []), loop)]
-        return [self._moved(run, live)] if self._pays(run, length) and self._can_move(run, live) else run
-
-    def _is_parted(self, loop: ast.For, length: int) -> bool:
-        """Return whether a loop remains, with parts inside."""
-        return length > (VECTOR if _is_innermost(loop) else self.most)
-
-    def _pays(self, run: Sequence[ast.stmt], length: int) -> bool:
-        """Return whether so many statements are worth a part."""
-        return length >= self.least
+        return [self._moved(run, live)] if self.cut.pays(run, length) and self._can_move(run, live) else run
 
     def _can_move(self, run: Sequence[ast.stmt], live: Names) -> bool:
         """Return whether statements may be a function: no two arguments share their memory, and no result another's.
@@ -181,9 +248,9 @@ class _Outline:
     def _moved(self, run: list[ast.stmt], live: Names) -> ast.stmt:
         """Return the call that stands for statements, which become a part."""
         needed, returned = self._given(run, live), sorted(self._assigned(run) & live)
-        known = sorted(needed & self.numbers.keys() - self._assigned(run))
+        known = sorted(needed & self.cut.numbers.keys() - self._assigned(run))
         given = sorted(needed.difference(known))
-        body = [*(_number(each, self.numbers[each]) for each in known), *run]
+        body = [*(_number(each, self.cut.numbers[each]) for each in known), *run]
         own = self.counted.intersection(given), self.measured.intersection(given)
         name = self._part(body, given, returned, *own)
         return _call(name, [ast.Name(each, ast.Load()) for each in given], returned, run[0])
@@ -203,7 +270,7 @@ class _Outline:
         arguments = ast.arguments([], [ast.arg(each) for each in given], None, [], [], None, [])
         line = next(each.lineno for each in body if hasattr(each, "lineno"))
         node = ast.FunctionDef(name, arguments, [*body, last], self.function.decorator_list, lineno=line)
-        part = Part(ast.fix_missing_locations(node), frozenset(counted), frozenset(measured), *self.arrays)
+        part = Part(ast.fix_missing_locations(node), frozenset(counted), frozenset(measured), *self.cut.arrays)
         self.parts.append(part)
         return name
 
@@ -217,26 +284,6 @@ class _Outline:
                 yield spelled(node.value)
             elif isinstance(node, ast.Expr):
                 yield from self.liveness.loaded(node)
-
-
-class _Blocks(_Outline):
-    """The parts of a function in what it does with a block of samples, which know as much as the whole."""
-
-    def __init__(self, function: ast.FunctionDef, most: int, least: int) -> None:
-        super().__init__(function, most, least)
-        times = Counter(each.id for each in names(function) if isinstance(each.ctx, ast.Store))
-        self.numbers = {name: number for name, number in numbers(function).items() if times[name] == 1}
-        self.arrays = _Arrays.of(function, self.numbers, times)
-
-    def _repeated(self, body: Sequence[ast.stmt], live: Names) -> dict[int, tuple[int, ast.stmt]]:
-        return {}
-
-    def _is_parted(self, loop: ast.For, length: int) -> bool:
-        return loop in _blocks(self.function)
-
-    def _pays(self, run: Sequence[ast.stmt], length: int) -> bool:
-        """Return whether there are loops, and about half of the work: of one long loop with little beside stays all."""
-        return self.least <= length <= 4 * self.most // 3 and any(isinstance(each, ast.For) for each in run)
 
 
 def _blocks(function: ast.FunctionDef) -> list[ast.For]:
@@ -262,25 +309,6 @@ def _runs(body: Sequence[ast.stmt], most: int) -> Iterator[list[ast.stmt]]:
         length, before = length + more, plain
     if run:
         yield run
-
-
-class _Arrays(NamedTuple):
-    """The arrays of a function: the lengths that are known of new ones, and of which others are rows."""
-
-    lengths: dict[str, Lengths]
-    cut: dict[str, str]
-
-    @classmethod
-    def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int], times: Mapping[str, int]) -> _Arrays:
-        """Look for the arrays of a function, given its names for numbers, and how often each name gets a value."""
-        lengths, cut = dict[str, Lengths](), dict[str, str]()
-        for node in (each for each in statements(function) if isinstance(each, ast.Assign)):
-            name, value = spelled(node.targets[0]), node.value
-            if times[name] == 1 and isinstance(value, ast.Call) and is_new(value):
-                lengths[name] = [_known(each, numbers) for each in listed(value.args[0])]
-            elif times[name] == 1 and isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice):
-                cut[name] = spelled(value.value)
-        return cls(lengths, cut)
 
 
 def _known(length: ast.expr, numbers: Mapping[str, int]) -> int | None:
