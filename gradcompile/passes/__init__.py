@@ -58,49 +58,49 @@ __all__ = [
 Pass = Callable[[Graph], Graph]
 
 BEFORE: tuple[Pass, ...] = (
-    fold,
-    share,
-    shares,
-    means,
-    removable,
-    small_logs,
-    stabilise,
-    hyperbolic,
-    exponents,
-    ratios,
-    gammas,
-    small,
-    group,
-    gather,
-    together,
-    contract,
-    separate,
-    choices,
-    saturations,
-    steep,
-    share,
-    turn,
-    share,
-    fold,
+    fold,  # numbers are computed once, what does nothing goes
+    share,  # one index for what is the same under two
+    shares,  # log(a/(a + b)) keeps its digits
+    means,  # log of a mean of exponentials, powers of means
+    removable,  # sin(x)/x at 0
+    small_logs,  # log(sinh(x)/x) near 0
+    stabilise,  # log(1 + exp(x)) is softplus(x): its rows are in passes/stabilise.py
+    hyperbolic,  # exp(-g*t)*cosh(w*t) has one exponential
+    exponents,  # p*exp(-u)/(q*exp(-v)) is p/q*exp(v - u)
+    ratios,  # log(a/b), expm1(a)/expm1(b)
+    gammas,  # lgamma(x + y) - lgamma(x)
+    small,  # 1 - cos(x) near 0
+    group,  # Σ_n (v[n] if g[n] == c else 0) is added at g[n]
+    gather,  # y[s, gt[s]] is read of y, or computed at gt[s] alone
+    together,  # Σ a*b - Σ a*c is Σ a*(b - c)
+    contract,  # Σ_jk a[j]*b[j, k]*c[k] in the cheapest order
+    separate,  # Σ_k (a*b + c*d) of matrices is two products
+    choices,  # log(a) if c else log(b) is log(a if c else b)
+    saturations,  # a/(a + b) is one share
+    steep,  # exp(-(x/l)**k) is 0 with slope 0 where the power is infinite
+    share,  # of what these have made
+    turn,  # arrays are computed in the order in which they are read
+    share,  # of what turned
+    fold,  # of what is left
 )  # on the model, before it is differentiated
 AFTER: tuple[Pass, ...] = (
-    settle,
-    fold,
-    cancel,
-    entropies,
-    pairs,
-    roots,
-    renumber,
-    rotations,
-    outer,
-    thin,
-    inward,
-    running,
-    share,
-    turn_arithmetic,
-    cases,
-    fold,
-    factor,
+    settle,  # marks for differentiation go
+    fold,  # as above
+    cancel,  # 2*(x/2), exp(u)*(h/exp(u))
+    entropies,  # slopes of x*log(x) at 0
+    pairs,  # exp(a - max(a, b)) or exp(b - max(a, b)) is 1
+    roots,  # x**(3/2) is x*sqrt(x)
+    renumber,  # sums over samples along the first free axis, where they are matrices
+    rotations,  # what is added at mod(i + 1, N) is read from mod(i - 1, N)
+    outer,  # outer products are read, not made
+    thin,  # inverse @ (a @ b) @ inverse: the thin products first
+    inward,  # Σ_j (Σ_k a[j, k]*b[k])*c[j]: which sum is inside
+    running,  # Σ_{j <= i} is a running sum
+    share,  # as above
+    turn_arithmetic,  # arithmetic of what is read transposed
+    cases,  # (p if c else 0) + (q if d else 0) is one choice
+    fold,  # as above
+    factor,  # Σ_s (x*g if c else 0) is Σ_s x*(g if c else 0), a product of matrices
 )
 
 
