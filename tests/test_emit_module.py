@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sympy import IndexedBase, MatrixSymbol, Sum, Symbol, exp, symbols
+from sympy import IndexedBase, MatrixSymbol, Max, Min, Sum, Symbol, exp, symbols
 
 import gradcompile as gc
 from gradcompile.emit import allowlist, module, support
@@ -24,6 +24,7 @@ from gradcompile.emit.problem import problem
 from gradcompile.emit.support.check_arrays import draw
 from gradcompile.errors import EmissionError
 from gradcompile.ir import Axis, Builder, Graph, Input, Size
+from tests.zoo import load_uncompiled
 
 x, w1, w0 = symbols("x w1 w0")
 LECTURE = 1 + exp(w1 * x + w0)
@@ -360,6 +361,22 @@ def test_what_a_line_of_a_loop_says_itself_is_no_comment() -> None:
     assert not any(code.startswith("f = ") or "= vexp(" in code for code in said)
     assert any(comment.startswith("Sum(") for comment in said.values())
     assert any(comment.startswith("df/da") for comment in said.values())
+
+
+# --- indices ----------------------------------------------------------------------------------------------------
+
+
+def test_an_index_that_is_computed_of_labels_is_computed_once(tmp_path: Path) -> None:
+    n, P = symbols("n", integer=True), symbols("P", integer=True, positive=True)
+    y, label, off, s = IndexedBase("y", (N,)), IndexedBase("label", (N,)), IndexedBase("off", (P,)), Symbol("s")
+    place = Min(Max(label[n], 0), P - 1)
+    text = gc.emit(Sum((y[n] - off[place] * exp(s)) ** 2, (n, 0, N - 1)), wrt=[off, s], target="numba")
+    gradient = text[text.index("def value_and_grad(") : text.index("def grad(")]
+    assert gradient.count("minimum(") == 1 + sum("minimum(" in line.partition("#")[2] for line in gradient.splitlines())
+    plates = load_uncompiled(text, tmp_path / "plates.py")
+    found = plates.value_and_grad(np.array([1.0, 2.0]), 0.0, np.array([-3, 0, 7]), np.array([0.5, 1.5, 2.5]))
+    assert found[0] == 0.75
+    np.testing.assert_allclose(found[1][0], [0.0, -1.0])
 
 
 # --- problem of the self-check ----------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ from gradcompile.emit.dialect import Dialect
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.guarding import Guarding
 from gradcompile.emit.layout import INDENT, WIDTH
-from gradcompile.emit.lookups import looked_up
+from gradcompile.emit.lookups import asked_again, looked_up
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.places import Places
 from gradcompile.emit.products import Moved, Products
 from gradcompile.emit.prologue import Prologue, is_around, start_of
 from gradcompile.emit.statements import Returned, as_number, returning
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Value, only_indices
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Value, only_indices, reachable
 from gradcompile.passes.fold import exact
 from gradcompile.schedule import Course, Define, Loop, Node, Plan, Product, Result, Start, Update, used_at_once
 from gradcompile.schedule.nodes import Statement, exponent_axis
@@ -187,12 +187,16 @@ class _Body:
             yield indent + self._fill_result(node)
 
     def _hoist(self, index: Value) -> str:
-        """Return the line that reads an index into a local variable, which stands for it from now on."""
+        """Return the line that takes an index into a local variable, which stands for it from now on."""
         text = self.places.expression(index)
         if self.typed and index in self.unsigned:
             text = f"np.uint64({text})"
-        array = self.names.value(index if index.op == "input" else index.operands[0])
-        self.places.held[index] = self.names.local(index, "_".join([array, *map(self.names.axis, index.axes)]))
+        array = index if index.op == "input" else index.operands[0]
+        role = "" if index.op in ("input", "read") else "place"
+        if role:  # computed of labels, whose name will do
+            array = next(part for part in reachable([index]) if part.op == "input" and part.axes)
+        name = "_".join([self.names.value(array), *map(self.names.axis, index.axes)])
+        self.places.held[index] = self.names.local(index, name, role)
         return f"{self.places.held[index]} = {text}"
 
     def _range(self, loop: Loop, *, around: bool) -> str:
@@ -264,7 +268,7 @@ class _Body:
                 yield f"{local} = {self.places.target(value)}"
 
     def _turn(self, loop: Loop, indent: str) -> Iterator[str]:
-        """Yield what is done in each turn of a loop: indices that are data are read first, and once."""
+        """Yield what is done in each turn of a loop: indices that are data, or made of them, come first, and once."""
         indices = looked_up(loop, around=self.places.open, stored=self.plan.stored, held=self.places.held)
         asked = self.places.in_block and self.asked
         if self.ahead is not None and indices and loop.axis == self.plan.sample and not asked:
@@ -272,6 +276,9 @@ class _Body:
             yield from (indent + line for line in self.ahead(self.places.sample_number(loop.axis)))
         for index in indices:
             yield indent + self._hoist(index)
+        for index in asked_again(loop, around=self.places.open, stored=self.plan.stored, held=self.places.held):
+            yield indent + self._hoist(index)
+            indices.append(index)
         yield from self._nodes(loop.body, indent)
         for index in indices:
             del self.places.held[index]
