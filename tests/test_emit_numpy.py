@@ -83,9 +83,22 @@ def test_a_sign_stands_in_the_line_of_what_it_changes() -> None:
     assert "f = -np.sum(" in gc.emit(model, target="numpy")
 
 
+def test_what_is_the_same_under_two_indices_is_one_array(tmp_path: Path) -> None:
+    quadratic = Sum((x[s, i] - w[i]) * A[i, j] * (x[s, j] - w[j]), SAMPLES, (i, 0, d_ - 1), FEATURES) / 2
+    assert body(quadratic, [w, A]).count("x - w") == 1
+    random = np.random.default_rng(3)
+    data, centre, weights = random.normal(size=(5, 3)), random.normal(size=3), random.normal(size=(3, 3))
+    module_ = load(gc.emit(quadratic, wrt=[w, A], target="numpy"), tmp_path / "quadratic.py")
+    value, (dw, dA) = module_.value_and_grad(centre, weights, data)
+    apart = data - centre
+    np.testing.assert_allclose(value, np.sum(apart @ weights * apart) / 2)
+    np.testing.assert_allclose(dA, apart.T @ apart / 2)
+    np.testing.assert_allclose(dw, -np.sum(apart @ (weights + weights.T), axis=0) / 2)
+
+
 def test_a_gradient_under_other_axes_is_computed_as_it_is_returned() -> None:
     text = body(Sum((x[s, i] - w[i]) * A[i, j] * (x[s, j] - w[j]), SAMPLES, (i, 0, d_ - 1), FEATURES) / 2, A)
-    assert "dA = (a.T @ b)/2" in text
+    assert "dA = (a.T @ a)/2" in text
     assert "copy" not in text
     assert "copy" not in body(Sum(exp(x[s, j]), SAMPLES, FEATURES), x)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +257,9 @@ def test_norms_stay_with_one_of_a_pair() -> None:
     u = x @ W
     u /= np.sqrt((u**2).sum(axis=1, keepdims=True))
     assert model.value(x=x, W=W) == pytest.approx(np.log(np.exp(u @ u.T).sum(axis=1)).sum(), rel=1e-13)
+
+
+def test_what_is_read_at_labels_under_two_indices_is_computed_once() -> None:
+    """The angle of a rotation, and the length that its axis is divided by."""
+    model = gc.compile(gc.load(Path(gc.__file__).parent / "models" / "bundle_adjustment.model"))
+    assert [value.op for value in model.graph.order()].count("sqrt") == 1

@@ -15,7 +15,8 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
-from gradcompile.passes.share import is_renaming
+from gradcompile.passes.share import classified, is_renaming
+from gradcompile.primitives import PRIMITIVES
 
 Line = tuple[str, str]  # code and comment
 
@@ -44,6 +45,7 @@ class WholeArrays:
         self.uses = Counter(o for value in order for o in value.operands)
         self.arrays = {v.operands[0] for v in order if v.op == "read"}
         self.inner = never_arrays(order)
+        self.same: dict[Value, Value] = {}  # values that are others under other names of their axes
         self.array = ArrayPrinter(graph, names, printer, dtype, self._name)
         for name in graph.outputs:
             self._lay_out(name)
@@ -52,6 +54,8 @@ class WholeArrays:
         self.begun = {v for v in order if self._addend(v) is not None and self._is_beginning(self._chain(v)[0])}
         self.scattered |= {self._chain(v)[0] for v in self.begun}
         self.own = own_lines(graph, order, self._needs_line) - self.inner - self.scattered - self.chained
+        self.same = self._repeated(order)
+        self.own -= self.same.keys()
 
     def value(self) -> list[str]:
         """Return the body of the function `value`."""
@@ -75,7 +79,22 @@ class WholeArrays:
     # Which values have lines
 
     def _name(self, value: Value) -> str | None:
+        value = self.same.get(value, value)
         return self.names.value(value) if value.op == "input" or value in self.own else None
+
+    def _repeated(self, order: Iterable[Value]) -> dict[Value, Value]:
+        """Return the values that are others under other names of their axes, and which: ``x[n, j] - mu[j]``."""
+        kept = {*self.graph.outputs.values(), *self.graph.names}
+        known, first, same = classified(order), dict[int, Value](), dict[Value, Value]()
+        for value in order:
+            if value in self.own and value.op in PRIMITIVES and self._addend(value) is None:
+                number, axes = known[value]
+                original = first.setdefault(number, value)
+                if original is not value and value not in kept:
+                    index = dict(zip(known[original][1], axes, strict=True))
+                    same[value] = original
+                    self.array.layouts[value] = tuple(index[a] for a in self.array.layout(original))
+        return same
 
     def _needs_line(self, value: Value) -> bool:
         if value.op == "accumulate":

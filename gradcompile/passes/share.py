@@ -21,19 +21,17 @@ CHEAP = (*ARITHMETIC, *LOGIC, "read", "const", "input", "size", "iota")
 
 def share(graph: Graph) -> Graph:
     """Return the graph with every costly value computed under one naming of its indices."""
-    classes: dict[object, int] = {}
-    known: dict[Value, Named] = {}
     first: dict[int, Value] = {}
     renamed: dict[Value, tuple[Value, dict[Axis, Axis]]] = {}  # the original, and its axes as they are here
     order, samples = graph.order(), sample_sizes(graph)
     if not any(value.axes for value in order):
         return graph
-    dear = costly(order)
+    dear, known = costly(order), classified(order)
     for value in order:
-        known[value] = name = _named(value, known, classes)
         if value in dear and not is_renaming(value):
-            original = first.setdefault(name[0], value)
-            axes = dict(zip(known[original][1], name[1], strict=True))
+            number, own = known[value]
+            original = first.setdefault(number, value)
+            axes = dict(zip(known[original][1], own, strict=True))
             if original is not value and not (exchanges(_as(original, axes)) and is_of_pairs(original, samples)):
                 renamed[value] = original, axes
     return _renamed(graph, renamed) if renamed else graph
@@ -52,6 +50,15 @@ def _renamed(graph: Graph, renamed: Mapping[Value, tuple[Value, Mapping[Axis, Ax
         return new[value]
 
     return graph.rewrite(rule)
+
+
+def classified(order: Iterable[Value]) -> dict[Value, Named]:
+    """Return the class of each value, operands first, and its axes in the order that belongs to the class."""
+    classes: dict[object, int] = {}
+    known: dict[Value, Named] = {}
+    for value in order:
+        known[value] = _named(value, known, classes)
+    return known
 
 
 def costly(order: Iterable[Value]) -> set[Value]:
@@ -169,6 +176,9 @@ def _named(value: Value, known: dict[Value, Named], classes: dict[object, int]) 
 
 def _of_operation(value: Value, known: dict[Value, Named], classes: dict[object, int]) -> Named:
     operands = [known[o] for o in value.operands]
+    if value.op == "read":  # the axes of the array are bound: an index has the place of its axis in the class
+        (array, axes), index = operands[0], dict(zip(value.operands[0].axes, operands[1:], strict=True))
+        operands = [(array, ()), *(index[axis] for axis in axes)]
     row = PRIMITIVES.get(value.op)
     if row is not None and row.commutative:
         operands.sort(key=lambda named: named[0])
