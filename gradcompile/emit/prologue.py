@@ -124,7 +124,7 @@ class Prologue:
         reshaped = self._reshaped()
         for name in [n for n in self.graph.inputs if n in used]:
             text = self.names.input(name)
-            scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"
+            scalar = f"{self.real}({text})" if self.real else f"1.0*{text}"  # of an array of no axes, too
             array = f"np.asarray({text}, np.{self.dtype})"
             array = f"np.ascontiguousarray({array})" if name in reshaped else array
             if not (used[name].axes and self.typed):
