@@ -448,6 +448,21 @@ def test_sums_along_the_same_axes_are_started_in_one_loop() -> None:
     assert not re.search(rf"{start} +for n in range\(size\):\n{start}", gradient)
 
 
+SPRINGS = """
+    one: labels[E]
+    other: labels[E]
+    rest: data[E]
+    X: parameter[N, 3]
+    loss = Sum((sqrt(Sum((X[one[e], c] - X[other[e], c])**2, c)) - rest[e])**2, e) + Sum(X[n, 2], n)
+"""
+
+
+def test_what_samples_add_at_labels_goes_to_the_gradient_though_other_terms_come_first() -> None:
+    gradient = gc.emit(gc.parse(SPRINGS), target="numba").partition("def value_and_grad(")[2]
+    assert "dX[one_e, c] += " in gradient
+    assert "dX[other_e, c] -= " in gradient
+
+
 RANKING = """
     user: labels[N]
     near: labels[N]

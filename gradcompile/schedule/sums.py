@@ -92,6 +92,10 @@ class Sums:
                 terms.append((part, sign))
             else:
                 rest.append((part, sign))
+        crossing = [(term, sign) for term, sign in terms if self.samples.crosses(term)]
+        if 0 < len(crossing) < len(terms) and not self._together(terms, rest):
+            rest += [each for each in terms if each not in crossing]  # known before the loop over the samples
+            terms = crossing
         if not terms or not self._together(terms, rest):
             return
         self.found[value] = self._base(rest), terms
