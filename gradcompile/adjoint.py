@@ -144,12 +144,12 @@ def unbroadcast(part: Masked, axes: tuple[Axis, ...], operand: Value) -> Masked:
     if not gone:
         return part
     value, mask = part
-    if mask is not None and (any(a in mask.axes for a in gone) or _compares_indices(mask)):
+    if mask is not None and (any(a in mask.axes for a in gone) or _is_triangle(mask)):
         value, mask = applied(part), None
     return value.builder.reduce("sum", value, gone), mask
 
 
-def _compares_indices(mask: Value) -> bool:
+def _is_triangle(mask: Value) -> bool:
     """Return whether a mask is a triangle, ``j < i``, which bounds a loop where it stands inside of the sum."""
     return mask.op in ("lt", "le", "gt", "ge") and all(o.op == "iota" for o in mask.operands)
 

@@ -14,12 +14,12 @@ from gradcompile.emit.allowlist import FETCH, IMPORTED, TEAM
 from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
-from gradcompile.emit.layout import INDENT, wrapped
+from gradcompile.emit.layout import INDENT, words, wrapped
 from gradcompile.emit.module import FLAGS, STRICT, Request, assembled, hashed, reserved
 from gradcompile.emit.names import FEW, Names
 from gradcompile.emit.places import output_array
 from gradcompile.emit.statements import Returned
-from gradcompile.emit.update import WORD, Formulas, Update, expression
+from gradcompile.emit.update import Formulas, Update, expression
 from gradcompile.ir import Axis, Graph, Value, only_indices, reachable
 from gradcompile.schedule import computed_again, plan
 from gradcompile.step import Step, terms
@@ -179,7 +179,7 @@ class _Epoch:
         moves = [move for move in step.moves if move not in done]
         names, printer = self.names, self.printer
         body = Update(step, formulas, names, printer, self.arrays, self.state, self.t, self.real, moves).body()
-        mentioned = {word for line in body for word in WORD.findall(line)}
+        mentioned = words(body)
         known = [*self.names.inputs.values(), *self._states(), *self.arrays.values(), self.t]
         return _function("update", [name for name in dict.fromkeys(known) if name in mentioned], body)
 

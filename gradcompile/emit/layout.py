@@ -10,6 +10,7 @@ INDENT = "    "
 COLUMN = 60  # a comment starts here at the latest, or two columns after its code
 BREAKS = re.compile(r"(?<=, )|(?= (?:[-+@|&<>]|==|!=|<=|>=|and|or|if|else) )|(?<=[\w)\]])(?=[*/])(?<!\*)")
 COMMAS = re.compile(r"(?<=, )")
+WORD = re.compile(r"[A-Za-z_]\w*")
 HEADS = (
     re.compile(r"(def \w+\()(.*)(\):)"),
     re.compile(r"((?:if|elif) )(.*)(:)"),
@@ -162,3 +163,8 @@ def commented(lines: Iterable[tuple[str, str]], width: int = WIDTH - len(INDENT)
         if comment and len(indent) + 2 + len(comment) <= width:
             yield f"{indent}# {comment}"
         yield from wrapped(code, width)
+
+
+def words(lines: Iterable[str]) -> set[str]:
+    """Return the names and keywords in lines of code, without those of comments."""
+    return {word for line in lines for word in WORD.findall(line.partition("#")[0])}

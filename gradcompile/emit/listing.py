@@ -7,14 +7,13 @@ products over an index counts as one operation, the matrix product that it is. T
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from gradcompile.adjoint import RULES, active, applied, contributions, times, unbroadcast
 from gradcompile.emit import support
 from gradcompile.emit.expression import ATOM, Printer, template
-from gradcompile.emit.layout import wrapped
+from gradcompile.emit.layout import words, wrapped
 from gradcompile.emit.names import FEW, Names
 from gradcompile.emit.whole_arrays import ArrayPrinter
 from gradcompile.errors import NonDifferentiableError
@@ -234,8 +233,8 @@ class _Listing:
         return f"np.zeros_like({self.names.value(value)})" if value.axes else "0"
 
     def _sizes(self, lines: Iterable[str]) -> Iterator[str]:
-        words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
-        needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
+        used = words(lines)
+        needed = [name for name, identifier in self.names.sizes.items() if identifier in used]
         yield from self.names.size_lines(needed, "numpy")
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from gradcompile.emit.expression import ATOM, Printer
 from gradcompile.emit.indexing import Axes, affine
-from gradcompile.emit.layout import commented
+from gradcompile.emit.layout import commented, words
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
@@ -277,12 +276,11 @@ class WholeArrays:
 
     def _beginning(self, lines: list[str], values: Iterable[Value]) -> list[str]:
         """Return the lines that come first: inputs as arrays of the model's type, and the sizes."""
-        words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(line.partition("#")[0] for line in lines)))
+        used = words(lines)
         real = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
-        needed = [name for name, identifier in self.names.sizes.items() if identifier in words]
+        needed = [name for name, identifier in self.names.sizes.items() if identifier in used]
         sizes = [*self.names.planned_lines("numpy"), *self.names.size_lines(needed, "numpy")]
-        found = set(re.findall(r"[A-Za-z_]\w*", "\n".join(sizes)))
-        return [*self._cast([name for name in real if name in words | found]), *sizes]
+        return [*self._cast([name for name in real if name in used | words(sizes)]), *sizes]
 
     def _cast(self, names: list[str]) -> Iterator[str]:
         if len(names) == 1:

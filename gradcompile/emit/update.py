@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from gradcompile.emit.expression import ATOM, Printer
-from gradcompile.emit.layout import INDENT
+from gradcompile.emit.layout import INDENT, words
 from gradcompile.emit.names import Names
 from gradcompile.ir import LEAVES, Axis, Graph, Value, only_indices, reachable
 from gradcompile.step import Move, Step
-
-WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class Update:
     def body(self) -> list[str]:
         """Return the body of the function, line by line."""
         loops = list(self._moves())
-        mentioned = {word for line in loops for word in WORD.findall(line)}
+        mentioned = words(loops)
         return [
             *self.names.size_lines(self.sizes, "numba"),
             *self._settings(mentioned),
@@ -123,7 +120,7 @@ class Update:
 
     def _settings(self, mentioned: set[str]) -> Iterator[str]:
         """Yield the hyperparameters, and what is computed of them alone, in double precision."""
-        wanted = mentioned | {word for text in self.fixed for word in WORD.findall(text)}
+        wanted = mentioned | words(self.fixed)
         for name, graph in self.formulas.settings.items():
             if self.settings[name] in wanted:
                 yield f"{self.settings[name]} = {self._formula(graph.outputs['value'], self._fixed_inputs(graph))}"

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 
 from gradcompile.ir import Graph, Value
-from gradcompile.passes.decided import CONNECTIVES, exclude, opposite, parts_of
+from gradcompile.passes.decided import exclude, is_of_indices, opposite, parts_of
 from gradcompile.passes.uses import Uses, rewrite_used
 
 Known = Mapping[Value, bool]
-INDICES = ("iota", "size", "const")
 LINEAR = ("neg", "add", "sub", "mul", "div")
 DEEPEST = 6  # operations inside of one another that are looked through
 MOST = 6  # choices of which all cases are looked at
@@ -36,7 +35,7 @@ def cases(graph: Graph) -> Graph:
 
 
 def _rule(value: Value, uses: Uses) -> Value:
-    if value.op == "select" and not _is_of_indices(value.operands[0]):
+    if value.op == "select" and not is_of_indices(value.operands[0]):
         return _told(value, {}, uses, DEEPEST, outermost=True)
     if value.op in ("add", "sub"):
         one, other = value.operands
@@ -75,7 +74,7 @@ def _by_cases(one: Value, other: Value, sign: int, uses: Uses) -> Value | None:
     conditions = [parts_of(choice.operands[0]) for choice in before]
     if {*one.axes} != {*other.axes} or not all(conditions) or len(before) > MOST:
         return None
-    if any(_is_of_indices(part) for parts in conditions for part in parts):
+    if any(is_of_indices(part) for parts in conditions for part in parts):
         return None
     ways = [_Sum(one, other, sign, first) for first in (_first_comparison, _left)]
     best = min(ways, key=lambda way: len(way.made))
@@ -89,11 +88,6 @@ def _choices(value: Value, uses: Uses) -> list[Value]:
     """Return a choice and those that are its branches, and nothing else's."""
     branches = (_choices(o, uses) for o in value.operands[1:] if _is_choice(o, uses))
     return [value, *chain.from_iterable(branches)]
-
-
-def _is_of_indices(condition: Value) -> bool:
-    """Return whether a condition compares indices with one another: a triangle, which bounds loops."""
-    return condition.op not in CONNECTIVES and all(operand.op in INDICES for operand in condition.operands)
 
 
 class _Sum:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradcompile.ir import Graph, Value
+from gradcompile.passes.decided import is_of_indices
 from gradcompile.passes.uses import Uses, rewrite_used
 
 FUNCTIONS = (
     "log exp log1p expm1 log1mexp logtail erf erfc erfcx tanh sigmoid softplus logcosh lgamma digamma sin cos asinh"
 ).split()
-INDICES = ("iota", "size", "const")
 
 
 class Branch(NamedTuple):
@@ -46,7 +46,7 @@ def choices(graph: Graph) -> Graph:
 
 def _chosen(value: Value, uses: Uses) -> Value:
     condition, one, other = value.operands
-    if _is_of_indices(condition):
+    if is_of_indices(condition):
         return value  # a triangle, which bounds loops
     left, right = _branch(one, value, uses), _branch(other, value, uses)
     if left is not None and right is not None and left.has_the_function_of(right):
@@ -77,7 +77,7 @@ def _nested(value: Value, one: Branch | None, uses: Uses) -> Value | None:
         return None
     further, inner, rest = other.operands
     second = _branch(inner, value, uses)
-    if second is None or second.beside is not None or _is_of_indices(further) or not one.has_the_function_of(second):
+    if second is None or second.beside is not None or is_of_indices(further) or not one.has_the_function_of(second):
         return None
     apply = value.builder.apply
     return apply("select", apply("or", condition, further), _together(condition, one, second), rest)
@@ -109,8 +109,3 @@ def _terms(value: Value, uses: Uses) -> Iterator[Branch]:
             second = sign if term.op == "add" else -sign
             stack.append(Branch(other, _sum(beside, one, sign), second))
             stack.append(Branch(one, _sum(beside, other, second), sign))
-
-
-def _is_of_indices(condition: Value) -> bool:
-    """Return whether a condition compares indices with one another."""
-    return all(operand.op in INDICES for operand in condition.operands)

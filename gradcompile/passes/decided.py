@@ -12,6 +12,7 @@ from itertools import combinations
 from gradcompile.ir import Value
 
 CONNECTIVES = ("and", "or", "not", "const")
+INDICES = ("iota", "size", "const")
 MOST = 6  # comparisons of which all cases are looked at
 LARGEST = 64  # conditions inside of the one that is looked at
 BELOW, ABOVE = ("lt", "le"), ("gt", "ge")
@@ -42,6 +43,11 @@ def decided(condition: Value) -> Value | None:
         if whole == ~tables[atom] & possible:
             return condition.builder.apply("not", atom)
     return None
+
+
+def is_of_indices(condition: Value) -> bool:
+    """Return whether a condition compares indices with one another: a triangle, which bounds loops."""
+    return condition.op not in CONNECTIVES and all(operand.op in INDICES for operand in condition.operands)
 
 
 def parts_of(condition: Value) -> list[Value]:
