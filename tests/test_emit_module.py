@@ -361,14 +361,6 @@ def test_comments_of_matrices_are_about_the_matrix() -> None:
     assert "inverse(A)[i, j]" in next(comment for code, comment in found.items() if "np.linalg.inv" in code)
 
 
-def test_what_a_line_of_a_loop_says_itself_is_no_comment() -> None:
-    lines = lines_of(gc.emit(gc.parse(GROUPS), target="numba"), "value_and_grad")
-    said = {code: comment for code, comment in lines if comment}
-    assert not any(code.startswith("f = ") or "= vexp(" in code for code in said)
-    assert any(comment.startswith("Sum(") for comment in said.values())
-    assert any(comment.startswith("df/da") for comment in said.values())
-
-
 # --- indices ----------------------------------------------------------------------------------------------------
 
 

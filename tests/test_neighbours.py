@@ -155,7 +155,7 @@ DECONVOLUTION = """
 
 
 def test_functions_of_what_a_window_slides_over_are_computed_once() -> None:
-    assert re.findall(r"vexp\((.*)\)", gradient_of(DECONVOLUTION)) == ["2*u[i]"]
+    assert re.findall(r"vexp\((.*)\)  #", gradient_of(DECONVOLUTION)) == ["2*u[i]"]
     stays = DECONVOLUTION.replace("exp(2*u[n + k])", "exp(2*u[n + k]*h[k])")  # of more than the window has
     assert re.search(r"vexp\(.*u_w\[k \+ n\]", gradient_of(stays))
 

@@ -105,3 +105,11 @@ def test_seasons_stay_remainders() -> None:
     assert isinstance(function, ast.FunctionDef)
     unroll_rings(function, lambda _: 0)
     assert ast.unparse(function) == text.strip()
+
+
+@pytest.mark.parametrize("numbers", ["(1, 2)", "range(9, 0, -3)", "x"])
+def test_loops_that_do_not_count_up_are_left_alone(numbers: str) -> None:
+    text = f"def f(x, y, N):\n    for k in {numbers}:\n        y[(k + 1) % N] += 1"
+    [function] = ast.parse(text).body
+    unroll_rings(function, lambda _: 0)
+    assert ast.unparse(function) == text

@@ -5,7 +5,6 @@ The two targets share everything but the few spellings in `Dialect`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
@@ -53,22 +52,6 @@ class Caller(NamedTuple):
     moved: Mapping[str, Moved] = MappingProxyType({})
     ahead: Callable[[str], Sequence[str]] | None = None
     team: str = ""
-
-
-SPELLED = (  # what loops write otherwise than mathematics does: indices, parts of arrays, counts, functions
-    (re.compile(r"\[[^\[\]]*\]"), ""),
-    (re.compile(r"\bfloat\((\w+)\)"), r"\1"),
-    (re.compile(r"(?<=\w)_[bt]\b|\bmath\.|\bv(?=[a-z]\w*\()|\s"), ""),
-)
-
-
-def _bare(text: str) -> str:
-    """Return a line or its mathematics without what tells them apart where they say the same."""
-    for pattern, instead in SPELLED:
-        count = 1
-        while count:
-            text, count = pattern.subn(instead, text)
-    return text
 
 
 def function(
@@ -456,7 +439,7 @@ class _Body:
         if value.op == "input":
             return line
         comment = describe(value, self.graph, self.names, self.plan.stored.__contains__)
-        if _bare(comment) in _bare(line):
+        if comment.replace(" ", "") in line.replace(" ", ""):
             return line
         long = f"{line}  # {comment}"
         return long if comment and len(long) + INDENT.count(" ") <= WIDTH else line

@@ -44,7 +44,8 @@ class _Rings(ast.NodeTransformer):
 
     def visit_For(self, loop: ast.For) -> ast.For | list[ast.stmt]:
         """Return the loops that stand for one."""
-        turns = list(_turns(loop)) if is_innermost(loop) and self._pays(loop) else []
+        counts = is_innermost(loop) and _counts_up(loop)
+        turns = list(_turns(loop)) if counts and self._pays(loop) else []
         if turns:
             self.count += 1
             return list(_apart(loop, turns, self.count))
@@ -101,9 +102,14 @@ def _with(loop: ast.For, first: ast.expr, last: ast.expr, body: list[ast.stmt], 
     return ast.For(loop.target, ast.Call(loop.iter.func, [first, last], []), body, [], comment)
 
 
+def _counts_up(loop: ast.For) -> bool:
+    """Return whether a loop takes numbers one after the other, and not what is in a tuple."""
+    return isinstance(loop.iter, ast.Call) and spelled(loop.iter.func) == "range" and len(loop.iter.args) <= 2
+
+
 def _range_of(loop: ast.For) -> list[ast.expr]:
-    """Return where a range begins and where it ends."""
-    assert isinstance(loop.iter, ast.Call)  # or there would be no translation
+    """Return where a range begins and where it ends, of a loop that counts up."""
+    assert isinstance(loop.iter, ast.Call)
     return [ast.Constant(0), *loop.iter.args][-2:]
 
 
