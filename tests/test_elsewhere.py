@@ -156,6 +156,7 @@ def unset(shape: Any, dtype: Any = np.float64) -> np.ndarray:
     return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -(10**9), dtype)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("target", ["numpy", "numba"])
 @pytest.mark.parametrize("name", MODELS)
 def test_emitted_code_is_right(name: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

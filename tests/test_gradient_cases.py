@@ -379,6 +379,7 @@ def test_interpreter(name: str, way: str) -> None:
         check(point, outputs["value"], {n: outputs[f"d{n}"] for n in case.names})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "target"), runs("python", "numpy", "numba"))
 def test_emitted_module(name: str, target: str, tmp_path: Path) -> None:
     case, arguments = CASES[name], CASES[name].compiled().arguments

@@ -31,6 +31,7 @@ def exact(text: str, x: list[float]) -> np.ndarray:
         return np.array([float(mp.diff(norm, x, n)) for n in ((1, 0), (0, 1))])
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("text", NORMS)
 def test_norms_of_any_order(text: str, dtype: str) -> None:

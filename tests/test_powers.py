@@ -92,6 +92,7 @@ def test_a_product_of_roots_is_nan_with_its_slope_where_the_roots_are() -> None:
     assert math.isnan(slope)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("seed", range(40))
 def test_random_products_of_powers(seed: int) -> None:
     """Value and two derivatives against the one power that a product is, at 50 digits."""

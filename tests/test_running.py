@@ -105,6 +105,7 @@ def test_the_derivative_runs_from_the_other_end(name: str) -> None:
     assert (backward.backward, backward.own) == (not forward.backward, forward.own)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 @pytest.mark.parametrize("name", MODELS)
 def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ POINTS = {"of exponentials": [(0.5, 2.0), (30.0, 2.0)], "of an exponential": [(0
           "beside one": [(2.0, 0.5), (2.0, -30.0), (2.0, 900.0)]}  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", FORMS)
 def test_digits(name: str, compiled: bool) -> None:

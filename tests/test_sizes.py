@@ -71,6 +71,7 @@ def body(source):
     return source[source.index("def value_and_grad(") : source.index("def grad(")]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("first", [(3, 2), (3, 3), (20, 9)])
 def test_calls_of_any_sizes_are_right_whatever_the_first_one_had(compiled_at_once, first, dtype):

@@ -84,6 +84,7 @@ def test_both_sides_of_a_row_are_equal_at_50_digits(row: Row) -> None:
             assert mpmath.almosteq(before, after, rel_eps=mpf("1e-50"), abs_eps=mpf("1e-50")), place
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("row", WHOLE)
 def test_a_row_is_applied_to_its_pattern(row: Row) -> None:
     local = {**NAMES, "x": x, "y": y}

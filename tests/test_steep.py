@@ -43,6 +43,7 @@ def model_of(text: str, names: str) -> Any:
     return gc.compile(gc.parse("".join(f"{name}: parameter\n" for name in names) + f"loss = {text}"))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("name", "point"), POINTS)
 def test_value_gradient_and_hessian(name: str, point: tuple[float, ...]) -> None:
     text, function = FORMULAS[name]

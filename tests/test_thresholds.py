@@ -69,6 +69,7 @@ def test_the_pass_changes_no_value_and_no_index_is_compared_with_labels(name: st
     assert not any(o.op == "iota" for v in compared for o in v.operands)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 @pytest.mark.parametrize("name", MODELS)
 def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:

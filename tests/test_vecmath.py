@@ -401,6 +401,7 @@ class TestAccuracy:
         error, where = worst(row, *operands)
         assert error <= LIMITS.get((row, dtype), 2.0), where
 
+    @pytest.mark.one_in(2)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", ["sin", "cos", "tan"])
     def test_angles_next_to_a_zero_or_a_pole(self, row, dtype):
@@ -487,6 +488,7 @@ OVER = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("row", OVER)
@@ -516,6 +518,7 @@ def table(row: str, dtype: type) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(operands), values
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", ["exp", "expm1", "log", "log1p", "sinh", "cosh", "tanh", "sin", "cos", "tan", "atan"])
 def test_agrees_with_numpys_table(row, dtype):
@@ -588,6 +591,7 @@ class TestEdges:
         payload = (whole.view(np.int64 if dtype is np.float64 else np.int32) | 0x12345).view(dtype)
         assert np.isnan(run(row, np.concatenate([whole, payload]))).all()
 
+    @pytest.mark.one_in(2)
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("row", ODD)
     def test_subnormal_numbers_come_back(self, row, dtype):
