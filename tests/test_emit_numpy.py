@@ -96,6 +96,15 @@ def test_what_is_the_same_under_two_indices_is_one_array(tmp_path: Path) -> None
     np.testing.assert_allclose(dw, -np.sum(apart @ (weights + weights.T), axis=0) / 2)
 
 
+def test_a_gradient_may_be_the_same_along_an_axis_that_it_has_under_another_name(tmp_path: Path) -> None:
+    """The slope of a sum of a column by any of its elements: one number for each column of a square matrix."""
+    text = "x: data[N]\nz: parameter[N, N]\nloss = Sum(sin(Sum(z[j, i], j))*x[i], i)"
+    module_ = load(gc.emit(gc.parse(text), target="numpy"), tmp_path / "columns.py")
+    x_, z_ = np.arange(1.0, 4.0), np.arange(9.0).reshape(3, 3) / 9
+    _, (found,) = module_.value_and_grad(z_, x_)
+    np.testing.assert_allclose(found, np.tile(np.cos(z_.sum(axis=0)) * x_, (3, 1)))
+
+
 def test_a_gradient_under_other_axes_is_computed_as_it_is_returned() -> None:
     text = body(Sum((x[s, i] - w[i]) * A[i, j] * (x[s, j] - w[j]), SAMPLES, (i, 0, d_ - 1), FEATURES) / 2, A)
     assert "dA = (a.T @ a)/2" in text

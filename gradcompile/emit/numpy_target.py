@@ -309,5 +309,7 @@ def without_renamings(graph: Graph) -> Graph:
         base = value.operands[0] if is_renaming(value) else value
         if name != "value" and base is not value and base.op != "input" and base not in matrices:
             own = {index.attr: axis for axis, index in zip(base.axes, value.operands[1:], strict=True)}
-            outputs[name], axes[name] = base, tuple(own.get(axis, axis) for axis in graph.output_axes(name))
+            found = tuple(own.get(axis, axis) for axis in graph.output_axes(name))
+            if len(set(found)) == len(found):  # else it has an axis that the gradient is the same along, too
+                outputs[name], axes[name] = base, found
     return replace(graph, outputs=outputs, axes=axes)
