@@ -204,6 +204,11 @@ class Vectors(NamedTuple):
         return f"{self.row}.{self.kind.name}x{self.lanes}"
 
 
+def vector(kind: str, lanes: int) -> str:
+    """Return the type in LLVM of a vector of so many numbers of a type."""
+    return f"<{lanes} x {kind}>"
+
+
 def held(type: Type) -> tuple[str, ...]:
     """Return the types of LLVM that a value is made of."""
     if isinstance(type, Scalar):

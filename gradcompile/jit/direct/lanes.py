@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from gradcompile.jit.direct.body import returned_kind
-from gradcompile.jit.direct.kinds import Function, held
+from gradcompile.jit.direct.kinds import Function, held, vector
 from gradcompile.jit.direct.writer import Writer
-
-
-def vector(kind: str, lanes: int) -> str:
-    """Return the type of a vector of so many numbers of a type."""
-    return f"<{lanes} x {kind}>"
 
 
 def returned_vectors(function: Function, lanes: int) -> str:

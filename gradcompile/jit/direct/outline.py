@@ -188,11 +188,14 @@ class _Outline:
 
     def _repeated(self, body: Sequence[ast.stmt], live: Names) -> dict[int, tuple[int, ast.stmt]]:
         """Return the calls that stand for statements which are repeated: where these begin, and how many they are."""
+        found: dict[int, tuple[int, ast.stmt]] = {}
+        if not self.cut.repeats:
+            return found
         after = [live]
         for statement in reversed(body):
-            after.insert(0, self.liveness.before([statement], after[0]))
-        found: dict[int, tuple[int, ast.stmt]] = {}
-        for each in repeats(body, self.names) if self.cut.repeats else ():
+            after.append(self.liveness.before([statement], after[-1]))
+        after.reverse()
+        for each in repeats(body, self.names):
             runs = [list(body[start : start + each.size]) for start in each.starts]
             calls = self._shared(runs, [after[start + each.size] for start in each.starts])
             found |= {start: (each.size, call) for start, call in zip(each.starts, calls, strict=False)}

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradcompile.jit.direct.body import returned_kind
-from gradcompile.jit.direct.kinds import Function, Several, bits_of, held
-from gradcompile.jit.direct.lanes import numbered, one_by_one, vector
+from gradcompile.jit.direct.kinds import Function, Several, bits_of, held, vector
+from gradcompile.jit.direct.lanes import numbered, one_by_one
 from gradcompile.jit.direct.sharing import Definition
+from gradcompile.jit.direct.variants import instead
 from gradcompile.jit.direct.writer import Surroundings, Writer
 from gradcompile.jit.objects import singles
 
@@ -99,9 +100,8 @@ class _Part:
             found = writer.new(f"extractvalue {whole} {found}, {self.number}")
         writer.do(f"ret {kind} {found}")
         sizes = [lanes for lanes in (singles() // 4, singles() // 2, singles()) if lanes > 1]  # of registers, and half
-        names = ",".join(f"_ZGV_LLVM_N{k}{'v' * len(arguments)}_{symbol}({symbol}.v{k})" for k in sizes)
-        head = f"{kind} @{symbol}({', '.join(arguments)}) noinline {TRAITS}"
-        head = f'{head} "vector-function-abi-variant"="{names}"'
+        told = instead(symbol, len(arguments), {lanes: f"{symbol}.v{lanes}" for lanes in sizes})
+        head = f"{kind} @{symbol}({', '.join(arguments)}) noinline {TRAITS}{told}"
         beside = "\n".join(map(self._of_vectors, sizes))
         return Definition(symbol, head, writer.lines(), apart=False, beside=beside)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from gradcompile.jit.direct.kinds import F32, F64, Scalar, Type, Vectors
+from gradcompile.jit.direct.kinds import F32, F64, Scalar, Type, Vectors, vector
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.objects import singles
 from gradcompile.vecmath import VECTOR
@@ -33,7 +33,12 @@ def told(writer: Writer, row: str, types: Sequence[Type], symbol: str) -> str:
     if not isinstance(kind, Scalar) or kind not in (F64, F32) or others:
         return ""
     vectors = Vectors(row, kind, singles() * F32.width // kind.width)
-    vector = f"<{vectors.lanes} x {kind.llvm}>"
-    writer.around.vectors[vectors] = f"declare {vector} @{vectors.symbol}({', '.join([vector] * len(types))}) #0"
-    name = f"_ZGV_LLVM_N{vectors.lanes}{'v' * len(types)}_{symbol}({vectors.symbol})"
-    return f' "vector-function-abi-variant"="{name}"'
+    of = vector(kind.llvm, vectors.lanes)
+    writer.around.vectors[vectors] = f"declare {of} @{vectors.symbol}({', '.join([of] * len(types))}) #0"
+    return instead(symbol, len(types), {vectors.lanes: vectors.symbol})
+
+
+def instead(symbol: str, arity: int, vectors: Mapping[int, str]) -> str:
+    """Return how LLVM is told of functions of vectors, by the length of these, for one of so many numbers."""
+    names = ",".join(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{symbol}({each})" for lanes, each in vectors.items())
+    return f' "vector-function-abi-variant"="{names}"'
