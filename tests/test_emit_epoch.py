@@ -50,7 +50,7 @@ def test_a_step_of_sgd_reads_as_on_the_board():
     D = w.shape\[0\]
     rate = 0.1
     for j in range\(D\):
-        dw = 2\*\(\1\[j\]/B\)
+        dw = 2\*\1\[j\]/B
         w\[j\] -= dw\*rate
     b\[0\] -= db\*rate""",
         text,

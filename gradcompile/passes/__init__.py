@@ -9,6 +9,8 @@ from gradcompile.ir import Graph
 from gradcompile.passes.cancel import cancel
 from gradcompile.passes.cases import cases
 from gradcompile.passes.choices import choices
+from gradcompile.passes.coefficients import coefficients
+from gradcompile.passes.common_factors import common_factors
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.entropies import entropies
@@ -86,7 +88,7 @@ BEFORE: tuple[Pass, ...] = (
 AFTER: tuple[Pass, ...] = (
     settle,  # marks for differentiation go
     fold,  # as above
-    cancel,  # 2*(x/2), exp(u)*(h/exp(u))
+    cancel,  # 2*(x/2), c*(h/c)
     entropies,  # slopes of x*log(x) at 0
     pairs,  # exp(a - max(a, b)) or exp(b - max(a, b)) is 1
     roots,  # x**(3/2) is x*sqrt(x)
@@ -101,6 +103,8 @@ AFTER: tuple[Pass, ...] = (
     cases,  # (p if c else 0) + (q if d else 0) is one choice
     fold,  # as above
     factor,  # Σ_s (x*g if c else 0) is Σ_s x*(g if c else 0), a product of matrices
+    common_factors,  # a*c - b*c is (a - b)*c
+    coefficients,  # 2*(x/y) is 2*x/y
 )
 
 

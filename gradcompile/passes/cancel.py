@@ -1,8 +1,10 @@
-"""What something is divided by and multiplied with again: ``m*(h/m*k)`` is ``h*k``, for ``m = exp(u)`` or a number.
+"""What something is divided by and multiplied with again: ``m*(h/m*k)`` is ``h*k``.
 
-The slope of what is divided by m has m as a divisor, and that of m itself is m. An exponential is never 0 and never
-infinite but by rounding, where the product would have been no number. Numbers come of squares and of what is halved:
-``2*(e/2 - 1/2)`` is ``e - 1``, and ``2*((0 if d == 0 else 1/(2*d))*x)`` is ``(0 if d == 0 else 1/d)*x``.
+The slope of ``u**c/c`` divides by c and multiplies with it. Where c is 0 or infinite, the product would have been no
+number. The slope of what is divided by an exponential m has m as a divisor, and that of m itself is m: there, sums are
+looked into as well, since an exponential is never 0 and never infinite but by rounding. Numbers come of squares and of
+what is halved: ``2*(e/2 - 1/2)`` is ``e - 1``, and ``2*((0 if d == 0 else 1/(2*d))*x)`` is
+``(0 if d == 0 else 1/d)*x``.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from gradcompile.ir import Graph, Value
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.uses import Uses, rewrite_used
 
+DEEPEST = 6  # products inside one another that are looked through
 LINEAR = ("neg", "mul", "div", "add", "sub", "select", "sum")
 
 
 def cancel(graph: Graph) -> Graph:
-    """Return the graph without divisions by exponentials, or by numbers, that a product takes back.
+    """Return the graph without divisions that a product takes back.
 
     Parameters
     ----------
@@ -29,8 +32,8 @@ def cancel(graph: Graph) -> Graph:
 
 def _rule(value: Value, uses: Uses) -> Value:
     for factor, rest in (value.operands, value.operands[::-1]) if value.op == "mul" else ():
-        cancels = factor.op == "exp" or _is_whole(factor)
-        if cancels and (product := _times(factor, rest, uses)) is not None:
+        times = _times if factor.op == "exp" or _is_whole(factor) else _factor_times
+        if (product := times(factor, rest, uses)) is not None:
             return product
     return value
 
@@ -66,6 +69,18 @@ def _times(m: Value, x: Value, uses: Uses) -> Value | None:
     if negative and negative < 0:
         return made[1] - -negative
     return apply(x.op, *condition, *made)
+
+
+def _factor_times(m: Value, x: Value, uses: Uses, depth: int = DEEPEST) -> Value | None:
+    """Return m*x without a division by m among the factors of x; None if there is none."""
+    if x.op == "div" and x.operands[1] is m:
+        return x.operands[0]
+    if x.op not in ("neg", "mul", "div") or x not in uses.own or not depth:
+        return None
+    for place, operand in enumerate(x.operands[:1] if x.op == "div" else x.operands):
+        if (part := _factor_times(m, operand, uses, depth - 1)) is not None:
+            return x.builder.apply(x.op, *(part if k == place else o for k, o in enumerate(x.operands)))
+    return None
 
 
 def _plain(m: Value, x: Value) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from functools import reduce
 
 from gradcompile.ir import LARGE, Axis, Graph, Value
 from gradcompile.passes.decided import decided
@@ -18,6 +19,7 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
+DEEPEST = 6  # products inside one another that are looked through
 JOINED = 32  # conditions among which one is looked for
 MARKS = ("detach", "custom", "share")
 SHIFTS = ("detach", "finite")  # what takes the largest exponent out of a sum of exponentials
@@ -64,11 +66,8 @@ def factored(value: Value) -> tuple[Exact, Value | None]:
     if value.op == "neg":
         factor, rest = factored(value.operands[0])
         return -factor, rest
-    if value.op == "mul" and exact(value.operands[0]) is not None:
-        return exact(value.operands[0]) or 0, value.operands[1]
-    if value.op == "mul" and value.operands[0].op == "mul" and exact(value.operands[0].operands[0]) is not None:
-        scale, first = value.operands[0].operands
-        return exact(scale) or 0, first * value.operands[1]
+    if value.op == "mul":
+        return _leading(value)
     if value.op == "div" and (divisor := exact(value.operands[1])):
         factor, rest = factored(value.operands[0])
         return Fraction(factor) / divisor, rest
@@ -93,12 +92,24 @@ def scaled(value: Value | None, factor: Exact, like: Value) -> Value:
     return result if bottom == 1 else builder.apply("div", result, bottom)
 
 
-def _times(number: int, value: Value) -> Value:
+def _leading(product: Value) -> tuple[Exact, Value]:
+    """Return (c, rest) for a product that begins with a number, as `_times` makes them: ``2*lam*W``."""
+    others: list[Value] = []
+    value = product
+    while value.op == "mul" and len(others) <= DEEPEST:
+        value, other = value.operands
+        others.append(other)
+    if (number := exact(value)) is None:
+        return 1, product
+    return number, reduce(operator.mul, reversed(others))
+
+
+def _times(number: int, value: Value, depth: int = DEEPEST) -> Value:
     """Return number*value; in a product the number goes to the operand with fewer axes: ``2*lam*W``."""
     if value.op != "mul":
         return number * value
     first, second = sorted(value.operands, key=lambda o: len(o.axes))
-    return (number * first) * second
+    return _times(number, first) * second
 
 
 def _add(a: Value, b: Value) -> Value | None:
@@ -281,7 +292,6 @@ def _sum(old: Value, body: Value) -> Value | None:
 
 
 NEVER_ZERO = ("exp", "cosh")
-DEEPEST = 6  # products inside one another that are looked through
 
 
 Split = tuple[Value | None, Value | None, Value | None]

@@ -1,0 +1,74 @@
+"""Factors that terms of a slope have in common, what a product takes back, and where numbers stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradcompile as gc
+from tests.texts import exact_answer
+
+MODEL = """
+x: data[N, D]
+y: data[N]
+w: parameter[D]
+s: parameter
+z[n] = Sum(x[n, j]*w[j], j)
+loss = {}
+"""
+POINT = {
+    "x": np.array([[0.3, -1.2], [2.0, 0.4], [0.1, 0.5]]),
+    "y": np.array([0.4, 1.3, 2.2]),
+    "w": np.array([0.7, -0.2]),
+    "s": np.array(0.3),
+}
+# The objective, what its slopes have, and what they do not have.
+SLOPES = {
+    "difference": ("Sum(z[n]**2*y[n] - sin(z[n])*y[n]**2, n)*s", ("2*z*y - np.cos(z)*",), ()),
+    "three terms": ("Sum(sin(z[n])*s + z[n]**3*s - cosh(z[n])*s, n)", (), ("*s +", "*s -", "s*z")),
+    "twice the minus": ("-Sum(tanh(z[n])*s, n) - Sum(exp(z[n])*s, n)", (), ("*s -",)),
+    "a power's own number": ("Sum(exp(z[n])**s/s, n)", (), ("s*(",)),
+    "a number above the bar": ("Sum((z[n] - y[n])**2*y[n], n)/N*s", (), ("2*(",)),
+    "the same product": ("Sum(s*z[n]**2*y[n] + cos(z[n]*y[n]), n)", (), ("2*z*y",)),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_slopes_are_written_without_repetition(name: str) -> None:
+    objective, there, gone = SLOPES[name]
+    text = MODEL.format(objective)
+    emitted = gc.emit(gc.parse(text), target="numpy")
+    backward = emitted[emitted.index("# backward") : emitted.index("def grad(")]
+    assert all(part in backward for part in there), backward
+    assert not any(part in backward for part in gone), backward
+    model = gc.compile(gc.parse(text))
+    used = {name: value for name, value in POINT.items() if name in model.arguments}
+    right, slopes = exact_answer(text, used)
+    value, gradients = model.value_and_grad(**used)
+    assert value == pytest.approx(right, rel=1e-14)
+    for found, slope in zip(gradients, slopes, strict=True):
+        np.testing.assert_allclose(found, np.array(slope, float), rtol=1e-13)
+
+
+def test_what_is_divided_by_0_and_multiplied_with_it_is_a_number() -> None:
+    """The slope of exp(c*x)/c is exp(c*x), at 0 as well; the value is infinite there."""
+    model = gc.compile(gc.parse("x: parameter\nc: constant\nloss = exp(c*x)/c"))
+    assert model.grad(x=0.7, c=0.0) == (1,)
+    assert model.grad(x=0.7, c=0.5)[0] == pytest.approx(np.exp(0.35), rel=1e-15)
+
+
+def test_nothing_is_added_for_more_elements() -> None:
+    """``a[i]*s + b[j]*s`` has two short products and one sum; ``(a[i] + b[j])*s`` would have two of all pairs."""
+    text = "a: parameter[N]\nb: parameter[M]\ns: parameter\nloss = Sum(exp(a[i]*s + b[j]*s), i, j)"
+    graph = gc.compile(gc.parse(text)).graph
+    pairs = [v.op for v in graph.order() if len(v.axes) == 2 and v.op not in ("exp", "const")]
+    assert pairs == ["add"]
+
+
+def test_long_sums_of_products_are_taken_apart_in_time() -> None:
+    limits = gc.Limits(tokens=10**6)
+    terms = " + ".join(f"sin(k*x)*s*{k}" for k in range(1, 3000))
+    model = gc.compile(gc.parse(f"x: parameter\ns: parameter\nk: constant\nloss = {terms}", limits=limits))
+    value, (dx, ds) = model.value_and_grad(x=0.3, s=2.0, k=0.5)
+    total = sum(range(1, 3000))
+    assert (value, dx, ds) == pytest.approx((total * 2 * np.sin(0.15), total * np.cos(0.15), total * np.sin(0.15)))
