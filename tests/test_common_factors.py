@@ -29,6 +29,9 @@ SLOPES = {
     "twice the minus": ("-Sum(tanh(z[n])*s, n) - Sum(exp(z[n])*s, n)", (), ("*s -",)),
     "a power's own number": ("Sum(exp(z[n])**s/s, n)", (), ("s*(",)),
     "a number above the bar": ("Sum((z[n] - y[n])**2*y[n], n)/N*s", (), ("2*(",)),
+    "a power takes its base back": ("Sum(y[n]*(s/exp(z[n]))**1.7, n)", (), ("**0.7", "s/c")),
+    "powers of one base": ("Sum((y[n]/exp(z[n]))**6 - (y[n]/exp(z[n]))**3, n)", (), ("**5", "**2")),
+    "a number that vanishes": ("Sum(exp(z[n]) + y[n]**2 - 1 - z[n], n)/N", (), ("+ 1", "- 1")),
     "the same product": ("Sum(s*z[n]**2*y[n] + cos(z[n]*y[n]), n)", (), ("2*z*y",)),
 }
 

@@ -159,6 +159,8 @@ def _sub(a: Value, b: Value) -> Value | None:
         return _neg(b) or -b
     if b.op == "neg":
         return a + b.operands[0]
+    if right is not None and a.op == "add" and right in (numbers := [exact(term) for term in a.operands]):
+        return a.operands[1 - numbers.index(right)]
     if a is b and a.op in SHIFTS:  # the same one of two sums of exponentials: these are nan where it is not finite
         return a.builder.const(0)
     return None
