@@ -75,3 +75,21 @@ def test_long_sums_of_products_are_taken_apart_in_time() -> None:
     value, (dx, ds) = model.value_and_grad(x=0.3, s=2.0, k=0.5)
     total = sum(range(1, 3000))
     assert (value, dx, ds) == pytest.approx((total * 2 * np.sin(0.15), total * np.cos(0.15), total * np.sin(0.15)))
+
+
+PAIRS = "x: parameter[N]\nloss = Sum(where(i < j, sin(x[i] - x[j]), 0), i, j)"
+
+
+def test_a_choice_and_its_negative_are_one() -> None:
+    """What a pair gives to one of the two, it takes from the other."""
+    emitted = gc.emit(gc.parse(PAIRS), target="numpy")
+    assert emitted[emitted.index("# backward") : emitted.index("def grad(")].count("np.where(") == 1
+    point = {"x": np.array([0.3, -1.2, 2.0])}
+    np.testing.assert_allclose(
+        gc.compile(gc.parse(PAIRS)).grad(**point)[0], exact_answer(PAIRS, point)[1][0], rtol=1e-13
+    )
+
+
+def test_a_sum_of_negative_terms_is_the_negative_of_a_sum() -> None:
+    emitted = gc.emit(gc.parse(MODEL.format("-Sum(-cos(z[n])*y[n] - y[n]**2*z[n] - s, n)")), target="numpy")
+    assert "-np." not in emitted[emitted.index("# forward") : emitted.index("# backward")]

@@ -238,6 +238,8 @@ def _select(condition: Value, a: Value, b: Value) -> Value | None:
         return a
     if condition.op == "not":
         return condition.builder.apply("select", condition.operands[0], b, a)
+    if {a.op, b.op} & {"neg"} and all(branch.op == "neg" or exact(branch) == 0 for branch in (a, b)):
+        return -condition.builder.apply("select", condition, _neg(a) or -a, _neg(b) or -b)
     return None
 
 
@@ -282,7 +284,7 @@ def _sum(old: Value, body: Value) -> Value | None:
     builder, axes = body.builder, old.attr
     if body.op == "const" and body.attr == 0:
         return body
-    factor, rest = factored(body)
+    factor, rest = factored(_turned(body))
     if factor != 1 and rest is not None:
         return scaled(builder.reduce("sum", rest, axes), factor, body)
     inside, outside, below = _split(body, axes, DEEPEST)
@@ -291,6 +293,17 @@ def _sum(old: Value, body: Value) -> Value | None:
     total = _sum(old, inside) or builder.reduce("sum", inside, axes)
     total = total if outside is None else total * outside
     return total if below is None else total / below
+
+
+def _turned(body: Value) -> Value:
+    """Return ``-(a + b + c)`` for ``-a - b - c``, which takes its sign out of a sum."""
+    terms, first = list[Value](), body
+    while first.op == "sub":
+        first, term = first.operands
+        terms.append(term)
+    if not terms or first.op != "neg":
+        return body
+    return -reduce(operator.add, reversed(terms), first.operands[0])
 
 
 NEVER_ZERO = ("exp", "cosh")
