@@ -350,10 +350,10 @@ TABLE: tuple[Primitive, ...] = (
     Primitive("atanh", sympy.atanh, np.arctanh, (lambda x, y: 1 / ((1 - x) * (1 + x)),), **_math("atanh", "arctanh"), heads=(sympy.atanh,), domain=(UNIT,), extremes=(((1.0,), INF),)),
     # special functions
     Primitive("erf", sympy.erf, special.erf, (lambda x, y: TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erf") | {"numpy": "erf({0})"}, heads=(sympy.erf,), extremes=(((INF,), 1.0),)),
-    Primitive("erfc", sympy.erfc, special.erfc, (lambda x, y: -TWO_OVER_ROOT_PI * op.exp(-(x**2)),), **_math("erfc") | {"numpy": "erfc({0})"}, heads=(sympy.erfc,), extremes=(((INF,), 0.0), ((-INF,), 2.0))),
+    Primitive("erfc", sympy.erfc, special.erfc, (lambda x, y: -(TWO_OVER_ROOT_PI * op.exp(-(x**2))),), **_math("erfc") | {"numpy": "erfc({0})"}, heads=(sympy.erfc,), extremes=(((INF,), 0.0), ((-INF,), 2.0))),
     Primitive(
         "logtail", lambda x: sympy.log(sympy.erfc(x) / 2), _log_tail,
-        (lambda x, y: -TWO_OVER_ROOT_PI / op.erfcx(x),),
+        (lambda x, y: -(TWO_OVER_ROOT_PI / op.erfcx(x)),),
         **_support("logtail"), extremes=(((-INF,), 0.0), ((0.0,), -0.6931471805599453), ((100.0,), -10005.870732303225)), source="log of the tail of the normal distribution",
     ),
     Primitive("erfcx", lambda x: sympy.exp(x**2) * sympy.erfc(x), special.erfcx, (lambda x, y: 2 * x * y - TWO_OVER_ROOT_PI,), **_support("erfcx"), relative=lambda x, y: 2 * x - TWO_OVER_ROOT_PI / y, domain=((-2.0, 3.0),), extremes=(((0.0,), 1.0), ((1e10,), 5.641895835477563e-11)), source="dlmf.nist.gov/7.2.3; its asymptotic series: dlmf.nist.gov/7.12.1"),

@@ -467,3 +467,16 @@ def test_strict_arithmetic_is_not_rearranged():
     assert "reassoc" in text_of("numba")
     assert "reassoc" not in text_of("numba", strict=True)
     assert "nnan" not in text_of("numba")
+
+
+def test_the_width_of_a_block_has_one_term_for_each_size():
+    text = """
+        x: data[N, 3]
+        c: parameter[K, 3]
+        a: parameter[K]
+        d[n, k] = Sum((x[n, j] - c[k, j])**2, j)
+        loss = Sum(logsumexp(a[k] - d[n, k], k), n)
+    """
+    width = re.findall(r"samples_in_block\((.*)\)$", gc.emit(gc.parse(text), target="numba"), re.MULTILINE)[-1]
+    names = [re.sub(r"^\d+\*?", "", term) for term in width.split(" + ")]
+    assert sorted(names) == ["", "K"], width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from math import inf
@@ -143,15 +144,15 @@ class Prologue:
         """Yield how many samples are taken at once: so many that what is kept of them stays in the cache."""
         if self.plan.blocks is None:
             return
-        widths = Counter(
-            tuple(a for a in axes if a != self.plan.sample)
-            for value, axes in self.plan.stored.items()
-            if value in self.plan.blocked and axes
-        )
+        widths = Counter[tuple[str, ...]]()
+        for value, axes in self.plan.stored.items():
+            if value in self.plan.blocked and axes:
+                sizes = [a.size for a in axes if a != self.plan.sample]
+                named = tuple(as_factor(self.names.size(size)) for size in sizes if size.terms)
+                widths[named] += math.prod(size.constant for size in sizes if not size.terms)
         terms = []
-        for axes, count in sorted(widths.items(), key=lambda item: -len(item[0])):
-            number = [str(count)] if count > 1 or not axes else []
-            terms.append("*".join([*number, *(as_factor(self.names.size(a.size)) for a in axes)]))
+        for names, count in sorted(widths.items(), key=lambda item: -len(item[0])):
+            terms.append("*".join([*([str(count)] if count > 1 or not names else []), *names]))
         products = any(
             isinstance(node, Product) for loop in self.plan.body if isinstance(loop, Loop) for node in loop.body
         )
