@@ -384,6 +384,7 @@ MISTAKES = [
     ("loss = v, 3", 8, ("',' cannot follow", "one expression")),
     ("loss = exp(v]", 12, ("closes nothing", "a ')'")),
     ("loss = v/(1 - 1)", 8, ("division by zero",)),
+    ("loss = where(True, v, 0)", 13, ("'True' is not a real number", "where(x > 0, a, b)")),
     ("loss = v*log(0)", 9, ("log(0) is not a real number",)),
     ("loss = v + (-8)**(1/3)", 15, ("not real", "cbrt")),
     ("loss = v**2000", 8, ("exponent 2000 is too large", "1,024", "Limits.exponent")),

@@ -172,7 +172,9 @@ def _check_name(source: Source, token: Token, limits: Limits) -> None:
         what = f"the name {quoted(word)} has two underscores in a row"
         raise source.error(token.place, what, expected="one", found="two", hint="take one away")
     if word in NO_NAMES:
-        what, hint = f"{quoted(word)} is not a real number and cannot be a name", "choose another name"
+        what = f"{quoted(word)} is not a real number and cannot be a name"
+        truth = word in ("True", "False")
+        hint = "write the condition itself, as in where(x > 0, a, b)" if truth else "choose another name"
         raise source.error(token.place, what, expected="a number or a name", hint=hint)
 
 
