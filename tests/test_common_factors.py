@@ -32,6 +32,8 @@ SLOPES = {
     "a power takes its base back": ("Sum(y[n]*(s/exp(z[n]))**1.7, n)", (), ("**0.7", "s/c")),
     "powers of one base": ("Sum((y[n]/exp(z[n]))**6 - (y[n]/exp(z[n]))**3, n)", (), ("**5", "**2")),
     "a number that vanishes": ("Sum(exp(z[n]) + y[n]**2 - 1 - z[n], n)/N", (), ("+ 1", "- 1")),
+    "a number over a divisor": ("Sum(log(z[n]**2 + 1)*s - s/(z[n]**2 + 1), n)/2", ("*(s + b)/a",), ()),
+    "roots of squares": ("Sum(sqrt((z[n] - y[n])**2 + (z[n]*y[n] - s)**2), n)", (), ("2*",)),
     "the same product": ("Sum(s*z[n]**2*y[n] + cos(z[n]*y[n]), n)", (), ("2*z*y",)),
 }
 

@@ -38,7 +38,7 @@ def _rule(value: Value, uses: Uses) -> Value:
     shared = Term(_number(first, second), both(first.factors, second.factors), both(first.divisors, second.divisors))
     if shared in (Term(), Term(-ONE)):
         return value
-    total = _sum(first.without(shared), second.without(shared), value)
+    total = _sum(first.without(shared), second.without(shared), value, divided=bool(shared.divisors))
     if total is None:
         return value
     result = Term(shared.number, [*shared.factors, total], shared.divisors).value(value.builder)
@@ -54,14 +54,14 @@ def _number(first: Term, second: Term) -> Fraction:
     return sign * abs(first.number) if same and not free else sign
 
 
-def _sum(left: Term, right: Term, like: Value) -> Value | None:
-    """Return the sum of two terms, of which one is positive; None where one is a number that does not vanish in it."""
+def _sum(left: Term, right: Term, like: Value, divided: bool) -> Value | None:
+    """Return the sum of two terms, of which one is positive; None where one is a number and no operation is saved."""
     if left.number < 0:
         left, right = right, left
     op = "add" if right.number > 0 else "sub"
     terms = [Term(abs(term.number), term.factors, term.divisors).value(like.builder) for term in (left, right)]
     simpler = RULES[op](*terms)
-    if simpler is None and not (left.factors and right.factors):
+    if simpler is None and not divided and not (left.factors and right.factors):
         return None
     return simpler or like.builder.apply(op, *terms)
 

@@ -71,8 +71,10 @@ def factored(value: Value) -> tuple[Exact, Value | None]:
     if value.op == "div" and (divisor := exact(value.operands[1])):
         factor, rest = factored(value.operands[0])
         return Fraction(factor) / divisor, rest
-    if value.op == "div" and (number := exact(value.operands[0])) not in (None, 1):
-        return number or 0, value.builder.apply("div", 1, value.operands[1])
+    if value.op == "div" and (number := exact(value.operands[0])) is not None:
+        divisor, below = factored(value.operands[1])
+        if (number, divisor) != (1, 1) and divisor:
+            return Fraction(number) / divisor, value.builder.apply("div", 1, below or 1)
     return 1, value
 
 
@@ -238,9 +240,16 @@ def _select(condition: Value, a: Value, b: Value) -> Value | None:
         return a
     if condition.op == "not":
         return condition.builder.apply("select", condition.operands[0], b, a)
-    if {a.op, b.op} & {"neg"} and all(branch.op == "neg" or exact(branch) == 0 for branch in (a, b)):
-        return -condition.builder.apply("select", condition, _neg(a) or -a, _neg(b) or -b)
-    return None
+    return _number_of_branches(condition, a, b)
+
+
+def _number_of_branches(condition: Value, a: Value, b: Value) -> Value | None:
+    """Return ``2*(x if c else 0)`` for ``2*x if c else 0``: the number meets others outside."""
+    (left, x), (right, y) = factored(a), factored(b)
+    number = left or right
+    if number in (0, 1) or (left and right and left != right) or (left and x is None) or (right and y is None):
+        return None
+    return scaled(condition.builder.apply("select", condition, x or 0, y or 0), number, condition)
 
 
 def _not(a: Value) -> Value | None:
