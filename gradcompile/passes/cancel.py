@@ -17,7 +17,7 @@ from fractions import Fraction
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.fold import exact, factored, scaled
 from gradcompile.passes.terms import Term, both, less, taken_apart
-from gradcompile.passes.uses import Uses, rewrite_used
+from gradcompile.passes.uses import Uses, as_written, rewrite_used
 
 DEEPEST = 6  # operations inside of one another that are looked through
 Powers = Mapping[Value, Container[Value]]  # those that are computed, by their base
@@ -39,16 +39,27 @@ def cancel(graph: Graph) -> Graph:
     for value in order:
         if value.op == "pow":
             powers.setdefault(value.operands[0], set()).add(value)
-    return rewrite_used(graph, lambda value, uses: _rule(value, uses, powers))
+    written = as_written(graph)  # there, x/x is no number at 0
+
+    def rule(value: Value, uses: Uses) -> Value:
+        if value.op not in ("mul", "div"):
+            return value
+        return _taken_back(value, uses) or (value if value in written else _simplified(value, uses, powers))
+
+    return rewrite_used(graph, rule)
 
 
-def _rule(value: Value, uses: Uses, powers: Powers) -> Value:
-    if value.op not in ("mul", "div"):
-        return value
+def _taken_back(value: Value, uses: Uses) -> Value | None:
+    """Return a product with an exponential, or a number, that divides the other factor."""
     for factor, rest in (value.operands, value.operands[::-1]) if value.op == "mul" else ():
         cancels = factor.op == "exp" or _is_whole(factor)
         if cancels and (product := _times(factor, rest, uses)) is not None:
             return product
+    return None
+
+
+def _simplified(value: Value, uses: Uses, powers: Powers) -> Value:
+    """Return a product without what it divides by and multiplies with, and with powers that are computed anyway."""
     term = taken_apart(value, uses)
     left = _with_powers(_reduced(term), uses, powers)
     return value if left == term else left.value(value.builder)

@@ -2,7 +2,8 @@
 
 Slopes are sums of products: what one use of a value passes back has the same factors as what another one does. Taken
 out, each is multiplied with once, and the difference of what is left rounds no worse. Only products that have no other
-use are taken apart, and nothing is added for more elements than before. ``(b + 1)*h - h`` is ``b*h``.
+use are taken apart, and nothing is added for more elements than before. ``(b + 1)*h - h`` is ``b*h``. What the
+objective is made of stays as it is written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from fractions import Fraction
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.fold import RULES
 from gradcompile.passes.terms import ONE, Term, both, taken_apart
-from gradcompile.passes.uses import Uses, rewrite_used
+from gradcompile.passes.uses import Uses, as_written, rewrite_used
 
 
 def common_factors(graph: Graph) -> Graph:
@@ -23,12 +24,17 @@ def common_factors(graph: Graph) -> Graph:
     graph : Graph
         With its backward half.
     """
-    return rewrite_used(graph, _rule)
+    written = as_written(graph)
+
+    def rule(value: Value, uses: Uses) -> Value:
+        adds = value.op in ("add", "sub") and value.kind == "real"
+        return _together(value, uses) if adds and value not in written else value
+
+    return rewrite_used(graph, rule)
 
 
-def _rule(value: Value, uses: Uses) -> Value:
-    if value.op not in ("add", "sub") or value.kind != "real":
-        return value
+def _together(value: Value, uses: Uses) -> Value:
+    """Return a sum of two terms as a product with what they have in common."""
     one, other = value.operands
     if not {one, other} <= uses.own or one is other or value.axes not in (one.axes, other.axes):
         return value

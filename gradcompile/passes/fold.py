@@ -244,10 +244,12 @@ def _select(condition: Value, a: Value, b: Value) -> Value | None:
 
 
 def _number_of_branches(condition: Value, a: Value, b: Value) -> Value | None:
-    """Return ``2*(x if c else 0)`` for ``2*x if c else 0``: the number meets others outside."""
+    """Return ``-(x if c else 0)/2`` for ``-x/2 if c else 0``: a sign and a divisor meet others outside."""
     (left, x), (right, y) = factored(a), factored(b)
     number = left or right
-    if number in (0, 1) or (left and right and left != right) or (left and x is None) or (right and y is None):
+    if number == 1 or abs(Fraction(number).numerator) != 1 or (left and right and left != right):
+        return None
+    if (left and x is None) or (right and y is None):
         return None
     return scaled(condition.builder.apply("select", condition, x or 0, y or 0), number, condition)
 

@@ -15,6 +15,11 @@ def used_once(graph: Graph) -> set[Value]:
     return {value for value, uses in count.items() if uses == 1 and value not in kept}
 
 
+def as_written(graph: Graph) -> set[Value]:
+    """Return what the objective is made of, or all where there is none: there, inf - inf is nan, and 0/0."""
+    return set(graph.order([graph.outputs["value"]] if "value" in graph.outputs else None))
+
+
 class Uses:
     """The uses of the values of a graph, carried over to what stands for them.
 
