@@ -139,7 +139,7 @@ def test_a_network_is_computed_once_for_both_of_a_pair() -> None:
 def test_sums_over_either_of_a_pair_run_in_one_loop() -> None:
     """One that began with the other would need a second loop, and what both are made of for all pairs."""
     _, after = gradient_of(RANKING).split("vsigmoid(")
-    assert len(re.findall(r"\[\w+, n\] \+= ", after[: after.index("for ")])) == 2
+    assert len(re.findall(r"\[\w+, n\] [+-]= ", after[: after.index("for ")])) == 2
 
 
 def test_a_layer_of_dilated_windows_is_computed_once() -> None:

@@ -148,7 +148,7 @@ class Prologue:
         for value, axes in self.plan.stored.items():
             if value in self.plan.blocked and axes:
                 sizes = [a.size for a in axes if a != self.plan.sample]
-                named = tuple(as_factor(self.names.size(size)) for size in sizes if size.terms)
+                named = tuple(sorted(as_factor(self.names.size(size)) for size in sizes if size.terms))
                 widths[named] += math.prod(size.constant for size in sizes if not size.terms)
         terms = []
         for names, count in sorted(widths.items(), key=lambda item: -len(item[0])):

@@ -78,7 +78,7 @@ def _by_cases(one: Value, other: Value, sign: int, uses: Uses) -> Value | None:
         return None
     ways = [_Sum(one, other, sign, first) for first in (_first_comparison, _left)]
     best = min(ways, key=lambda way: len(way.made))
-    if len(best.made) > len(before):
+    if len(best.made) > len(before) + (sign < 0):  # what is taken away has its sign inside
         return None
     uses.own.update(best.made)
     return best.result

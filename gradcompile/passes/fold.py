@@ -71,10 +71,8 @@ def factored(value: Value) -> tuple[Exact, Value | None]:
     if value.op == "div" and (divisor := exact(value.operands[1])):
         factor, rest = factored(value.operands[0])
         return Fraction(factor) / divisor, rest
-    if value.op == "div" and (number := exact(value.operands[0])) is not None:
-        divisor, below = factored(value.operands[1])
-        if (number, divisor) != (1, 1) and divisor:
-            return Fraction(number) / divisor, value.builder.apply("div", 1, below or 1)
+    if value.op == "div" and (number := exact(value.operands[0])) not in (None, 1):
+        return number or 0, value.builder.apply("div", 1, value.operands[1])
     return 1, value
 
 
@@ -240,18 +238,11 @@ def _select(condition: Value, a: Value, b: Value) -> Value | None:
         return a
     if condition.op == "not":
         return condition.builder.apply("select", condition.operands[0], b, a)
-    return _number_of_branches(condition, a, b)
-
-
-def _number_of_branches(condition: Value, a: Value, b: Value) -> Value | None:
-    """Return ``-(x if c else 0)/2`` for ``-x/2 if c else 0``: a sign and a divisor meet others outside."""
-    (left, x), (right, y) = factored(a), factored(b)
-    number = left or right
-    if number == 1 or abs(Fraction(number).numerator) != 1 or (left and right and left != right):
-        return None
-    if (left and x is None) or (right and y is None):
-        return None
-    return scaled(condition.builder.apply("select", condition, x or 0, y or 0), number, condition)
+    if a.op == "neg" and exact(b) == 0:  # the sign meets others outside
+        return -condition.builder.apply("select", condition, a.operands[0], b)
+    if b.op == "neg" and exact(a) == 0:
+        return -condition.builder.apply("select", condition, a, b.operands[0])
+    return None
 
 
 def _not(a: Value) -> Value | None:

@@ -291,7 +291,8 @@ class Rows:
                 summed = isinstance(statement, Update) and self.samples.streamed(statement.target)
                 if not rows and (not same or (summed and multiplied)):
                     return False
-                beside = same  # else the loop takes each number several times
+                beside = same or (isinstance(statement, Define) and not self._is_arithmetic(statement))
+                # else the loop takes each number several times, for little
                 along = along or (rows and (plain or (beside and not self.scatters(statement))))
         return along
 

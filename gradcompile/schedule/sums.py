@@ -145,7 +145,9 @@ def _in_one_loop(term: Value, rest: Value) -> bool:
 
     ``Σ_j e[i, j]`` cannot start from ``Σ_j e[j, i]`` without a second loop over the pairs, for which e would be kept.
     """
-    other = rest.operands[0] if is_renaming(rest) else rest
+    other = rest
+    while is_renaming(other) or other.op == "neg":
+        other = other.operands[0]
     if term.op != "sum" or other.op != "sum" or set(loop_axes(other)) != set(loop_axes(term)):
         return False
     return not _computed_in_loop(term).isdisjoint(_computed_in_loop(other))
