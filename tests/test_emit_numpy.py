@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, MatrixSymbol, Max, Piecewise, Sum, Symbol, exp, log, symbols
+from sympy import IndexedBase, MatrixSymbol, Max, Piecewise, Sum, Symbol, Trace, exp, log, symbols
 
 import gradcompile as gc
 from gradcompile.adjoint import adjoint
@@ -385,3 +385,26 @@ def test_gradients_that_are_alike_have_their_own_shapes(name, tmp_path):
         ends = [model.value(**{**arguments, parameter: given[parameter] + sign * step}) for sign in (1, -1)]
         assert np.shape(found) == np.shape(given[parameter])
         assert np.sum(found) == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
+
+
+DATA, LEARNED, BACK = MatrixSymbol("X", n_, d_), MatrixSymbol("P", d_, k_), MatrixSymbol("Q", k_, d_)
+COLUMN, MEAN, COVARIANCE = MatrixSymbol("u", d_, 1), MatrixSymbol("m", d_, 1), MatrixSymbol("S", d_, d_)
+
+
+def test_a_product_and_its_transpose_are_computed_in_one_order() -> None:
+    """Q.T*P.T*X.T begins at X.T, as X*P*Q begins at X: there is one residual, and not two."""
+    residual = DATA - DATA * LEARNED * BACK
+    text = body(Trace(residual.T * residual), [LEARNED, BACK])
+    assert text.count("@") == 5  # X @ P, times Q; the slopes by Q, by X @ P and by P
+
+
+def test_the_gradient_of_a_column_is_a_column() -> None:
+    text = body(((DATA * COLUMN).T * (DATA * COLUMN))[0, 0], COLUMN)
+    assert "du = du[:, None]\n" in text
+    assert "zeros" not in text
+    assert "broadcast" not in text
+
+
+def test_a_difference_under_two_indices_is_computed_once() -> None:
+    distance = ((MEAN - COLUMN).T * COVARIANCE.I * (MEAN - COLUMN))[0, 0]
+    assert body(distance, [COVARIANCE, COLUMN]).count("m[:, 0] - u[:, 0]") == 1

@@ -13,7 +13,7 @@ from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
-from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Size, Value
 from gradcompile.passes.share import classified, is_renaming
 from gradcompile.primitives import PRIMITIVES
 
@@ -84,13 +84,17 @@ class WholeArrays:
     def _repeated(self, order: Iterable[Value]) -> dict[Value, Value]:
         """Return the values that are others under other names of their axes, and which: ``x[n, j] - mu[j]``."""
         kept = {*self.graph.outputs.values(), *self.graph.names}
-        known, first, same = classified(order), dict[int, Value](), dict[Value, Value]()
+        known, alike, same = classified(order), dict[int, list[Value]](), dict[Value, Value]()
         for value in order:
-            if value in self.own and value.op in PRIMITIVES and self._addend(value) is None:
-                number, axes = known[value]
-                original = first.setdefault(number, value)
-                if original is not value and value not in kept:
-                    index = dict(zip(known[original][1], axes, strict=True))
+            if value.op in PRIMITIVES and value.axes and self._addend(value) is None and value not in self.inner:
+                alike.setdefault(known[value][0], []).append(value)
+        for original, *others in alike.values():
+            if self.own.isdisjoint((original, *others)):
+                continue
+            self.own.add(original)
+            for value in others:
+                if value not in kept:
+                    index = dict(zip(known[original][1], known[value][1], strict=True))
                     same[value] = original
                     self.array.layouts[value] = tuple(index[a] for a in self.array.layout(original))
         return same
@@ -218,12 +222,15 @@ class WholeArrays:
                 continue
             fits = self.array.layout(value) == axes
             shared = value in self.computed and name[1:] in self.graph.wrt  # a gradient that the objective needs, too
-            free = value in self.own and fits and not is_whole(value) and value not in taken
+            own = value in self.own and not is_whole(value) and value not in taken
+            free = own and fits
             if free and not shared and self.names.is_output(value, name):
                 taken.add(value)
             else:
                 identifier = self._identifier(name)
                 whole = self._name(value) if free and self._is_fresh(value) else self._whole(name, value)
+                if own and not shared and self._is_fresh(value) and self._lacks_only_ones(value, axes):
+                    free, whole = True, self.array(value, axes)
                 taken.update([value] if free else [])
                 line = f"{identifier} = {whole}", ""
                 if identifier == self._name(value):
@@ -250,6 +257,11 @@ class WholeArrays:
         if set(value.axes) == set(axes):
             return self._fresh(value, axes)
         return f"np.broadcast_to({self.array(value, axes)}, {self._shape_of(name)}).copy()"
+
+    def _lacks_only_ones(self, value: Value, axes: Axes) -> bool:
+        """Return whether an output is a value in its order, but for axes along which there is one number."""
+        lacking = [axis for axis in axes if axis not in value.axes]
+        return bool(lacking) and all(axis.size == Size.of(1) for axis in lacking)
 
     def _filled(self, name: str, value: Value) -> str:
         """Return an array of one number: like its parameter, if the output is a gradient."""

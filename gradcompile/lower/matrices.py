@@ -186,13 +186,13 @@ def _product(state: State, expr: Any, ask: Ask, absolute: bool) -> Steps:
 
 
 def _chain(state: State, factors: list[Any], ask: Ask, free: set[Axis]) -> Steps:
-    """Contract from the side of the vector, if there is one, else from left to right.
+    """Contract from the side of the vector or of the data, if there is one, else from left to right.
 
     The inner axes are numbered from the outside in, as they are for products of two.
     """
     _conform(state, factors, ask.scope)
     first, last = _place(ask)
-    backward = factors[-1].shape[1] == 1 and factors[0].shape[0] != 1
+    backward = _begins_at_the_end(state, factors)
     start, end = (last, first) if backward else (first, last)
     ordered = factors[::-1] if backward else factors
     inner = [_outer_length(state, f, ask.scope, backward) for f in ordered[:-1]]
@@ -210,6 +210,17 @@ def _chain(state: State, factors: list[Any], ask: Ask, free: set[Axis]) -> Steps
         here = there
     assert result is not None
     return result
+
+
+def _begins_at_the_end(state: State, factors: list[Any]) -> bool:
+    """Return whether the last matrix is a vector and the first is none, or it is data and the first is learned.
+
+    So a product and its transpose are computed in one order: ``X*A*B`` and ``B.T*A.T*X.T`` both with X*A.
+    """
+    if 1 in (factors[0].shape[0], factors[-1].shape[1]):
+        return bool(factors[0].shape[0] != 1)
+    first, last = (not state.parameters.isdisjoint(map(str, end.free_symbols)) for end in (factors[0], factors[-1]))
+    return first and not last
 
 
 def _contract(state: State, result: Value, value: Value, axis: Axis | None, backward: bool) -> Value:

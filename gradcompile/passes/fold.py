@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import reduce
 
-from gradcompile.ir import LARGE, Axis, Graph, Value
+from gradcompile.ir import LARGE, Axis, Graph, Size, Value
 from gradcompile.passes.decided import decided
 from gradcompile.passes.share import composed
 
@@ -19,6 +19,7 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
+ONE = Size((), 1)  # the length of an axis along which there is one number
 DEEPEST = 6  # products inside one another that are looked through
 JOINED = 32  # conditions among which one is looked for
 MARKS = ("detach", "custom", "share")
@@ -346,14 +347,19 @@ def times_or(a: Value | None, b: Value | None) -> Value | None:
 
 
 def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:
-    """Return a renaming of axes where an accumulation is only that, as in the gradient of a transpose."""
-    axes = [i.attr for i in indices if i.op == "iota"]
-    if len(set(axes)) < len(indices) or any(i.size != a.size for i, a in zip(axes, old.attr, strict=True)):
+    """Return a renaming of axes where an accumulation is only that: the gradient of a transpose, or of a column."""
+    places = [(i, a) for i, a in zip(indices, old.attr, strict=True) if not (i.is_const(0) and a.size == ONE)]
+    axes = [i.attr for i, _ in places if i.op == "iota"]
+    if len(set(axes)) < len(places) or any(i.size != a.size for i, (_, a) in zip(axes, places, strict=True)):
         return None
     if not set(value.axes) <= set(axes):
         return None
-    moved = {i: value.builder.iota(a) for i, a in zip(axes, old.attr, strict=True)}
-    return value.builder.read(value, [moved[a] for a in value.axes]) if value.axes else value
+    moved = {i.attr: value.builder.iota(a) for i, a in places}
+    if not value.axes:
+        return value
+    positive = value.operands[0] if value.op == "neg" else value
+    renamed = value.builder.read(positive, [moved[a] for a in value.axes])
+    return renamed if positive is value else -renamed
 
 
 def _comparison(holds: Callable[[Exact, Exact], bool]) -> Rule:
