@@ -392,3 +392,29 @@ def test_steps_of_a_filter_are_compiled_in_time_that_grows_with_their_number():
         moved = given["A"].astype(complex)
         moved[place] += 1e-30j
         assert found[place] == pytest.approx(exact_loss(moved, given["H"]).imag / 1e-30, rel=1e-10)
+
+
+TURNED, SQUARE = MatrixSymbol("M", N, N), MatrixSymbol("S", N, N)
+OF_TRANSPOSES = {
+    "inverse": (Trace(SQUARE.T.I * SQUARE), {}, lambda s: np.trace(np.linalg.inv(s.T) @ s)),
+    "logarithm": (log(Determinant(SQUARE.T)), {}, lambda s: np.log(np.linalg.det(s))),
+    "defined": (
+        Trace(TRANSPOSED.I),
+        {"define": {TRANSPOSED[i, j]: SQUARE[j, i]}},
+        lambda s: np.trace(np.linalg.inv(s)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_TRANSPOSES)
+def test_matrices_under_other_names_of_their_axes_have_functions(name):
+    objective, options, expected = OF_TRANSPOSES[name]
+    square = drawn(3) + 4 * np.eye(3)
+    model = gc.compile(objective, wrt=SQUARE, **options)
+    early = model.value_and_grad(S=square)
+    model.wait()
+    for value, gradient in (early, model.value_and_grad(S=square)):
+        assert value == pytest.approx(expected(square), rel=1e-13)
+        step = 1e-6 * np.eye(9).reshape(9, 3, 3)
+        slopes = [(expected(square + d) - expected(square - d)) / 2e-6 for d in step]
+        np.testing.assert_allclose(gradient.ravel(), slopes, rtol=1e-6, atol=1e-8)

@@ -13,7 +13,7 @@ from functools import reduce
 
 from gradcompile.ir import LARGE, Axis, Graph, Size, Value
 from gradcompile.passes.decided import decided
-from gradcompile.passes.share import composed
+from gradcompile.passes.share import composed, is_renaming
 
 Rule = Callable[..., Value | None]
 Exact = int | Fraction
@@ -362,6 +362,19 @@ def _accumulate(old: Value, value: Value, *indices: Value) -> Value | None:
     return renamed if positive is value else -renamed
 
 
+def _of_matrix(old: Value, matrix: Value) -> Value | None:
+    """Return a function of an array that has other names for its axes, as of a transpose, as one of the array."""
+    if not is_renaming(matrix):
+        return None
+    array, *indices = matrix.operands
+    own = {index.attr: axis for index, axis in zip(indices, array.axes, strict=True)}
+    attr = tuple(own[axis] for axis in old.attr)
+    axes = tuple(axis for axis in array.axes if old.op == "inverse" or axis not in attr)
+    found = matrix.builder.matrix(old.op, (array,), axes, attr)
+    places = [index for index, axis in zip(indices, array.axes, strict=True) if axis in axes]
+    return matrix.builder.read(found, places) if places else found
+
+
 def _comparison(holds: Callable[[Exact, Exact], bool]) -> Rule:
     """Return the rule that decides a comparison of two numbers."""
 
@@ -393,5 +406,8 @@ RULES: dict[str, Rule] = {
     "sum": _sum,
     "accumulate": _accumulate,
     "read": composed,
+    "inverse": _of_matrix,
+    "determinant": _of_matrix,
+    "logdet": _of_matrix,
 }
-REDUCING = ("sum", "accumulate")  # rules that also need the old value, for its axes
+REDUCING = ("sum", "accumulate", "inverse", "determinant", "logdet")  # rules that also need the old value, for its axes
