@@ -399,8 +399,8 @@ OF_TRANSPOSES = {
     "inverse": (Trace(SQUARE.T.I * SQUARE), {}, lambda s: np.trace(np.linalg.inv(s.T) @ s)),
     "logarithm": (log(Determinant(SQUARE.T)), {}, lambda s: np.log(np.linalg.det(s))),
     "defined": (
-        Trace(TRANSPOSED.I),
-        {"define": {TRANSPOSED[i, j]: SQUARE[j, i]}},
+        Trace(TURNED.I),
+        {"define": {TURNED[i, j]: SQUARE[j, i]}},
         lambda s: np.trace(np.linalg.inv(s)),
     ),
 }
