@@ -14,6 +14,7 @@ from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, pl
 from gradcompile.schedule.conditions import ALWAYS, covered
 from gradcompile.schedule.nodes import Course
 from tests.graphs import CASES, C, D, N
+from tests.texts import arrays_for, assert_right
 
 
 def planned(name: str) -> Plan:
@@ -733,6 +734,24 @@ def test_weights_that_are_summed_over_in_the_middle_are_products_for_each_index_
     rest = np.einsum("nijf,pqfd->nijpqd", x, v) - y
     assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
     assert gradient == pytest.approx(2 * np.einsum("nijf,nijpqd->pqfd", x, rest), rel=1e-11)
+
+
+def test_parts_of_arrays_that_are_moved_or_spread_along_an_axis_are_matrices() -> None:
+    """As in a dilated convolution, of data and of a layer: each part has a copy by rows, and products of its own."""
+    text = """
+        x: data[N, 9, J]
+        F: parameter[2, J, K]
+        G: parameter[2, K, L]
+        h[n, t, k] = tanh(Sum(F[0, j, k]*x[n, 2*t, j] + F[1, j, k]*x[n, 2*t + 1, j], j))
+        u[n, t, l] = tanh(Sum(G[0, k, l]*h[n, t, k] + G[1, k, l]*h[n, t + 1, k], k))
+        loss = Sum(u[n, t, l]**2, n, t, l)
+    """
+    gradient = gradient_of(text)
+    assert set(re.findall(r"\[n, \w+, \w\] = x_b\[n, (.*?), \w\]", gradient)) == {"2*t", "1 + 2*t"}
+    assert gradient.count("gemm(") == 10  # of two taps each: forward, for the weights, and those of h for h
+    assert not re.search(r"for j in range\(J\):\n +for k in range\(K\):\n +\w+\[.*\] \+= .*\*", gradient)
+    arrays = arrays_for(text, {"N": 3, "J": 3, "K": 2, "L": 2}, seed=3)
+    assert_right(text, arrays, gc.compile(gc.parse(text)).value_and_grad(**arrays))
 
 
 TRIANGLES = """

@@ -7,10 +7,11 @@ from itertools import combinations
 from math import prod
 from typing import NamedTuple
 
-from gradcompile.ir import Axis, Size, Value
+from gradcompile.ir import Axis, Size, Value, reachable
 from gradcompile.passes.share import combines_axes, is_part, is_renaming, runs_from
 
 SMALL = 8  # rows and columns, where they are numbers, below which a matrix of so many is not worth a call
+PLACES = ("iota", "add", "sub", "mul", "const", "size")  # what the indices of a part of an array are made of
 MATRIX = 40  # numbers of a matrix without samples that are worth a call: of doubles 30 would be, of singles 60
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
@@ -121,7 +122,7 @@ class Products:
         if {*inner} != {*term.attr} or not (rows and columns):
             return None
         loops = self._from_samples(loops)
-        if not (_is_matrix(left) and _is_matrix(right)) or not self._is_large(rows, inner, columns):
+        if not (self._is_matrix(left) and self._is_matrix(right)) or not self._is_large(rows, inner, columns):
             return None
         if not (self._has_channels(left) and self._has_channels(right)):
             return None
@@ -131,6 +132,26 @@ class Products:
         if self.sample in (*rows, *inner, *loops):
             return factors
         return Factors(right, left, columns, inner, rows, loops, sign)
+
+    def _is_matrix(self, value: Value) -> bool:
+        """Return whether a value can be an array of the model's type: given, or computed, or what is read of these."""
+        if value.op == "read":
+            array, *indices = value.operands
+            picked = array.op == "input" and any(i.op in ("input", "read", "const") for i in indices)
+            read = picked or combines_axes(value) or is_renaming(value) or is_part(value) or self._is_window(value)
+            return value.kind == "real" and read
+        return value.kind == "real" and value.op not in ("const", "size", "iota", "real")
+
+    def _is_window(self, value: Value) -> bool:
+        """Return whether a value is a part of what each sample has, moved or spread along its axes: ``h[n, t + 2, j]``.
+
+        Its copy is a matrix: the rows of the array that belong together do not lie next to each other.
+        """
+        array, *indices = value.operands
+        axes = [index.axes for index in indices]
+        own = all(a != self.sample or i.is_index(a) for a, i in zip(array.axes, indices, strict=True))
+        plain = all(each.op in PLACES for each in reachable(indices)) and all(len(each) == 1 for each in axes)
+        return own and plain and len(set(axes)) == len(axes)
 
     def _from_samples(self, axes: Axes) -> Axes:
         """Return axes with that of the samples first."""
@@ -252,12 +273,3 @@ def _is_laid(order: Axes, *groups: Axes) -> bool:
     """Return whether the axes of each group are next to each other, in this order."""
     starts = [order.index(group[0]) for group in groups]
     return all(order[k : k + len(group)] == group for k, group in zip(starts, groups, strict=True))
-
-
-def _is_matrix(value: Value) -> bool:
-    """Return whether a value can be an array of the model's type: given, or computed, or one of these renamed."""
-    if value.op == "read":
-        array, *indices = value.operands
-        picked = array.op == "input" and any(i.op in ("input", "read", "const") for i in indices)
-        return value.kind == "real" and (picked or combines_axes(value) or is_renaming(value) or is_part(value))
-    return value.kind == "real" and value.op not in ("const", "size", "iota", "real")
