@@ -26,7 +26,7 @@ from gradcompile.ir import Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
 from gradcompile.passes import are_often, lookups, optimise, prepare, trusted
 from gradcompile.passes.precision import within
-from gradcompile.schedule import Plan, plan, small_sizes
+from gradcompile.schedule import Plan, are_few, keeps_pairs, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
@@ -368,7 +368,8 @@ class Program:
             if self.suited is None:
                 known = small_sizes(self.graph, sizes, by_numba=wants_numba())
                 graph = self.suiting(sizes) if self.suiting else None
-                self.suited = Suited(self, known, graph, sizes) if known or graph else None
+                few = are_few(self.graph, sizes) and keeps_pairs(graph or self.graph)
+                self.suited = Suited(self, known, graph, sizes, few=few) if known or graph or few else None
 
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function of this very program."""
@@ -451,12 +452,20 @@ class Suited(Program):
         Another one than the general, for calls in which data pick elements of an array as often as in the first.
     sizes : mapping of str to int
         All of those of the first call.
+    few : bool
+        Whether it is planned for so few samples that what there is for pairs of them is kept.
     """
 
     def __init__(
-        self, general: Program, known: Mapping[str, int], graph: Graph | None, sizes: Mapping[str, int]
+        self,
+        general: Program,
+        known: Mapping[str, int],
+        graph: Graph | None,
+        sizes: Mapping[str, int],
+        *,
+        few: bool,
     ) -> None:
-        super().__init__(replace(graph or general.graph, known=known), general.dtype, general.strict)
+        super().__init__(replace(graph or general.graph, known=known, few=few), general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
         self.lookups = lookups(graph, sizes, computed=True) if graph else []
         self.notes = general.notes
@@ -465,11 +474,13 @@ class Suited(Program):
         told = ", ".join(f"{name} = {number}" for name, number in self.graph.known.items())
         more = ("planned for arrays of which data pick more elements than there are: these are computed whole",)
         fixed = (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
-        return (*(fixed if told else ()), *(more if self.lookups else ()))
+        few = ("planned for so few samples that what there is for pairs of them is kept",)
+        return (*(fixed if told else ()), *(more if self.lookups else ()), *(few if self.graph.few else ()))
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
         """Return whether a call has the sizes for which this is planned."""
         known = all(sizes[name] == number for name, number in self.graph.known.items())
+        known = known and (not self.graph.few or are_few(self.graph, sizes))
         return known and all(are_often(self.graph, *pair, sizes) for pair in self.lookups)
 
     @property

@@ -10,7 +10,7 @@ from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
-from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan
+from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan, sizes
 from gradcompile.schedule.conditions import ALWAYS, covered
 from gradcompile.schedule.nodes import Course
 from tests.graphs import CASES, C, D, N
@@ -195,6 +195,72 @@ def test_no_array_of_all_pairs_is_kept(name: str) -> None:
     assert value == pytest.approx(float(right["value"]), rel=1e-12)
     for parameter, gradient in zip(model.graph.wrt, gradients, strict=True):
         np.testing.assert_allclose(gradient, right[f"d{parameter}"], rtol=1e-10, atol=1e-10)
+
+
+def products(source: str, function: str) -> int:
+    text = source[source.index(f"def {function}(") :]
+    return text[: text.index("\n\n\n")].count("gemm(")
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_few_pairs_of_samples_are_kept_for_later_passes(strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is summed up both ways is computed one way: one product for the pairs, and two for their slopes.
+
+    Six are of samples alone, where their sizes are not known to be small.
+    """
+    model = gc.compile(gc.parse(PAIRS["both ways"]), strict=strict).wait()
+    random, exact = np.random.default_rng(0), gc.compile(gc.parse(PAIRS["both ways"]), strict=True).graph
+    assert products(model.source, "value_and_grad") == (9 if strict else 8)
+    monkeypatch.setattr(sizes, "PAIRS", 40**2)
+    for samples, kept in ((40, True), (41, False), (7, True)):
+        point = {
+            "x": random.normal(size=(samples, 3)),
+            "W": random.normal(size=(3, 9)),
+            "V": random.normal(size=(3, 9)),
+        }
+        value, gradients = model.value_and_grad(**point)
+        right = evaluate(exact, point)
+        assert value == pytest.approx(float(right["value"]), rel=1e-12)
+        for parameter, gradient in zip(model.graph.wrt, gradients, strict=True):
+            np.testing.assert_allclose(gradient, right[f"d{parameter}"], rtol=1e-10, atol=1e-10)
+        assert ("np.empty((N, N))" in model.source) == kept
+        assert ("for pairs of them is kept" in str(model.plan)) == kept
+        assert products(model.source, "value_and_grad") == (3 if kept else 9 if strict else 8)
+    assert products(model.source_in_parts, "value_and_grad_part2") == 1
+    assert re.search(r"def value_and_grad_part2\([^)]*each\d\):", model.source_in_parts)
+
+
+def test_parts_of_pairs_are_made_along_the_rows_that_an_earlier_part_has_filled() -> None:
+    """So are those that nothing but a product takes, and what is added to a few of them is added there."""
+    text = """
+        u: parameter[N, 12]
+        v: parameter[N, 12]
+        z[n, m] = Sum(u[n, k]*v[m, k], k)
+        loss = Sum(log(Sum(exp(z[n, m]), m)) + log(Sum(exp(z[m, n]), m)) - 2*z[n, n], n)
+    """
+    model, random = gc.compile(gc.parse(text)).wait(), np.random.default_rng(0)
+    model.value_and_grad(u=random.normal(size=(9, 12)), v=random.normal(size=(9, 12)))
+    last = model.source_in_parts[model.source_in_parts.index("def value_and_grad_part2(") :]
+    assert re.search(r"(\w+)\[n, m\] = each\d_b\[n, m\].*\n.*\n +\1\[n, first \+ n \+ start\] \+= ", last)
+
+
+def test_what_is_added_at_labels_goes_to_a_sum_whose_axes_have_another_order() -> None:
+    """It adds to few elements, so that its loop takes no others apart: there is no array of zeros for it."""
+    gradient = gradient_of("""
+        x: data[N, D]
+        g: labels[N]
+        W: parameter[D, C]
+        y[n, c] = Sum(x[n, j]*W[j, c], j)
+        loss = Sum(Max(where(c == g[n], 0, max(0, 1 + y[n, c] - y[n, g[n]])), c), n)
+    """)
+    assert "[c, n] = 0.0" not in gradient
+    assert re.search(r"\w+\[.*g_b\[n\].*, n\] \+= ", gradient)
+
+
+def test_cheap_pairs_are_computed_both_ways_in_one_pass() -> None:
+    source = gc.compile(gc.parse(PAIRS["a sum over both"])).source
+    value = source[source.index("def value(") : source.index("def value_and_grad(")]
+    assert value.count("for first in range(0, N, T):") == 1
 
 
 def test_a_sum_over_samples_for_each_is_not_computed_for_every_pass() -> None:

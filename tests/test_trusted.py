@@ -216,3 +216,28 @@ def test_after_some_calls_out_of_range_the_exact_form_answers_at_once() -> None:
         model.value_and_grad(**given)
     assert len(asked) == 6
     close(model, near)
+
+
+BOTH = """
+    T: parameter[N, K]
+    P: parameter[N, K]
+    X: data[N]
+    z[n, m] = Sum(T[n, k]*P[m, k], k)
+    loss = Sum(X[n]*log(Sum(exp(z[n, m]), m)) + log(Sum(exp(z[m, n]), m)) - 2*z[n, n], n)
+"""
+
+
+@pytest.mark.parametrize("far", [1.0, 300.0])
+def test_exponentials_of_pairs_that_are_summed_up_both_ways_are_computed_once(far: float) -> None:
+    model = gc.compile(gc.parse(BOTH))
+    assert isinstance(model._program, Trusting)
+    assert sum(v.op == "exp" for v in model._program.graph.order()) == 1
+    assert not any(v.op == "max" for v in model._program.graph.order())
+    random = np.random.default_rng(5)
+    close(model, {"X": random.random(4), "T": far * random.normal(size=(4, 2)), "P": random.normal(size=(4, 2))}, 1e-9)
+    assert model._exact.idle == (far == 1.0)
+
+
+def test_pairs_that_are_summed_up_one_way_keep_their_scale() -> None:
+    model = gc.compile(gc.parse(BOTH.replace("z[m, n]", "z[n, m]/2")))
+    assert not isinstance(model._program, Trusting)

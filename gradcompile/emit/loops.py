@@ -31,7 +31,7 @@ EXTREMA = {"max": "maximum", "min": "minimum"}
 
 
 class Caller(NamedTuple):
-    """What emitted code that calls a function provides; its arrays have the model's type.
+    """What the code that calls a function provides.
 
     Parameters
     ----------
@@ -46,12 +46,15 @@ class Caller(NamedTuple):
         samples does first that looks data up, the first such loop of each block.
     team : str
         The array that threads have in common which share the products of matrices; "" if none do.
+    typed : bool
+        Whether all arrays have the model's type, and labels are known to be in range, as those of emitted code.
     """
 
     given: Mapping[str, bool]
     moved: Mapping[str, Moved] = MappingProxyType({})
     ahead: Callable[[str], Sequence[str]] | None = None
     team: str = ""
+    typed: bool = True
 
 
 def function(
@@ -102,7 +105,7 @@ class _Body:
         tiles: bool = False,
     ) -> None:
         self.plan, self.graph, self.names, self.printer, self.dialect = plan, plan.graph, names, printer, dialect
-        self.typed = caller is not None
+        self.typed = caller is not None and caller.typed
         self.unsigned = only_indices(self.graph.order()) if self.typed else set()
         caller = caller or Caller(NOT_GIVEN)
         self.ahead = caller.ahead

@@ -6,15 +6,17 @@ where the samples are passed several times), and ``value_and_grad_end``, which m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.layout import INDENT, wrapped
+from gradcompile.emit.loops import Caller
 from gradcompile.emit.module import FLAGS, STRICT, Request, assembled, hashed, reserved, scheduled
 from gradcompile.emit.names import FEW, Names
+from gradcompile.emit.places import output_array
 from gradcompile.ir import Graph
 from gradcompile.schedule import Parts, must_round_alike, plan
 
@@ -46,7 +48,8 @@ def render(graph: Graph, parts: Mapping[str, Parts], *, dtype: str, strict: bool
     programs = {name: program for whole, cut in parts.items() for name, program in cut.functions(whole).items()}
     whole = _request(replace(graph, wrt=()), graph, dtype, strict)  # no gradient of its own: no self-check
     requests = {name: _request(program, graph, dtype, strict) for name, program in programs.items()}
-    functions = [_function(name, request, tiles) for name, request in requests.items()]
+    filled = {name: part.filled for whole, cut in parts.items() for name, part in cut.named(whole).items()}
+    functions = [_function(name, request, filled.get(name, ()), tiles) for name, request in requests.items()]
     used = {name for request in requests.values() for name in request.printer.support}
     called = support.closure("numba", used & support.functions("numba").keys())
     text = assembled(whole, functions, called, TITLE)
@@ -66,13 +69,20 @@ def _request(program: Graph, graph: Graph, dtype: str, strict: bool) -> Request:
     return Request(program, "numba", dtype, strict, returned, names, printer)
 
 
-def _function(name: str, request: Request, tiles: bool) -> list[str]:
-    """Return one function as lines."""
-    schedule, printer, returned, dtype = plan(request.graph), request.printer, request.returned, request.dtype
-    body = loops.function(schedule, request.names, printer, NUMBA, returned=returned, dtype=dtype, tiles=tiles)
+def _function(name: str, request: Request, filled: Collection[str], tiles: bool) -> list[str]:
+    """Return one function as lines, which has the arrays that it fills as its last arguments."""
+    schedule, names, dtype = plan(request.graph), request.names, request.dtype
+    returned, caller = request.returned, Caller(dict.fromkeys(filled, False), typed=False)
+    if filled:
+        rest = tuple(output for output in request.graph.outputs if output not in filled)
+        returned = rest if rest[1:] else rest[0]
+    body = loops.function(
+        schedule, names, request.printer, NUMBA, returned=returned, dtype=dtype, caller=caller, tiles=tiles
+    )
+    arguments = ", ".join([*names.inputs.values(), *(output_array(schedule, names, output) for output in filled)])
     indented = [piece for line in body for piece in wrapped(INDENT + line)]
     decorator = f"@njit(nogil=True, {STRICT if request.strict else FLAGS})"
-    return [decorator, *wrapped(f"def {name}({request.arguments}):"), f'{INDENT}"""{_says(name)}"""', *indented]
+    return [decorator, *wrapped(f"def {name}({arguments}):"), f'{INDENT}"""{_says(name)}"""', *indented]
 
 
 def _says(name: str) -> str:

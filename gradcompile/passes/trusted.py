@@ -6,7 +6,8 @@ factor overflows and it does not come near to 0. So it is computed like that, an
 leaves its range: then the exact form answers.
 
 So is a sum of exponentials that the objective has as it is, too, as ``m - y*log(m)`` has: the exact form would compute
-each exponential twice, and the largest exponent besides.
+each exponential twice, and the largest exponent besides. So are ``Sum(exp(z[n, m]), m)`` and ``Sum(exp(z[m, n]), m)``
+of pairs of samples, which have their exponentials in common.
 
 So is ``exp(a[i] + b[j])`` as the product ``exp(a[i])*exp(b[j])``, of M + N exponentials in place of M*N, as long as
 these are far from overflow and underflow: then neither the product nor a derivative meets an infinity or loses digits.
@@ -14,6 +15,7 @@ these are far from overflow and underflow: then neither the product nor a deriva
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import reduce
@@ -24,6 +26,7 @@ from gradcompile.ir import LEAVES, Graph, Value, reachable
 from gradcompile.passes.exponentials import Forms
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.quotients import factors, replaced
+from gradcompile.passes.share import classified, is_of_pairs, sample_sizes
 
 TOTALS = ("sum", "add")
 ADDED = ("sum", "add", "sub")
@@ -100,13 +103,23 @@ def occurs(graph: Graph) -> bool:
 
 
 def taken_anyway(graph: Graph) -> set[Value]:
-    """Return the sums of exponentials that are in the objective both as they are and in a logarithm."""
+    """Return the sums of exponentials in logarithms that the objective has as they are, too, or both ways."""
     uses: dict[Value, set[str]] = {}
     for value in used_bare([graph.outputs["value"]]):
         for operand in value.operands:
             if operand.op == "sum" and operand.operands[0].op == "exp":
                 uses.setdefault(operand, set()).add(value.op)
-    return {total for total, found in uses.items() if "log" in found and found.intersection(ADDED)}
+    logs = [total for total, found in uses.items() if "log" in found]
+    return {total for total in logs if uses[total].intersection(ADDED)} | _both_ways(logs, graph)
+
+
+def _both_ways(totals: Iterable[Value], graph: Graph) -> set[Value]:
+    """Return the sums over the one and over the other of two samples, for pairs of which there is an exponential."""
+    samples = sample_sizes(graph)
+    pairs = [total for total in totals if is_of_pairs(total.operands[0], samples)]
+    known = classified(graph.order()) if len(pairs) > 1 else {}
+    count = Counter(known[total.operands[0]][0] for total in pairs if known)
+    return {total for total in pairs if known and count[known[total.operands[0]][0]] > 1}
 
 
 def sums(x: Value) -> Iterator[Value]:

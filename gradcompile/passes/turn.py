@@ -1,18 +1,20 @@
 """Turning: an array of pairs that is read with its axes exchanged, ``k[m, n]`` where ``k[n, m]`` is computed.
 
 Such a read needs all of the array, which would have to be kept. Where nothing reads it as it is, it is computed the way
-it is read; so is an array of all pairs of samples, which is computed both ways rather than kept. A sum over both axes
-may run over them in either order, and takes the one in which the array is computed. After differentiation, only what is
-arithmetic of arguments is turned: the rest has its place in loops with others.
+it is read; so is an array of all pairs of samples, which is computed both ways rather than kept. What reduces such an
+array of products of matrices the other way round is reduced over the samples instead: ``Σ_m exp(z[m, n])`` is, for the
+sample m, ``Σ_n exp(z[n, m])``. A sum over both axes may run over them in either order, and takes the one in which the
+array is computed. After differentiation, only what is arithmetic of arguments is turned: the rest has its place in
+loops with others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Value, moved, reachable, substitute
+from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Size, Value, moved, reachable, substitute
 from gradcompile.passes.share import exchanges, is_of_pairs, is_renaming, sample_sizes
 from gradcompile.passes.uses import used_once
 from gradcompile.primitives import PRIMITIVES
@@ -22,7 +24,7 @@ def turn(graph: Graph) -> Graph:
     """Return the graph with arrays computed as they are read, and sums that run as their arrays are computed."""
     if not _turned(graph.order()):
         return graph
-    return _turn_arrays(_turn_sums(graph))
+    return _turn_arrays(_sum_the_other_way(_turn_sums(graph)))
 
 
 def turn_arithmetic(graph: Graph) -> Graph:
@@ -64,6 +66,66 @@ def _turn_arrays(graph: Graph) -> Graph:
     }
     graph = _replaced(graph, found)
     return replace(graph, names=graph.names | names)
+
+
+def _sum_the_other_way(graph: Graph) -> Graph:
+    """Let what is reduced of pairs of samples, read with the two exchanged, be reduced over the other one of them.
+
+    Of pairs that something else takes as they are, all is then computed once.
+    """
+    samples, order = sample_sizes(graph), graph.order()
+    pairs = {array for array in _turned(order).values() if is_of_pairs(array, samples)}
+    used = {o for v in order if not exchanges(v) for o in v.operands} & pairs
+    used = {array for array in used if any(map(_multiplies, reachable([array])))}
+    if not used:
+        return graph
+
+    found: dict[Value, Value] = {}  # what is read of these reductions, and of what is made of them
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op in REDUCTIONS and len(value.attr) == 1:
+            new = _other_way(value, operands[0], used, samples)
+        else:
+            new = _of_arrays(value, operands, found) if value.op in PRIMITIVES else None
+        if new is not None:
+            found[new] = new.operands[0]
+        return new
+
+    return graph.rewrite(rule)
+
+
+def _multiplies(value: Value) -> bool:
+    """Return whether a value is a product of matrices: cheaper pairs are computed both ways in one pass."""
+    if value.op != "sum" or value.operands[0].op != "mul":
+        return False
+    left, right = ({*operand.axes} for operand in value.operands[0].operands)
+    return bool(left - right) and bool(right - left)
+
+
+def _other_way(value: Value, body: Value, used: Container[Value], samples: Container[Size]) -> Value | None:
+    """Return a reduction as one over the other sample of its pairs, read for the sample that it had; or None."""
+    (axis,), builder = value.attr, value.builder
+    reads = [v for v in _turned(reachable([body])) if axis in v.axes and v.operands[0] in used]
+    others = {a for v in reads for a in v.axes if a != axis and a.size in samples and a.size == axis.size}
+    if len(others) != 1:
+        return None
+    (other,) = others
+    exchanged = substitute([body], {axis: builder.iota(other), other: builder.iota(axis)})[body]
+    if any(v.operands[0] in used for v in _turned(reachable([exchanged]))):
+        return None
+    new = builder.reduce(value.op, exchanged, (other,))
+    return builder.read(new, [builder.iota(other if a == axis else a) for a in new.axes])
+
+
+def _of_arrays(value: Value, operands: tuple[Value, ...], found: Mapping[Value, Value]) -> Value | None:
+    """Return what is computed of reads alone as a read of what is computed of their arrays."""
+    reads = [o for o in operands if o.axes]
+    if not reads or any(o not in found or o.operands[1:] != reads[0].operands[1:] for o in reads):
+        return None
+    if len({found[o].axes for o in reads}) > 1:
+        return None
+    new = value.builder.rebuild(value, tuple(found.get(o, o) for o in operands))
+    return value.builder.read(new, reads[0].operands[1:])
 
 
 def _turn_sums(graph: Graph) -> Graph:

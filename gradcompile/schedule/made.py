@@ -36,6 +36,8 @@ class Made:
         The matrices that BLAS multiplies.
     again : container of Value
         The values that are rather computed again than kept.
+    later : container of Value
+        What a later pass over the samples reads.
     ahead : bool
         Whether a branch may be computed where it is not taken.
 
@@ -62,11 +64,13 @@ class Made:
         results: Results,
         factors: Container[Value],
         again: Container[Value],
+        later: Container[Value],
         *,
         ahead: bool,
     ) -> None:
         self.graph, self.sums, self.guards, self.samples, self.results = graph, sums, guards, samples, results
         self.returned, self.factors, self.again, self.ahead = results.delivered.keys(), factors, again, ahead
+        self.later = later
         self.order = self._reached()
         self.counts = self._counts()
         phase = samples.phase
@@ -175,7 +179,7 @@ class Made:
         index = value.kind == "int" and value.op != "place" and not known
         if is_renaming(value) or is_part(value) or index:
             return False  # an index, made of loop variables and labels; or an array, or a part of it, under other axes
-        if value in self.returned or value in self.graph.names or self._is_copied(value):
+        if value in self.returned or value in self.later or value in self.graph.names or self._is_copied(value):
             return True
         if value in self.arrays or value in self.factors or exponent_axis(value) is not None:
             return True

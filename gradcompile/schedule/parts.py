@@ -36,12 +36,22 @@ class Part(NamedTuple):
         The outputs that have the sample axis, as their first: gradients of arrays that do, and what later passes read.
     sliced : frozenset of str
         The inputs of which a part takes the entries of its samples.
+    filled : tuple of str
+        Of the streamed ones those that a compiled part fills in place, in arrays that it is given after its inputs:
+        what there is for pairs of samples.
     """
 
     graph: Graph
     sums: Mapping[str, str]
     streamed: tuple[str, ...]
     sliced: frozenset[str]
+    filled: tuple[str, ...] = ()
+
+    @property
+    def arrays(self) -> dict[str, Input]:
+        """The arrays that a compiled part fills in place, by name."""
+        axes = {name: self.graph.output_axes(name) for name in self.filled}
+        return {name: Input(name, tuple(axis.size for axis in axes[name])) for name in self.filled}
 
 
 class Parts(NamedTuple):
@@ -82,9 +92,12 @@ class Parts(NamedTuple):
 
     def functions(self, name: str) -> dict[str, Graph]:
         """Return the program of each function that the function `name` is made of, by its name."""
+        return {part: each.graph for part, each in self.named(name).items()} | {f"{name}_end": self.end}
+
+    def named(self, name: str) -> dict[str, Part]:
+        """Return the passes that the function `name` is made of, by the names of their functions."""
         several = len(self.passes) > 1
-        parts = {f"{name}_part{k if several else ''}": part.graph for k, part in enumerate(self.passes, 1)}
-        return parts | {f"{name}_end": self.end}
+        return {f"{name}_part{k if several else ''}": part for k, part in enumerate(self.passes, 1)}
 
 
 def in_parts(graph: Graph, sample: Axis | None) -> Parts | str:
@@ -156,7 +169,8 @@ class _Cut:
             return "there is a value for every sample"
         if any(v.op not in (*COMBINED, "read") for v in self.crossing):
             return "samples are read across samples"
-        pairs = [v for v in self.kept if self._has_samples(a for a in v.axes if a != self.sample)]
+        kept = [v for v in self.kept if not self.graph.few or v not in self.pairs]
+        pairs = [v for v in kept if self._has_samples(a for a in v.axes if a != self.sample)]
         if pairs or any(sum(self._has_samples([a]) for a in v.axes) > 1 for v in self.sums):
             return "pairs of samples are kept"
         if any(v.kind != "real" for v in self.kept):
@@ -232,7 +246,10 @@ class _Cut:
             seen.update(further)
             stack += further
         found = {value: laid.get(value, value.axes) for value in self.arrays}
-        return {v: tuple(sorted(axes, key=lambda a: not self._has_samples([a]))) for v, axes in found.items()}
+        first = {
+            v: sorted(axes, key=lambda a: (not self._has_samples([a]), a != self.sample)) for v, axes in found.items()
+        }
+        return {value: tuple(axes) for value, axes in first.items()}
 
     def _part(self, number: int) -> Part:
         """Return the pass over the samples before which `number` passes have been made."""
@@ -245,7 +262,9 @@ class _Cut:
         program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
         sliced = frozenset(n for n, i in program.inputs.items() if self.sample in i.axes[:1])
-        return Part(program, ways, tuple(streamed), sliced)
+        pairs = tuple(n for n, v in streamed.items() if self._has_samples(a for a in v.axes if a != self.sample))
+        filled = pairs if len(pairs) < len(program.outputs) else ()  # a function returns something
+        return Part(program, ways, tuple(streamed), sliced, filled)
 
     def _program(self, outputs: dict[str, Value], known: Iterable[Value], wrt: tuple[str, ...]) -> Graph:
         """Return the program of some outputs, with the totals and what is kept of earlier passes as inputs."""
@@ -253,7 +272,7 @@ class _Cut:
         count = builder.input(self.count, (), "int")
 
         def rule(old: Value, operands: tuple[Value, ...]) -> Value | None:
-            if old in known and old.op != "read":
+            if old in known and (old.op != "read" or old in self.pairs):
                 return self._stored(old, {axis: builder.iota(axis) for axis in old.axes})
             if old in known or (old.op == "read" and old.operands[0] in known):
                 return self._stored(old.operands[0], dict(zip(operands[0].axes, operands[1:], strict=True)))
@@ -268,7 +287,7 @@ class _Cut:
         program = replace(graph, outputs=outputs, axes=axes, wrt=wrt, names=names, cotangents=backward).rewrite(rule)
         if any(self.sample in value.axes for value in program.order()):
             program = replace(program, sample=self.sample)
-        arrays = [self._array(v.operands[0] if v.op == "read" else v) for v in known]
+        arrays = [self._array(v.operands[0] if v.op == "read" and v not in self.pairs else v) for v in known]
         declared = {name: Input(name, (), "int") for name in (self.count, self.apart.start)}
         inputs = {**graph.inputs, **self.apart.versions(arrays), **declared}
         return replace(program, inputs=_needed(program, inputs | self._telling()))

@@ -104,8 +104,9 @@ class _Work:
         kept = {*self.returned, *graph.names, *(copy.value for copy in self.copies)}
         self.products = Products(self._summed(), self.uses, sample, self.square | self.delivered, graph.length, kept)
         made = Made(
-            graph, self.sums, self.guards, self.samples, self.results, self.products.factors, again, ahead=ahead
-        )
+            graph, self.sums, self.guards, self.samples, self.results, self.products.factors, again, self.later,
+            ahead=ahead,
+        )  # fmt: skip
         self.order, self.across, self.narrower = made.order, made.across, made.narrower
         self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
         self.statements.made = made.values

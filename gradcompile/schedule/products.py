@@ -12,6 +12,7 @@ from gradcompile.passes.share import combines_axes, is_part, is_renaming, runs_f
 
 SMALL = 8  # rows and columns, where they are numbers, below which a matrix of so many is not worth a call
 PLACES = ("iota", "add", "sub", "mul", "const", "size")  # what the indices of a part of an array are made of
+WIDE = 16  # of each of those, below which a copy of one row for each sample is not worth it
 MATRIX = 40  # numbers of a matrix without samples that are worth a call: of doubles 30 would be, of singles 60
 SAMPLES = 128  # that a block has at least if there are products: on fewer, BLAS is slow
 
@@ -128,6 +129,8 @@ class Products:
             return None
         if any(is_part(one) and self._array(one)[1].get(self.sample) is None for one in (left, right)):
             return None  # a part that is no block of the samples
+        if any(map(self._is_row, (left, right))) and not self._are_wide(rows, inner, columns):
+            return None
         factors = Factors(left, right, rows, inner, columns, loops, sign)
         if self.sample in (*rows, *inner, *loops):
             return factors
@@ -153,6 +156,10 @@ class Products:
         plain = all(each.op in PLACES for each in reachable(indices)) and all(len(each) == 1 for each in axes)
         return own and plain and len(set(axes)) == len(axes)
 
+    def _is_row(self, value: Value) -> bool:
+        """Return whether a matrix is a copy of such a part, of one row for each sample."""
+        return value.op == "read" and len(value.axes) < 3 and self._is_window(value) and not is_renaming(value)
+
     def _from_samples(self, axes: Axes) -> Axes:
         """Return axes with that of the samples first."""
         return tuple(sorted(axes, key=lambda axis: axis != self.sample))
@@ -163,6 +170,10 @@ class Products:
         if len(known) == len(groups):  # there is one for each sample
             return all(width >= SMALL for width in known)
         return len(known) < 2 or prod(known) >= MATRIX
+
+    def _are_wide(self, *groups: Axes) -> bool:
+        """Return whether a product is large enough for a copy of one row a sample, as far as its sizes are numbers."""
+        return all((self._width(axes) or WIDE) >= WIDE for axes in groups)
 
     def _width(self, axes: Axes) -> int | None:
         """Return how many numbers there are along axes; None if a call tells, or they are samples."""

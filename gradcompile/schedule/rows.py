@@ -234,7 +234,8 @@ class Rows:
         sums up features for each sample leaves a product with its samples contiguous: there, the loop over the samples
         is the one for vectors.
         """
-        uses: dict[Value, list[Plain]] = {}
+        multiplied = [v for v in self.statements.made if v in self.products.factors and self.samples.is_row(v)]
+        uses: dict[Value, list[Plain]] = {value: [] for value in multiplied}  # by products, and by none of these
         for statement in passing:
             for value, read in self.statements.reads(right_side(statement)):
                 if self.samples.is_row(value) and (read is None or not self._at_data(read)):

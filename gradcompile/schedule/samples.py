@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from math import prod
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value
@@ -64,8 +64,9 @@ class Samples:
         """Return the long sums for each sample that a later pass needs; `sizes` are numbers of samples.
 
         Such a sum is rather kept than computed again: it is one number, or a row, for as many operations as there are
-        samples, or what a product of matrices makes. So is what is compared with its own maximum: computed again, it
-        might be rounded in another way.
+        samples, or what a product of matrices makes; so is a number of a pair of samples, where each sample needs one.
+        So is what is compared with its own maximum: computed again, it might be rounded in another way. Of few samples,
+        what products and functions such as exp make for pairs is kept, too.
         """
         last: dict[Value, int] = {}
         found = self._compared(graph, sizes)
@@ -73,7 +74,7 @@ class Samples:
             last[value] = self.phase[value]
         for value in reversed(graph.order()):
             pairs = self.streamed(value) and value.op in REDUCTIONS and any(a.size in sizes for a in value.attr)
-            pairs = pairs or self._is_product(value, graph.length, sizes)
+            pairs = pairs or self._is_costly(value, graph, sizes) or self._is_of_pair(value, sizes)
             own = self.phase[value] - self.crosses(value)  # the first pass that can compute it
             needed = last.get(value, own)
             if pairs and needed > own:
@@ -92,13 +93,29 @@ class Samples:
             if self.crosses(whole) and not any(a.size in sizes for a in value.axes if a != self.axis)
         ]
 
-    def _is_product(self, value: Value, length: Callable[[Size], int | None], sizes: Container[Size]) -> bool:
-        """Return whether a value is a number or a row for each sample, and a sum of many products."""
-        if value.op != "sum" or value.kind != "real" or not self.streamed(value) or value.operands[0].op != "mul":
+    def _is_costly(self, value: Value, graph: Graph, sizes: Container[Size]) -> bool:
+        """Return whether a value is a long sum of products, or of few pairs of samples a function such as exp."""
+        if value.kind != "real" or not self.streamed(value):
             return False
-        if any(axis.size in sizes for axis in value.axes if axis != self.axis):
-            return False  # there would be one for each pair of samples
-        terms = [length(axis.size) for axis in value.attr]
+        if not self._has_pairs(value, sizes):
+            return self._is_product(value, graph)
+        return graph.few and (cost(value) >= ELEMENTARY or self._is_product(value, graph))
+
+    def _is_of_pair(self, value: Value, sizes: Container[Size]) -> bool:
+        """Return whether a value is one of the numbers that each sample has for pairs with others."""
+        if value.op != "read" or value.axes != (self.axis,) or value.operands[0].op == "input":
+            return False
+        return self._has_pairs(value.operands[0], sizes)
+
+    def _has_pairs(self, value: Value, sizes: Container[Size]) -> bool:
+        """Return whether there is one of a value for each pair of samples."""
+        return any(axis.size in sizes for axis in value.axes if axis != self.axis)
+
+    def _is_product(self, value: Value, graph: Graph) -> bool:
+        """Return whether a value is a number or a row for each sample, and a sum of many products."""
+        if value.op != "sum" or value.operands[0].op != "mul":
+            return False
+        terms = [graph.length(axis.size) for axis in value.attr]
         known = [term for term in terms if term is not None]
         return len(known) < len(terms) or prod(known) >= MANY
 

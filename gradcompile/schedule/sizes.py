@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gradcompile.ir import Graph
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
-from gradcompile.schedule.samples import stream_axis
+from gradcompile.schedule.samples import Samples, stream_axis
 
 FEW = 8  # steps of a loop that is written out
 ROW = 128  # numbers of a row, up to which it is worth while to know how many there are
+
+
+PAIRS = 1 << 21  # numbers of an array that may be kept: 16 MB of doubles
+
+
+def are_few(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    """Return whether a call has so few samples that what there is for pairs of them may be kept.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the passes.
+    sizes : mapping of str to int
+        All named sizes of the call.
+    """
+    return all(size.evaluate(sizes) ** 2 <= PAIRS for size in sample_sizes(graph))
+
+
+def keeps_pairs(graph: Graph) -> bool:
+    """Return whether a later pass over the samples needs what a product of matrices makes for pairs of them."""
+    axis, order, samples = stream_axis(graph), graph.order(), sample_sizes(graph)
+    if axis is None or not any(sum(a.size in samples for a in value.axes) > 1 for value in order):
+        return False
+    found = Samples(axis, order)
+    return len(found.needed_later(replace(graph, few=True), samples)) > len(found.needed_later(graph, samples))
 
 
 def small_sizes(graph: Graph, sizes: Mapping[str, int], *, by_numba: bool = False) -> dict[str, int]:

@@ -105,11 +105,12 @@ class Sums:
     def _is_term(self, part: Value, into: Value) -> bool:
         """Return whether a part is a sum with the same axes: a product of matrices in any order, BLAS writes them all.
 
-        Loops of another order would take the others apart.
+        Loops of another order would take the others apart, but for those that add to few elements.
         """
         if part.op not in ("sum", "accumulate") or {*part.axes} != {*into.axes}:
             return False
-        return part.axes == into.axes or (part.op == "sum" and part.operands[0].op == "mul")
+        few = part.op == "accumulate" and len(loop_axes(part)) < len(part.axes)
+        return few or part.axes == into.axes or (part.op == "sum" and part.operands[0].op == "mul")
 
     def _absorbable(self, part: Value, into: Value) -> bool:
         return self.uses[part] == 1 and part not in self.kept and part.kind == into.kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,10 +41,22 @@ class InParts:
         How samples are divided.
     function : callable
         ``function(name)`` is a function that computes a part, or the end.
+    fills : bool
+        Whether these functions fill arrays in place, where they are given them.
     """
 
-    def __init__(self, parts: Parts, name: str, arguments: Arguments, division: Division, function: Function) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        name: str,
+        arguments: Arguments,
+        division: Division,
+        function: Function,
+        *,
+        fills: bool = False,
+    ) -> None:
         self.parts, self.arguments, self.division, self.function = parts, arguments, division, function
+        self.fills = fills
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
@@ -77,7 +89,8 @@ class InParts:
         given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.number: samples}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
-                work = _Work(_Pass(self.parts, part, sizes), self.function(kernel), given, dtype, length)
+                each = _Pass(self.parts, part, sizes)
+                work = _Work(each, self.function(kernel), given, dtype, length, part.filled if self.fills else ())
                 totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
                 given |= zip(part.sums, totals, strict=True)
                 given |= work.streamed
@@ -128,21 +141,29 @@ class _Work:
     """What is to be done in one pass of a call, chunk by chunk."""
 
     def __init__(
-        self, each: _Pass, kernel: Callable[..., Result], given: Mapping[str, Any], dtype: Any, length: int
+        self,
+        each: _Pass,
+        kernel: Callable[..., Result],
+        given: Mapping[str, Any],
+        dtype: Any,
+        length: int,
+        filled: Collection[str],
     ) -> None:
         self.kernel, self.samples, self.length = kernel, each.samples, length
         self.arguments = each.arguments(given)
         self.ways = [WAYS[way] for way in each.part.sums.values()]
         self.streamed = each.streamed(dtype)
+        self.filled = [self.streamed[name] for name in filled]
+        self.copied = [array for name, array in self.streamed.items() if name not in filled]
 
     def chunk(self, number: int) -> Total:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
         start = number * self.length
         rows = slice(start, min(start + self.length, self.samples))
         given = (start if array is None else array[rows] if sliced else array for array, sliced in self.arguments)
-        result = self.kernel(*given)
+        result = self.kernel(*given, *(array[rows] for array in self.filled))
         sums = list(result) if isinstance(result, tuple) else [result]
-        for array, piece in zip(self.streamed.values(), sums[len(self.ways) :], strict=True):
+        for array, piece in zip(self.copied, sums[len(self.ways) :], strict=True):
             array[rows] = piece
         return sums[: len(self.ways)]
 

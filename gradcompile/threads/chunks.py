@@ -19,7 +19,8 @@ SHARED = 16  # times the work that every chunk does again
 RETURNED = 600_000  # for each of its sums: what a kernel returns is an array of Python's, which Python adds to another
 SUMMED = 128  # times the elements of its sums: each is zeroed, written and read once more, in memory just asked for
 # The length of a chunk is a multiple of the largest of these of which there are eight in all samples: kernels take that
-# many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow.
+# many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow. Where
+# pairs of samples are kept, these are few, and the largest will do.
 BLOCKS = (128, 64, 32)
 MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
 
@@ -36,6 +37,7 @@ class Chunks:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.sample = parts, parts.sample
         self.graphs = [part.graph for part in parts.passes]
+        self.pairs = any(part.filled for part in parts.passes)
         self.sums = [part.graph.outputs[name] for part in parts.passes for name in part.sums]
 
     def length(self, sizes: Mapping[str, int]) -> int:
@@ -64,7 +66,7 @@ class Chunks:
         summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
         chunk = max(CHUNK * len(self.graphs), RETURNED * len(self.sums), SHARED * shared, SUMMED * summed)
         count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
-        whole = next((block for block in BLOCKS if samples >= 8 * block), BLOCKS[-1])
+        whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0
 

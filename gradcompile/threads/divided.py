@@ -51,6 +51,11 @@ class Divided:
         return {part: program for name, cut in self.parts.items() for part, program in cut.functions(name).items()}
 
     @cached_property
+    def _filled(self) -> dict[str, dict[str, Input]]:
+        """The arrays that a function fills in place, which it is given after its inputs."""
+        return {part: each.arrays for name, cut in self.parts.items() for part, each in cut.named(name).items()}
+
+    @cached_property
     def _cuts(self) -> dict[str, Parts | str]:
         """The functions in parts; or why they cannot be cut."""
         with self._lock:
@@ -59,7 +64,8 @@ class Divided:
     @cached_property
     def _calls(self) -> dict[str, InParts]:
         return {
-            name: InParts(cut, name, self.arguments, Chunks(cut), self._function) for name, cut in self.parts.items()
+            name: InParts(cut, name, self.arguments, Chunks(cut), self._function, fills=True)
+            for name, cut in self.parts.items()
         }
 
     def call(self, name: str, arguments: Sequence[Argument]) -> InParts | None:
@@ -85,7 +91,9 @@ class Divided:
 
     def inputs(self, function: str) -> dict[str, Input]:
         """Return the inputs of a function of the module, in parts or whole."""
-        return self.functions[function].inputs if self.owns(function) else self.graph.inputs
+        if not self.owns(function):
+            return self.graph.inputs
+        return self.functions[function].inputs | self._filled.get(function, {})
 
     def described(self) -> tuple[str, ...]:
         """Return in words whether threads share the work, for the plan."""
