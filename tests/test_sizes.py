@@ -1,5 +1,6 @@
 """Kernels are planned for the small sizes of the first call, and right for any sizes of a later one."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from numpy.testing import assert_allclose
 import gradcompile as gc
 from gradcompile import pipeline
 from gradcompile.errors import ArgumentError
+from gradcompile.interpret import evaluate
 from gradcompile.schedule import Product, small_sizes
 from gradcompile.schedule.nodes import all_statements
 from gradcompile.threads import chunks
@@ -303,3 +305,30 @@ def test_second_derivatives_of_a_module_for_given_sizes():
 def test_sizes_that_cannot_be_are_refused(sizes, message):
     with pytest.raises(ArgumentError, match=message):
         gc.emit(gc.parse(MAP), sizes=sizes)
+
+
+CONVOLUTION = """
+    x: data[N, 20, C]
+    y: data[N, M]
+    A: parameter[3, C, K]
+    V: parameter[3, K, K]
+    U: parameter[K, M]
+    h[n, t, k] = max(0, Sum(x[n, t + a, i]*A[a, i, k], a, i))
+    g[n, t, k] = max(0, Sum(h[n, t + a, j]*V[a, j, k], a, j))
+    loss = Sum((Sum(Mean(g[n, t, k], t)*U[k, m], k) - y[n, m])**2, n, m)/N
+"""
+
+
+@pytest.mark.parametrize(("outputs", "known"), [(2, True), (120, False)])
+def test_of_samples_with_rows_of_their_own_few_are_taken_at_once(outputs: int, known: bool) -> None:
+    """Not so where a part of the work is in products of one row for each sample."""
+    model, random = gc.compile(gc.parse(CONVOLUTION)).wait(), np.random.default_rng(0)
+    shapes = {"x": (300, 20, 4), "y": (300, outputs), "A": (3, 4, 24), "V": (3, 24, 24), "U": (24, outputs)}
+    point = {name: random.normal(size=shape) for name, shape in shapes.items()}
+    assert "samples_of_rows" not in model.source
+    value, gradients = model.value_and_grad(**point)
+    assert (re.search(r"samples_of_rows\([^,]*, N, 16\)", model.source) is not None) == known
+    right = evaluate(model.graph, point)
+    assert value == pytest.approx(float(right["value"]), rel=1e-12)
+    for name, gradient in zip(model.graph.wrt, gradients, strict=True):
+        np.testing.assert_allclose(gradient, right[f"d{name}"], rtol=1e-10, atol=1e-12)

@@ -193,6 +193,7 @@ NAMES: dict[str, Any] = {
     **dict.fromkeys(("vunless", "vunless32"), lambda condition, x: mpf(0) if condition else x),
     "samples_in_block": lambda width: BLOCK,
     "samples_to_multiply": lambda width, samples: BLOCK,
+    "samples_of_rows": lambda width, samples, rows: BLOCK,
     "inverse": matrices.inverse,
     "determinant": matrices.determinant,
     "logdet": matrices.logdet,

@@ -12,7 +12,7 @@ from gradcompile.emit.expression import Printer, as_factor
 from gradcompile.emit.names import Names
 from gradcompile.emit.places import Places
 from gradcompile.ir import Axis, Size, Value
-from gradcompile.schedule import Loop, Plan, Product, Start
+from gradcompile.schedule import Loop, Plan, Product, Start, rows_of_samples
 from gradcompile.schedule.nodes import all_loops, all_statements
 
 WRITTEN_OUT = 64  # steps of loops in loops that LLVM may write out: it would take seconds for more
@@ -159,6 +159,8 @@ class Prologue:
         function, samples = "samples_in_block", ""
         if products and self.plan.sample is not None:
             function, samples = "samples_to_multiply", f", {self.names.size(self.plan.sample.size)}"
+            if (rows := rows_of_samples(self.plan)) > 1:
+                function, samples = "samples_of_rows", f"{samples}, {rows}"
         self.printer.support.add(function)
         yield f"{self.names.word('T')} = {function}({' + '.join(terms) or '1'}{samples})"
 

@@ -12,6 +12,7 @@ A sum is a statement that updates: its target starts at the terms that are added
 gradient), so that no temporary is made for it.
 """
 
+from gradcompile.schedule.block_rows import rows_of_samples
 from gradcompile.schedule.conditions import guards
 from gradcompile.schedule.nodes import (
     Course,
@@ -55,6 +56,7 @@ __all__ = [
     "loop_axes",
     "must_round_alike",
     "plan",
+    "rows_of_samples",
     "small_sizes",
     "stream_axis",
     "used_at_once",

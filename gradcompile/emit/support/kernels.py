@@ -48,6 +48,15 @@ def samples_to_multiply(width, samples):
     return max(1, min(samples, max(128, samples_in_block(width))))
 
 
+def samples_of_rows(width, samples, rows):
+    """Return how many of the samples to take at once where each has so many rows of matrices.
+
+    128 rows are enough for BLAS, and so are the samples of which all that is kept stays in the
+    cache.
+    """
+    return max(1, min(samples, 256, max((rows + 127) // rows, 131072 // width)))
+
+
 def rolled(length):
     """Return a length that LLVM does not know then: it would write out the loop, for seconds."""
     return int(math.ldexp(length, 0))  # in Numba a call of C

@@ -8,7 +8,9 @@ from gradcompile.jit.direct.signs import is_length
 from gradcompile.jit.direct.syntax import names, nodes, spelled, statements
 
 NUMBERS = frozenset(  # functions that return no arrays
-    "maximum minimum finite min max int abs float real samples_in_block samples_to_multiply rolled".split()
+    (
+        "maximum minimum finite min max int abs float real rolled samples_in_block samples_to_multiply samples_of_rows"
+    ).split()
 )
 NEW = ("np.empty", "np.zeros")  # and those that return new ones
 
