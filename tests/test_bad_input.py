@@ -65,6 +65,19 @@ def refused(kind, call, *words):
 # Mathematics --------------------------------------------------------------------------------------------------------
 
 
+def test_a_mask_is_no_list_of_rows():
+    model = gc.compile((a * c - lam) ** 2, wrt=a, data=[c, lam])
+    given = {"a": 1.0, "c": [1.0, 2.0], "lam": [1.0, 3.0]}
+    for mask in ([False, True], np.array([False, True])):
+        refused(errors.ArgumentError, lambda mask=mask: model.minibatch_grad(rows=mask, **given), "flatnonzero")
+    assert model.minibatch_grad(rows=np.flatnonzero([False, True]), **given) == 2 * 2 * (2 - 3)
+
+
+def test_a_direction_of_too_many_parts():
+    model = gc.compile(a * c**2, wrt=[a, c])
+    refused(errors.ArgumentError, lambda: model.hvp((1.0, 2.0, 3.0), a=1, c=2), "a tuple of 3", "v=(a, c)")
+
+
 def test_unknown_function():
     mystery = Function("mystery")
     refused(errors.ModelError, lambda: gc.compile(1 + mystery(a), wrt=a), "'mystery'", "1", "^", "to do:")

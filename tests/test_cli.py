@@ -408,6 +408,10 @@ def test_check_finds_a_wrong_gradient(monkeypatch, capsys):
         (["x**2", "--at", "x"], "x"),
         (["x**2", "--at", "x=abc"], "abc"),
         (["sqrt(x)", "--at", "x=-1"], "not finite"),
+        (["softmax", "--at", "W=1"], "axes (D, C)"),
+        (["softmax", "--set", "W=1"], "no constant 'W'"),
+        (["softmax", "--init", "w.npz"], "--data FILE"),
+        (["softmax", "--limits", "nest=3"], "did you mean nesting"),
     ],
 )
 def test_check_refuses_what_it_cannot_check(words, said, capsys):
@@ -425,6 +429,26 @@ def test_check_at_the_data(capsys):
     assert json.loads(printed.out)["right"] is True
     assert main(["check", "linear", "--data", "l.csv", "--map", "x=a", "--set", "lam=2"]) == 0
     assert "100 rows read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "used", "shape"),
+    [
+        ("S: data[N, N]\nw: parameter[N]\nloss = Sum((Sum(S[i, j]*w[j], j) - t[i])**2, i)\n", "the first 20", "20"),
+        ("r: data[N + 4]\nw: parameter[N]\nloss = Sum((w[i]*r[i + 4] - t[i])**2, i)\n", "the first 20", "20"),
+        ("h: labels[N]\nw: parameter[N]\nloss = Sum((w[h[i]]*t[h[i]] - t[i])**2, i)\n", "all", "30"),
+    ],
+    ids=["a square", "a window", "labels pick samples"],
+)  # fmt: skip
+def test_check_takes_the_first_samples_of_all_arrays(text, used, shape, capsys):
+    Path("m.model").write_text("t: data[N]\n" + text)
+    random = np.random.default_rng(0)
+    arrays = {"S": (30, 30), "r": (34,), "t": (30,)}
+    np.savez("m.npz", h=(np.arange(30) + 7) % 30, **{name: random.normal(size=shape) for name, shape in arrays.items()})
+    assert main(["check", "m.model", "--data", "m.npz"]) == 0
+    printed = capsys.readouterr()
+    assert f"{used} of them are used" in printed.err
+    assert printed.out.splitlines()[2].split()[:2] == ["w", shape]
 
 
 # --- demo

@@ -81,6 +81,13 @@ def test_training_finds_the_plane_and_prediction_uses_it(line, capsys):
     assert [float(line) for line in lines[1:]] == pytest.approx([2.5, -0.5], abs=1e-6)
 
 
+def test_prediction_sets_constants_and_no_parameter(line, capsys):
+    assert main(TRAIN) == 0
+    words = ["predict", "line.model", "--params", "line.npz", "--data", "points.csv", "--output", "y"]
+    assert main([*words, "--set", "b=5"]) == 2
+    assert "no constant 'b'" in capsys.readouterr().err
+
+
 def test_prediction_takes_the_map_of_the_training(line, capsys):
     """It names the targets, too, which no prediction reads; a name that the model does not have is still a mistake."""
     columns = ["--map", "x=x*,t=t"]
@@ -198,6 +205,8 @@ def test_bad_rows_are_refused_or_counted(line, capsys):
         (["--set", "lam=1"], "lam"),
         (["--size", "D=0"], "size"),
         (["--size", "Q=3"], "the model has no size 'Q'"),
+        (["--size", "N=7"], "N=200"),
+        (["--map", "x=a"], "--map x=COLUMN"),
         (["--data", "semicolons.csv"], "separate the columns by commas"),
         (["--data", "words.csv"], "classes are numbers, from 0"),
         (["--data", "utf16.csv"], "save the table as CSV in UTF-8"),

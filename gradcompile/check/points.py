@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from gradcompile.arguments.signature import axes
 from gradcompile.compiler import CompiledModel
 from gradcompile.emit.problem import problem
-from gradcompile.errors import DataError, UnknownNameError
+from gradcompile.errors import DataError, ShapeError, UnknownNameError
 from gradcompile.interpret import evaluate
 
 Point = dict[str, Any]
@@ -46,6 +47,9 @@ def sample(compiled: CompiledModel, fixed: Mapping[str, float], seed: int, known
                 found=name,
                 hint="leave it out, or correct the name",
             )
+        if compiled.lowered.inputs[name].shape:
+            what, hint = f"{name} is an array, and one number is given for it", "give numbers to names without axes"
+            raise ShapeError(what, expected=f"axes {axes(compiled.lowered.inputs[name])}", found="a number", hint=hint)
     random = np.random.default_rng(seed)
     for low, high in RANGES:
         point = _random(compiled, random, low, high, known) | dict(fixed)

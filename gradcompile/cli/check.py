@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcompile.cli import data, given, numbers, start, terminal
+from gradcompile.errors import ArgumentError, GradcompileError
 
 if TYPE_CHECKING:
     from gradcompile.check import Component, GradientReport
@@ -52,8 +53,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     found = given.read(chosen)
     compiled = compile(found.model, dtype=found.dtype)
-    fixed = numbers.numbers(chosen.at, "--at")
-    point = sample(compiled, fixed, chosen.seed, _read(compiled, chosen) if chosen.data else {})
+    fixed = start.constants(compiled, chosen) | numbers.numbers(chosen.at, "--at")
+    point = sample(compiled, fixed, chosen.seed, _read(compiled, chosen))
     report = examine(compiled, point)
     if chosen.json:
         terminal.result_as_json(_content(found.name, report, compiled))
@@ -63,12 +64,43 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _read(compiled: CompiledModel, chosen: argparse.Namespace) -> Point:
-    """Return the first rows of the data, and parameters of the sizes that they have."""
-    whole, told = start.inputs(compiled, chosen)
-    inputs = {name: array[:ROWS] if np.ndim(array) else array for name, array in whole.items()}
-    terminal.note(f"{told}; the first {ROWS} of them are used to check", quiet=chosen.quiet or chosen.json)
+    """Return the first rows of the data and parameters of their sizes; nothing where there are no data."""
+    if not chosen.data:
+        _refuse_options_of_data(chosen)
+        return {}
+    inputs, told = start.inputs(compiled, chosen)
     defaults = {name: i.default for name, i in compiled.lowered.inputs.items() if i.default is not None}
-    return {**defaults, **inputs, **start.parameters(compiled, inputs, chosen)}
+    whole = {**defaults, **inputs, **start.parameters(compiled, inputs, chosen)}
+    part = _first_rows(compiled, whole)
+    used = f"the first {ROWS}" if part is not None else "all"
+    terminal.note(f"{told}; {used} of them are used to check", quiet=chosen.quiet or chosen.json)
+    return whole if part is None else part
+
+
+def _refuse_options_of_data(chosen: argparse.Namespace) -> None:
+    """Raise if an option says how data are read, or what they do not tell, and there are none."""
+    for option, value in (("--map", chosen.map), ("--size", chosen.size), ("--init", chosen.init)):
+        if value:
+            what = f"{option} belongs to data, and there are none: a point of a small problem is drawn"
+            hint = f"name the file, --data FILE, or leave {option} out"
+            raise ArgumentError(what, expected="--data FILE beside it", found=f"{option} {value}", hint=hint)
+
+
+def _first_rows(compiled: CompiledModel, whole: Point) -> Point | None:
+    """Return the point with fewer samples in all of its arrays; None if it needs all, as where labels pick samples."""
+    declared = compiled.lowered.inputs
+    first = [i.shape[0] for name, i in declared.items() if i.role in data.ROWS and i.shape and name in whole]
+    samples = {name for size in first for name, _ in size.terms}
+    known = {n: min(size, ROWS) if n in samples else size for n, size in start.sizes(compiled, whole).items()}
+    part = {}
+    for name, value in whole.items():
+        lengths = [size.evaluate(known) for size in declared[name].shape]
+        part[name] = value[tuple(slice(max(length, 0)) for length in lengths)] if lengths else value
+    try:
+        compiled.checked.bind(part)
+    except GradcompileError:
+        return None
+    return part
 
 
 def _rows(report: GradientReport, compiled: CompiledModel) -> Iterator[tuple[str, list[Component], Component]]:

@@ -127,7 +127,7 @@ def _mapped(need: Need, patterns: Sequence[str], names: Sequence[str], file: str
         ]
         if not here:
             close = get_close_matches(pattern, names, 1)
-            hint = f"did you mean {close[0]}?" if close else ""
+            hint = f"did you mean {close[0]}?" if close else f"write --map {need.name}=COLUMN with one of these"
             raise ArgumentError(
                 f"{file} has no column {pattern!r} for {need.name}", expected=_listed(names), found=pattern, hint=hint
             )

@@ -87,6 +87,7 @@ def read(chosen: argparse.Namespace) -> Given:
         A file cannot be read.
     """
     word = chosen.model.strip() or chosen.model
+    _limits(chosen)  # those of a model that is not read as text may be wrong, too
     if getattr(chosen, "untrusted", False):
         if OBJECT.fullmatch(word):
             raise ArgumentError(f"{word} is Python code, and --untrusted runs none", hint="leave --untrusted out")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradcompile.cli import data, given, numbers, output, terminal
-from gradcompile.cli.start import known
+from gradcompile.cli import data, given, output, terminal
+from gradcompile.cli.start import constants, known
 from gradcompile.errors import ArgumentError, UnknownNameError
 from gradcompile.saving import arrays
 
@@ -67,7 +67,7 @@ def _inputs(chosen: argparse.Namespace, compiled: CompiledModel, name: str) -> d
     """Return what an output is computed of: parameters, constants, and data where it needs any."""
     from gradcompile.compiler.outputs import alone
 
-    inputs = {**known(Path(chosen.params), compiled), **numbers.numbers(chosen.constants, "--set")}
+    inputs = {**known(Path(chosen.params), compiled), **constants(compiled, chosen)}
     declared = alone(compiled.saved().graph, name).inputs.values()
     missing = [i for i in declared if i.role != "parameter" and i.name not in inputs]
     wanted = {i.name: i for i in missing if i.shape or i.default is None}
@@ -88,7 +88,7 @@ def _output(found: given.Given, wanted: str | None) -> str:
         return known[0]
     if wanted not in known:
         what = f"{found.name} has no output {wanted!r}" if wanted else f"{found.name} has several outputs or none"
-        hint = given.nearest(wanted, known) if wanted else "choose one: --output NAME"
+        hint = (wanted and given.nearest(wanted, known)) or "choose one: --output NAME"
         raise UnknownNameError(what, expected=", ".join(known) or "none: the model has no definition", hint=hint)
     assert wanted is not None
     return wanted

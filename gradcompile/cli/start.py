@@ -29,31 +29,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Return all inputs but the parameters, and what was read, in words."""
     declared = {name: i for name, i in compiled.lowered.inputs.items() if i.role != "parameter"}
-    constants = numbers.numbers(chosen.constants, "--set")
-    for name in constants:
-        if name not in declared or declared[name].shape:
-            expected = ", ".join(name for name, i in declared.items() if not i.shape) or "no constant"
-            raise UnknownNameError(
-                f"the model has no constant {name!r}",
-                expected=expected,
-                found=chosen.constants,
-                hint="set one of these, or leave it out",
-            )
-    wanted = {name: i for name, i in declared.items() if name not in constants and (i.shape or i.default is None)}
+    fixed = constants(compiled, chosen)
+    wanted = {name: i for name, i in declared.items() if name not in fixed and (i.shape or i.default is None)}
     if not wanted:
         raise ArgumentError("the model takes no data", hint="its minimum needs no data: use ravel and SciPy in Python")
     read = data.read(chosen, wanted, compiled.dtype)
-    return {**read.inputs, **constants}, read.told(chosen.data)
+    return {**read.inputs, **fixed}, read.told(chosen.data)
+
+
+def constants(compiled: CompiledModel, chosen: argparse.Namespace) -> dict[str, float]:
+    """Return the numbers of `--set`, all of them constants of the model."""
+    numbers_of = {name: i for name, i in compiled.lowered.inputs.items() if i.role != "parameter" and not i.shape}
+    found = numbers.numbers(chosen.constants, "--set")
+    for name in found:
+        if name not in numbers_of:
+            raise UnknownNameError(
+                f"the model has no constant {name!r}",
+                expected=", ".join(numbers_of) or "no constant",
+                found=chosen.constants,
+                hint="set one of these, or leave it out",
+            )
+    return found
 
 
 def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen: argparse.Namespace) -> dict[str, Any]:
     """Return a value to start from for every parameter: of `--init`, or as `fit` makes them."""
+    from gradcompile.arguments.labels import sizes_of_labels
     from gradcompile.shuffle import START, generator
 
     graph = compiled.lowered
     stored = known(Path(chosen.init), compiled, complete=False) if chosen.init else {}
     init: dict[str, Any] = {name: value for name, value in stored.items() if name in graph.wrt}
-    lengths_of = _sizes(compiled, {**given_inputs, **init}) | _given_sizes(graph, chosen.size)
+    told = sizes(compiled, {**given_inputs, **init})
+    lengths_of = sizes_of_labels(graph, {**given_inputs, **init}, told) | _given_sizes(graph, chosen.size, told)
     for number, name in enumerate(graph.wrt):
         if name in init:
             continue
@@ -68,14 +76,17 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
     return init
 
 
-def _given_sizes(graph: Graph, text: str) -> dict[str, int]:
-    """Return the sizes of `--size`, all of them of the model."""
+def _given_sizes(graph: Graph, text: str, told: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes of `--size`, all of them of the model, and none that is another one in the arrays."""
     found = numbers.sizes(text)
     named = dict.fromkeys(name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms)
     for name in found:
         if name not in named:
             what, hint = f"the model has no size {name!r}", "give a size that the model names, or leave it out"
             raise UnknownNameError(what, expected=", ".join(named) or "no --size", found=text, hint=hint)
+        if told.get(name, found[name]) != found[name]:
+            what, hint = f"the data have another size {name}", f"leave {name} out: --size is for what no array tells"
+            raise ShapeError(what, expected=f"{name}={told[name]}", found=f"--size {text}", hint=hint)
     return found
 
 
@@ -119,9 +130,8 @@ def _check_names(found: Mapping[str, Any], wrt: tuple[str, ...], file: str, comp
         raise ArgumentError(what, expected=", ".join(wrt), found=", ".join(found), hint=hint)
 
 
-def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[str, int]:
-    """Return the sizes that arrays tell, and those that labels do: one more than the largest."""
-    from gradcompile.arguments.labels import sizes_of_labels
+def sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that the shapes of arrays tell."""
     from gradcompile.arguments.signature import Signature
     from gradcompile.arguments.sizes import Sizes
 
@@ -130,4 +140,4 @@ def _sizes(compiled: CompiledModel, arrays_by_name: Mapping[str, Any]) -> dict[s
     found = Sizes(Signature(known))
     shaped = ((i, np.shape(arrays_by_name[name])) for name, i in known.items())
     found.solve((i, shape) for i, shape in shaped if len(shape) == len(i.shape))
-    return sizes_of_labels(graph, arrays_by_name, found.known)
+    return found.known

@@ -327,6 +327,13 @@ class CompiledModel(DerivativeCalls):
         8.0
         """
         self._need_number("gradient")
+        if np.asarray(rows).dtype == bool:
+            raise ArgumentError(
+                "rows is a mask, not the numbers of samples",
+                expected="whole numbers from 0, each that of a sample",
+                found="True and False",
+                hint="give rows=numpy.flatnonzero(mask)",
+            )
         program, given = self._minibatch, self.checked.bind(self._named(positional, inputs))
         arguments = dict(zip(self.arguments, given[0], strict=True)) | {self._estimate.rows: rows}
         if self._estimate.count:
@@ -363,12 +370,13 @@ class CompiledModel(DerivativeCalls):
         >>> line.predict("y", w=2, x=[1, 2])
         array([2., 4.])
         """
-        known = ", ".join(self.model.outputs) or "none: name them with outputs={...} in compile"
+        known = ", ".join(self.model.outputs) or "none: the model has no outputs"
         if not isinstance(output, str) or not output:
             hint = 'write predict("name of an output", name=value)'
             raise ArgumentError("predict comes with the name of an output first", expected=known, hint=hint)
         if output not in self.model.outputs:
-            raise UnknownNameError(f"the model has no output {output!r}", expected=known, hint="ask for one of these")
+            hint = "ask for one of these" if self.model.outputs else f"write outputs={{{output!r}: ...}} in compile"
+            raise UnknownNameError(f"the model has no output {output!r}", expected=known, hint=hint)
         self._named(positional, inputs)
         for name in inputs:
             if name not in self._all.inputs:

@@ -21,6 +21,12 @@ Sizes = dict[str, int]
 Bind = Callable[[Mapping[str, Any]], tuple[list[Argument], Sizes]]
 
 
+def _parts_in_words(direction: object) -> str:
+    """Return what was given for a direction, as an error says it: ``a tuple of 2``."""
+    kind = type(direction).__name__
+    return f"a {kind} of {len(direction)}" if isinstance(direction, tuple | list) else f"an object of type {kind}"
+
+
 class Derivatives:
     """The products of one model's derivatives with given arrays; each program is made when it is first asked for.
 
@@ -113,7 +119,7 @@ class Derivatives:
             raise ArgumentError(
                 "the direction v does not have one part for each parameter",
                 expected=f"v=({', '.join(self.names)}{',' * (len(self.names) == 1)})",
-                found=f"an object of type {type(direction).__name__}",
+                found=_parts_in_words(direction),
                 hint="give a tuple with one array for each parameter, or a dict with their names",
             )
         shapes = [np.shape(argument) for argument in arguments[: len(self.names)]]

@@ -88,7 +88,10 @@ def _check_roles(state: State, defined: set[str]) -> None:
     for parameter in state.model.wrt:
         name = name_of(parameter)
         if name in defined:
-            raise DuplicateNameError(f"{name} is a parameter and a definition", hint="differentiate by its inputs")
+            found, hint = f"{name} in wrt and in define", "differentiate by its inputs"
+            raise DuplicateNameError(
+                f"{name} is a parameter and a definition", expected="one role for a name", found=found, hint=hint
+            )
         if name in state.sampled:
             found, hint = f"{name} in wrt and in data", "take it out of one of the lists"
             raise DuplicateNameError(
