@@ -305,7 +305,7 @@ def test_series_shorter_than_its_window():
 
 
 def test_output_that_was_not_named(softmax):
-    refused(errors.UnknownNameError, lambda: softmax.predict("p", x=RIGHT["x"]), "no output 'p'", "outputs={...}")
+    refused(errors.UnknownNameError, lambda: softmax.predict("p", x=RIGHT["x"]), "no output 'p'", "outputs={'p': ...}")
 
 
 def test_start_of_ravel(softmax):
