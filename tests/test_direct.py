@@ -933,6 +933,7 @@ def test_sums_along_rows_with_a_rest_stay_in_registers():
 
 SHORT = """{flags}def f(x, y, w, i, j):
     K = {length}
+    H = y.shape[0]
     s = 0.0
     for n in range(x.shape[0]):
         i_n = np.uint64(i[n])
@@ -960,6 +961,7 @@ SHORT = """{flags}def f(x, y, w, i, j):
         (True, 12, "K", "z += x[n, k] if x[n, k] > 0 else 0.0", False),
         (True, 12, "K", "w[0] += x[n, k]", False),
         (True, 12, "K", "z += a*x[n, k]; a = x[n, k]", False),
+        (True, 12, "K", "x[(2*n + 1) % H, k] += y[n, k]", False),
     ],
 )
 def test_llvm_is_told_to_make_vectors_of_short_rows_where_it_surely_can(fast, length, bound, step, told, capfd):

@@ -21,6 +21,9 @@ MUCH = 90  # statements of elementary functions, as those of four exponentials
 PLAIN = ("real", "finite", "maximum", "minimum", "abs", "math.sqrt")
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}  # that sizes are made of
 CHOICES = (ast.IfExp, ast.Compare)
+# Whole numbers may be divided by 0 as far as LLVM knows. So it divides in every step, not before the loop, and cannot
+# tell that `x[n % N, k]` is the same row in all of them.
+TURNS = (ast.Mod, ast.FloorDiv)
 KEPT = '!{!"llvm.loop.unroll.disable"}'
 # Of vectors there are fewer, and of numbers that are left over: loops of these may be written out. Then sums over
 # samples along rows stay in registers, as of 10 features.
@@ -102,6 +105,7 @@ class Hints:
             and _is_plain(loop, PLAIN)
             and all(spelled(loop.target) in mentioned(place.slice) for place in places)
             and not any(isinstance(each, CHOICES) for each in inside(loop))
+            and not any(isinstance(each, ast.BinOp) and isinstance(each.op, TURNS) for each in inside(loop))
         )
 
     def _is_costly_row(self, loop: ast.For) -> bool:
