@@ -81,6 +81,25 @@ def test_training_finds_the_plane_and_prediction_uses_it(line, capsys):
     assert [float(line) for line in lines[1:]] == pytest.approx([2.5, -0.5], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.full(9, 10**13), "C is 10000000000001"),  # NumPy has no memory for so many classes
+        (np.eye(3)[np.arange(9) % 3], "numpy.argmax(gt, axis=-1)"),
+    ],
+)
+def test_labels_of_another_kind(labels, said, capsys):
+    np.savez("d.npz", x=np.ones((9, 2)), gt=labels)
+    assert main(["train", "softmax", "--data", "d.npz", "-o", "s.npz"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_labels_that_are_no_whole_numbers(capsys):
+    Path("d.csv").write_text("x0,gt\n1,0\n2,0.5\n")
+    assert main(["train", "softmax", "--data", "d.csv", "-o", "s.npz"]) == 2
+    assert "found:    0.5 in row 2" in capsys.readouterr().err
+
+
 def test_prediction_sets_constants_and_no_parameter(line, capsys):
     assert main(TRAIN) == 0
     words = ["predict", "line.model", "--params", "line.npz", "--data", "points.csv", "--output", "y"]
@@ -217,10 +236,18 @@ def test_bad_rows_are_refused_or_counted(line, capsys):
         (["-o", "line.model", "--force"], "input"),
         (["--valid", "2"], "valid"),
         (["--init", "strange.npz"], "another model"),
+        (["--data", "flat.npz"], "(N, D)"),
+        (["--data", "no_rows.npz"], "no_rows.npz has no rows"),
+        (["--data", "upper.npz"], "--map x=X"),
+        (["--data", "other.npy"], "numpy.savez(file, x=..., ...)"),
     ],
 )
 def test_wrong_setting_is_a_message_and_status_2(line, words, said, capsys):
     np.savez("strange.npz", U=np.zeros(2))
+    np.savez("flat.npz", x=np.zeros(9), t=np.zeros(9))
+    np.savez("no_rows.npz", x=np.zeros((0, 2)), t=np.zeros(0))
+    np.savez("upper.npz", X=np.zeros((9, 2)), t=np.zeros(9))
+    np.save("other.npy", np.zeros((9, 2)))
     table = Path("points.csv").read_text()
     Path("semicolons.csv").write_text(table.replace(",", ";"))
     Path("words.csv").write_text(re.sub(r"[^,]*\n$", "cat\n", table))

@@ -204,6 +204,8 @@ class Arguments:
             hint = f"give {name} {rank} {'axis' if rank == 1 else 'axes'}"
             if array.ndim > rank == sum(length > 1 for length in array.shape):
                 hint += f", as numpy.squeeze({name}) has"
+            elif declared.kind == "int" and array.ndim == rank + 1:
+                hint += f", as numpy.argmax({name}, axis=-1) has if each row is one 1 among zeros"
         return self.signature.fail(ShapeError, name, what, expected=wanted(declared), found=found, hint=hint)
 
     def _told_by_others(self, declared: Input, given: Mapping[str, Any]) -> str:

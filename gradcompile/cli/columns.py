@@ -104,17 +104,22 @@ def choose(
 
 
 def missing(need: Need, names: Sequence[str], file: str) -> DataError:
-    """Return the error for an input that the table does not have."""
+    """Return the error for an input that the table, or the file of arrays, does not have."""
+    close = get_close_matches(need.name, names, 1) or get_close_matches(need.name.swapcase(), names, 1)
+    if file.lower().endswith((".npy", ".npz")):
+        expected, hint = f"an array {need.name}", f"say which array: --map {need.name}={close[0] if close else 'NAME'}"
+        if file.lower().endswith(".npy"):
+            hint = f"write an NPZ file with all of them: numpy.savez(file, {need.name}=..., ...)"
+        return DataError(f"{file} has no data for {need.name}", expected=expected, found=_listed(names), hint=hint)
     expected = f"a column {need.name}" if need.rank < 2 else f"columns {need.name}0, {need.name}1, ..."
-    close = get_close_matches(need.name, names, 1)
     hint = f"say which columns: --map {need.name}={close[0] if close else 'NAME' if need.rank < 2 else 'NAMES_*'}"
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         hint = "separate the columns by commas; in a file .tsv, by tabs"
     return DataError(f"{file} has no data for {need.name}", expected=expected, found=_listed(names), hint=hint)
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name or "''" for name in names[:SHOWN])
+    shown = ", ".join(name or "''" for name in names[:SHOWN]) or "nothing"
     return f"{shown}, ... ({len(names)} columns)" if len(names) > SHOWN else shown
 
 

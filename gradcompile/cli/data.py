@@ -15,7 +15,7 @@ import numpy as np
 from gradcompile.cli import columns, comma_separated
 from gradcompile.cli.columns import Need
 from gradcompile.cli.gathering import Gathered
-from gradcompile.errors import ArgumentError
+from gradcompile.errors import ArgumentError, DataError
 from gradcompile.ir import Input
 from gradcompile.saving import arrays
 
@@ -100,6 +100,9 @@ def read(
     for need in needs:
         if need.name not in found.inputs:
             raise columns.missing(need, found.names, path.name)
+    if not found.rows and any(need.rank for need in needs):
+        what, hint = f"{path.name} has no rows", "give a file with rows of numbers"
+        raise DataError(what, expected="at least one row", found="arrays of length 0", hint=hint)
     return found
 
 

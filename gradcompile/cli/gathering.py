@@ -146,7 +146,7 @@ class Gathered:
     def _check_whole(self, name: str, labels: Array) -> None:
         wrong = np.flatnonzero((labels != np.floor(labels)) | (np.abs(labels) > 2.0**62))
         if len(wrong):
-            found = f"{labels.flat[wrong[0]]!r} in row {self._rows + int(wrong[0]) // labels.shape[1] + 1}"
+            found = f"{labels.flat[wrong[0]]:g} in row {self._rows + int(wrong[0]) // labels.shape[1] + 1}"
             raise DataError(
                 f"{name} holds labels, and they are whole numbers",
                 found=found,

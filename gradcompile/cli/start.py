@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradcompile.arguments.signature import wanted
 from gradcompile.cli import data, numbers
-from gradcompile.errors import ArgumentError, ShapeError, UnknownNameError
+from gradcompile.errors import ArgumentError, ShapeError, TooLargeError, UnknownNameError
 from gradcompile.saving import arrays, is_saved
 from gradcompile.saving.parameters import is_told
 
@@ -30,10 +31,10 @@ def inputs(compiled: CompiledModel, chosen: argparse.Namespace) -> tuple[dict[st
     """Return all inputs but the parameters, and what was read, in words."""
     declared = {name: i for name, i in compiled.lowered.inputs.items() if i.role != "parameter"}
     fixed = constants(compiled, chosen)
-    wanted = {name: i for name, i in declared.items() if name not in fixed and (i.shape or i.default is None)}
-    if not wanted:
+    needed = {name: i for name, i in declared.items() if name not in fixed and (i.shape or i.default is None)}
+    if not needed:
         raise ArgumentError("the model takes no data", hint="its minimum needs no data: use ravel and SciPy in Python")
-    read = data.read(chosen, wanted, compiled.dtype)
+    read = data.read(chosen, needed, compiled.dtype)
     return {**read.inputs, **fixed}, read.told(chosen.data)
 
 
@@ -68,12 +69,36 @@ def parameters(compiled: CompiledModel, given_inputs: Mapping[str, Any], chosen:
         shape = graph.inputs[name].shape
         unknown = [size for length in shape for size, _ in length.terms if size not in lengths_of]
         if unknown:
+            _check_ranks(graph, given_inputs)  # what has other axes tells no sizes
             what = f"no data tell the size {unknown[0]} of {name}[{', '.join(map(str, shape))}]"
             raise ShapeError(what, hint=f"give it: --size {unknown[0]}=10")
         lengths = tuple(length.evaluate(lengths_of) for length in shape)
         random = generator(chosen.seed, START, number)
-        init[name] = random.normal(0.0, lengths[0] ** -0.5, lengths) if len(lengths) > 1 else np.zeros(lengths)[()]
+        try:
+            init[name] = random.normal(0.0, lengths[0] ** -0.5, lengths) if len(lengths) > 1 else np.zeros(lengths)[()]
+        except (MemoryError, ValueError):  # NumPy's, for more numbers than there are addresses
+            raise _too_large(graph, name, lengths) from None
     return init
+
+
+def _check_ranks(graph: Graph, given_inputs: Mapping[str, Any]) -> None:
+    """Raise if an array has not the axes that the model declares."""
+    for name, array in given_inputs.items():
+        declared = graph.inputs[name]
+        if np.ndim(array) != len(declared.shape):
+            what, found = f"{name} has {len(declared.shape)} axes", f"shape {np.shape(array)}"
+            raise ShapeError(what, expected=wanted(declared), found=found, hint=f"give {name} an array with these axes")
+
+
+def _too_large(graph: Graph, name: str, lengths: tuple[int, ...]) -> TooLargeError:
+    """Return the error for a parameter that no memory holds, as where a label is a number of another kind."""
+    largest = max(range(len(lengths)), key=lengths.__getitem__)
+    return TooLargeError(
+        f"there is not enough memory for {name}",
+        expected="classes that are counted from 0: the largest label says how many there are",
+        found=f"shape {lengths}: {graph.inputs[name].shape[largest]} is {lengths[largest]}",
+        hint="number the classes from 0 in the data, or give a size with --size",
+    )
 
 
 def _given_sizes(graph: Graph, text: str, told: Mapping[str, int]) -> dict[str, int]:
