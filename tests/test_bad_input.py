@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import sympy
 from scipy.sparse import csr_array
-from sympy import Function, IndexedBase, Piecewise, Sum, Symbol, exp, log, symbols
+from sympy import Function, IndexedBase, Lambda, Order, Piecewise, Poly, Sum, Symbol, exp, log, symbols
 from sympy.matrices.expressions.factorizations import LofCholesky
 
 import gradcompile as gc
 from gradcompile import errors
+from gradcompile.compiler.matrices import Matrices
 
 N, D, C, K = symbols("N D C K", integer=True, positive=True)
 s, j, i, k = symbols("s j i k", integer=True)
@@ -417,6 +418,25 @@ def test_computed_arrays_larger_than_memory_are_an_error_in_words(monkeypatch):
 
     monkeypatch.setitem(model._program._functions, "value", kernel)
     refused(errors.TooLargeError, lambda: model.value(w=np.ones(7)), "does not fit into memory", "D = 7")
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "jacobian"])
+def test_matrices_larger_than_memory_are_an_error_in_words(matrix, monkeypatch):
+    objective = Sum(w[j] ** 3, (j, 0, D - 1)) if matrix == "hessian" else Lambda(j, w[j] ** 3)
+    model = gc.compile(objective, wrt=w)
+    call = getattr(model, matrix)
+
+    def none(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Matrices, "_dense", none)
+    refused(errors.TooLargeError, lambda: call(w=np.ones(7)), f"the {matrix} does not fit", "D = 7", "sparse=True")
+    assert call(w=np.ones(3), sparse=True).nnz == 3
+
+
+@pytest.mark.parametrize(("form", "hint"), [(Poly(a**2, a), ".as_expr()"), (a + Order(a**2), ".removeO()")], ids=str)
+def test_what_sympy_makes_of_an_expression(form, hint):
+    refused(errors.UnsupportedError, lambda: gc.compile(form, wrt=a), hint)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments
-from gradcompile.errors import UnsupportedError
+from gradcompile.errors import TooLargeError, UnsupportedError
 from gradcompile.ir import Graph
 
 if TYPE_CHECKING:
     from gradcompile.compiler.derivatives import Derivatives
     from gradcompile.compiler.matrices import Matrices
+
+
+@contextmanager
+def _in_memory(matrix: str, sizes: Mapping[str, int], *, sparse: bool) -> Iterator[None]:
+    """Say which matrix it is where NumPy finds no memory for it."""
+    try:
+        yield
+    except TooLargeError:
+        raise
+    except MemoryError:
+        products = "hvp is its product with a direction" if matrix == "hessian" else "jvp and vjp are products with it"
+        hint = products if sparse else f"write {matrix}(sparse=True, ...) if most of it is 0; {products}"
+        found = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+        raise TooLargeError(f"the {matrix} does not fit into memory", found=found, hint=hint) from None
 
 
 class DerivativeCalls:
@@ -123,11 +138,12 @@ class DerivativeCalls:
         if not self.is_array and not sparse:
             return self._mirrored(self._derivatives.gradient(self.checked.bind(self._named(positional, inputs))[0]))
         arguments, sizes = self.checked.bind(self._named(positional, inputs))
-        if sparse:
-            return self._matrices.sparse_jacobian(arguments, sizes)
-        shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
-        matrix = self._matrices.jacobian(arguments, sizes)
-        return self._mirrored(self._matrices.blocks(matrix, [shape], self._shapes(arguments))[0])
+        with _in_memory("jacobian", sizes, sparse=sparse):
+            if sparse:
+                return self._matrices.sparse_jacobian(arguments, sizes)
+            shape = tuple(axis.size.evaluate(sizes) for axis in self.lowered.output_axes("value"))
+            matrix = self._matrices.jacobian(arguments, sizes)
+            return self._mirrored(self._matrices.blocks(matrix, [shape], self._shapes(arguments))[0])
 
     def hvp(self, v: Any = None, /, *positional: Any, **inputs: Any) -> Any:
         """Return the Hessian times a direction, by forward mode over reverse mode: no Hessian is formed.
@@ -184,11 +200,12 @@ class DerivativeCalls:
         """
         self._need_number("hessian")
         arguments, sizes = self.checked.bind(self._named(positional, inputs))
-        if sparse:
-            return self._matrices.sparse_hessian(arguments, sizes)
-        shapes = self._shapes(arguments)
-        rows = self._matrices.blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
-        return rows[0][0] if self.single else rows
+        with _in_memory("hessian", sizes, sparse=sparse):
+            if sparse:
+                return self._matrices.sparse_hessian(arguments, sizes)
+            shapes = self._shapes(arguments)
+            rows = self._matrices.blocks(self._matrices.hessian(arguments, sizes), shapes, shapes)
+            return rows[0][0] if self.single else rows
 
     def _need_number(self, call: str) -> None:
         """Refuse what only an objective that is a number has."""

@@ -91,9 +91,7 @@ class Matrices:
         if self._few:
             return _joined(self._run(higher.jacobian, arguments), self.dtype)
         colours, reverse = self._coloured("jacobian", arguments, sizes)
-        return self._filled(
-            colours, self._entries(colours, higher.pulled if reverse else higher.pushed, arguments, sizes)
-        )
+        return self._dense(colours, higher.pulled if reverse else higher.pushed, arguments, sizes)
 
     def sparse_jacobian(self, arguments: list[Argument], sizes: Sizes) -> Any:
         """Return the same as a matrix of the entries that can differ from zero."""
@@ -109,7 +107,7 @@ class Matrices:
         if self._few:
             return self._mirrored(self._run(higher.hessian, arguments))
         colours, _ = self._coloured("hessian", arguments, sizes)
-        return self._filled(colours, self._entries(colours, higher.curved, arguments, sizes))
+        return self._dense(colours, higher.curved, arguments, sizes)
 
     def sparse_hessian(self, arguments: list[Argument], sizes: Sizes) -> Any:
         """Return the same as a matrix of the entries that can differ from zero."""
@@ -185,11 +183,11 @@ class Matrices:
             entries[here] = compressed[colours.at[here], colours.read[here] - first]
         return entries
 
-    def _filled(self, colours: Colours, entries: Dense) -> Dense:
+    def _dense(self, colours: Colours, make: Callable[..., Graph], arguments: list[Argument], sizes: Sizes) -> Dense:
         if colours.pattern.is_full:
-            return entries.reshape(colours.pattern.shape)
-        dense = np.zeros(colours.pattern.shape, self.dtype)
-        dense[colours.pattern.rows, colours.pattern.columns] = entries
+            return self._entries(colours, make, arguments, sizes).reshape(colours.pattern.shape)
+        dense = np.zeros(colours.pattern.shape, self.dtype)  # first: where it has no room, nothing is computed
+        dense[colours.pattern.rows, colours.pattern.columns] = self._entries(colours, make, arguments, sizes)
         return dense
 
     def _sparse(self, colours: Colours, entries: Dense) -> Any:

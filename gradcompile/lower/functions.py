@@ -31,8 +31,11 @@ NOT_REAL = (
 WAYS_OUT = {
     "Integral": "carry it out with .doit(), or sum over points",
     "Lambda": "define it by its elements, {y[i]: expression}",
+    "Limit": "carry it out with .doit()",
     "LofCholesky": "make the factor L the parameter: L*L.T is the matrix",
     "UofCholesky": "make the factor U the parameter: U.T*U is the matrix",
+    "Order": "cut it off with .removeO()",
+    "Poly": "write .as_expr()",
     "RandomSymbol": "take a density: sympy.stats.density(variable)(x)",
 }
 
