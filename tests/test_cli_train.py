@@ -359,6 +359,11 @@ def test_latex_has_an_equation_for_every_line_of_the_listing(capsys):
     assert text.count("&=") + text.count(r"&\leftarrow") == len(steps)
 
 
+def test_a_power_of_a_choice_is_typeset(capsys):
+    assert main(["latex", "where(x > 0, x, 1)**2 + w", "--wrt", "w,x"]) == 0
+    assert r"\end{cases}\right)^{2}" in capsys.readouterr().out
+
+
 def test_names_look_alike_in_the_objective_and_in_the_equations(capsys):
     assert main(["latex", "softmax"]) == 0
     objective, forward = capsys.readouterr().out.split("Forward:")

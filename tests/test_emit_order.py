@@ -102,6 +102,15 @@ def test_branches_that_are_not_taken_leak_nothing(target: str) -> None:
     np.testing.assert_allclose(run(text, "hvp", 2.0, 1.0, 1.0, 1.0), [-0.25, 0])
 
 
+@pytest.mark.parametrize("target", FAST)
+def test_products_that_are_zero_but_for_rounding(target: str) -> None:
+    """The softmax of what does not depend on the index is that, and its slopes in what weighs it cancel."""
+    p, y = IndexedBase("p", shape=(N,)), sin(w0)
+    weights = Sum(exp(p[s] * y), (s, 0, N - 1))
+    text = gc.emit(Sum(exp(p[s] * y) / weights * y, (s, 0, N - 1)), wrt=[p, w0], target=target, order=2)
+    assert "where these can tell" in checked(text)
+
+
 def test_a_wrong_module_finds_itself_out() -> None:
     text = gc.emit(1 + exp(w1 * x + w0), wrt=[x, w1, w0], target="python", order=2)
     line = next(line for line in text.splitlines() if line.lstrip().startswith("hw1 = "))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
+from sympy.printing.latex import LatexPrinter
 
 from gradcompile.cli.typeset import escaped, symbol
 from gradcompile.errors import GradcompileError
@@ -31,7 +32,15 @@ def typeset(formula: Any) -> str:
     if _is_deep(formula):
         return rf"\texttt{{{escaped(written(formula))}}}"
     names = {each: symbol(each.name) for each in formula.atoms(sympy.Symbol)}
-    return str(sympy.latex(formula, symbol_names=names))
+    return str(_Latex({"symbol_names": names}).doprint(formula))
+
+
+class _Latex(LatexPrinter):  # type: ignore[misc]  # SymPy has no type hints
+    """SymPy's printer, which hands the exponent of a power to what prints its base, and a choice takes none."""
+
+    def _print_Piecewise(self, expr: Any, exp: str = "") -> str:
+        text = super()._print_Piecewise(expr)
+        return rf"\left({text}\right)^{{{exp}}}" if exp else str(text)
 
 
 def written(formula: Any) -> str:

@@ -32,7 +32,9 @@ def along(function, point, direction):
             near = [moved(each, way, shift) for each, way in ways]
             ends.append(list(flat(function(*near, *point[count:]))))
         slopes.append([(up - down) / (2 * step) for up, down in zip(*ends, strict=True)])
-    rounded = [2.0**-52 * max(abs(up), abs(down)) / 1e-5 for up, down in zip(*ends, strict=True)]
+    largest = max(map(abs, slopes[1]), default=0.0)  # beside it, a sum that cancels is not quite 0
+    doubts = [max(abs(up), abs(down)) / 1e-5 for up, down in zip(*ends, strict=True)]
+    rounded = [2.0**-52 * (doubt + largest) for doubt in doubts]
     return list(zip(*slopes, rounded, strict=True))
 
 
