@@ -241,7 +241,10 @@ class Builder:
                 assert size is not None
                 ranges.append((index.symbol, sympy.S.Zero, size - 1))
                 continue
-            low, high = (self._bound(part, self._term_of_bound(part, terms)) for part in index.bounds)
+            low, high = (
+                self._bound(part, self._term_of_bound(part, terms), f"{index.word} {relation}")
+                for part, relation in zip(index.bounds, (">=", "<="), strict=True)
+            )
             if (high - low).is_negative:
                 what = f"the bounds of the index {quoted(index.word)} hold nothing"
                 found, hint = f"{low} to {high}, both included", "write the lower bound first"
@@ -259,12 +262,16 @@ class Builder:
             self._bounds_around[node.place] = self._term(node)
         return self._bounds_around[node.place]
 
-    def _bound(self, node: Node, term: Term) -> sympy.Expr:
+    def _bound(self, node: Node, term: Term, beside: str) -> sympy.Expr:
+        """Return a bound; beside it, a condition on the index would be ``j <=`` or ``j >=``."""
         bound = expression(term)
         if not term.whole or bound.has(sympy.Indexed, sympy.Mod):
             what = "this is not a bound of an index"
             expected, hint = "whole numbers, sizes and outer indices: D - 1", "leave bounds out to run over an axis"
-            raise self.source.error(node.place, what, expected=expected, hint=hint)
+            if term.whole and bound.has(sympy.Indexed):
+                hint = f"choose over the whole axis: where({beside} {bound}, ..., 0)"
+            found = str(bound).replace("Mod(", "mod(")
+            raise self.source.error(node.place, what, expected=expected, found=found, hint=hint)
         return bound
 
 
