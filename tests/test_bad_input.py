@@ -434,6 +434,25 @@ def test_matrices_larger_than_memory_are_an_error_in_words(matrix, monkeypatch):
     assert call(w=np.ones(3), sparse=True).nnz == 3
 
 
+TEXT = "w: parameter\nloss = w**2\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: gc.parse(TEXT, limits={"nesting": 3}), "gradcompile.Limits(nesting=400)"),
+        (lambda: gc.parse(TEXT, loss=None), "loss=None"),
+        (lambda: gc.parse("line.model"), "gradcompile.load('line.model')"),
+        (lambda: gc.load(TEXT), "gradcompile.parse(text)"),
+        (lambda: gc.Limits(nesting="3"), "a whole number from 1"),
+        (lambda: gc.Limits(names=-1), "names=-1"),
+        (lambda: gc.compile(a**2, wrt=a).fit(init=gc.compile(a**2, wrt=a).fit(progress=False)), "init=result.params"),
+    ],
+)
+def test_texts_files_and_what_goes_with_them(call, hint):
+    refused(errors.ArgumentError, call, hint)
+
+
 @pytest.mark.parametrize(("form", "hint"), [(Poly(a**2, a), ".as_expr()"), (a + Order(a**2), ".removeO()")], ids=str)
 def test_what_sympy_makes_of_an_expression(form, hint):
     refused(errors.UnsupportedError, lambda: gc.compile(form, wrt=a), hint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from gradcompile.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Limits:
     exponent: int = 1_024
     constant_bits: int = 4_096
     ranges: int = 20_000
+
+    def __post_init__(self) -> None:
+        for row in fields(self):
+            value = getattr(self, row.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                what, found = f"the limit {row.name} is no number of things", f"{row.name}={value!r}"[:80]
+                hint = "write limits=gradcompile.Limits(nesting=400), and leave out what is not to change"
+                raise ArgumentError(what, expected="a whole number from 1", found=found, hint=hint)
 
     def exceeded(self, limit: str) -> str:
         """Return the hint for a text that exceeds the limit of that name."""

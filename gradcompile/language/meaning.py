@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from .subscripts import size_of
 from .tokens import tokenise
 
 BYTES_PER_CHARACTER = 4  # at most, in UTF-8
+FILE = re.compile(r"\s*[^\n=:]+\.model\s*", re.ASCII)
 
 
 def parse(text: str, *, loss: str = "loss", name: str = "model", limits: Limits = LIMITS) -> Model:
@@ -69,7 +71,21 @@ def parse(text: str, *, loss: str = "loss", name: str = "model", limits: Limits 
     """
     if not isinstance(text, str):
         raise _no_text(text)
+    _check_settings(limits, loss)
+    if FILE.fullmatch(text):
+        what, hint = "this is the name of a file, not the text of a model", f"read it: gradcompile.load({text!r})"
+        raise ArgumentError(what, expected="a text of declarations and definitions", found=text, hint=hint)
     return _ModelText(Source(name, text), limits).model(loss)
+
+
+def _check_settings(limits: object, loss: object = "") -> None:
+    """Raise if what goes with a text is of another type."""
+    if not isinstance(loss, str):
+        what, hint = "loss is no name of a definition", 'write its name in quotes: loss="loss"'
+        raise ArgumentError(what, expected="a text", found=f"loss={loss!r}"[:80], hint=hint)
+    if not isinstance(limits, Limits):
+        what, hint = "limits are not what a text may cost", "write limits=gradcompile.Limits(nesting=400)"
+        raise ArgumentError(what, expected="an object of type Limits", found=f"limits={limits!r}"[:80], hint=hint)
 
 
 def _no_text(given: object) -> ArgumentError:
@@ -107,6 +123,10 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
     ...     load(path).objective
     (w - 1)**2
     """
+    _check_settings(limits, loss)
+    if isinstance(path, str) and "\n" in path:
+        what, hint = "this is the text of a model, not the name of a file", "read it: gradcompile.parse(text)"
+        raise ArgumentError(what, expected="the name of a file", found=f"{path!r:.60} ...", hint=hint)
     path = path_of(path)
     with naming(path), path.open("rb") as file:
         content = file.read(BYTES_PER_CHARACTER * limits.characters + 1)
@@ -156,6 +176,7 @@ def parse_expression(
     >>> model.objective, model.wrt, model.inputs
     (exp(w0 + w1*x) + 1, (w1, w0), (x,))
     """
+    _check_settings(limits)
     source = Source(name, text)
     parser = ExpressionParser(source, tokenise(source, limits, lines=False), 0, limits)
     node = parser.parse()

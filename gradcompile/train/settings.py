@@ -34,6 +34,7 @@ MEANT = {
     **dict.fromkeys(("x0", "start", "initial", "params"), "write init={...}"),
     **dict.fromkeys(("sample_weight", "weights", "mask"), "multiply the terms of the objective by data"),
     **dict.fromkeys(("callback", "callbacks"), "read result.history"),
+    **dict.fromkeys(("data", "dataset", "train"), "give each array by its name; of a dict: fit(**arrays)"),
     "shuffle": "write seed=... for another order, batch_size=None for all samples at once",
     "verbose": "write progress=...",
 }
@@ -96,7 +97,9 @@ def _check_count(name: str, value: object, least: int, others: str = "") -> None
 def named_values(init: object) -> dict[str, Any]:
     """Return the values to start from by name."""
     if init is not None and not isinstance(init, Mapping):
-        raise wrong("init", init, "a dict with values to start from, by name")
+        learned = isinstance(getattr(init, "params", None), Mapping)  # by another training
+        hint = "give the params of the result: init=result.params" if learned else ""
+        raise wrong("init", init, "a dict with values to start from, by name", hint)
     return dict(init or {})
 
 
@@ -111,7 +114,7 @@ def unknown(name: str, arguments: Signature) -> GradcompileError:
     return arguments.unknown(name)
 
 
-def wrong(name: str, value: object, expected: str) -> ArgumentError:
+def wrong(name: str, value: object, expected: str, hint: str = "") -> ArgumentError:
     """Return the error for a setting that cannot be meant."""
-    hint = f"give {name} as such, or leave it out"
+    hint = hint or f"give {name} as such, or leave it out"
     return ArgumentError(f"{name} cannot be this", expected=expected, found=f"{name}={value!r}"[:80], hint=hint)
