@@ -16,7 +16,7 @@ from gradcompile import passes
 from gradcompile.interpret import evaluate
 from gradcompile.lower import lower
 from tests.oracle import Problem, exact
-from tests.texts import gradient_of
+from tests.texts import assert_right, gradient_of
 from tests.zoo import load_uncompiled
 
 ATTENTION = """
@@ -178,7 +178,7 @@ def test_windows_along_the_samples_count_from_the_first_of_a_block() -> None:
 
 @pytest.mark.parametrize(
     ("index", "sample", "step", "start", "counted"),
-    [("n + 2 - k", 1, -1, 2, "x_k = x[2 + first - k:]"), ("2*n + k", 2, 1, 0, "(first + n)")],
+    [("n + 2 - k", 1, -1, 2, "x_w = x[first:]"), ("2*n + k", 2, 1, 0, "(first + n)")],
 )
 def test_other_windows_count_from_the_first_of_all(
     index: str, sample: int, step: int, start: int, counted: str
@@ -200,6 +200,22 @@ def test_other_windows_count_from_the_first_of_all(
     assert value == pytest.approx(np.sum(rest**2), rel=1e-12)
     expected = -2 * (rest[:, None] * (np.exp(h * read) * (1 + h * read))).sum(axis=0)
     assert gradient == pytest.approx(expected, rel=1e-11)
+
+
+def test_windows_that_are_read_both_ways_count_from_where_each_begins() -> None:
+    text = """
+        x: data[M]
+        y: data[N]
+        h: parameter[3]
+        loss = Sum((y[n] - Sum(h[k]*exp(h[k]*x[n + 2 - k]*x[n + k]), k))**2, n)
+    """
+    assert "x_k = x[2 + first - k:]" in gradient_of(text)
+    random = np.random.default_rng(0)
+    arrays = {"x": random.normal(size=12), "y": random.normal(size=10), "h": random.normal(size=3) / 2}
+    model = gc.compile(gc.parse(text))
+    model.value_and_grad(**arrays)
+    model.wait()
+    assert_right(text, arrays, model.value_and_grad(**arrays))
 
 
 def axes_read(text: str) -> list[list[str]]:
@@ -296,7 +312,7 @@ def test_an_autoregression_takes_its_samples_in_blocks_and_each_lag_along_them()
         loss = Sum(log(1 + (x[t + 5] - c - Sum(a[p]*x[t + 4 - p], p))**2), t)
     """
     gradient = gradient_of(text)
-    assert "x_p = x[4 + first - p:]" in gradient
+    assert "x_p = x[first + p + 5 - P:]" in gradient
     model = gc.compile(gc.parse(text))
     random = np.random.default_rng(0)
     x, a = random.normal(size=1000), random.normal(size=4)

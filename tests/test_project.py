@@ -22,6 +22,7 @@ ORDER = (
     "processors",
     "primitives",
     "ir",
+    "affine",
     "model",
     "language",
     "verify",

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from gradcompile.affine import Affine, affine
 from gradcompile.emit.expression import POW, as_factor
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Size, Value
 
 Axes = tuple[Axis, ...]
-Affine = tuple[dict[Axis, int], Size]  # factors of axes, and what is added
 Spell = Callable[..., str]  # an index as an array over these axes, and how tightly its text must bind
 Rank = Callable[[set[Axis]], Axes]
-DEEPEST = 64  # operations of an index; a count of thousands is none
 
 
 class Subscript(NamedTuple):
@@ -63,41 +62,6 @@ def _called(part: str) -> str:
     if ":" not in part or "[" in part or "]" in part:
         return part
     return "slice(None)" if part == ":" else f"slice({', '.join(end or 'None' for end in part.split(':'))})"
-
-
-def affine(index: Value, depth: int = DEEPEST) -> Affine | None:
-    """Return an index as factors of axes and a rest, or None if it depends on data."""
-    if index.op == "const" and isinstance(index.attr, int):
-        return {}, Size((), index.attr)
-    if index.op == "size":
-        return {}, index.attr
-    if index.op == "iota":
-        return {index.attr: 1}, Size()
-    if not depth or index.op not in ("add", "sub", "neg", "mul"):
-        return None
-    known = list[Affine]()
-    for operand in reversed(index.operands):  # a sum of many terms is deep on its left
-        if (part := affine(operand, depth - 1)) is None:
-            return None
-        known.insert(0, part)
-    if index.op == "mul":
-        return _product(*known)
-    first, rest = (known[0], known[1:]) if len(known) == 2 else (({}, Size()), known)
-    return _sum(first, rest[0], 1 if index.op == "add" else -1)
-
-
-def _sum(a: Affine, b: Affine, sign: int) -> Affine:
-    factors = Counter(a[0])
-    for axis, factor in b[0].items():
-        factors[axis] += sign * factor
-    return {axis: factor for axis, factor in factors.items() if factor}, a[1] + b[1] * sign
-
-
-def _product(a: Affine, b: Affine) -> Affine | None:
-    for (factors, rest), (others, number) in ((a, b), (b, a)):
-        if not others and not number.terms:
-            return {x: f * number.constant for x, f in factors.items() if number.constant}, rest * number.constant
-    return None
 
 
 def at_least(size: Size, number: int) -> bool:

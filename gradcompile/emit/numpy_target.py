@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from gradcompile.affine import affine
 from gradcompile.emit.expression import ATOM, Printer
-from gradcompile.emit.indexing import Axes, affine
+from gradcompile.emit.indexing import Axes
 from gradcompile.emit.layout import commented, words
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from gradcompile.affine import affine
 from gradcompile.emit.expression import ADD, ATOM, Printer, Text
-from gradcompile.emit.indexing import affine
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Value
 from gradcompile.passes.factor import used_bare

@@ -17,6 +17,7 @@ from gradcompile.passes.entropies import entropies
 from gradcompile.passes.exponents import exponents
 from gradcompile.passes.factor import factor
 from gradcompile.passes.fold import fold, settle
+from gradcompile.passes.forwards import forwards
 from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
 from gradcompile.passes.group import group
@@ -61,6 +62,7 @@ Pass = Callable[[Graph], Graph]
 
 BEFORE: tuple[Pass, ...] = (
     fold,  # numbers are computed once, what does nothing goes
+    forwards,  # Σ_k a[k]*y[t - k] is Σ_k a[K - 1 - k]*y[t - K + 1 + k]
     share,  # one index for what is the same under two
     shares,  # log(a/(a + b)) keeps its digits
     means,  # log of a mean of exponentials, powers of means

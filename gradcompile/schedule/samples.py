@@ -143,7 +143,8 @@ def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
     Where the samples of the objective are groups of other samples, it is not theirs: those are more. Where data are
-    read at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples.
+    read at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples, or
+    ``n - k`` of them.
 
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
@@ -160,7 +161,8 @@ def stream_axis(graph: Graph) -> Axis | None:
     summed: list[Axis] = [axis for axis in reduced if axis not in courses]
     shorter = [axis for axis in summed if any(_is_shorter(axis.size, first.size) for first in firsts)]
     if shorter:
-        return shorter[-1]
+        own = {axis.size for i in graph.inputs.values() if i.role == "parameter" for axis in i.axes}
+        return next((axis for axis in reversed(shorter) if axis.size not in own), shorter[-1])
     if summed and len({a.size for a in summed}) == 1:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
@@ -168,8 +170,10 @@ def stream_axis(graph: Graph) -> Axis | None:
 
 
 def _is_shorter(size: Size, whole: Size) -> bool:
-    """Return whether a length is another one less a few."""
-    return bool(whole.terms) and size.terms == whole.terms and size.constant < whole.constant
+    """Return whether a length is another one less a few, or less the length of something else."""
+    gone = whole - size
+    fewer = gone != Size() and gone.constant >= 0 and all(count > 0 for _, count in gone.terms)
+    return fewer and any(count > 0 for _, count in size.terms)
 
 
 def _are_groups(graph: Graph, sample: Axis) -> bool:
