@@ -210,6 +210,42 @@ def digamma_far(z: mpf) -> mpf:
     return x**2 * (mp.log(x) - 1 / (2 * x) - mp.psi(0, x))
 
 
+def trigamma_near(w: mpf) -> mpf:
+    """Return trigamma(1.5 + w)."""
+    return mp.psi(1, w + mpf(3) / 2)
+
+
+def trigamma_far(z: mpf) -> mpf:
+    """Return x**3 (trigamma(x) - 1/x - 1/(2 x**2)) of z = 1/x**2."""
+    if z < SMALL:
+        return mpf(1) / 6 - z / 30
+    x = 1 / mp.sqrt(z)
+    return x**3 * (mp.psi(1, x) - 1 / x - 1 / (2 * x * x))
+
+
+def cosecant_tail(z: mpf) -> mpf:
+    """Return (pi/sin(pi r))**2 - 1/r**2 of z = r*r."""
+    return (mp.pi / mp.sinpi(mp.sqrt(z))) ** 2 - 1 / z if z > SMALL else mp.pi**2 / 3 + z * mp.pi**4 / 15
+
+
+def gamma_near(f: mpf) -> mpf:
+    """Return gamma(2 + f)."""
+    return mp.gamma(2 + f)
+
+
+def gamma_far(v: mpf) -> mpf:
+    """Return x (gamma(x)/(sqrt(2 pi) x**(x - 1/2) exp(-x)) - 1) of v = 1/x."""
+    if v < SMALL:
+        return mpf(1) / 12 + v / 288
+    x = 1 / v
+    return x * (mp.gamma(x) / (mp.sqrt(2 * mp.pi) * mp.exp((x - mpf(1) / 2) * mp.log(x) - x)) - 1)
+
+
+def cubed_root(m: mpf) -> mpf:
+    """Return 1/cbrt(m)."""
+    return 1 / mp.cbrt(m)
+
+
 def cot_tail(z: mpf) -> mpf:
     """Return (pi cot(pi r) - 1/r)/r of z = r*r."""
     r = mp.sqrt(z)
@@ -229,6 +265,7 @@ with mp.workdps(60):
     MIDDLE = mpf("-0.5001"), mpf("0.5001")
     FROM_TWO = mpf("-0.6251"), mpf("0.3751")
     QUARTERS = ZERO, mpf("0.2501")
+    ROOT_OF_2 = 1 / mp.sqrt(2) / ONE, mp.sqrt(2) * ONE
     FAR = ZERO, 1 / mpf("5.37") ** 2
     ERFC, ERFC32 = erfc_quotient(3), erfc_quotient(2)
     ERFC_LOW, ERFC_LOW32 = 3 / mpf("30.3") - HALF, 2 / mpf("12.1") - HALF  # x = 27.3 and 10.1
@@ -267,6 +304,18 @@ ROWS: dict[str, Row] = {
     "digamma_near_short": Row(digamma_near, lambda w: 1 / digamma_near(w), *MIDDLE, 10),
     "digamma_far_short": Row(digamma_far, lambda z: z + SMALL, ZERO, mpf("0.1112"), 3),
     "cot_short": Row(cot_tail, lambda z: mp.sqrt(z + SMALL), *QUARTERS, 7),
+    "trigamma_near": Row(trigamma_near, lambda w: 1 / trigamma_near(w), *MIDDLE, 23),
+    "trigamma_far": Row(trigamma_far, lambda z: z + SMALL, ZERO, mpf("0.2501"), 16),
+    "cosecant": Row(cosecant_tail, lambda z: (z + SMALL) / (1 + z * cosecant_tail(z)), *QUARTERS, 14),
+    "trigamma_near_short": Row(trigamma_near, lambda w: 1 / trigamma_near(w), *MIDDLE, 11),
+    "trigamma_far_short": Row(trigamma_far, lambda z: z + SMALL, ZERO, mpf("0.2501"), 5),
+    "cosecant_short": Row(cosecant_tail, lambda z: (z + SMALL) / (1 + z * cosecant_tail(z)), *QUARTERS, 7),
+    "gamma_near": Row(gamma_near, lambda f: 1 / gamma_near(f), *MIDDLE, 18),
+    "gamma_far": Row(gamma_far, lambda v: v + SMALL, ZERO, 1 / mpf("5.49"), 9),
+    "gamma_near_short": Row(gamma_near, lambda f: 1 / gamma_near(f), *MIDDLE, 9),
+    "gamma_far_short": Row(gamma_far, lambda v: v + SMALL, ZERO, 1 / mpf("5.49"), 3),
+    "cbrt": Row(cubed_root, lambda m: mp.cbrt(m), *ROOT_OF_2, 5),
+    "cbrt32": Row(cubed_root, lambda m: mp.cbrt(m), *ROOT_OF_2, 4),
     "logcosh32": Row(logcosh_tail, lambda z: z + SMALL, ZERO, ONE, 5),
     "exp32": Row(exp_tail, lambda r: r**2, *HALF_LN2, 4),
     "expm132": Row(exp_tail, lambda r: abs(r) + SMALL, *HALF_LN2, 5),

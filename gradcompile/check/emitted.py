@@ -176,6 +176,7 @@ def _as_given(*values: Any) -> Any:
 NAMES: dict[str, Any] = {
     **{name: elementwise(ROWS[row]) for row in ROWS for name in (row, *VECTOR.get(row, ()))},
     **{name: elementwise(ROWS[row]) for row in ORDERS for name in (f"v{row}", f"v{row}32")},
+    **dict.fromkeys(("vtrigamma", "vtrigamma32"), elementwise(lambda x: ROWS["polygamma"](1, x))),
     "quotient": elementwise(ROWS["div"]),
     "power": elementwise(ROWS["pow"]),
     "remainder": elementwise(ROWS["mod"]),

@@ -11,7 +11,7 @@ from gradcompile.schedule.samples import compared
 from gradcompile.vecmath import COMPOSED, MASKED, ORDERS, VECTOR
 
 # Vectorised functions of a hundred operations and more each, which take some 20 ms to compile, and Numba 100.
-LONG = ("sin", "cos", "tan", "pow", "lgamma", "digamma", "lgammagap", "digammagap", "lbeta")
+LONG = tuple("sin cos tan pow lgamma digamma trigamma gamma lgammagap digammagap lbeta".split())
 FEW = 32  # so many of them in a program are worth that: the functions that they stand in for are slow
 FEW_CHOICES = 2  # by one condition: LLVM makes one branch of more, and a loop with sums in that does not become vectors
 WIDER = ("sign", "finite", "floor", "ceil")  # functions of Python that return double precision
@@ -72,11 +72,11 @@ def _row(value: Value) -> str:
 
 
 def _is_composed(value: Value) -> bool:
-    """Return whether a row is computed by another one; derivatives of a high order are not."""
+    """Return whether a row is computed by another one; derivatives of some orders are not."""
     if value.op not in ORDERS:
         return value.op in COMPOSED
     order = value.operands[0]
-    return order.op == "const" and order.attr <= ORDERS[value.op]
+    return order.op == "const" and order.attr in ORDERS[value.op]
 
 
 def _may_be_double(value: Value) -> bool:

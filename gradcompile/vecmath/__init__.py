@@ -14,9 +14,9 @@ Those for float32 round their operand to it first: an operand of another type wo
 
 At most 2 ULP from the exact value, 1 for float32 `pow`; 4 for log cosh, log(1 + w exp) and float32 erf, erfc, erfcx and
 logtail, 5 for log1pgap, 3 for float32 `acosh` and xlogx1p and float64 log(1 - exp) and logtail, which take two steps,
-and for float64 lgamma and digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for they are 0 between
-poles); nan, infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have them, without
-exceptions.
+and for float64 gamma, trigamma, lgamma and digamma of positive numbers (of negative ones 2e-15 max(1, |f|), for most of
+them are 0 between poles); nan, infinities, zeros, subnormal numbers, overflow and underflow as IEEE 754 and `math` have
+them, without exceptions, but for gamma below -171.6, which is 0.
 Coefficients: tests/minimax.py.
 """
 
@@ -29,6 +29,7 @@ from gradcompile.vecmath import (
     bits,
     digammas,
     exponentials,
+    factorials,
     gammas,
     hyperbolic,
     logarithms,
@@ -36,6 +37,7 @@ from gradcompile.vecmath import (
     powers,
     ratios,
     roots,
+    trigammas,
     trigonometry,
     turns,
 )
@@ -54,6 +56,8 @@ MODULES: tuple[ModuleType, ...] = (
     arcs,
     gammas,
     digammas,
+    trigammas,
+    factorials,
 )
 DECORATOR = '@njit(fastmath={"contract"}, error_model="numpy", forceinline=True)\n'
 ARITY = MappingProxyType(
@@ -63,7 +67,7 @@ ARITY = MappingProxyType(
 ROWS = (
     "exp expm1 log log1p logcosh sigmoid softplus sinh cosh tanh sech erf erfc erfcx logtail pow hypot sin cos tan "
     "asin acos atan atan2 asinh acosh atanh log1mexp log1pwexp log1pwsq xlogx xlogx1p xlogy xlog1py lgamma digamma "
-    "lgammagap digammagap lbeta xlog1pdiv log1pgap"
+    "lgammagap digammagap lbeta xlog1pdiv log1pgap trigamma gamma cbrt"
 ).split()
 
 # Row of the table of primitives -> its function for float64, for float32.
@@ -76,9 +80,11 @@ COMPOSED = MappingProxyType(
         "log1pover": ("log1p", ("vlog1pover({0}, {1})", "vlog1pover32({0}, {1})")),
         "expm1div": ("expm1", ("{1}*vexpm1over(0, {0}*{1})", "{1}*vexpm1over32(0, {0}*{1})")),
         "expm1over": ("expm1", ("vexpm1over({0}, {1})", "vexpm1over32({0}, {1})")),
+        "polygamma": ("trigamma", ("vtrigamma({1})", "vtrigamma32({1})")),
     }
 )
-ORDERS = MappingProxyType({"log1pover": 2, "expm1over": 2})  # up to which they are: the first operand
+# Of which orders, the first operand, they are.
+ORDERS = MappingProxyType({"log1pover": range(3), "expm1over": range(3), "polygamma": range(1, 2)})
 # Functions that others choose only where an operand is below or above a number: elsewhere they need not be computed.
 SELDOM = MappingProxyType(
     dict.fromkeys(("vfar", "vfar32"), (">", 2.0**26))

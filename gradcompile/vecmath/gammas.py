@@ -36,15 +36,20 @@ def vpart(x):
     return 0.0 if a >= big else a - ((a + big) - big)
 
 
-def vlogsinpi(x):
-    """Return log|sin(pi x)/pi|, -inf for a whole number."""
-    r = abs(vpart(x))
+def vsinc(r):
+    """Return sin(pi r)/(pi r) - 1 for |r| <= 1/2."""
     z = r * r
     q = 0.000148427869064481 + z * (-6.9721628034795975e-06 + z * 2.450887537815531e-07)
     q = -0.1907518241215591 + z * (0.026147847806396056 + z * (-0.0023460809018763574 + z * q))
-    q = -1.6449340668482264 + z * (0.8117424252833418 + z * q)
+    return z * (-1.6449340668482264 + z * (0.8117424252833418 + z * q))
+
+
+def vlogsinpi(x):
+    """Return log|sin(pi x)/pi|, -inf for a whole number."""
+    r = abs(vpart(x))
+    q = vsinc(r)
     r = r * 18014398509481984.0  # times 2**54: not subnormal
-    b = vbits(r + r * (z * q)) - 0x3FE6A09E667F3BCD  # as vlog
+    b = vbits(r + r * q) - 0x3FE6A09E667F3BCD  # as vlog
     n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055798.0
     f = vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0
     return -np.inf if r == 0.0 else vlogsum(n, f)

@@ -37,17 +37,8 @@ def vlog2pair(x):
     return h, v - ((h - n) - u)
 
 
-def vpow(x, y):
-    """Return x**y."""
-    h, g = vlog2pair(abs(x))
-    c = 3e20 if y > 3e20 else y  # beyond, powers of all numbers but 1 are 0 or inf
-    c = -3e20 if c < -3e20 else c
-    ch = vhead(c)
-    p = ch * h
-    e = (c - ch) * h + c * g
-    p = -1200.0 if p < -1200.0 else p
-    p = 1200.0 if p > 1200.0 else p
-    e = e if abs(p) < 1200.0 else 0.0
+def vexp2sum(p, e):
+    """Return 2**(p + e) for |p| <= 1200, of which p has no more digits than 52 and e is small."""
     t = (p + e) + 6755399441057790.0  # as vexp
     f = p - (t - 6755399441057790.0)
     s = f + e
@@ -66,7 +57,21 @@ def vpow(x, y):
     b = vbits(t)
     k = b >> 1
     p = vfloat(k << 52)
-    return vpowedges(x, y, (p + p * (r + (e + z * q))) * vfloat((b - k) << 52))
+    return (p + p * (r + (e + z * q))) * vfloat((b - k) << 52)
+
+
+def vpow(x, y):
+    """Return x**y."""
+    h, g = vlog2pair(abs(x))
+    c = 3e20 if y > 3e20 else y  # beyond, powers of all numbers but 1 are 0 or inf
+    c = -3e20 if c < -3e20 else c
+    ch = vhead(c)
+    p = ch * h
+    e = (c - ch) * h + c * g
+    p = -1200.0 if p < -1200.0 else p
+    p = 1200.0 if p > 1200.0 else p
+    e = e if abs(p) < 1200.0 else 0.0
+    return vpowedges(x, y, vexp2sum(p, e))
 
 
 def vpowedges(x, y, q):
