@@ -118,3 +118,27 @@ def test_powers_of_halves_are_computed_as_roots() -> None:
     assert "pow" not in [v.op for v in graph.order() if not v.operands[1:] or v.operands[1].kind != "int"]
     assert "sqrt" in [v.op for v in graph.order()]
     assert evaluate(graph, {"x": 4.0, "y": 2.0})["dx"] == 20.0
+
+
+@pytest.mark.parametrize("exponent", [Fraction(n, 3) for n in (1, 2, 4, 5, 7, 23)])
+@pytest.mark.parametrize("place", [1e-100, 1e-3, 0.7, 4.0, 1e30])
+def test_powers_of_thirds_of_what_is_not_negative(exponent: Fraction, place: float) -> None:
+    text = f"3*abs(x)**({exponent.numerator}/{exponent.denominator})"
+    assert at(text, place) == pytest.approx(power(exponent, place, 3), rel=4e-15)
+
+
+@pytest.mark.parametrize("place", [-8.0, -1e-3, 0.5, 27.0])
+def test_the_real_cube_root_is_one_function(place: float) -> None:
+    compiled = model("2*cbrt(x) + abs(x)**(2/3)")
+    assert not {"abs", "sign"} & {v.op for v in compiled.graph.order([compiled.graph.outputs["value"]])}
+    value, (slope,) = compiled.value_and_grad(x=place)
+    with mpmath.workdps(30):
+        root = mpmath.sign(place) * mpmath.cbrt(abs(mpf(place)))
+        assert value == pytest.approx(float(2 * root + root**2), rel=1e-15)
+        assert slope == pytest.approx(float(2 / (3 * root**2) + 2 / (3 * root)), rel=4e-15)
+
+
+def test_a_power_of_a_third_of_what_may_be_negative_stays_one() -> None:
+    compiled = model("x**(1/3)")
+    assert "cbrt" not in [v.op for v in compiled.graph.order()]
+    assert math.isnan(compiled.value(x=-8.0))

@@ -13,6 +13,9 @@ from gradcompile.vecmath.logarithms import vlog1p
 
 def vlog1pover(n, x):
     """Return log(1 + x)/x; for n = 1, 2 its derivative n over (-1)**n n!."""
+    y = 0.0 if x == np.inf else vlog1p(x) / x
+    if n == 0:
+        return 1.0 if x == 0.0 else y
     w = x / (2.0 + x)
     near = abs(w) < 0.18
     w = w if near else 0.0
@@ -21,9 +24,6 @@ def vlog1pover(n, x):
     q = 0.06666666666666667 + z * (0.058823529411764705 + z * (0.05263157894736842 + z * q))
     q = 0.1111111111111111 + z * (0.09090909090909091 + z * (0.07692307692307693 + z * q))
     q = 0.3333333333333333 + z * (0.2 + z * (0.14285714285714285 + z * q))
-    y = 0.0 if x == np.inf else vlog1p(x) / x
-    if n == 0:
-        return v + v * z * q if near else y
     y = (y - e) / x
     if n == 1:
         return (1.0 + w * u * q) * (v * v) / (u + u) if near else y
@@ -46,6 +46,10 @@ def vlog1pgap(x, log):
 
 def vexpm1over(n, x):
     """Return (exp(x) - 1)/x; for n = 1, 2 its derivative n."""
+    y = vexpm1(x) / x
+    if n == 0:
+        y = x if x == np.inf else y
+        return 1.0 if x == 0.0 else y
     near = abs(x) < 1.0
     z = x if near else 0.0
     q = 1.5619206968586225e-16 + z * 8.22063524662433e-18
@@ -54,9 +58,6 @@ def vexpm1over(n, x):
     q = 2.7557319223985893e-06 + z * (2.755731922398589e-07 + z * (2.505210838544172e-08 + z * q))
     q = 0.001388888888888889 + z * (0.0001984126984126984 + z * (2.48015873015873e-05 + z * q))
     q = 0.16666666666666666 + z * (0.041666666666666664 + z * (0.008333333333333333 + z * q))
-    y = vexpm1(x) / x
-    if n == 0:
-        return 1.0 + z * (0.5 + z * q) if near else (x if x == np.inf else y)
     e = vexp(x)
     y = (e - y) / x
     if n == 1:
@@ -103,5 +104,17 @@ def vlog1pgap32(x, log):
 
 
 def vexpm1over32(n, x):
-    """Return the same as vexpm1over by way of float64."""
-    return np.float32(vexpm1over(n, np.float64(np.float32(x))))
+    """Return the same as vexpm1over by way of float64, where a few coefficients do for n = 0."""
+    x = np.float64(np.float32(x))
+    if n > 0:
+        return np.float32(vexpm1over(n, x))
+    y = -40.0 if x < -40.0 else x
+    y = 100.0 if y > 100.0 else y
+    t = y * 1.4426950408889634 + 6755399441056767.0  # 1.5*2**52 + 1023
+    r = y - (t - 6755399441056767.0) * 0.6931471805599453
+    q = 0.04166620616334999 + r * (0.008368889244567877 + r * 0.0013950468660662812)
+    q = 0.5000000095075942 + r * (0.1666651884128577 + r * q)
+    h = vfloat(vbits(t) << 52)
+    y = ((h - 1.0) + h * (r + r * r * q)) / x
+    y = x if x == np.inf else y
+    return np.float32(1.0 if x == 0.0 else y)
