@@ -33,7 +33,15 @@ EXPONENTS = """
     z[i, j] = Sum(exp(T[i, k] + P[k, j]), k)
     loss    = Sum(X[i, j]/z[i, j] - log(X[i, j]/z[i, j]), i, j)
 """
-MODELS = {"topics": TOPICS, "factors": FACTORS, "exponents": EXPONENTS}
+MIXED = """
+    X: data[N, M]
+    T: parameter[N, K]
+    P: parameter[K, M]
+    a[i, k] = softmax(T[i, k], k)
+    p[i, j] = Sum(a[i, k]*sigmoid(P[k, j]), k)
+    loss    = -Sum(X[i, j]*log(p[i, j]) + (2 - X[i, j])*log(1 - p[i, j]), i, j)
+"""
+MODELS = {"topics": TOPICS, "factors": FACTORS, "exponents": EXPONENTS, "mixed": MIXED}
 
 
 def drawn(n: int, m: int, k: int) -> dict[str, Any]:
@@ -56,7 +64,7 @@ def close(model: gc.CompiledModel, given: dict[str, Any], tolerance: float = 1e-
 def test_there_are_no_exponentials_of_all_terms_and_answers_are_right(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
     assert isinstance(model._program, Trusting)
-    exponentials = [v for v in model._program.graph.order() if v.op == "exp"]
+    exponentials = [v for v in model._program.graph.order() if v.op in ("exp", "sigmoid")]
     assert {len(v.axes) for v in exponentials} == {2}
     assert "gemm(" in model.source
     assert "an exact form answers" in str(model.plan)
@@ -67,7 +75,8 @@ def test_there_are_no_exponentials_of_all_terms_and_answers_are_right(name: str)
 # At the first one, the topics that a document has do not have a word that it has; at the second, terms overflow.
 FAR = {"topics": ("T", [[1000.0, 0.0], [0.0, 1.0]], [[-1000.0, 2.0], [0.0, -3.0]]),
        "factors": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]]),
-       "exponents": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]])}  # fmt: skip
+       "exponents": ("T", [[800.0, 0.0], [0.0, 1.0]], [[-799.0, -801.0], [0.5, 1.0]]),
+       "mixed": ("T", [[900.0, 0.0], [0.0, 1.0]], [[-600.0, 2.0], [0.0, -3.0]])}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -175,6 +184,17 @@ def test_mixtures_have_an_exponential_for_each_term_and_stay_exact() -> None:
     density = "Sum(softmax(w[k], k)*exp(-(x[n] - m[k])**2), k)"
     model = gc.compile(gc.parse(f"x: data[N]\nm: parameter[K]\nw: parameter[K]\nloss = -Sum(log({density}), n)"))
     assert not isinstance(model._program, Trusting)
+
+
+def test_a_part_of_odds_is_not_made_one_with_an_exponential_of_other_axes() -> None:
+    text = MIXED[: MIXED.index("    loss")] + "    loss = Sum((p[i, j] - X[i, j])**2, i, j)\n"
+    model = gc.compile(gc.parse(text))
+    assert {len(v.axes) for v in model._program.graph.order() if v.op in ("exp", "sigmoid")} == {2}
+    given = drawn(3, 3, 2)
+    close(model, given)
+    given["T"][0] *= 1000.0
+    given["P"][0] *= -1000.0
+    close(model, given)
 
 
 ANYWAY = """

@@ -75,12 +75,13 @@ def _rewritten(graph: Graph, rows: Table, found: list[Rewritten], kept: dict[Val
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value:
         old = value.builder.rebuild(value, operands)
-        few = list(trusted.sums(old.operands[0])) if kept is not None and old.op == "log" else []
-        if value.op == "log" and value.operands[0] in anyway:
-            few.append(old.operands[0])
-        if kept is not None and few:
-            kept.update(dict.fromkeys(few))
-            return old
+        if kept is not None and old.op == "log":
+            logarithm, few = trusted.logarithm(old)
+            if value.op == "log" and value.operands[0] in anyway:
+                few.append(old.operands[0])
+            if few:
+                kept.update(dict.fromkeys(few))
+                return logarithm
         row, result = rewritten(old, forms, rows)
         if row is not None:
             found.append(Rewritten(value, result, row))
@@ -325,4 +326,5 @@ LATER["exp"] += (
 # Where sums of products of exponentials are trusted, their ratios come in the same form.
 TRUSTED = Row("div", "Sum(exp(x[i])*exp(y[j, i]), i)/Sum(exp(x[i]), i)", "Sum(exp(x[i] - max(x))*exp(y[j, i]), i)/...",
     trusted.ratio, OVERFLOWS, forms=True)  # fmt: skip
-TRUSTING: Table = {**BY_OPERATION, "div": (TRUSTED, *BY_OPERATION["div"])}
+APART = Row("div", "exp(y[j])/(1 + exp(x[i]))", "exp(y[j])*sigmoid(-x[i])", trusted.odds, OVERFLOWS, forms=True)
+TRUSTING: Table = {**BY_OPERATION, "div": (TRUSTED, APART, *BY_OPERATION["div"])}

@@ -23,7 +23,7 @@ from math import inf, log, nan
 from operator import add, mul
 
 from gradcompile.ir import LEAVES, Graph, Value, reachable
-from gradcompile.passes.exponentials import Forms
+from gradcompile.passes.exponentials import Forms, negated, one_plus_exp
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.quotients import factors, replaced
 from gradcompile.passes.share import classified, is_of_pairs, sample_sizes
@@ -142,6 +142,31 @@ def ratio(a: Value, b: Value, forms: Forms) -> Value | None:
             total = a.builder.reduce("sum", smaller, a.attr)
             return total if w is None else total / w
     return None
+
+
+def odds(a: Value, b: Value, forms: Forms) -> Value | None:
+    """Return a/(1 + exp(u)) as a*sigmoid(-u), where a is an exponential and it and u have axes of their own.
+
+    In the exact form, the exponentials of both are one, for each element of all axes.
+    """
+    u = one_plus_exp(b)
+    if u is None or a not in forms:
+        return None
+    own, other = set(forms[a][1].axes), set(u.axes)
+    return None if own <= other or other <= own else a * a.builder.apply("sigmoid", negated(u))
+
+
+def logarithm(value: Value) -> tuple[Value, list[Value]]:
+    """Return a logarithm as it is computed where sums are trusted, and the sums that it is of.
+
+    Of 1 less such a sum, it keeps the digits of the sum.
+    """
+    [x] = value.operands
+    pairs = {"add": (x.operands, x.operands[::-1]), "sub": (x.operands,)}.get(x.op, ())
+    for one, other in pairs:
+        if one.is_const(1) and (found := list(sums(other))):
+            return x.builder.apply("log1p", other if x.op == "add" else -other), found
+    return value, list(sums(x))
 
 
 def doubted(objective: Value, trusted: Iterable[Value], most: float) -> Value:
