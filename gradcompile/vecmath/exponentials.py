@@ -50,12 +50,12 @@ def vexpm1(x):
 
 
 def vsigmoid(x):
-    """Return 1/(1 + exp(-x)); neither tail overflows."""
+    """Return 1/(1 + exp(-x)); neither tail overflows. That of -x is made of the same quotient."""
     e = vexp(-abs(x))
     d = 1.0 + e
-    y = (e if x < 0.0 else 1.0) / d
-    w = 1.0 - y if x < 0.0 else y  # 1/d
-    return y - y * (w * (e - (d - 1.0)))  # what d was rounded by
+    r = 1.0 / d
+    r = r - r * (r * (e - (d - 1.0)))  # what d was rounded by
+    return e * r if x < 0.0 else r
 
 
 def vexp32(x):
@@ -100,6 +100,6 @@ def vsigmoid32(x):
     zero, one = np.float32(0.0), np.float32(1.0)
     e = vexp32(-abs(x))
     d = one + e
-    y = (e if x < zero else one) / d
-    w = one - y if x < zero else y
-    return y - y * (w * (e - (d - one)))
+    r = one / d
+    r = r - r * (r * (e - (d - one)))
+    return e * r if x < zero else r
