@@ -931,6 +931,45 @@ def test_sums_along_rows_with_a_rest_stay_in_registers():
     assert not any(" store " in block for block in blocks)
 
 
+ROWS = """{flags}def f(x, y, w, z):
+    K = {length}
+    s = 0.0
+    for n in range(x.shape[0]):
+        z_n = {first}
+        for k in range(K):
+            z_n += x[n, k]*w[k]
+        z[n] = z_n
+    return s
+"""
+
+
+@pytest.mark.parametrize(
+    ("length", "first", "masks", "told"),
+    [
+        (3, "0.0", True, True),
+        (7, "z[n]", True, True),
+        (2, "0.0", True, False),
+        (7, "0.0", False, False),  # rows are taken apart
+        (5, "y[n]**2", True, False),  # that, too, is for vectors
+        (9, "y[n]**2", True, True),
+    ],
+)
+def test_rows_of_a_few_numbers_are_vectors_where_the_loop_around_them_needs_none(
+    length, first, masks, told, capfd, monkeypatch
+):
+    monkeypatch.setattr(hints, "has_masks", lambda: masks)
+    text = ROWS.format(flags=FAST, length=length, first=first)
+    kinds = [Given("float64", 2), *[Given("float64", 1)] * 3]
+    assert ('!"llvm.loop.vectorize.enable"' in llvm_of(text, *(build_type(k.dtype, k.rank) for k in kinds))) is told
+    random = np.random.default_rng(3)
+    x, y, w = random.random((40, length)), random.random(40), random.random(length)
+    z = random.random(40)
+    expected = x @ w + {"0.0": 0.0, "z[n]": z, "y[n]**2": y**2}[first]
+    build(HEAD + text, "f", kinds)(x, y, w, z)
+    np.testing.assert_allclose(z, expected, rtol=1e-14)
+    assert not capfd.readouterr().err
+
+
 SHORT = """{flags}def f(x, y, w, i, j):
     K = {length}
     H = y.shape[0]

@@ -15,6 +15,9 @@ from gradcompile.jit.direct.writer import ROLLED
 from gradcompile.jit.objects import has_masks, singles
 
 FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a vector
+# So are fewer where registers have masks and the loop around it does nothing else: for its vectors, LLVM would collect
+# the numbers of eight rows one by one, where others take rows apart.
+FEWEST = 2
 MANY = 20  # statements of a step, as those of a projection
 MUCH = 90  # statements of elementary functions, as those of four exponentials
 # Functions of numbers that are no calls in machine code.
@@ -62,6 +65,8 @@ class Hints:
     def __init__(self, node: ast.FunctionDef, text: Text, flags: str, is_double: Callable[[str], bool]) -> None:
         self.text, self.flags, self.is_double = text, flags, is_double
         self.numbers = numbers(node)
+        loops = [each for each in ast.walk(node) if isinstance(each, ast.For)] if has_masks() else []
+        self.by_themselves = {id(inner) for loop in loops for inner in _by_themselves(loop)}
         self.lengths = (
             measured(node) | text.part(node).measured | {name for name, number in self.numbers.items() if number > FEW}
         )
@@ -74,7 +79,7 @@ class Hints:
             return f"{ROLLED}, {SCALARS}"
         told = [ROLLED]
         count = self._count(_stop(loop))
-        if count > FEW and _runs_along_rows(loop):
+        if count > (FEWEST if id(loop) in self.by_themselves else FEW) and _runs_along_rows(loop):
             told += [KEPT, THEN]
             if count < SHORT and self._is_arithmetic(loop):
                 told.append(VECTORS)
@@ -123,6 +128,16 @@ class Hints:
         return (
             (calls or len(loop.body) > MANY) and _reads_anywhere(loop) and _is_plain(loop, (*self.text.inlined, *PLAIN))
         )
+
+
+def _by_themselves(loop: ast.For) -> list[ast.For]:
+    """Return the loops inside of a loop that does nothing else but to give numbers to and fro."""
+    inner = [each for each in loop.body if isinstance(each, ast.For)]
+    others = [each for each in loop.body if not isinstance(each, ast.For)]
+    moves = all(
+        isinstance(o, ast.Assign) and isinstance(o.value, ast.Name | ast.Subscript | ast.Constant) for o in others
+    )
+    return inner if moves else []
 
 
 def _stop(loop: ast.For) -> ast.expr:
