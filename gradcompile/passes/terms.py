@@ -10,7 +10,7 @@ from gradcompile.ir import Builder, Value
 from gradcompile.passes.fold import factored, scaled
 from gradcompile.passes.uses import Uses
 
-MOST = 16  # factors that are told apart
+MOST = 16  # factors and divisors that are told apart
 ONE = Fraction(1)
 
 
@@ -59,7 +59,7 @@ def taken_apart(product: Value, uses: Uses) -> Term:
 
 
 def _may_be_opened(value: Value, product: Value, uses: Uses, term: Term) -> bool:
-    return (value is product or value in uses.own) and len(term.factors) < MOST
+    return (value is product or value in uses.own) and len(term.factors) + len(term.divisors) < MOST
 
 
 def _multiply(term: Term, value: Value) -> None:
