@@ -71,11 +71,10 @@ def test_nothing_is_added_for_more_elements() -> None:
 
 
 def test_long_sums_of_products_are_taken_apart_in_time() -> None:
-    limits = gc.Limits(tokens=10**6)
-    terms = " + ".join(f"sin(k*x)*s*{k}" for k in range(1, 3000))
-    model = gc.compile(gc.parse(f"x: parameter\ns: parameter\nk: constant\nloss = {terms}", limits=limits))
+    terms = " + ".join(f"sin(k*x)*s*{k}" for k in range(1, 600))
+    model = gc.compile(gc.parse(f"x: parameter\ns: parameter\nk: constant\nloss = {terms}"))
     value, (dx, ds) = model.value_and_grad(x=0.3, s=2.0, k=0.5)
-    total = sum(range(1, 3000))
+    total = sum(range(1, 600))
     assert (value, dx, ds) == pytest.approx((total * 2 * np.sin(0.15), total * np.cos(0.15), total * np.sin(0.15)))
 
 

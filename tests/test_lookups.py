@@ -51,6 +51,7 @@ def body(model):
     return source[source.index("def value_and_grad(") : source.index("def grad(")]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("first", [(60, 9), (4, 50)])
 def test_answers_are_right_whichever_way_the_first_call_had_it(compiled_at_once, first, dtype):

@@ -71,7 +71,7 @@ def model(text: str, names: str, dtype: str = "float64") -> Any:
     return gc.compile(gc.parse("\n".join([*declared, *lines, "loss = " + last])), dtype=dtype)
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(13)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("name", "k"), PLACES)
 def test_digits_of_value_gradient_and_hessian(name: str, k: float, compiled: bool) -> None:

@@ -67,6 +67,7 @@ def test_emitted_code_is_right(name: str, target: str, tmp_path: Path) -> None:
         assert_right(MODELS[name], arrays, (value, gradient))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["rows", "both axes"])
 def test_compiled_loops_turn_back_where_they_must(name: str) -> None:
     """Also on rings that are shorter than the way to a neighbour, by a kernel for any sizes, and one for the first."""

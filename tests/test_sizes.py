@@ -225,6 +225,7 @@ def test_callers_at_once_get_the_kernel_of_their_sizes(model):
 # Training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("batch", "optimizer"), [(None, gc.SGD(1e-3)), (16, gc.Adam(1e-3)), (1, gc.SGD(1e-3))])
 def test_training_takes_the_steps_of_sizes_that_are_written_as_numbers(model, batch, optimizer):
     options = {"epochs": 2, "batch_size": batch, "optimizer": optimizer, "seed": 0, "progress": False}

@@ -81,7 +81,7 @@ MODELS: dict[str, Model] = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", MODELS)
 def test_limits_where_a_part_overflows(name: str) -> None:
     form, function, points = MODELS[name]

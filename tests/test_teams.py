@@ -48,6 +48,7 @@ def compiled(name):
     return by_arguments(module(), name, (), support.functions("numba"))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("compiler", "helpers"), [("ours", 0), ("ours", 1), ("ours", 7), ("numba", 1)])
 def test_no_tile_is_left_out_and_none_is_added_twice(compiler, helpers, monkeypatch):
     """Of small whole numbers, every sum is exact."""

@@ -41,7 +41,7 @@ def arguments(samples: int, names: tuple[str, ...]) -> dict[str, object]:
     return {name: value for name, value in {**found, **labels, "b": 0.3}.items() if name in names}
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("body", BODIES)
 def test_shares_add_up_to_1(body: str, objective: str) -> None:

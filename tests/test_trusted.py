@@ -60,6 +60,7 @@ def close(model: gc.CompiledModel, given: dict[str, Any], tolerance: float = 1e-
         np.testing.assert_allclose(gradient, gradients[name], rtol=tolerance, atol=1e-14)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", MODELS)
 def test_there_are_no_exponentials_of_all_terms_and_answers_are_right(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
@@ -79,6 +80,7 @@ FAR = {"topics": ("T", [[1000.0, 0.0], [0.0, 1.0]], [[-1000.0, 2.0], [0.0, -3.0]
        "mixed": ("T", [[900.0, 0.0], [0.0, 1.0]], [[-600.0, 2.0], [0.0, -3.0]])}  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_exact_form_answers_where_a_sum_leaves_its_range(name: str) -> None:
     model = gc.compile(gc.parse(MODELS[name]))
@@ -247,6 +249,7 @@ BOTH = """
 """
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("far", [1.0, 300.0])
 def test_exponentials_of_pairs_that_are_summed_up_both_ways_are_computed_once(far: float) -> None:
     model = gc.compile(gc.parse(BOTH))
