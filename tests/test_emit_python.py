@@ -210,7 +210,7 @@ def test_emission_time_is_linear() -> None:
         return time.thread_time() - start
 
     seconds(100)
-    assert seconds(4000) < 25 * max(seconds(400), 0.02)
+    assert seconds(2000) < 25 * max(seconds(200), 0.02)
 
 
 def test_a_shared_condition_waits_for_the_cases_that_it_is_known_in() -> None:

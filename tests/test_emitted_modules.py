@@ -223,6 +223,7 @@ def test_the_header_states_the_objective() -> None:
     assert str(BY_NAME["lecture"].forms["scalar"].objective) in text.split("import ")[0]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("target", TARGETS)
 def test_ruff_has_nothing_to_say(target: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("ruff") is None:

@@ -73,7 +73,7 @@ def places(row: Row, count: int = 9) -> list[float]:
     return [*np.random.default_rng(3).uniform(max(low, -1e3), min(high, 1e3), count), low, high, *small]
 
 
-@pytest.mark.one_in(9)
+@pytest.mark.one_in(17)
 @pytest.mark.parametrize("row", WHOLE)
 def test_both_sides_of_a_row_are_equal_at_50_digits(row: Row) -> None:
     sides = [sympy.lambdify((NAMES["x"], NAMES["y"]), read(text), "mpmath") for text in (row.before, row.after)]
@@ -220,7 +220,7 @@ def assert_ulps(what: str, found: float, exact: float) -> None:
     assert abs(found - exact) <= ULP * max(np.spacing(abs(exact)), 5e-324), f"{what} is {found!r}, not {exact!r}"
 
 
-@pytest.mark.one_in(10)
+@pytest.mark.one_in(17)
 @pytest.mark.parametrize(("expression", "place"), POINTS)
 def test_value_and_gradient_are_right_where_they_overflowed_or_cancelled(expression: Any, place: float) -> None:
     value, slope = gc.compile(expression, wrt=x).value_and_grad(x=place)
@@ -342,6 +342,7 @@ LIKELIHOODS: dict[str, tuple[str, Any, list[list[float]]]] = {  # in text, with 
 }  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_likelihoods_as_they_are_written(name: str, dtype: str) -> None:
@@ -474,6 +475,7 @@ SMALL_BESIDE_1 = [
 ]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("target", ["python", "numpy", "numba"])
 @pytest.mark.parametrize("name", BESIDE_1)
 def test_a_sum_of_exponentials_is_added_to_1_exactly(name: str, target: str, tmp_path: Any) -> None:
@@ -959,6 +961,7 @@ AT_THE_ENDS: dict[str, tuple[str, Any, str, list[list[float]]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", AT_THE_ENDS)
 def test_likelihoods_at_the_ends_of_their_range(name: str) -> None:
     text, function, names, points = AT_THE_ENDS[name]
@@ -1080,6 +1083,7 @@ def slope_of_franks_copula(k: float, u: np.ndarray, v: np.ndarray) -> tuple[floa
         return float(exact(mp.mpf(k))), float((exact(k + step) - exact(k - step)) / (2 * step))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_density_of_franks_copula(dtype: str) -> None:
     u, v = (np.array(each, dtype) for each in UNITS)
