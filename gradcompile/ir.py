@@ -89,6 +89,9 @@ class Size:
         return text[3:] if text.startswith(" + ") else "-" + text[3:]
 
 
+ONE = Size((), 1)  # the length of an axis along which there is one number
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """One named direction of an array. Axes of one size are told apart by a number, the smallest that is free.

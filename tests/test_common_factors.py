@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
+
 import numpy as np
 import pytest
 
 import gradcompile as gc
+from gradcompile.ir import Builder
+from gradcompile.passes.fold import factored, scaled
 from tests.texts import exact_answer
 
 MODEL = """
@@ -94,3 +99,11 @@ def test_a_choice_and_its_negative_are_one() -> None:
 def test_a_sum_of_negative_terms_is_the_negative_of_a_sum() -> None:
     emitted = gc.emit(gc.parse(MODEL.format("-Sum(-cos(z[n])*y[n] - y[n]**2*z[n] - s, n)")), target="numpy")
     assert "-np." not in emitted[emitted.index("# forward") : emitted.index("# backward")]
+
+
+@pytest.mark.parametrize("length", [2, 7, 8, 9, 3000])
+def test_a_number_before_a_product_is_found_where_it_was_put(length: int) -> None:
+    """However many factors there are: none is looked for with a call for each of them."""
+    builder = Builder()
+    product = reduce(mul, [builder.input(f"x{k}", ()) for k in range(length)])
+    assert factored(scaled(product, 6, product))[0] == 6

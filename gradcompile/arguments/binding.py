@@ -21,7 +21,7 @@ from gradcompile.arguments.signature import Signature, axes, wanted
 from gradcompile.arguments.sizes import Shape, Sizes
 from gradcompile.errors import ArgumentError, DataError, GradcompileError, LabelError, ShapeError
 from gradcompile.interpret import evaluate
-from gradcompile.ir import Graph, Input, Size
+from gradcompile.ir import ONE, Graph, Input
 
 Argument = Array | float | int
 Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the limits of each label array
@@ -29,7 +29,6 @@ Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the li
 LABELS = np.dtype(np.int64)
 BLOCK = 1 << 16  # entries looked at together in the search for one that is not finite: bounds the memory
 EXACT = 1 << 53  # up to here, every whole number is a float64
-ONE = Size((), 1)
 
 
 class Arguments:

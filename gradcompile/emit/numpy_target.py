@@ -14,7 +14,7 @@ from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
 from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
-from gradcompile.ir import MATRIX_FUNCTIONS, Graph, Size, Value
+from gradcompile.ir import MATRIX_FUNCTIONS, ONE, Graph, Value
 from gradcompile.passes.share import classified, is_renaming
 from gradcompile.primitives import PRIMITIVES
 
@@ -262,7 +262,7 @@ class WholeArrays:
     def _lacks_only_ones(self, value: Value, axes: Axes) -> bool:
         """Return whether an output is a value in its order, but for axes along which there is one number."""
         lacking = [axis for axis in axes if axis not in value.axes]
-        return bool(lacking) and all(axis.size == Size.of(1) for axis in lacking)
+        return bool(lacking) and all(axis.size == ONE for axis in lacking)
 
     def _filled(self, name: str, value: Value) -> str:
         """Return an array of one number: like its parameter, if the output is a gradient."""

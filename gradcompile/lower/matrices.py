@@ -19,7 +19,7 @@ from sympy.matrices.expressions.hadamard import HadamardPower, HadamardProduct
 from sympy.matrices.expressions.slice import MatrixSlice
 
 from gradcompile.errors import ModelError, ShapeError, UnsupportedError
-from gradcompile.ir import Axis, Size, Value
+from gradcompile.ir import ONE, Axis, Size, Value
 from gradcompile.model.affine import Affine
 
 from .arrays import read
@@ -27,8 +27,6 @@ from .indices import index_value
 from .places import shown, text_of
 from .state import Ask, Place, Rule, Scope, Signed, State, Steps
 from .sums import total
-
-ONE = Size((), 1)
 
 
 def shape_of(state: State, expr: Any, scope: Scope) -> tuple[Size, Size]:

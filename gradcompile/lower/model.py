@@ -10,14 +10,14 @@ import numpy as np
 import sympy
 
 from gradcompile.errors import IndexRangeError, ModelError
-from gradcompile.ir import LEAVES, Axis, Graph, Requirement, Size, Value
+from gradcompile.ir import LEAVES, ONE, Axis, Graph, Requirement, Size, Value
 from gradcompile.model import Model
 from gradcompile.model.affine import Affine
 from gradcompile.model.parts import walk
 
 from .arrays import declare
 from .extents import inferred_lengths
-from .matrices import ONE, shape_of
+from .matrices import shape_of
 from .places import shown, summary
 from .rules import rule_for
 from .samples import detect_samples

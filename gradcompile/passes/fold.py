@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import reduce
 
-from gradcompile.ir import LARGE, Axis, Graph, Size, Value
+from gradcompile.ir import LARGE, ONE, Axis, Graph, Value
 from gradcompile.passes.decided import decided
 from gradcompile.passes.share import composed, is_renaming
 
@@ -19,7 +19,6 @@ Rule = Callable[..., Value | None]
 Exact = int | Fraction
 
 
-ONE = Size((), 1)  # the length of an axis along which there is one number
 DEEPEST = 6  # products inside one another that are looked through
 JOINED = 32  # conditions among which one is looked for
 MARKS = ("detach", "custom", "share")
@@ -107,10 +106,10 @@ def _leading(product: Value) -> tuple[Exact, Value]:
 
 def _times(number: int, value: Value, depth: int = DEEPEST) -> Value:
     """Return number*value; in a product the number goes to the operand with fewer axes: ``2*lam*W``."""
-    if value.op != "mul":
+    if value.op != "mul" or not depth:
         return number * value
     first, second = sorted(value.operands, key=lambda o: len(o.axes))
-    return _times(number, first) * second
+    return _times(number, first, depth - 1) * second
 
 
 def _add(a: Value, b: Value) -> Value | None:

@@ -12,8 +12,6 @@ from gradcompile.schedule.samples import Samples, stream_axis
 
 FEW = 8  # steps of a loop that is written out
 ROW = 128  # numbers of a row, up to which it is worth while to know how many there are
-
-
 PAIRS = 1 << 21  # numbers of an array that may be kept: 16 MB of doubles
 
 
