@@ -681,6 +681,14 @@ def test_powers_by_an_index_come_one_of_the_other() -> None:
     assert re.search(r"(\w)\[p, n\] = \1\[p - 1, n\]\*x_b\[n\] if p > 0 else 1.0", gradient_of(POWERS))
 
 
+def test_a_polynomial_of_one_number_is_compiled() -> None:
+    """Its powers are one variable, which has a value before the loop: Numba refuses one that has none."""
+    model = gc.compile(gc.parse("a: data[N]\nx: parameter\nloss = Sum(a[i]*x**i, i)"))
+    early = model.value_and_grad(a=[1.0, 2.0, 3.0], x=2.0)
+    model.wait()
+    assert early == model.value_and_grad(a=[1.0, 2.0, 3.0], x=2.0) == (17.0, (14.0,))
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_powers_by_an_index_are_right_where_numbers_end(dtype: str) -> None:
     model = gc.compile(gc.parse(POWERS.replace("t[n] -", "t[n]*")), dtype=dtype)

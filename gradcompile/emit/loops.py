@@ -223,12 +223,12 @@ class _Body:
             return
         numbers = {value: self._local(value) for value in self.numbers.get(loop, ())}
         self.places.held.update(numbers)
-        outer, self.places.windows = self.places.windows, {}
+        outer, self.places.beforehand = self.places.beforehand, {}
         body = list(self._turn(loop, indent + INDENT))
-        yield from (f"{indent}{name} = {part}" for name, part in self.places.windows.items())
+        yield from (f"{indent}{name} = {part}" for name, part in self.places.beforehand.items())
         yield head
         yield from body
-        self.places.windows = outer
+        self.places.beforehand = outer
         for value in numbers:
             del self.places.held[value]
         self.places.open.pop()
@@ -374,12 +374,14 @@ class _Body:
         if axis is None or axis not in self.places.open or value in self.plan.guards:
             return ""
         inner = self.places.open[self.places.open.index(axis) + 1 :]
-        if any(a in value.axes and a not in stored for a in inner):
+        if any(a in value.axes and a not in stored for a in inner) or (inner and not stored):
             return ""
         index = {axis: value.builder.iota(axis) - 1} if axis in stored else {}
         before, base = self.places.element(value, index), self.places.expression(value.operands[0])
         base = base if base.isidentifier() or base.endswith("]") else f"({base})"
         one = f"{self.real}(1)" if self.real else "1.0"
+        if not stored:
+            self.places.beforehand[before] = one  # Numba asks for a variable to be there, also where it is not read
         return f"{before}*{base} if {self.names.axis(axis)} > 0 else {one}"
 
     def _guarded(self, value: Value, text: str) -> str:

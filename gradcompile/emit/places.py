@@ -39,8 +39,9 @@ class Places:
         The loops that are open, the outermost first.
     views : dict of str to str
         The parts of arrays that belong to the block at hand: the name of each, and the part.
-    windows : dict of str to str
-        The parts of arrays along which the loop over samples at hand runs: the name of each, and the part.
+    beforehand : dict of str to str
+        What has a name before the loop at hand: parts of arrays along which it runs over samples, and the first of
+        powers.
     held : dict of Value to str
         The sums that an innermost loop keeps in a local variable, and the indices that it has read into one.
     """
@@ -59,7 +60,7 @@ class Places:
         self.given = {plan.results[output] for output in given}
         self.open: list[Axis] = []
         self.views: dict[str, str] = {}
-        self.windows: dict[str, str] = {}
+        self.beforehand: dict[str, str] = {}
         self.held: dict[Value, str] = {}
 
     def output(self, name: str) -> str:
@@ -223,7 +224,7 @@ class Places:
 
         others = [self.names.axis(axis) for axis in index.axes if axis != sample]
         name = self.names.local(read, "_".join([self.names.value(array), *others]), "series")
-        self.windows[name] = f"{self.names.value(array)}[{self.printer.render(index, leaf)}:]"
+        self.beforehand[name] = f"{self.names.value(array)}[{self.printer.render(index, leaf)}:]"
         return f"{name}[{self.names.axis(sample)}]"
 
     def sample_number(self, axis: Axis) -> str:
