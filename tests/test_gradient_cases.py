@@ -431,7 +431,9 @@ def together(names: list[str]) -> tuple[Any, dict[str, list[float]], dict[str, l
             expr = expr.xreplace({new: old})
         points = [*case.points, *[case.points[0]] * (length - len(case.points))]
         arrays = {each: IndexedBase(f"{each}{number}", shape=(N,)) for each in sorted(expr.free_symbols, key=str)}
-        total += Sum(expr.xreplace({each: array[k] for each, array in arrays.items()}), (k, 0, N - 1))
+        with sympy.evaluate(False):  # a replacement is an evaluation: x/x would be 1
+            each_point = expr.xreplace({each: array[k] for each, array in arrays.items()})
+        total += Sum(each_point, (k, 0, N - 1))
         for each, array in arrays.items():
             inputs[str(array)] = [point.at[str(each)] for point in points]
             if str(each) in case.names:
