@@ -10,7 +10,7 @@ from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32
 
 def vexp(x):
     """Return exp(x)."""
-    y = -746.0 if x < -746.0 else x  # beyond, 0 and inf come out by themselves; nan passes
+    y = -746.0 if x < -746.0 else x  # for this it is 0, and inf comes out by itself; nan passes
     t = y * 1.4426950408889634 + 6755399441057790.0  # 1.5*2**52 + 2046: its low bits are n + 2046
     t = 6755399441058815.0 if t > 6755399441058815.0 else t  # on y, it would cost two steps more
     n = t - 6755399441057790.0
@@ -22,9 +22,9 @@ def vexp(x):
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
     b = vbits(t)
-    h = b >> 1  # 2**n is two factors, for n from -1076 to 1025: only the last product may round
-    p = vfloat(h << 52)
-    return (p + p * (r + z * q)) * vfloat((b - h) << 52)
+    h = (b - 969) >> 1  # 2**n is two factors, n from -1076 to 1025: only the last product may round
+    p = vfloat((b - h) << 52)  # and for -1076 that is 0 without underflow, which would take long
+    return (p + p * (r + z * q)) * vfloat(h << 52)
 
 
 def vexpm1(x):
@@ -70,9 +70,9 @@ def vexp32(x):
     q = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     q = np.float32(0.5) + r * (np.float32(0.16666518) + r * q)
     b = vbits32(t)
-    h = b >> 1
-    p = vfloat32(h << 23)
-    return (p + p * (r + r * r * q)) * vfloat32((b - h) << 23)
+    h = (b - 103) >> 1
+    p = vfloat32((b - h) << 23)
+    return (p + p * (r + r * r * q)) * vfloat32(h << 23)
 
 
 def vexpm132(x):

@@ -31,7 +31,7 @@ def vgammanear(y, c):
 
 
 def vgammafar(y):
-    """Return gamma(y) from 5.5 to 200: y**(y - 1/2) exp(-y) as a power of 2."""
+    """Return gamma(y) from 5.5 to 172: y**(y - 1/2) exp(-y) as a power of 2."""
     h, g = vlog2pair(y)
     c = y - 0.5
     ch, yh = vhead(c), vhead(y)
@@ -63,7 +63,7 @@ def vgammasigned(x, q):
 def vgamma(x):
     """Return gamma(x), infinite at 0, nan at its other poles, and 0 below -171.6."""
     y = abs(x)
-    y = 200.0 if y > 200.0 else y
+    y = 172.0 if y > 172.0 else y
     c = (y + 6755399441055744.0) - 6755399441055744.0
     return vgammasigned(x, vgammafar(y) if y > 5.5 else vgammanear(y, c))
 

@@ -67,7 +67,7 @@ def verfcstep(a):
 
 
 def vexpsquare(a, sign):
-    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, for a sign of 1 or -1 and a up to 27.3."""
+    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, for a sign of 1 or -1 and a up to 27.31."""
     ah = vhead(a)
     u, v = sign * (ah * ah), sign * ((a - ah) * (a + ah))
     k = 6755399441057790.0 + 1.4426950408889634 * u  # 2**n (1 + e), as vexp
@@ -81,14 +81,14 @@ def vexpsquare(a, sign):
     e = (0.166666666666667 + r * 0.04166666666651541) + z * e
     e = r + (z * (0.5000000000000012 + r * e) + rl)
     b = vbits(k)
-    h = b >> 1
-    return e, vfloat(h << 52), vfloat((b - h) << 52)
+    h = (b - 969) >> 1
+    return e, vfloat((b - h) << 52), vfloat(h << 52)
 
 
 def verfc(x):
     """Return erfc(x)."""
     a = abs(x)
-    a = 27.3 if a > 27.3 else a  # beyond, 0
+    a = 27.31 if a > 27.31 else a  # beyond, 0
     s, t, c = verfcstep(a)
     g, gl = verfcquotient(t)
     e, u, v = vexpsquare(a, -1.0)
@@ -100,7 +100,7 @@ def verfc(x):
 
 
 def verfcxnear(a):
-    """Return erfcx(a) for a from 0 to 27.3."""
+    """Return erfcx(a) for a from 0 to 27.31."""
     s, t, c = verfcstep(a)
     g, gl = verfcquotient(t)
     return s * g + (s * gl + c * (2.0 * a * (s * g) - 1.1283791670955126))
@@ -118,7 +118,7 @@ def verfcxfar(a):
 def verfcx(x):
     """Return exp(x*x)*erfc(x)."""
     a = abs(x)
-    near = 27.3 if a > 27.3 else a
+    near = 27.31 if a > 27.31 else a
     y = verfcxfar(a) if a > 27.0 else verfcxnear(near)
     e, u, v = vexpsquare(near, 1.0)
     return 2.0 * (u + u * e) * v - y if x < 0.0 else y
@@ -127,7 +127,7 @@ def verfcx(x):
 def vlogtail(x):
     """Return log(erfc(x)/2)."""
     a = abs(x)
-    near = 27.3 if a > 27.3 else a
+    near = 27.31 if a > 27.31 else a
     y = verfcxnear(near)
     e, u, v = vexpsquare(near, -1.0)
     h = 0.5 * ((y + y * e) * u * v)
@@ -177,7 +177,7 @@ def verfcquotient32(t):
 
 
 def vexpsquare32(a, sign):
-    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, as vexpsquare, for a up to 10.1."""
+    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, as vexpsquare, for a up to 10.2."""
     ah = vhead32(a)
     u, v = sign * (ah * ah), sign * ((a - ah) * (a + ah))
     k = np.float32(12583166.0) + np.float32(1.4426950408889634) * (u + v)
@@ -187,15 +187,15 @@ def vexpsquare32(a, sign):
     e = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     e = np.float32(0.5) + r * (np.float32(0.16666518) + r * e)
     b = vbits32(k)
-    h = b >> 1
-    return r + r * r * e, vfloat32(h << 23), vfloat32((b - h) << 23)
+    h = (b - 103) >> 1
+    return r + r * r * e, vfloat32((b - h) << 23), vfloat32(h << 23)
 
 
 def verfc32(x):
     """Return erfc(x), as verfc."""
     x = np.float32(x)
     a = abs(x)
-    a = np.float32(10.1) if a > np.float32(10.1) else a
+    a = np.float32(10.2) if a > np.float32(10.2) else a
     s, t, c = verfcstep32(a)
     g = verfcquotient32(t)
     e, u, v = vexpsquare32(a, np.float32(-1.0))
@@ -206,7 +206,7 @@ def verfc32(x):
 
 
 def verfcxnear32(a):
-    """Return erfcx(a) for a from 0 to 10.1."""
+    """Return erfcx(a) for a from 0 to 10.2."""
     s, t, c = verfcstep32(a)
     y = s * verfcquotient32(t)
     return y + c * (np.float32(2.0) * a * y - np.float32(1.1283792))
@@ -226,7 +226,7 @@ def verfcx32(x):
     """Return exp(x*x)*erfc(x), as verfcx."""
     x = np.float32(x)
     a = abs(x)
-    near = np.float32(10.1) if a > np.float32(10.1) else a
+    near = np.float32(10.2) if a > np.float32(10.2) else a
     y = verfcxfar32(a) if a > np.float32(10.0) else verfcxnear32(near)
     e, u, v = vexpsquare32(near, np.float32(1.0))
     return np.float32(2.0) * (u + u * e) * v - y if x < np.float32(0.0) else y
@@ -237,7 +237,7 @@ def vlogtail32(x):
     x = np.float32(x)
     half, one = np.float32(0.5), np.float32(1.0)
     a = abs(x)
-    near = np.float32(10.1) if a > np.float32(10.1) else a
+    near = np.float32(10.2) if a > np.float32(10.2) else a
     y = verfcxnear32(near)
     e, u, v = vexpsquare32(near, np.float32(-1.0))
     h = half * ((y + y * e) * u * v)
