@@ -198,6 +198,11 @@ def test_the_same_seed_gives_the_same_bits(model):
     assert first.params["w"].tobytes() != other.params["w"].tobytes()
 
 
+def test_parameters_begin_where_a_line_of_the_cache_does(model):
+    fits = [model.fit(**data(), init=START, epochs=1, batch_size=5, progress=False) for _ in range(4)]
+    assert not any(each.params["w"].ctypes.data % 64 for each in fits)
+
+
 def test_chunks_of_batches_do_not_matter(model, monkeypatch):
     options = {"init": START, "optimizer": SGD(0.02, 0.9), "epochs": 3, "batch_size": 2, "progress": False}
     at_once = model.fit(**data(), **options)
