@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradcompile.adjoint import adjoint
-from gradcompile.arguments import Argument, Arguments
+from gradcompile.arguments import Argument, Arguments, Waiting
 from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
@@ -374,6 +374,8 @@ class Program:
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function of this very program."""
         function = self._shared(name, arguments) or self._functions.get(name) or self._for_now(name, arguments)
+        if type(arguments) is Waiting and not isinstance(function, InParts):
+            arguments = self.arguments.laid_out(arguments)
         try:
             if function is self._functions.get(name) and self._multiplies_little(arguments):
                 with on_one_thread():

@@ -4,6 +4,7 @@ No text of Numba or SymPy reaches the user, and every error is also the builtin 
 """
 
 import traceback
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -382,6 +383,23 @@ def test_layout_of_an_array_changes_nothing_but_a_copy(squares, layout, tmp_path
     np.testing.assert_array_equal(np.asarray(given), POINTS)  # nothing was written to it
     copied = [line for line in str(squares.plan).splitlines() if "copied in every call" in line]
     assert (says in copied[0] and copied[0].startswith("x ")) if says else not copied
+
+
+@pytest.mark.parametrize("arrange", [np.float32, lambda x: np.asfortranarray(x[::-1].astype(">f8"))])
+def test_large_arrays_are_laid_out_some_samples_at_a_time(squares, arrange):
+    random = np.random.default_rng(0)
+    x, rest = arrange(random.normal(size=(1_000_000, 6))), {"w": random.normal(size=6), "t": np.ones(1_000_000)}
+    plain = np.ascontiguousarray(x, np.float64)
+    value, gradient = squares.value_and_grad(x=plain, **rest)
+    squares.wait()
+    value, gradient = squares.value_and_grad(x=plain, **rest)
+    tracemalloc.start()
+    found, slope = squares.value_and_grad(x=x, **rest)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found, slope.tobytes()) == (value, gradient.tobytes())
+    assert peak < plain.nbytes / 2
+    assert "x is copied in every call" in str(squares.plan)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "int32", "float16", "float32", ">f4", "longdouble"])

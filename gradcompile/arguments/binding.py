@@ -7,14 +7,14 @@ that fits cost well under a microsecond.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gradcompile.arguments.copies import FITTING, laid_out, told
+from gradcompile.arguments.copies import FITTING, is_laid_out, laid_out, may_wait, told
 from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside
 from gradcompile.arguments.numeric import numeric
 from gradcompile.arguments.signature import Signature, axes, wanted
@@ -29,6 +29,10 @@ Solution = tuple[dict[str, int], list[tuple[int, int]]]  # the sizes, and the li
 LABELS = np.dtype(np.int64)
 BLOCK = 1 << 16  # entries looked at together in the search for one that is not finite: bounds the memory
 EXACT = 1 << 53  # up to here, every whole number is a float64
+
+
+class Waiting(list[Argument]):
+    """Arguments of which some arrays are still as they were given, to be laid out some samples at a time."""
 
 
 class Arguments:
@@ -82,7 +86,9 @@ class Arguments:
         """Return the arguments with their axes: ``W[D, C], b[C], lam``."""
         return str(self.signature)
 
-    def bind(self, given: Mapping[str, Any], *, check_finite: bool = False) -> tuple[list[Argument], dict[str, int]]:
+    def bind(
+        self, given: Mapping[str, Any], *, check_finite: bool = False, whole: bool = True
+    ) -> tuple[list[Argument], dict[str, int]]:
         """Return the arguments in call order, and the sizes by name.
 
         Parameters
@@ -93,6 +99,9 @@ class Arguments:
         check_finite : bool
             Whether a nan or an infinity in the data is an error, as it is in training. Elsewhere both flow through
             the arithmetic as IEEE 754 says.
+        whole : bool
+            Whether every array is laid out as a kernel takes it. Else large ones may be left, in a list that is
+            `Waiting`, for `laid_out`.
 
         Raises
         ------
@@ -112,7 +121,7 @@ class Arguments:
         if len(given) != len(self._rows):
             given = self._completed(given)
         arguments: list[Argument] = []
-        others: list[tuple[str, object, Argument]] = []  # what does not fit as it is
+        others: list[tuple[str, object, Argument, np.dtype[Any]]] = []  # what does not fit as it is
         for declared, name, rank, dtype in self._rows:
             try:
                 value = given[name]
@@ -120,16 +129,16 @@ class Arguments:
                 raise self._absent(given, name) from None
             if type(value) is np.ndarray and value.dtype is dtype and value.ndim == rank and rank and value.size:
                 fits = value.flags.num & FITTING == FITTING
-                arguments.append(value if fits else laid_out(name, value, dtype))
+                arguments.append(value if fits else self._laid_out(declared, value, whole=whole))
                 if not fits:
-                    others.append((name, value, arguments[-1]))
+                    others.append((name, value, arguments[-1], dtype))
             elif isinstance(value, float) and not rank and dtype is not LABELS:
                 arguments.append(float(value))  # NumPy's float64 is one, too
             elif type(value) is int and not rank and -EXACT <= value <= EXACT:
                 arguments.append(value if dtype is LABELS else float(value))
             else:
-                arguments.append(self._cast(declared, value, given))
-                others.append((name, value, arguments[-1]))
+                arguments.append(self._cast(declared, value, given, whole=whole))
+                others.append((name, value, arguments[-1], dtype))
         sizes, limits = self._solved(arguments)
         if self._ranges:
             self._check_ranges(arguments, limits, sizes)
@@ -138,7 +147,17 @@ class Arguments:
         if check_finite:
             self.check_finite(arguments)
         self.copies = told(others) if others else ()
+        if others and not all(is_laid_out(made, dtype) for _, _, made, dtype in others):
+            arguments = Waiting(arguments)
         return arguments, dict(sizes)
+
+    def laid_out(self, arguments: Sequence[Argument], names: Container[str] | None = None) -> list[Argument]:
+        """Return the arguments of a call with every array, or some of them, as a kernel takes it."""
+        wanted = self.names if names is None else names
+        return [
+            self._laid_out(i, each, whole=True) if isinstance(each, np.ndarray) and i.name in wanted else each
+            for i, each in zip(self.graph.inputs.values(), arguments, strict=True)
+        ]
 
     def _completed(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the defaults, after a look for names that are not arguments."""
@@ -154,14 +173,21 @@ class Arguments:
 
     # casting ------------------------------------------------------------------------------------------------------
 
-    def _cast(self, declared: Input, value: object, given: Mapping[str, Any]) -> Argument:
-        """Return any value as what the kernel takes, or say why it cannot be."""
+    def _cast(self, declared: Input, value: object, given: Mapping[str, Any], *, whole: bool) -> Argument:
+        """Return any value as what the kernel takes, but for what may wait, or say why it cannot be."""
         array = self._ranked(declared, self._numeric(declared, value), given)
         if declared.kind == "int":
             self._check_whole(declared, array)
         if not declared.shape:
             return int(array) if declared.kind == "int" else float(array)
-        return laid_out(declared.name, array, LABELS if declared.kind == "int" else self.dtype)
+        return self._laid_out(declared, array, whole=whole)
+
+    def _laid_out(self, declared: Input, array: Array, *, whole: bool) -> Array:
+        """Return an array as the kernel takes it, or as it is, if it may wait."""
+        if declared.kind == "int":
+            return laid_out(declared.name, array, LABELS)
+        waits = not whole and may_wait(array, self.dtype)
+        return array if waits else laid_out(declared.name, array, self.dtype)
 
     def _numeric(self, declared: Input, value: object) -> Array:
         """Return `value` as an array of numbers."""

@@ -11,6 +11,7 @@ from gradcompile.errors import TooLargeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FITTING = 0x1 | 0x100  # the bits of NPY_ARRAY_C_CONTIGUOUS and NPY_ARRAY_ALIGNED in an array's flags
+LARGE = 2**20  # bytes of a copy that is better made of some rows at a time: the system would clear all of it before
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -34,23 +35,35 @@ def laid_out(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
         raise TooLargeError(what, found=found, hint=hint) from None
 
 
+def is_laid_out(argument: object, dtype: np.dtype[Any]) -> bool:
+    """Return whether an argument is a number, or an array in C order, aligned, in this dtype and native byte order."""
+    return not isinstance(argument, np.ndarray) or (argument.dtype == dtype and fits(argument))
+
+
 def fits(array: Array) -> bool:
     """Return whether an array is in C order and aligned."""
     return array.flags.num & FITTING == FITTING
 
 
-def told(given: Iterable[tuple[str, object, object]]) -> tuple[str, ...]:
-    """Return in words which arrays were copied, and why.
+def may_wait(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Return whether an array that does not fit may be copied by and by: it is large, and not broadcast from less."""
+    return array.size * dtype.itemsize >= LARGE and 0 not in array.strides
+
+
+def told(given: Iterable[tuple[str, object, object, np.dtype[Any]]]) -> tuple[str, ...]:
+    """Return in words which arrays are copied, and why.
 
     Parameters
     ----------
-    given : iterable of (str, object, object)
-        An argument's name, what was given, and what the kernel gets.
+    given : iterable of (str, object, object, dtype)
+        An argument's name, what was given, what was made of it, and the dtype that the kernel takes.
     """
     return tuple(
-        f"{name} is copied in every call, since {why(array, new.dtype)}"
-        for name, array, new in given
-        if isinstance(array, np.ndarray) and isinstance(new, np.ndarray) and not np.may_share_memory(array, new)
+        f"{name} is copied in every call, since {why(array, dtype)}"
+        for name, array, new, dtype in given
+        if isinstance(array, np.ndarray)
+        and isinstance(new, np.ndarray)
+        and not (is_laid_out(new, dtype) and np.may_share_memory(array, new))
     )
 
 

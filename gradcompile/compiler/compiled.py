@@ -628,7 +628,7 @@ class CompiledModel(DerivativeCalls):
         return inputs
 
     def _bound(self, positional: Sequence[Any], inputs: dict[str, Any]) -> list[Argument]:
-        return self._program.arguments.bind(self._named(positional, inputs) if positional else inputs)[0]
+        return self._program.arguments.bind(self._named(positional, inputs) if positional else inputs, whole=False)[0]
 
     def _mirrored(self, gradients: tuple[Gradient, ...]) -> Gradients:
         """Return gradients as `wrt` was given."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gradcompile.arguments import Argument, Arguments
+from gradcompile.arguments import Argument, Arguments, is_laid_out, laid_out
 from gradcompile.schedule import Part, Parts
 from gradcompile.threads import blas, pool
 from gradcompile.threads.number import get_threads
@@ -58,6 +58,8 @@ class InParts:
         self.parts, self.arguments, self.division, self.function = parts, arguments, division, function
         self.fills = fills
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
+        every = [(parts.sources.get(n, n), n in p.sliced) for p in parts.passes for n in p.graph.inputs]
+        self.whole = {n for n, sliced in every if not sliced}.union(parts.sources.get(n, n) for n in parts.end.inputs)
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
 
@@ -86,7 +88,8 @@ class InParts:
         """Return what the function returns, for arguments that it is called with."""
         length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
         dtype, samples = self.arguments.dtype, sizes[self.parts.every]
-        given = dict(zip(self.arguments.names, arguments, strict=True)) | {self.parts.number: samples}
+        laid_out = self.arguments.laid_out(arguments, self.whole)
+        given = dict(zip(self.arguments.names, laid_out, strict=True)) | {self.parts.number: samples}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
                 each = _Pass(self.parts, part, sizes)
@@ -108,6 +111,21 @@ class InParts:
         return value, tuple(every[name] for name in self.arguments.names if name in every)
 
 
+class _Given(NamedTuple):
+    """An argument of a pass."""
+
+    name: str
+    value: Any
+    sliced: bool  # whether a chunk takes its rows
+    dtype: Any  # of a copy of these, where they are to be laid out; else None
+
+    def taken(self, rows: slice) -> Any:
+        """Return what a chunk takes: a copy of some rows stays in the cache, where one of all would not."""
+        if not self.sliced:
+            return self.value
+        return self.value[rows] if self.dtype is None else laid_out(self.name, self.value[rows], self.dtype)
+
+
 class _Pass(NamedTuple):
     """One pass over the samples, with the sizes that a call has."""
 
@@ -120,13 +138,15 @@ class _Pass(NamedTuple):
         """How many samples are passed."""
         return self.sizes[self.parts.every]
 
-    def arguments(self, given: Mapping[str, Any]) -> list[tuple[Any, bool]]:
-        """Return the arguments of the kernel, None for where a chunk starts, and whether a chunk takes its rows."""
+    def arguments(self, given: Mapping[str, Any], dtype: Any) -> list[_Given]:
+        """Return the arguments of the kernel, None for where a chunk starts."""
         start, sources = self.parts.start, self.parts.sources
-        return [
-            (None if name == start else given[sources.get(name, name)], name in self.part.sliced)
-            for name in self.part.graph.inputs
-        ]
+        found: list[_Given] = []
+        for name, declared in self.part.graph.inputs.items():
+            value = None if name == start else given[sources.get(name, name)]
+            fits = declared.kind == "int" or is_laid_out(value, dtype)
+            found.append(_Given(name, value, name in self.part.sliced, None if fits else dtype))
+        return found
 
     def streamed(self, dtype: Any) -> dict[str, Any]:
         """Return arrays for what there is for each sample."""
@@ -150,7 +170,7 @@ class _Work:
         filled: Collection[str],
     ) -> None:
         self.kernel, self.samples, self.length = kernel, each.samples, length
-        self.arguments = each.arguments(given)
+        self.arguments = each.arguments(given, dtype)
         self.ways = [WAYS[way] for way in each.part.sums.values()]
         self.streamed = each.streamed(dtype)
         self.filled = [self.streamed[name] for name in filled]
@@ -160,7 +180,7 @@ class _Work:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
         start = number * self.length
         rows = slice(start, min(start + self.length, self.samples))
-        given = (start if array is None else array[rows] if sliced else array for array, sliced in self.arguments)
+        given = (start if each.value is None else each.taken(rows) for each in self.arguments)
         result = self.kernel(*given, *(array[rows] for array in self.filled))
         sums = list(result) if isinstance(result, tuple) else [result]
         for array, piece in zip(self.copied, sums[len(self.ways) :], strict=True):
