@@ -13,6 +13,7 @@ from gradcompile.ir import Axis, Builder, Graph, Input, Size, Value
 from gradcompile.schedule import Define, Loop, Plan, Product, Update, guards, plan, sizes
 from gradcompile.schedule.conditions import ALWAYS, covered
 from gradcompile.schedule.nodes import Course
+from gradcompile.threads import chunks
 from tests.graphs import CASES, C, D, N
 from tests.texts import arrays_for, assert_right
 
@@ -242,6 +243,31 @@ def test_parts_of_pairs_are_made_along_the_rows_that_an_earlier_part_has_filled(
     model.value_and_grad(u=random.normal(size=(9, 12)), v=random.normal(size=(9, 12)))
     last = model.source_in_parts[model.source_in_parts.index("def value_and_grad_part2(") :]
     assert re.search(r"(\w+)\[n, m\] = each\d_b\[n, m\].*\n.*\n +\1\[n, first \+ n \+ start\] \+= ", last)
+
+
+def test_parts_keep_few_pairs_of_what_has_two_numbers_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the whole program does: one exponential, in the first of the passes over the rows."""
+    text = """
+        C: parameter[N, M]
+        a: data[N]
+        b: data[M]
+        K[i, j] = exp(-C[i, j])
+        u[i] = a[i]/Sum(K[i, j]*b[j], j)
+        v[j] = b[j]/Sum(K[i, j]*u[i], i)
+        loss = Sum(u[i]*K[i, j]*v[j]*C[i, j], i, j)
+    """
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    monkeypatch.setattr(chunks, "BLOCKS", (8,))
+    model, random = gc.compile(gc.parse(text)).wait(), np.random.default_rng(0)
+    point = {"C": random.uniform(size=(40, 9)), "a": random.uniform(size=40), "b": random.uniform(size=9)}
+    value, (gradient,) = model.value_and_grad(**point)
+    right = evaluate(model.graph, point)
+    assert value == pytest.approx(float(right["value"]), rel=1e-12)
+    np.testing.assert_allclose(gradient, right["dC"], rtol=1e-10, atol=1e-12)
+    first, rest = model.source_in_parts.split("def value_and_grad_part2(")
+    assert first.count("vexp(-") == 1
+    assert rest[: rest.index("def value_and_grad_end(")].count("vexp(") == 0
 
 
 def test_what_is_added_at_labels_goes_to_a_sum_whose_axes_have_another_order() -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes
+from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.apart import Apart
 from gradcompile.schedule.samples import Samples
@@ -147,7 +148,8 @@ class _Cut:
         self.samples = Samples(sample, self.order)
         self.crossing = [v for v in self.order if self.samples.crosses(v)]
         self.sums = [v for v in self.crossing if v.op in COMBINED]
-        self.pairs = self.samples.needed_later(self.graph, (sample.size, self.apart.whole))
+        self.numbers = {self.apart.whole, *sample_sizes(self.graph)}  # as when nothing is cut: parts keep the same
+        self.pairs = self.samples.needed_later(self.graph, {sample.size, *self.numbers})
         self.kept = list(dict.fromkeys([v.operands[0] for v in self.crossing if v.op == "read"] + self.pairs))
         self.count = self.apart.named("samples")
         objective = self.graph.outputs.get("value")
@@ -262,7 +264,7 @@ class _Cut:
         program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
         sliced = frozenset(n for n, i in program.inputs.items() if self.sample in i.axes[:1])
-        pairs = tuple(n for n, v in streamed.items() if self._has_samples(a for a in v.axes if a != self.sample))
+        pairs = tuple(n for n, v in streamed.items() if any(a.size in self.numbers for a in v.axes if a != self.sample))
         filled = pairs if len(pairs) < len(program.outputs) else ()  # a function returns something
         return Part(program, ways, tuple(streamed), sliced, filled)
 
