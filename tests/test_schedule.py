@@ -787,6 +787,27 @@ def test_short_rows_of_which_functions_are_computed_have_their_samples_innermost
     assert "x_t" not in gradient_of(text.replace("tanh(x[n, i, k])", "x[n, i, k]"))
 
 
+@pytest.mark.parametrize("multiplied", [True, False])
+def test_places_are_mixed_along_rows_only_where_products_of_matrices_have_the_result(multiplied: bool) -> None:
+    """Elsewhere, loops over the samples are better vectors, and worth a copy of the data."""
+    loss = "Sum((y[n, s] - Sum(tanh(Sum(u[n, s, j]*C[j, e], j))*o[e], e))**2, n, s)"
+    text = f"""
+        x: data[N, T, 16]
+        y: data[N, T]
+        A: parameter[T, T]
+        C: parameter[16, 32]
+        o: parameter[32]
+        u[n, s, j] = tanh(Sum(A[s, t]*x[n, t, j], t))
+        loss = {loss if multiplied else "Sum((y[n, s] - Sum(u[n, s, j]*C[j, 0], j)*o[0])**2, n, s)"}
+    """
+    gradient = gradient_of(text)
+    assert ("x_b[n, t, j]*A[s, t]" in gradient) == multiplied
+    assert ("x_t[t, j, n]*A[s, t]" in gradient) == (not multiplied)
+    assert bool(re.search(r"x_b\[n, t, j\]\*\w+\[s, j\]", gradient)) == multiplied
+    arrays = arrays_for(text, {"N": 1, "T": 2}, seed=1)
+    assert_right(text, arrays, gc.compile(gc.parse(text)).wait().value_and_grad(**arrays))
+
+
 def test_what_is_looked_up_for_pairs_lies_along_the_samples_that_use_it() -> None:
     """Looking up makes no vectors, in whatever order it writes; the powers are vectors where samples are contiguous."""
     model = gc.compile(

@@ -55,6 +55,7 @@ class Rows:
         self.delivered, self.beside, self.kept, self.length = delivered, beside, kept, length
         self.data: set[Value] = set()  # the data that are read where they lie
         self.laid: set[Value] = set()  # the arrays of a block that lie by rows
+        self._bounds: dict[Axis, set[Value]] = {}  # those that lie so for products, by the axis of their rows
 
     def _is_short(self, row: Value, most: int = SHORT) -> bool:
         """Return whether the innermost loops along rows are known to have a few steps."""
@@ -106,7 +107,8 @@ class Rows:
         often = {
             row
             for statement, row in pairs
-            if self._loops(statement, reach) > len(row.axes) and not self._slides(statement, row)
+            if self._loops(statement, reach) > len(row.axes)
+            and not (self._slides(statement, row) or self._mixes(statement, row))
         }
         return often | {row for statement, row in pairs if self._is_short(row) and not self._is_arithmetic(statement)}
 
@@ -125,6 +127,44 @@ class Rows:
             elif value not in self.statements.made:
                 stack.extend(value.operands)
         return len(rest) == 1 and all(_steps_with(window.operands[-1], rest[0]) for window in windows)
+
+    def _mixes(self, statement: Plain, row: Value) -> bool:
+        """Return whether a sum over another axis of data than the last takes whole rows: to add these, or to multiply.
+
+        So do a layer that mixes places of a sequence and the slopes of its weights. Loops along the rows are vectors;
+        loops over the samples would be better ones, but not where products of matrices have what is made by rows.
+        """
+        if not isinstance(statement, Update) or len(row.axes) < 3 or self._is_short(row):
+            return False
+        last = row.axes[-1]
+        used = [v for v, _ in self.statements.reads(right_side(statement)) if self.samples.is_row(v)]
+        bound = self._bound(last)
+        if self.samples.streamed(statement.target):
+            return statement.target in bound and all(last in value.axes for value in used)
+        return any(value in bound for value in used) and all(last in value.axes for value in used)
+
+    def _bound(self, last: Axis) -> set[Value]:
+        """Return the arrays with rows along an axis which products have by rows, and those made of them or for them."""
+        if last not in self._bounds:
+            beside = self._beside(last)
+            stack = [value for value, order in self.products.orders.items() if value in beside and order[-1] == last]
+            found = self._bounds[last] = {*stack}
+            while stack:
+                further = [value for value in beside[stack.pop()] if value not in found]
+                found.update(further)
+                stack += further
+        return self._bounds[last]
+
+    def _beside(self, last: Axis) -> dict[Value, list[Value]]:
+        """Return the arrays with rows along an axis, each with those that it is made of, or that are made of it."""
+        rows = [value for value in self.statements.made if self.samples.is_row(value) and last in value.axes]
+        found: dict[Value, list[Value]] = {value: [] for value in rows}
+        for value in rows:
+            made = [each for each in self.statements.of(value) if not isinstance(each, Product)]
+            for other in (v for each in made for v, _ in self.statements.reads(right_side(each)) if v in found):
+                found[value].append(other)
+                found[other].append(value)
+        return found
 
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each.
