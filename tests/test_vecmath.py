@@ -517,6 +517,17 @@ def test_quotients_by_their_operand_and_their_derivatives(row, order, dtype):
     np.testing.assert_allclose(found, expected, rtol=(6e-16, 4e-15, 4e-14)[order] if dtype is np.float64 else 1.2e-7)
 
 
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_an_exponential_over_its_operand_leaves_the_range_of_single_numbers_where_it_should(order):
+    x = np.array([80.0, 92.0, 94.0, 200.0, 1e6, 1e30, np.inf, -1e6, -1e12, -np.inf], np.float32)
+    found = run("expm1over", np.full_like(x, order), x, name="vexpm1over32")
+    with mp.workprec(200):
+        exact = [mp.inf if e > 1e5 else mp.hyp1f1(order + 1, order + 2, mpf(float(e))) / (order + 1) for e in x[:-3]]
+    exact += [1 / mpf(float(-e)) ** (order + 1) * max(order, 1) for e in x[-3:]]
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_allclose(found, np.array([float(e) for e in exact]).astype(np.float32), rtol=1.2e-7)
+
+
 TABLES = Path(np.__file__).parent / "_core/tests/data"
 
 

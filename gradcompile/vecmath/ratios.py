@@ -104,17 +104,27 @@ def vlog1pgap32(x, log):
 
 
 def vexpm1over32(n, x):
-    """Return the same as vexpm1over by way of float64, where a few coefficients do for n = 0."""
+    """Return the same as vexpm1over by way of float64, where a few coefficients do."""
     x = np.float64(np.float32(x))
-    if n > 0:
-        return np.float32(vexpm1over(n, x))
-    y = -40.0 if x < -40.0 else x
-    y = 100.0 if y > 100.0 else y
+    x = 100.0 if x > 100.0 else x
+    y = -700.0 if x < -700.0 else x
     t = y * 1.4426950408889634 + 6755399441056767.0  # 1.5*2**52 + 1023
     r = y - (t - 6755399441056767.0) * 0.6931471805599453
     q = 0.04166620616334999 + r * (0.008368889244567877 + r * 0.0013950468660662812)
     q = 0.5000000095075942 + r * (0.1666651884128577 + r * q)
     h = vfloat(vbits(t) << 52)
-    y = ((h - 1.0) + h * (r + r * r * q)) / x
-    y = x if x == np.inf else y
-    return np.float32(1.0 if x == 0.0 else y)
+    e = h * (r + r * r * q)
+    y = ((h - 1.0) + e) / x
+    if n == 0:
+        return np.float32(1.0 if x == 0.0 else y)
+    near = abs(x) < 1.0
+    z, e = x if near else 0.0, h + e
+    y = (e - y) / x
+    q = 2.755731922398589e-07 + z * (2.505210838544172e-08 + z * 2.08767569878681e-09)
+    q = 2.48015873015873e-05 + z * (2.7557319223985893e-06 + z * q)
+    q = 0.008333333333333333 + z * (0.001388888888888889 + z * (0.0001984126984126984 + z * q))
+    q = 0.16666666666666666 + z * (0.041666666666666664 + z * q)
+    if n == 1:
+        return np.float32(0.5 + 0.5 * z + z * (z - 1.0) * q if near else y)
+    y = (e - 2.0 * y) / x
+    return np.float32(0.5 * z + (2.0 - z * (2.0 - z)) * q if near else y)
