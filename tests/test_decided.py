@@ -85,6 +85,36 @@ def test_bounds_that_exclude_each_other(first: tuple[str, object], second: tuple
         assert (found is not None and found.op == "const" and not found.attr) == never
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "always"),
+    [
+        (("gt", 0), ("lt", "K"), True),
+        (("gt", 1), ("lt", "K"), False),  # K may be 1
+        (("ge", 1), ("lt", "K"), True),
+        (("ge", 1), ("le", 1), True),
+        (("gt", 1), ("lt", 1), False),
+        (("ne", 0), ("ne", 1), True),
+        (("ne", 0), ("eq", 0), True),
+        (("eq", 0), ("ge", 1), False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["int", "real"])
+def test_bounds_of_which_every_whole_number_keeps_one(
+    first: tuple[str, object], second: tuple[str, object], always: bool, kind: str
+) -> None:
+    """Of other numbers, nan keeps none but that of being different."""
+    builder = Builder()
+    y = builder.input("y", (), kind)
+    both = [
+        builder.apply(op, y, builder.size(Size.of("K")) if bound == "K" else builder.const(bound))
+        for op, bound in (first, second)
+    ]
+    for pair in (both, both[::-1]):
+        found = decided(builder.apply("or", *pair))
+        told = found is not None and found.op == "const" and bool(found.attr)
+        assert told == (always and (kind == "int" or first[0] == "ne"))
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_two_that_are_equal_do_not_differ(turned: bool) -> None:
     builder = Builder()
@@ -108,16 +138,23 @@ def test_long_conditions_are_left_as_they_are() -> None:
     assert decided(condition) is None
 
 
-def test_the_gradient_of_what_both_branches_use_asks_nothing() -> None:
+@pytest.mark.parametrize(
+    "share",
+    [
+        "where(y[n] >= K, 1, sigmoid(c[y[n]] - z[n])) - where(y[n] < 1, 0, sigmoid(c[y[n] - 1] - z[n]))",
+        "where(y[n] < K, sigmoid(c[y[n]] - z[n]), 1) - where(y[n] > 0, sigmoid(c[y[n] - 1] - z[n]), 0)",
+    ],
+)
+def test_the_gradient_of_what_both_branches_use_asks_nothing(share: str) -> None:
     """Each category has one bound at least, so that every sample counts."""
     model = gc.compile(
-        gc.parse("""
+        gc.parse(f"""
             x: data[N, D]
             y: labels[N]
             w: parameter[D]
             c: parameter[K]
             z[n] = Sum(x[n, j]*w[j], j)
-            p[n] = where(y[n] >= K, 1, sigmoid(c[y[n]] - z[n])) - where(y[n] < 1, 0, sigmoid(c[y[n] - 1] - z[n]))
+            p[n] = {share}
             loss = -Sum(log(p[n]), n)
         """)
     )

@@ -16,6 +16,8 @@ INDICES = ("iota", "size", "const")
 MOST = 6  # comparisons of which all cases are looked at
 LARGEST = 64  # conditions inside of the one that is looked at
 BELOW, ABOVE = ("lt", "le"), ("gt", "ge")
+NEGATED = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "ne": "eq"}
+Bound = tuple[str, Value]  # the comparison of a number, and what it is compared with
 
 
 def decided(condition: Value) -> Value | None:
@@ -30,6 +32,8 @@ def decided(condition: Value) -> Value | None:
     for one, other in combinations(atoms, 2):
         if exclude(one, other):
             possible &= ~(tables[one] & tables[other])
+        if exhaust(one, other):
+            possible &= tables[one] | tables[other]
         if opposite(one, other):
             possible &= tables[one] ^ tables[other]
     tables = _table(parts, tables, every)
@@ -86,15 +90,28 @@ def exclude(first: Value, second: Value) -> bool:
     """Return whether no number satisfies two comparisons: it equals two, or is below one and above a larger one."""
     if len(first.operands) != 2 or len(second.operands) != 2 or first.operands[0] is not second.operands[0]:
         return False
-    left, right = first.operands[1], second.operands[1]
-    if first.op == second.op == "eq":
-        return left.op == right.op == "const" and left.attr != right.attr
-    if first.op in ABOVE and second.op in BELOW:
-        first, second, left, right = second, first, right, left
-    if first.op not in BELOW or second.op not in ABOVE:
+    return _differ((first.op, first.operands[1]), (second.op, second.operands[1]))
+
+
+def exhaust(first: Value, second: Value) -> bool:
+    """Return whether every whole number satisfies one of two comparisons: not to do so, it had to be both others."""
+    if not {first.op, second.op} <= NEGATED.keys() or first.operands[0] is not second.operands[0]:
         return False
-    strict = first.op == "lt" or second.op == "gt"  # else both hold where the two bounds are one number
-    return _is_below(left, right) or (strict and left is right) or (strict and _is_least(left, right))
+    whole = first.operands[0].kind == "int" or first.op == second.op == "ne"  # nan satisfies no others
+    return whole and _differ((NEGATED[first.op], first.operands[1]), (NEGATED[second.op], second.operands[1]))
+
+
+def _differ(first: Bound, second: Bound) -> bool:
+    """Return whether no number is at two sides of bounds."""
+    (op, left), (other, right) = first, second
+    if op == other == "eq":
+        return left.op == right.op == "const" and left.attr != right.attr
+    if op in ABOVE and other in BELOW:
+        op, other, left, right = other, op, right, left
+    if op not in BELOW or other not in ABOVE:
+        return False
+    strict = op == "lt" or other == "gt"  # else both hold where the two bounds are one number
+    return _is_below(left, right) or (strict and left is right) or _is_least(left, right, strict=strict)
 
 
 def opposite(first: Value, second: Value) -> bool:
@@ -107,7 +124,7 @@ def _is_below(low: Value, high: Value) -> bool:
     return low.op == high.op == "const" and bool(low.attr < high.attr)
 
 
-def _is_least(low: Value, high: Value) -> bool:
-    """Return whether a number is at most 1, and another one the length of an axis: that has an element at least."""
+def _is_least(low: Value, high: Value, *, strict: bool) -> bool:
+    """Return whether a number is at most 1, or less, and another a length, which is at least 1."""
     length = high.op == "size" and high.attr.constant >= 0 and all(count > 0 for _, count in high.attr.terms)
-    return length and low.op == "const" and bool(low.attr <= 1)
+    return length and low.op == "const" and bool(low.attr <= 1 if strict else low.attr < 1)
