@@ -134,6 +134,15 @@ def test_scalars_are_python_floats(given):
         assert number == 2.0
 
 
+@pytest.mark.parametrize("kind", [float, np.float16, np.float32, np.float64, np.longdouble, np.array])
+def test_real_numbers_are_taken_without_a_second_look(kind, monkeypatch):
+    """In small models it would cost more than the kernel."""
+    monkeypatch.setattr(Arguments, "_cast", None)
+    [found], _ = Arguments(graph(Input("lam"))).bind({"lam": kind(0.25)})
+    assert type(found) is float
+    assert found == 0.25
+
+
 def test_integer_beyond_all_floats_is_infinite():
     assert one(Input("lam"), 10**400) == np.inf
     assert one(Input("lam"), -(10**400)) == -np.inf

@@ -132,8 +132,8 @@ class Arguments:
                 arguments.append(value if fits else self._laid_out(declared, value, whole=whole))
                 if not fits:
                     others.append((name, value, arguments[-1], dtype))
-            elif isinstance(value, float) and not rank and dtype is not LABELS:
-                arguments.append(float(value))  # NumPy's float64 is one, too
+            elif not rank and dtype is not LABELS and _is_float(value):
+                arguments.append(float(value))
             elif type(value) is int and not rank and -EXACT <= value <= EXACT:
                 arguments.append(value if dtype is LABELS else float(value))
             else:
@@ -337,6 +337,13 @@ class Arguments:
             raise self.signature.fail(
                 DataError, name, what, expected="finite numbers", found=_entry(name, array, at), hint=hint
             )
+
+
+def _is_float(value: object) -> bool:
+    """Return whether a value is one real number: of Python, of NumPy, or in an array without axes."""
+    if type(value) is np.ndarray:
+        return value.ndim == 0 and value.dtype.kind == "f"
+    return isinstance(value, float | np.floating)
 
 
 def _as_numbers(declared: Input, value: object, found: str) -> str:
