@@ -283,6 +283,23 @@ def test_what_is_added_at_labels_goes_to_a_sum_whose_axes_have_another_order() -
     assert re.search(r"\w+\[.*g_b\[n\].*, n\] \+= ", gradient)
 
 
+def test_what_labels_add_to_numbers_of_their_own_sample_is_added_where_these_are_made() -> None:
+    """There is no array of all items, of which the elements of one sample would be in few places of the cache."""
+    text = """
+        y: labels[N, M]
+        t: parameter[N]
+        a: parameter[M, K]
+        c: parameter[M, K]
+        z[n, m, k] = a[m, k]*t[n] + c[m, k]
+        loss = Sum(log(Sum(exp(z[n, m, k]), k)) - z[n, m, y[n, m]], n, m)
+    """
+    gradient = gradient_of(text)
+    assert re.search(r" +for n in range\(size\):\n +\w+\[y_b\[n, m\], n\] -= 1", gradient)
+    assert not re.search(r"np.empty\(\(M, K, T\)", gradient)
+    arrays = arrays_for(text, {"N": 3, "M": 2, "K": 2}, seed=2)
+    assert_right(text, arrays, gc.compile(gc.parse(text)).wait().value_and_grad(**arrays))
+
+
 def test_cheap_pairs_are_computed_both_ways_in_one_pass() -> None:
     source = gc.compile(gc.parse(PAIRS["a sum over both"])).source
     value = source[source.index("def value(") : source.index("def value_and_grad(")]

@@ -457,9 +457,14 @@ class Rows:
         return any(i.op not in ("iota", *PRIMITIVES) for i in value.operands[1:])
 
     def _adds_to_rows(self, term: Value) -> bool:
-        """Return whether an accumulation adds to whole rows of an array, which data pick."""
+        """Return whether an accumulation adds to whole rows of an array, which data pick.
+
+        An array with numbers of each sample has no such rows: where samples are next to each other, steps along another
+        axis are far apart, and all of them in a few places of the cache.
+        """
+        along = {i.attr for i in term.operands[1:] if i.op == "iota"}
         picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
-        return picked and any(i.op == "iota" and i.attr != self.sample for i in term.operands[1:])
+        return picked and bool(along) and self.sample not in along
 
 
 def _steps_with(index: Value, axis: Axis) -> bool:
