@@ -62,7 +62,7 @@ def vtanh(x):
 def vsech(x):
     """Return 1/cosh(x) = 2 e/(1 + e**2) with e = exp(-|x|); neither tail overflows."""
     e = vexp(-abs(x))
-    z = e * e
+    z = e * e if e > 1e-9 else 0.0  # nothing beside 1; it might underflow
     d = 1.0 + z
     y = (e + e) / d
     return y - y * ((1.0 - 0.5 * z) * (z - (d - 1.0)))  # what d was rounded by, over nearly d
@@ -121,7 +121,7 @@ def vsech32(x):
     """Return 1/cosh(x), as vsech."""
     x, one = np.float32(x), np.float32(1.0)
     e = vexp32(-abs(x))
-    z = e * e
+    z = e * e if e > np.float32(1e-5) else np.float32(0.0)
     d = one + z
     y = (e + e) / d
     return y - y * ((one - np.float32(0.5) * z) * (z - (d - one)))

@@ -13,7 +13,7 @@ from gradcompile.vecmath.exponentials import vexp, vexp32, vexpm1, vexpm132
 
 def vlogsum(n, f):
     """Return n log 2 + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2)."""
-    s = f / (2.0 + f)
+    s = f / (2.0 + f) if abs(f) > 1e-17 else 0.0  # below it is f; squares would underflow
     z = s * s
     w = z * z
     q = (0.18183564867836827 + z * 0.1531403573251604) + w * 0.14796107047278134
@@ -131,7 +131,7 @@ def vxlogx1p(x):
 
 def vlogsum32(n, f):
     """Return n log 2 + log(1 + f), as vlogsum."""
-    s = f / (np.float32(2.0) + f)
+    s = f / (np.float32(2.0) + f) if abs(f) > np.float32(1e-9) else np.float32(0.0)
     z = s * s
     q = np.float32(0.40000334) + z * (np.float32(0.28537303) + z * np.float32(0.2358229))
     q = np.float32(0.6666666) + z * q
@@ -212,7 +212,7 @@ def vlogcosh32(x):
     q = np.float32(-0.00056152855) + z * np.float32(8.825015e-05)
     q = np.float32(-0.0067140944) + z * (np.float32(0.0020837388) + z * q)
     q = np.float32(-0.083333105) + z * (np.float32(0.022217574) + z * q)
-    e = vexp32(-a)
+    e = vexp32(-a) if a < np.float32(20.0) else np.float32(0.0)  # whose square might underflow
     far = a + (vlog1p32(e * e) - np.float32(0.69314718))
     return z * (np.float32(0.5) + z * q) if a < np.float32(1.0) else far
 
