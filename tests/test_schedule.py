@@ -1,6 +1,8 @@
 """Schedules: what is stored, what is streamed, how often the samples are passed."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -730,6 +732,28 @@ def test_a_polynomial_of_one_number_is_compiled() -> None:
     early = model.value_and_grad(a=[1.0, 2.0, 3.0], x=2.0)
     model.wait()
     assert early == model.value_and_grad(a=[1.0, 2.0, 3.0], x=2.0) == (17.0, (14.0,))
+
+
+@pytest.mark.parametrize("many", [3, 5000])
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("loss = Sum(a[j]*x**(j - 2), j, 2, N - 1)**2", lambda a, x, j: (a[2:] * x ** j[:-2]).sum() ** 2),
+        ("loss = Sum(z[k]*Sum(a[j]*z[j]**k, j), k)", lambda a, x, j: (x[:, None] * a * x ** j[:, None]).sum()),
+    ],
+    ids=["moved", "pairs"],
+)
+def test_powers_by_the_number_of_a_sample_go_on_in_every_block(
+    text: str, terms: Callable[..., float], many: int
+) -> None:
+    many = min(many, 300) if "z" in text else many  # pairs
+    a, j = np.cos(np.arange(many)), np.arange(float(many))
+    z = 1 - 0.001 * np.sin(j) ** 2
+    one = "z: data[N]" if "z[" in text else "x: parameter"
+    namespace: dict[str, Any] = {"__name__": "emitted"}
+    exec(gc.emit(gc.parse(f"a: parameter[N]\n{one}\n{text}"), target="numba"), namespace)
+    base = z if "z[" in text else 0.9995
+    np.testing.assert_allclose(namespace["value"](a, base), terms(a, base, j), rtol=1e-11)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

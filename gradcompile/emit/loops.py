@@ -382,7 +382,9 @@ class _Body:
         one = f"{self.real}(1)" if self.real else "1.0"
         if not stored:
             self.places.beforehand[before] = one  # Numba asks for a variable to be there, also where it is not read
-        return f"{before}*{base} if {self.names.axis(axis)} > 0 else {one}"
+        later = axis == self.plan.sample and self.places.in_block  # blocks after the first one do not begin at 1
+        first = self.places.expression(value, whole=True) if later else one
+        return f"{before}*{base} if {self.names.axis(axis)} > 0 else {first}"
 
     def _guarded(self, value: Value, text: str) -> str:
         """Return an expression that is evaluated only where a branch that uses it is taken."""

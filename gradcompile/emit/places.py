@@ -109,7 +109,8 @@ class Places:
             name = self.view(value, name, dimension)
         indices = [self.at(a, index) for a in axes]
         if dimension is not None and self.plan.sample:
-            indices[dimension] = self.names.axis(self.plan.sample)
+            own_index = index.get(axes[dimension])
+            indices[dimension] = self.names.axis(self.plan.sample) if own_index is None else self._within(own_index)
         elif whole and self.in_block and (window := self._window(axes, index)) is not None:
             name = self._rest(value, name, window)
             indices[window] = self._within(index[axes[window]])
