@@ -334,6 +334,20 @@ def test_output_without_samples_is_computed_whole():
     assert model.predict("size", w=[1.0, 2.0]) == 5.0
 
 
+def test_gradient_of_a_parameter_of_which_pairs_are_summed_up(monkeypatch):
+    """Its elements are counted along the axis that is not streamed over: each chunk has those of its own samples."""
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    a, q, i, j = IndexedBase("a", shape=(N,)), symbols("q"), *symbols("i j", integer=True)
+    model = gc.compile(Sum(a[j] * q * (j + 1), (j, i, N - 1), (i, 0, N - 1)), wrt=[a, q])
+    numbers = np.cos(np.arange(300.0))
+    value, (da, dq) = model.value_and_grad(a=numbers, q=0.5)
+    assert "their sums are added in order" in str(model.plan)
+    squares = np.arange(1.0, 301.0) ** 2
+    np.testing.assert_allclose(da, squares / 2, rtol=1e-14)
+    np.testing.assert_allclose([2 * value, dq], numbers @ squares, rtol=1e-11)
+
+
 def test_number_of_threads_does_not_change_the_chunks():
     model = MODELS["softmax"]()
     cut = in_parts(model.graph, stream_axis(model.graph))

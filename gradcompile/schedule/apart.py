@@ -135,7 +135,7 @@ class Apart:
     def _read(self, value: Value, operands: tuple[Value, ...]) -> Value:
         array = value.operands[0]
         if array.op == "input":
-            own = self.sample in array.axes[:1] and value.operands[1].is_index(self.sample)
+            own = array.axes[0].size == self.sample.size and value.operands[1].is_index(self.sample)
             return self.read(self._inputs[array.attr], operands[1:], own=own)
         if array in self._everywhere:
             return self.builder.read(self._everywhere[array], operands[1:])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes, moved
 from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.apart import Apart
@@ -138,11 +138,25 @@ def _refusal(graph: Graph, sample: Axis) -> str:
     return ""
 
 
+def _along_samples(graph: Graph, sample: Axis) -> Graph:
+    """Return a program whose outputs have the axis of the samples where they had another one of all samples first.
+
+    The gradient of a parameter has the axes of that, and a sum over pairs of samples may have them the other way round.
+    """
+    outputs, axes = dict(graph.outputs), dict(graph.axes)
+    for name, value in graph.outputs.items():
+        first, *rest = graph.output_axes(name) or (sample,)
+        if first.size == sample.size and sample not in (first, *rest):
+            outputs[name] = moved(value, {first: graph.builder.iota(sample)})
+            axes[name] = (sample, *rest)
+    return replace(graph, outputs=outputs, axes=axes)
+
+
 class _Cut:
     """The cutting of one program."""
 
     def __init__(self, graph: Graph, sample: Axis) -> None:
-        self.apart = Apart(graph, sample)
+        self.apart = Apart(_along_samples(graph, sample), sample)
         self.graph, self.sample = self.apart.graph, sample
         self.order = self.graph.order()
         self.samples = Samples(sample, self.order)
@@ -169,6 +183,8 @@ class _Cut:
             return "there is no sum over samples"
         if "value" in self.streamed:
             return "there is a value for every sample"
+        if any(self.graph.output_axes(name)[0] != self.sample for name in self.streamed):
+            return "the samples are not the first axis of every gradient that has them"
         if any(v.op not in (*COMBINED, "read") for v in self.crossing):
             return "samples are read across samples"
         kept = [v for v in self.kept if not self.graph.few or v not in self.pairs]
@@ -263,7 +279,7 @@ class _Cut:
         wrt = tuple(n for n in graph.wrt if f"d{n}" in streamed)
         program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
-        sliced = frozenset(n for n, i in program.inputs.items() if self.sample in i.axes[:1])
+        sliced = frozenset(n for n, i in program.inputs.items() if i.shape[:1] == (self.sample.size,))
         pairs = tuple(n for n, v in streamed.items() if any(a.size in self.numbers for a in v.axes if a != self.sample))
         filled = pairs if len(pairs) < len(program.outputs) else ()  # a function returns something
         return Part(program, ways, tuple(streamed), sliced, filled)
@@ -296,7 +312,7 @@ class _Cut:
 
     def _telling(self) -> dict[str, Input]:
         """Return an array of all samples, by name: its length tells how many there are, if no other array does."""
-        given = (i for i in self.graph.inputs.values() if self.sample in i.axes[:1])
+        given = (i for i in self.graph.inputs.values() if i.shape[:1] == (self.sample.size,))
         return {array.name: array for array in (self.apart.version(each, own=False) for each in list(given)[:1])}
 
     def _array(self, value: Value) -> Input:
