@@ -71,6 +71,7 @@ def test_what_stands_for_a_condition_holds_for_the_same_numbers() -> None:
         (("lt", 2), ("gt", 1), False),  # 1.5
         (("eq", 0), ("eq", 1), True),
         (("eq", 0), ("ne", 1), False),
+        (("lt", 1), ("gt", "pi"), False),  # a name is not compared
     ],
 )
 def test_bounds_that_exclude_each_other(first: tuple[str, object], second: tuple[str, object], never: bool) -> None:

@@ -33,8 +33,8 @@ BOUND = 64 * EPS
 CHUNK = 25
 QUICK = [range(start, start + CHUNK) for start in range(0, 150, CHUNK)]
 # A label that is itself an array read elsewhere; a gradient added to a whole array; parts of what is real; conjugates
-# in a branch; data read at the samples of a block and at others.
-WRONG = [5832, 2003, 1745, 2470, 812]
+# in a branch; data read at the samples of a block and at others; a bound that is pi; gamma of 1 in Python's arithmetic.
+WRONG = [5832, 2003, 1745, 2470, 812, 794, 576]
 LONG = [range(start, start + 50) for start in range(150, 10_000, 50)]
 KERNELS = (3, 14, 26, 43)  # a gather, a branch, matrices, a definition
 WORDLESS = ("matri", "has no range", "no ITE")  # what the text language does not say

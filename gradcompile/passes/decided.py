@@ -121,10 +121,15 @@ def opposite(first: Value, second: Value) -> bool:
 
 def _is_below(low: Value, high: Value) -> bool:
     """Return whether a number is known to be less than another."""
-    return low.op == high.op == "const" and bool(low.attr < high.attr)
+    return _is_number(low) and _is_number(high) and bool(low.attr < high.attr)
 
 
 def _is_least(low: Value, high: Value, *, strict: bool) -> bool:
     """Return whether a number is at most 1, or less, and another a length, which is at least 1."""
     length = high.op == "size" and high.attr.constant >= 0 and all(count > 0 for _, count in high.attr.terms)
-    return length and low.op == "const" and bool(low.attr <= 1 if strict else low.attr < 1)
+    return length and _is_number(low) and bool(low.attr <= 1 if strict else low.attr < 1)
+
+
+def _is_number(value: Value) -> bool:
+    """Return whether a value is a number that can be compared with others: pi and e have names."""
+    return value.op == "const" and not isinstance(value.attr, str)

@@ -53,10 +53,9 @@ def vgammafar(y):
 def vgammasigned(x, q):
     """Return gamma(x) from q = gamma(|x|)."""
     y, r = abs(x), vpart(x)
-    s = (1.0 / q) / (y * (r + r * vsinc(r)))
+    s = (1.0 / q) / (np.nan if r == 0.0 else y * (r + r * vsinc(r)))  # Python divides by no 0
     whole = vbits(y + 6755399441055744.0)  # 1.5*2**52: the lowest bit says whether it is odd
     s = vfloat(vbits(s) ^ ((1 - whole) << 63))
-    s = np.nan if r == 0.0 else s
     return s if x < 0.0 else (vsigned(q, x) if x == 0.0 else q)
 
 
