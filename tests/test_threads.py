@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, Inverse, MatrixSymbol, Sum, Trace, exp, log, sqrt, symbols
+from sympy import IndexedBase, Inverse, MatrixSymbol, Mod, Sum, Trace, exp, log, sqrt, symbols
 
 import gradcompile as gc
 from gradcompile import early, shuffle
@@ -346,6 +346,21 @@ def test_gradient_of_a_parameter_of_which_pairs_are_summed_up(monkeypatch):
     squares = np.arange(1.0, 301.0) ** 2
     np.testing.assert_allclose(da, squares / 2, rtol=1e-14)
     np.testing.assert_allclose([2 * value, dq], numbers @ squares, rtol=1e-11)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_array_longer_than_the_samples_does_not_tell_how_many_a_chunk_has(monkeypatch, turned):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    a, f = IndexedBase("a", shape=(N,)), IndexedBase("f", shape=(N + 2,))
+    q, j = symbols("q"), symbols("j", integer=True)
+    term = q * f[j] + f[j + 2] * (a[Mod(j + 1, N)] if turned else 1)
+    model = gc.compile(Sum(exp(term), (j, 0, N - 1)), wrt=[q])
+    numbers, others = np.cos(np.arange(302.0)), np.sin(np.arange(300.0)) if turned else np.ones(300)
+    terms = np.exp(0.5 * numbers[:-2] + numbers[2:] * np.roll(others, -1))
+    value, slope = model.value_and_grad(f=numbers, q=0.5, **({"a": others} if turned else {}))
+    assert ("their sums are added in order" in str(model.plan)) == turned
+    np.testing.assert_allclose([value, slope[0]], [terms.sum(), terms @ numbers[:-2]], rtol=1e-12)
 
 
 def test_number_of_threads_does_not_change_the_chunks():

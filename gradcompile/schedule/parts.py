@@ -177,12 +177,18 @@ class _Cut:
     def _has_samples(self, axes: Iterable[Axis]) -> bool:
         return any(self.apart.counts(a.size) for a in axes)
 
+    def _is_own(self, array: Input) -> bool:
+        """Return whether a part takes the entries of its samples: the length of such an array tells how many it has."""
+        return array.shape[:1] == (self.sample.size,)
+
     def refusal(self) -> str:
         """Return why the program cannot be cut; "" if it can."""
         if not self.crossing:
             return "there is no sum over samples"
         if "value" in self.streamed:
             return "there is a value for every sample"
+        if not any(map(self._is_own, self.graph.inputs.values())):
+            return "no array has the samples as its first axis"
         if any(self.graph.output_axes(name)[0] != self.sample for name in self.streamed):
             return "the samples are not the first axis of every gradient that has them"
         if any(v.op not in (*COMBINED, "read") for v in self.crossing):
@@ -279,7 +285,7 @@ class _Cut:
         wrt = tuple(n for n in graph.wrt if f"d{n}" in streamed)
         program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
-        sliced = frozenset(n for n, i in program.inputs.items() if i.shape[:1] == (self.sample.size,))
+        sliced = frozenset(n for n, i in program.inputs.items() if self._is_own(i))
         pairs = tuple(n for n, v in streamed.items() if any(a.size in self.numbers for a in v.axes if a != self.sample))
         filled = pairs if len(pairs) < len(program.outputs) else ()  # a function returns something
         return Part(program, ways, tuple(streamed), sliced, filled)
@@ -307,12 +313,14 @@ class _Cut:
             program = replace(program, sample=self.sample)
         arrays = [self._array(v.operands[0] if v.op == "read" and v not in self.pairs else v) for v in known]
         declared = {name: Input(name, (), "int") for name in (self.count, self.apart.start)}
-        inputs = {**graph.inputs, **self.apart.versions(arrays), **declared}
+        own = dict(self.sample.size.terms)
+        told = {n: i for n, i in graph.inputs.items() if self._is_own(i) or not own.keys() & _names_of(i)}
+        inputs = {**told, **self.apart.versions(arrays), **declared}
         return replace(program, inputs=_needed(program, inputs | self._telling()))
 
     def _telling(self) -> dict[str, Input]:
         """Return an array of all samples, by name: its length tells how many there are, if no other array does."""
-        given = (i for i in self.graph.inputs.values() if i.shape[:1] == (self.sample.size,))
+        given = filter(self._is_own, self.graph.inputs.values())
         return {array.name: array for array in (self.apart.version(each, own=False) for each in list(given)[:1])}
 
     def _array(self, value: Value) -> Input:
@@ -334,6 +342,11 @@ class _Cut:
         factor = sum(c for term, c in size.terms if self.apart.counts(Size.of(term)))
         number = count if factor == 1 else factor * count
         return number if rest == Size() else number + count.builder.size(rest)
+
+
+def _names_of(array: Input) -> set[str]:
+    """Return the names of which the lengths of an array are made."""
+    return {name for size in array.shape for name, _ in size.terms}
 
 
 def _needed(program: Graph, inputs: Mapping[str, Input]) -> dict[str, Input]:
