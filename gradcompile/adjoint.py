@@ -282,13 +282,15 @@ def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
         above = _both(above, apply(beyond, value if len(rest) > 1 else rest[0], constant))
     if len(rest) == 1:
         yield rest[0], (total[0], above)
-    elif len(rest) == 2 and not constants:
+    elif len(rest) == 2:
         for a, b in (rest, rest[::-1]):
             share = apply("select", apply(beyond, a, b), 1, apply("select", apply("eq", a, b), 0.5, 0))
             yield a, (times(total[0], share), above)
     else:
-        for operand, (equal, count) in zip(rest, ties(value, rest), strict=True):
-            yield operand, (total[0] / count, _both(above, equal))
+        # Constants count, too: where one of them is the largest, the count is not 0, by which Python does not divide.
+        for operand, (equal, count) in zip(value.operands, ties(value, list(value.operands)), strict=True):
+            if operand.op != "const":
+                yield operand, (total[0] / count, _both(above, equal))
 
 
 def ties(value: Value, operands: list[Value]) -> list[tuple[Value, Value]]:

@@ -1,5 +1,7 @@
 """Reverse mode against central differences, through the interpreter; and its conventions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,21 @@ def test_equal_operands_share_and_constants_take_none() -> None:
     assert third == pytest.approx([1 / 3] * 3, rel=1e-15)
     assert gradient(lambda b, v: b.apply("maximum", v["x"], 0), x=0.0) == [0.0]
     assert gradient(lambda b, v: b.apply("minimum", b.apply("maximum", v["x"], 0), v["x"]), x=5.0) == [1.0]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_nothing_is_divided_by_no_ties_where_a_constant_is_the_largest(count: int) -> None:
+    """Python raises an error for 1/0, and many branches inside one another are more than a guard can tell."""
+    builder = Builder()
+    numbers = [builder.input(f"x{k}", ()) for k in range(count)]
+    largest = builder.apply("maximum", 1, *numbers)
+    inputs = {number.attr: Input(number.attr, (), "real", "parameter") for number in numbers}
+    graph = adjoint(Graph(builder, inputs, {"value": largest}, wrt=tuple(inputs)))
+    every = replace(graph, outputs={str(v.number): v for v in graph.order()} | graph.outputs, wrt=())
+    for below in (0.0, 2.0):
+        found = evaluate(every, dict.fromkeys(inputs, np.array(below)))
+        assert all(np.isfinite(value).all() for value in found.values())
+        assert found["dx0"] == (0 if below < 1 else 1 / count)
 
 
 def test_a_branch_that_is_not_taken_leaks_nothing() -> None:
