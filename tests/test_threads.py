@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, Inverse, MatrixSymbol, Mod, Sum, Trace, exp, log, sqrt, symbols
+from sympy import IndexedBase, Inverse, MatrixSymbol, Mod, Sum, Trace, exp, log, sqrt, symbols, tanh
 
 import gradcompile as gc
 from gradcompile import early, shuffle
@@ -361,6 +361,21 @@ def test_an_array_longer_than_the_samples_does_not_tell_how_many_a_chunk_has(mon
     value, slope = model.value_and_grad(f=numbers, q=0.5, **({"a": others} if turned else {}))
     assert ("their sums are added in order" in str(model.plan)) == turned
     np.testing.assert_allclose([value, slope[0]], [terms.sum(), terms @ numbers[:-2]], rtol=1e-12)
+
+
+def test_gradient_of_a_diagonal_takes_the_samples_of_other_chunks(monkeypatch):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    A, B = MatrixSymbol("A", N, N), MatrixSymbol("B", N, N)
+    model = gc.compile(Trace((A.T * B).applyfunc(tanh)), wrt=[A, B])
+    random = np.random.default_rng(4)
+    left, right = random.normal(size=(2, 260, 260)) / 16
+    value, (dA, dB) = model.value_and_grad(A=left, B=right)
+    assert "their sums are added in order" in str(model.plan)
+    inner = np.tanh((left * right).sum(axis=0))
+    np.testing.assert_allclose(value, inner.sum(), rtol=1e-12)
+    np.testing.assert_allclose(dA, right * (1 - inner**2), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(dB, left * (1 - inner**2), rtol=1e-10, atol=1e-14)
 
 
 def test_number_of_threads_does_not_change_the_chunks():

@@ -48,7 +48,7 @@ class Apart:
         self._inputs = dict(graph.inputs)
         self._versions: dict[tuple[str, bool], Input] = {}
         self._everywhere: dict[Value, Value] = {}  # what is computed for all samples at once: along their axis
-        self.graph = self._rewritten(graph)
+        self.graph = self._rewritten(_read_at_samples(graph, sample))
 
     def counts(self, size: Size) -> bool:
         """Return whether a size depends on the number of samples: of a part, or of all."""
@@ -139,10 +139,7 @@ class Apart:
             return self.read(self._inputs[array.attr], operands[1:], own=own)
         if array in self._everywhere:
             return self.builder.read(self._everywhere[array], operands[1:])
-        found, places = operands[0], self._places(array.axes, operands[1:])
-        if found.op in PRIMITIVES and self.position in places:  # of what is made of sums, only what a part needs
-            return moved(found, dict(zip(found.axes, places, strict=True)), self._own_read)
-        return self.builder.read(found, places)
+        return self.builder.read(operands[0], self._places(array.axes, operands[1:]))
 
     def _accumulate(self, value: Value, operands: tuple[Value, ...]) -> Value:
         places = self._places(value.attr, operands[1:])
@@ -154,10 +151,6 @@ class Apart:
         self._everywhere[value] = found
         return self.builder.read(found, map(self._iota_of, value.attr))
 
-    def _own_read(self, array: Value, places: Iterable[Value]) -> Value:
-        """Return a read of an array that may have what belongs to the samples of a part."""
-        return self.builder.read(array, self._places(array.axes, tuple(places)))
-
     def _places(self, axes: tuple[Axis, ...], places: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return the indices of an array that has what belongs to the samples of a part: those are numbered from 0."""
         own = self.builder.iota(self.sample)
@@ -165,6 +158,22 @@ class Apart:
             own if axis == self.sample and place is self.position else place
             for axis, place in zip(axes, places, strict=True)
         )
+
+
+def _read_at_samples(graph: Graph, sample: Axis) -> Graph:
+    """Return a program that computes what it reads at its samples of arithmetic: of all of it, a part needs only that.
+
+    That is done before samples are told apart: what belongs to sample s becomes what belongs to another one, r, which
+    need not be one of the part.
+    """
+    own = graph.builder.iota(sample)
+
+    def rule(old: Value, operands: tuple[Value, ...]) -> Value | None:
+        if old.op != "read" or operands[0].op not in PRIMITIVES or own not in operands[1:]:
+            return None
+        return moved(operands[0], dict(zip(operands[0].axes, operands[1:], strict=True)))
+
+    return graph.rewrite(rule)
 
 
 RULES: dict[str, Callable[[Apart, Value, tuple[Value, ...]], Value]] = {
