@@ -378,6 +378,22 @@ def test_gradient_of_a_diagonal_takes_the_samples_of_other_chunks(monkeypatch):
     np.testing.assert_allclose(dB, left * (1 - inner**2), rtol=1e-10, atol=1e-14)
 
 
+def test_gradient_of_a_column_is_a_column(monkeypatch):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    B, D, v, u = MatrixSymbol("B", N, N), MatrixSymbol("D", N, M), MatrixSymbol("v", N, 1), MatrixSymbol("u", M, 1)
+    model = gc.compile(Trace((u * v.T * B.T * D).applyfunc(tanh)), wrt=[B, D, v, u])
+    random = np.random.default_rng(4)
+    arrays = {"B": random.normal(size=(260, 260)) / 20, "D": random.normal(size=(260, 2))}
+    column, row = random.normal(size=(260, 1)), random.normal(size=(2, 1))
+    *_, dv, du = model.grad(v=column, u=row, **arrays)
+    assert "their sums are added in order" in str(model.plan)
+    image = arrays["B"].T @ arrays["D"]
+    slope = 1 - np.tanh(row.T * (column.T @ image)) ** 2
+    np.testing.assert_allclose(dv, image @ (slope * row.T).T, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(du, (slope * (column.T @ image)).T, rtol=1e-10, atol=1e-13)
+
+
 def test_number_of_threads_does_not_change_the_chunks():
     model = MODELS["softmax"]()
     cut = in_parts(model.graph, stream_axis(model.graph))

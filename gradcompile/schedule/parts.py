@@ -230,8 +230,9 @@ class _Cut:
         found: dict[str, str] = {}
         for name in [f"d{parameter}" for parameter in self.graph.wrt if f"d{parameter}" in self.graph.outputs]:
             value, axes = self.graph.outputs[name], self.graph.output_axes(name)
-            if own := self._renamed(value):
-                value, axes = value.operands[0], tuple(own[a] for a in axes if a in own)
+            own = self._renamed(value)
+            if own and set(axes) <= own.keys():  # not those of a column, which has an axis of one element besides
+                value, axes = value.operands[0], tuple(own[a] for a in axes)
             if value in self.sums and self.laid[value] == axes:
                 found.setdefault(self.arrays[value].name, name)
         return found
