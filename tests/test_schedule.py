@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy
 
 import gradcompile as gc
 from gradcompile import passes
@@ -712,6 +713,19 @@ def test_a_layer_that_is_read_for_pairs_has_its_samples_innermost() -> None:
         loss    = Sum(log(Sum(exp(z[e, c]), c)), e)
     """)
     assert re.search(r"gemm\(1.0, \w+\[:size\], W, 0.0, (\w+)\[:, :size\].T\)", gradient)
+
+
+def test_a_sum_that_two_passes_add_up_starts_twice() -> None:
+    """The objective is one of B + A.T, so that its slope by A is that by B, transposed: both have that of the trace."""
+    size = sympy.Symbol("N", integer=True, positive=True)
+    A, B = sympy.MatrixSymbol("A", size, size), sympy.MatrixSymbol("B", size, size)
+    both = B + A.T
+    squares = sympy.Determinant(both * (A + B.T) + 3 * sympy.Identity(size))
+    namespace: dict[str, Any] = {"__name__": "emitted"}
+    objective = sympy.log(1 + sympy.Trace(both) ** 2) + sympy.log(squares)
+    exec(gc.emit(objective, wrt=[A, B], target="python"), namespace)
+    dA, dB = namespace["grad"]([[-0.3, 0.4], [0.9, 0.4]], [[0.2, -0.2], [-0.1, -0.1]])
+    np.testing.assert_allclose(dA, np.transpose(dB), rtol=1e-12)
 
 
 POWERS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from math import inf
 
 from gradcompile.emit.dialect import Dialect
@@ -13,7 +13,7 @@ from gradcompile.emit.names import Names
 from gradcompile.emit.places import Places
 from gradcompile.ir import Axis, Size, Value
 from gradcompile.schedule import Loop, Plan, Product, Start, rows_of_samples
-from gradcompile.schedule.nodes import all_loops, all_statements
+from gradcompile.schedule.nodes import Node, all_loops, all_statements
 
 WRITTEN_OUT = 64  # steps of loops in loops that LLVM may write out: it would take seconds for more
 FEW = 4  # steps of a loop that it may write out whatever there is in it
@@ -181,11 +181,16 @@ class Prologue:
                 yield f"{self.places.output(name)} = {self._allocation(axes, zero=False)}"
 
     def _zeroed(self) -> set[Value]:
-        """Return the sums that start at zero once, before all loops: their arrays are made as zeros."""
+        """Return the sums that start at zero once, before all loops: their arrays are made as zeros.
+
+        What a later pass over the samples adds up once more starts again, at what the earlier one has left there.
+        """
         given = {self.plan.results[name]: zero for name, zero in self.given.items()}
-        starting = [v for node in self.plan.body if isinstance(node, Loop) for v in node.starts]
-        starting += [node.target for node in self.plan.body if isinstance(node, Start)]
-        zeroed = {v for v in starting if start_of(v) == STARTS["sum"] and v not in given}
+        often = Counter(_starting(self.plan.body))
+        for loop in all_loops(self.plan.body):
+            often.update(_starting(loop.body))
+        once = [v for v in _starting(self.plan.body) if often[v] == 1]
+        zeroed = {v for v in once if start_of(v) == STARTS["sum"] and v not in given}
         return zeroed | {v for v, zero in given.items() if zero and v is not None}
 
     def _allocation(
@@ -201,6 +206,15 @@ class Prologue:
         dtype = {"int": "int64", "bool": "bool_", "extremum": "float64"}.get(kind, self.dtype)  # indices, conditions
         typed = f", np.{dtype}" if dtype != "float64" else ""
         return (self.dialect.zeros if zero else self.dialect.empty).format(shape=shape + typed)
+
+
+def _starting(nodes: Iterable[Node]) -> Iterator[Value]:
+    """Yield the sums that start in a body, but for those of loops inside of its loops."""
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield from node.starts
+        elif isinstance(node, Start):
+            yield node.target
 
 
 def start_of(value: Value) -> str:
