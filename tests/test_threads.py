@@ -378,6 +378,18 @@ def test_gradient_of_a_diagonal_takes_the_samples_of_other_chunks(monkeypatch):
     np.testing.assert_allclose(dB, left * (1 - inner**2), rtol=1e-10, atol=1e-14)
 
 
+def test_gradient_that_is_an_argument_is_filled(monkeypatch):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    A, B = MatrixSymbol("A", N, N), MatrixSymbol("B", N, N)
+    model = gc.compile(Trace(B.T * A.T), wrt=[A, B])
+    left, right = np.random.default_rng(4).normal(size=(2, 260, 260))
+    dA, dB = model.grad(A=left, B=right)
+    assert "their sums are added in order" in str(model.plan)
+    np.testing.assert_array_equal(dA, right.T)
+    np.testing.assert_array_equal(dB, left.T)
+
+
 def test_gradient_of_a_column_is_a_column(monkeypatch):
     for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
         monkeypatch.setattr(chunks, name, 1)

@@ -64,7 +64,7 @@ class Results:
 
     def _is_copied(self, value: Value, axes: Axes) -> bool:
         """Return whether an output cannot be the array of a value: that is given, has other axes, or is another one."""
-        given = value.op in LEAVES or is_renaming(value)
+        given = value.op in LEAVES or is_renaming(value) or _is_of_argument(value)
         return given or set(value.axes) != set(axes) or value in self.delivered or self._sums_pairs(value)
 
     def _sums_pairs(self, value: Value) -> bool:
@@ -77,6 +77,11 @@ class Results:
         copied = {copy.name: copy.value for copy in self.copies}
         wanted = [copied.get(name) or value for name, value in self.values.items()]
         return [value for value in wanted if value is not None]
+
+
+def _is_of_argument(value: Value) -> bool:
+    """Return whether a value is read of an argument, wherever: it is written where it is used, and is no array."""
+    return value.op == "read" and value.operands[0].op == "input"
 
 
 def _renamed(value: Value, axes: Axes) -> tuple[Value, Axes]:
