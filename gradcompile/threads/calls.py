@@ -59,6 +59,7 @@ class InParts:
         self.fills = fills
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
         every = [(parts.sources.get(n, n), n in p.sliced) for p in parts.passes for n in p.graph.inputs]
+        # What is not taken in chunks alone, so that it is to be laid out before.
         self.whole = {n for n, sliced in every if not sliced}.union(parts.sources.get(n, n) for n in parts.end.inputs)
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
@@ -88,8 +89,8 @@ class InParts:
         """Return what the function returns, for arguments that it is called with."""
         length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
         dtype, samples = self.arguments.dtype, sizes[self.parts.every]
-        laid_out = self.arguments.laid_out(arguments, self.whole)
-        given = dict(zip(self.arguments.names, laid_out, strict=True)) | {self.parts.number: samples}
+        taken = self.arguments.laid_out(arguments, self.whole)
+        given = dict(zip(self.arguments.names, taken, strict=True)) | {self.parts.number: samples}
         with blas.on_one_thread():
             for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
                 each = _Pass(self.parts, part, sizes)
