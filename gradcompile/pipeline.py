@@ -22,11 +22,11 @@ from gradcompile.arguments import Argument, Arguments, Waiting
 from gradcompile.early import UNCUT, Early, has_arrays, in_slices
 from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
-from gradcompile.ir import Graph, Input
+from gradcompile.ir import Axis, Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
 from gradcompile.passes import are_often, lookups, optimise, prepare, trusted
 from gradcompile.passes.precision import within
-from gradcompile.schedule import Plan, are_few, keeps_pairs, plan, small_sizes
+from gradcompile.schedule import Plan, are_few, keeps_pairs, pick_little, picked_axis, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
@@ -139,7 +139,8 @@ class Decision(NamedTuple):
 class Program:
     """A graph on its way to functions: each further stage is made when it is first asked for.
 
-    Calls with the small sizes of the first one are answered by a program that is planned for these, `Suited`.
+    Calls with the small sizes of the first one are answered by a program that is planned for these, `Suited`. For those
+    with other sizes, for which there may be a better plan than the one for any, there is one further such program.
 
     Parameters
     ----------
@@ -165,6 +166,7 @@ class Program:
         self.graph, self.dtype, self.strict, self.suiting = within(graph, dtype), dtype, strict, suiting
         self.arguments = Arguments(graph, dtype)
         self.suited: Suited | None = None  # there is none before the first call, or if that has no small sizes
+        self.further: Suited | None = None  # for calls with other sizes, none of which it knows
         self._last: tuple[Mapping[str, int] | None, Program] = (None, self)  # sizes and what answered, replaced as one
         self._functions: dict[str, Function] = {}  # those that are compiled
         self._tasks: dict[str, Task] = {}  # those that have been asked for
@@ -206,8 +208,13 @@ class Program:
         return (f"planned for any sizes: {told}, as in the first call, have a plan of their own",) if told else ()
 
     @property
+    def planned(self) -> tuple[Suited, ...]:
+        """The programs that are planned for some sizes."""
+        return tuple(each for each in (self.suited, self.further) if each is not None)
+
+    @property
     def answering(self) -> Program:
-        """What answered the last call, this program or the one that is planned for the sizes of the first call."""
+        """What answered the last call, this program or one that is planned for some sizes."""
         return self._last[1]
 
     @property
@@ -253,17 +260,17 @@ class Program:
     @property
     def idle(self) -> bool:
         """Whether nothing has been asked for that has to be compiled."""
-        return self.compiles and not self._tasks and (self.suited is None or self.suited.idle)
+        return self.compiles and not self._tasks and all(each.idle for each in self.planned)
 
     @property
     def ready(self) -> bool:
         """Whether whatever has been asked for is compiled, or needs no compiler."""
         compiled = not self.compiles or len(self._functions) == len(self._tasks)
-        return compiled and (self.suited is None or self.suited.ready)
+        return compiled and all(each.ready for each in self.planned)
 
     def asked(self, name: str) -> bool:
         """Return whether there was a call of a function, whole or in parts."""
-        if self.suited is not None and self.suited.asked(name):
+        if any(each.asked(name) for each in self.planned):
             return True
         return name in self._tasks or any(self.divided.owns(task) and task.startswith(name) for task in self._tasks)
 
@@ -272,8 +279,8 @@ class Program:
         self.patient = True
         for name in list(self._tasks):
             self.function(name)
-        if self.suited is not None:
-            self.suited.wait()
+        for each in self.planned:
+            each.wait()
 
     def compile(self, names: Sequence[str]) -> None:
         """Compile functions of the module, beside one another."""
@@ -355,21 +362,45 @@ class Program:
         last, program = self._last
         if sizes is last:
             return program
-        if last is None and self.target == "numba":
-            self._decide(sizes)
-        program = self.suited if self.suited is not None and self.suited.suits(sizes) else self
+        if self.target == "numba":
+            self._decide(sizes, first=last is None)
+        program = self._suited_to(sizes) or self
         program.patient = self.patient
         self._last = sizes, program
         return program
 
-    def _decide(self, sizes: Mapping[str, int]) -> None:
-        """Have a plan of its own for the small sizes of the first call, if it has any."""
+    def _suited_to(self, sizes: Mapping[str, int]) -> Suited | None:
+        """Return the program that is planned for these sizes, if there is one."""
+        return next((each for each in self.planned if each.suits(sizes)), None)
+
+    def _decide(self, sizes: Mapping[str, int], *, first: bool) -> None:
+        """Have a plan of its own for the small sizes of the first call, if it has any, or for a call with others."""
+        if not first and (self.further is not None or not self._varies or self._suited_to(sizes) is not None):
+            return
         with EMISSION:  # that of one thread, if several make a first call
-            if self.suited is None:
+            if first and self.suited is None:
                 known = small_sizes(self.graph, sizes, by_numba=wants_numba())
-                graph = self.suiting(sizes) if self.suiting else None
-                few = are_few(self.graph, sizes) and keeps_pairs(graph or self.graph)
-                self.suited = Suited(self, known, graph, sizes, few=few) if known or graph or few else None
+                self.suited = self._planned_for(sizes, known, self.suiting(sizes) if self.suiting else None)
+            elif not first and self.further is None:
+                self.further = self._planned_for(sizes, {}, None)  # to know sizes, each would take a compilation
+
+    @cached_property
+    def _varies(self) -> bool:
+        """Whether there are plans of other loops for some sizes, whichever numbers these are."""
+        with EMISSION:
+            return self.picked is not None or keeps_pairs(self.graph)
+
+    @cached_property
+    def picked(self) -> Axis | None:
+        """The axis of that of which samples do nothing but pick elements, if there is any."""
+        return picked_axis(self.graph)
+
+    def _planned_for(self, sizes: Mapping[str, int], known: Mapping[str, int], graph: Graph | None) -> Suited | None:
+        """Return a program that is planned for such sizes; None if it would be the one for any."""
+        few = are_few(self.graph, sizes) and keeps_pairs(graph or self.graph)
+        picked = pick_little(graph or self.graph, picked_axis(graph) if graph else self.picked, sizes)
+        needed = known or graph or few or picked
+        return Suited(self, known, graph, sizes, few=few, picked=picked) if needed else None
 
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function of this very program."""
@@ -456,6 +487,8 @@ class Suited(Program):
         All of those of the first call.
     few : bool
         Whether it is planned for so few samples that what there is for pairs of them is kept.
+    picked : bool
+        Whether its loops stream over what the samples pick elements of.
     """
 
     def __init__(
@@ -466,8 +499,10 @@ class Suited(Program):
         sizes: Mapping[str, int],
         *,
         few: bool,
+        picked: bool,
     ) -> None:
-        super().__init__(replace(graph or general.graph, known=known, few=few), general.dtype, general.strict)
+        planned = replace(graph or general.graph, known=known, few=few, picked=picked)
+        super().__init__(planned, general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
         self.lookups = lookups(graph, sizes, computed=True) if graph else []
         self.notes = general.notes
@@ -477,12 +512,15 @@ class Suited(Program):
         more = ("planned for arrays of which data pick more elements than there are: these are computed whole",)
         fixed = (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
         few = ("planned for so few samples that what there is for pairs of them is kept",)
-        return (*(fixed if told else ()), *(more if self.lookups else ()), *(few if self.graph.few else ()))
+        picked = ("planned for samples that do nothing but pick elements: loops stream over these elements",)
+        also = ((more, self.lookups), (few, self.graph.few), (picked, self.graph.picked))
+        return (*(fixed if told else ()), *(line for lines, holds in also if holds for line in lines))
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
         """Return whether a call has the sizes for which this is planned."""
         known = all(sizes[name] == number for name, number in self.graph.known.items())
         known = known and (not self.graph.few or are_few(self.graph, sizes))
+        known = known and (not self.graph.picked or pick_little(self.graph, self.picked, sizes))
         return known and all(are_often(self.graph, *pair, sizes) for pair in self.lookups)
 
     @property

@@ -16,6 +16,7 @@ from gradcompile import pipeline
 from gradcompile.errors import ArgumentError
 from gradcompile.interpret import evaluate
 from gradcompile.schedule import Product, small_sizes
+from gradcompile.schedule import sizes as plans_of_sizes
 from gradcompile.schedule.nodes import all_statements
 from gradcompile.threads import chunks
 
@@ -333,3 +334,101 @@ def test_of_samples_with_rows_of_their_own_few_are_taken_at_once(outputs: int, k
     assert value == pytest.approx(float(right["value"]), rel=1e-12)
     for name, gradient in zip(model.graph.wrt, gradients, strict=True):
         np.testing.assert_allclose(gradient, right[f"d{name}"], rtol=1e-10, atol=1e-12)
+
+
+NETWORK = """
+e: labels[M]
+f: labels[M]
+x: data[N, D]
+t: labels[N]
+A: parameter[D, H]
+B: parameter[H, C]
+g[n, k] = max(0, Sum(x[n, j]*A[j, k], j))
+y[n, c] = Sum(g[n, k]*B[k, c], k)
+loss = Sum(log(Sum(exp(y[e[m], c]), c)) - y[f[m], t[f[m]]], m)
+"""
+
+
+def network(nodes, edges):
+    random = np.random.default_rng(0)
+    ends = {name: random.integers(nodes, size=edges) for name in "ef"}
+    weights = {"A": random.normal(size=(16, 12)), "B": random.normal(size=(12, 5))}
+    return {**ends, **weights, "x": random.normal(size=(nodes, 16)), "t": random.integers(5, size=nodes)}
+
+
+def network_slopes(A, B, e, f, t, x):
+    hidden = np.maximum(0, x @ A)
+    y = np.exp(hidden @ B)
+    value = np.sum(np.log(np.sum(y, 1))[e] - np.log(y)[f, t[f]])
+    slopes = np.bincount(e, minlength=len(x))[:, None] * y / np.sum(y, 1, keepdims=True)
+    np.subtract.at(slopes, (f, t[f]), 1)
+    return value, (x.T @ (slopes @ B.T * (hidden > 0)), hidden.T @ slopes)
+
+
+@pytest.mark.parametrize(("threads", "dtype"), [(1, "float64"), (2, "float32")])
+def test_loops_stream_over_what_samples_pick(threads, dtype, compiled_at_once, monkeypatch):
+    """So nodes of a graph have BLAS, unless there are many edges for each of them."""
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+        monkeypatch.setattr(chunks, name, 1)
+    try:
+        gc.set_threads(threads)
+        model = gc.compile(gc.parse(NETWORK), dtype=dtype)
+        for nodes, edges, streams in ((70, 300, True), (300, 700, True), (30, 700, False)):
+            arrays = network(nodes, edges)
+            value, gradients = model.value_and_grad(**arrays)
+            right, slopes = network_slopes(**arrays)
+            accuracy = 1e-11 if dtype == "float64" else 2e-5
+            assert_allclose(value, right, rtol=accuracy)
+            for gradient, slope in zip(gradients, slopes, strict=True):
+                assert_allclose(gradient, slope, rtol=accuracy, atol=accuracy * np.abs(slope).max())
+            assert ("do nothing but pick elements" in str(model.plan)) is streams
+            assert ("gemm(1.0, x_b" in model.source) is streams
+    finally:
+        gc.set_threads(None)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        "w: data[M]\nloss = Sum(w[m]*Sum(tanh(w[m]*s[e[m], k]), k), m)",
+        "f: labels[M]\nloss = Sum(log(1 + exp(s[e[m], 0] - s[f[m], 1])), m)",
+    ],
+)
+def test_loops_stream_over_samples_that_have_work_of_their_own(samples, compiled_at_once):
+    text = f"e: labels[M]\nx: data[N, D]\nA: parameter[D, H]\ns[n, k] = tanh(Sum(x[n, j]*A[j, k], j))\n{samples}"
+    given = {
+        "e": np.arange(20) % 9,
+        "f": np.arange(20) % 7,
+        "x": np.ones((9, 3)),
+        "A": np.ones((3, 4)),
+        "w": np.ones(20),
+    }
+    model = gc.compile(gc.parse(text))
+    model.value(**{name: given[name] for name in model.arguments})
+    assert "do nothing but pick elements" not in str(model.plan)
+
+
+BALANCED = """
+C: parameter[N, M]
+a: data[N]
+b: data[M]
+K[i, j] = exp(-C[i, j])
+u[i] = a[i]/Sum(K[i, j], j)
+v[j] = b[j]/Sum(K[i, j], i)
+loss = Sum(u[i]*K[i, j]*v[j], i, j)
+"""
+
+
+@pytest.mark.parametrize("first", [(5, 4), (60, 50), (3, 2)])
+def test_calls_of_other_sizes_than_the_first_keep_pairs_where_these_are_few(first, compiled_at_once, monkeypatch):
+    monkeypatch.setattr(plans_of_sizes, "PAIRS", 40**2)
+    model, random = gc.compile(gc.parse(BALANCED)), np.random.default_rng(0)
+    for rows, columns, kept in ((*first, max(first) <= 40), (30, 20, True), (50, 20, False), (40, 30, True)):
+        C, a, b = random.normal(size=(rows, columns)), random.normal(size=rows), random.normal(size=columns)
+        K = np.exp(-C)
+        u, v = a / np.sum(K, 1), b / np.sum(K, 0)
+        value, (gradient,) = model.value_and_grad(C=C, a=a, b=b)
+        assert_allclose(value, u @ K @ v, rtol=1e-11)
+        slope = np.outer(u, v) - (u * (K @ v) / np.sum(K, 1))[:, None] - v * (u @ K) / np.sum(K, 0)
+        assert_allclose(gradient, -K * slope, rtol=1e-9, atol=1e-11)
+        assert ("for pairs of them is kept" in str(model.plan)) is kept

@@ -31,8 +31,8 @@ from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
 from gradcompile.schedule.passing import used_at_once
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.rounding import computed_again, must_round_alike
-from gradcompile.schedule.samples import stream_axis
-from gradcompile.schedule.sizes import are_few, keeps_pairs, small_sizes
+from gradcompile.schedule.samples import picked_axis, stream_axis
+from gradcompile.schedule.sizes import are_few, keeps_pairs, pick_little, small_sizes
 
 __all__ = [
     "COMBINED",
@@ -55,6 +55,8 @@ __all__ = [
     "keeps_pairs",
     "loop_axes",
     "must_round_alike",
+    "pick_little",
+    "picked_axis",
     "plan",
     "rows_of_samples",
     "small_sizes",

@@ -129,6 +129,8 @@ def _refusal(graph: Graph, sample: Axis) -> str:
 
     if size.constant or [count for _, count in size.terms] != [1]:
         return "the number of samples is not a size of its own"
+    if graph.picked:
+        return "what is picked gets terms from all that picks it, which each part would add again"
     if any(counts(i.axes[1:]) and sample not in i.axes[:1] for i in graph.inputs.values()):
         return "the samples are not the first axis of every array that has them"
     if any(counts(v.operands[0].axes) for v in graph.order() if v.op in MATRIX_FUNCTIONS and counts(v.attr)):

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from math import prod
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value
+from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
 
@@ -142,15 +143,16 @@ def compared(order: list[Value]) -> list[tuple[Value, Value]]:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
-    Where the samples of the objective are groups of other samples, it is not theirs: those are more. Where data are
-    read at shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples, or
+    Where the samples of the objective are groups of other samples, it is not theirs: those are more. Nor is it where
+    they do nothing but pick elements, and calls have more work for these: see `picked_axis`. Where data are read at
+    shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples, or
     ``n - k`` of them.
 
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
     """
     if graph.sample is not None and not _are_groups(graph, graph.sample):
-        return graph.sample
+        return (picked_axis(graph) if graph.picked else None) or graph.sample
     courses = {v.attr.axis for v in graph.order() if v.op == "running"}  # these have a direction
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
     used = {axis for value in graph.order() if value.op != "input" for axis in value.axes}
@@ -167,6 +169,28 @@ def stream_axis(graph: Graph) -> Axis | None:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
     return next((axis for axis in summed if axis in first), None)
+
+
+def picked_axis(graph: Graph) -> Axis | None:
+    """Return the axis of that of which samples do nothing but pick elements; None if there is more to do for samples.
+
+    So it is with the edges of a graph where a network computes something for each node: blocks of edges have no loops
+    that would run over many, blocks of nodes have them.
+    """
+    sample, order = graph.sample, graph.order()
+    if sample is None or _has_work(order, sample):
+        return None
+    picks = (v for v in order if v.op == "read" and sample in v.axes and v.operands[0].op != "input")
+    axes = [a for v in picks for a, i in zip(v.operands[0].axes, v.operands[1:], strict=True) if sample in i.axes]
+    found = [axis for axis in dict.fromkeys(axes) if axis != sample and in_blocks(order, axis)]
+    data, first = sample_sizes(graph), {i.axes[0] for i in graph.inputs.values() if i.axes}  # not a class of each node
+    return max(found, key=lambda axis: (axis.size in data, axis in first), default=None)
+
+
+def _has_work(order: list[Value], axis: Axis) -> bool:
+    """Return whether there are loops for each index of an axis, or functions such as exp."""
+    own = [value for value in order if value.op not in LEAVES and axis in loop_axes(value)]
+    return any(len(loop_axes(value)) > 1 or cost(value) >= ELEMENTARY for value in own)
 
 
 def _is_shorter(size: Size, whole: Size) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gradcompile.ir import Graph
+from gradcompile.ir import Axis, Graph
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
 from gradcompile.schedule.samples import Samples, stream_axis
 
 FEW = 8  # steps of a loop that is written out
 ROW = 128  # numbers of a row, up to which it is worth while to know how many there are
+PICKS = 8  # samples for each element that they pick, up to which there is more to do for these
 PAIRS = 1 << 21  # numbers of an array that may be kept: 16 MB of doubles
 
 
@@ -35,6 +36,23 @@ def keeps_pairs(graph: Graph) -> bool:
         return False
     found = Samples(axis, order)
     return len(found.needed_later(replace(graph, few=True), samples)) > len(found.needed_later(graph, samples))
+
+
+def pick_little(graph: Graph, axis: Axis | None, sizes: Mapping[str, int]) -> bool:
+    """Return whether there is more to do in a call for what samples pick elements of than for these.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the passes.
+    axis : Axis or None
+        That of what is picked: see `gradcompile.schedule.samples.picked_axis`.
+    sizes : mapping of str to int
+        All named sizes of the call.
+    """
+    if axis is None or graph.sample is None:
+        return False
+    return graph.sample.size.evaluate(sizes) <= PICKS * axis.size.evaluate(sizes)
 
 
 def small_sizes(graph: Graph, sizes: Mapping[str, int], *, by_numba: bool = False) -> dict[str, int]:
