@@ -1226,3 +1226,31 @@ def test_windows_of_a_row_are_summed_up_along_it() -> None:
     mean = np.exp(r) * np.array([np.convolve(row, g, "valid") for row in x])
     assert value == pytest.approx(np.sum(mean - y * np.log1p(mean)), rel=1e-13)
     np.testing.assert_allclose(slope, mean - y * mean / (1 + mean), rtol=1e-12, atol=1e-13)
+
+
+CLOTH = """
+x: parameter[N, M, 3]
+a[i, j] = sqrt(Sum((x[i+1, j, k] - x[i, j, k])**2, k))
+b[i, j] = sqrt(Sum((x[i, j+1, k] - x[i, j, k])**2, k))
+c[i, j] = sqrt(Sum((x[i+1, j+1, k] - x[i, j, k])**2, k))
+loss = Sum((a[i, j] - 1)**2, i, j) + Sum((b[i, j] - 1)**2, i, j) + Sum((c[i, j] - 1.4)**2, i, j)
+"""
+
+
+def test_what_is_added_at_moved_places_is_added_where_it_is_made() -> None:
+    """So it is not kept for a later loop, one with columns outside of rows, whatever else is added in between."""
+    model = gc.compile(gc.parse(CLOTH)).wait()
+    x = np.random.default_rng(0).normal(size=(6, 5, 3))
+    right, slopes = 0.0, np.zeros_like(x)
+    for rows, columns, length in ((1, 0, 1), (0, 1, 1), (1, 1, 1.4)):
+        ends = np.s_[rows:, columns:], np.s_[: 6 - rows, : 5 - columns]
+        step = x[ends[0]] - x[ends[1]]
+        size = np.linalg.norm(step, axis=2, keepdims=True)
+        right += np.sum((size - length) ** 2)
+        slopes[ends[0]] += 2 * (size - length) * step / size
+        slopes[ends[1]] -= 2 * (size - length) * step / size
+    value, (gradient,) = model.value_and_grad(x=x)
+    assert value == pytest.approx(right, rel=1e-12)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-12)
+    body = model.source[model.source.index("def value_and_grad(") :]
+    assert "np.empty((N - 1" not in body[: body.index("\n\n\n")]

@@ -52,8 +52,9 @@ class Nesting:
             return [self.blocks, *statement.factors.loops]
         votes, rest = self._votes(statement), [a for a in axes if a != self.sample]
         if not isinstance(statement, Result) and statement.target in self.orders:
-            written = iter([a for a in self._storage_order(statement.target) if a in rest])
-            rest = [next(written) if a in statement.target.axes else a for a in rest]  # where the votes are equal
+            written = [a for a in self._written(statement) if a in rest]
+            order = iter(dict.fromkeys(written))
+            rest = [next(order) if a in written else a for a in rest]  # where the votes are equal
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
         if self.blocks is None or not samples:
             return samples + inner
@@ -80,7 +81,7 @@ class Nesting:
             stack = [statement.value]
         else:
             if statement.target in self.orders:
-                yield self._storage_order(statement.target)
+                yield self._written(statement)
             stack = list(statement.expression.operands if isinstance(statement, Define) else statement.term.operands)
         while stack:
             value = stack.pop()
@@ -93,6 +94,19 @@ class Nesting:
                 yield self._storage_order(value)
             else:
                 stack.extend(value.operands)
+
+    def _written(self, statement: Define | Update | Product) -> tuple[Axis, ...]:
+        """Return the axes of the array that a statement fills, in storage order, as the loops that go along them.
+
+        So ``d[i + 1, j] += a[i, j]`` goes along i, of which there is one less than d has rows; places that are data go
+        along none.
+        """
+        order = self.axes(statement.target)
+        if isinstance(statement, Update) and statement.term.op == "accumulate":
+            term = statement.term
+            places = dict(zip(term.axes, term.operands[1:], strict=True))
+            order = tuple(places[a].axes[0] if is_moved(places[a]) else a for a in order)
+        return tuple(a for a in order if a != self.sample)
 
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes(value) if a != self.sample)
@@ -121,3 +135,8 @@ class Nesting:
         elif self.blocks is not None and self.rows.turns(value):
             order.sort(key=lambda axis: axis == self.sample)
         return tuple(order)
+
+
+def is_moved(place: Value) -> bool:
+    """Return whether a place is an index, or one that is moved by numbers."""
+    return place.op == "iota" or (place.op in ("add", "sub") and len(place.axes) == 1)

@@ -11,7 +11,7 @@ from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.conditions import ALWAYS, index_bounds, within
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.made import Made, operands_of
-from gradcompile.schedule.nesting import Nesting
+from gradcompile.schedule.nesting import Nesting, is_moved
 from gradcompile.schedule.nodes import (
     NO_GUARDS,
     Bounds,
@@ -430,25 +430,26 @@ class _Work:
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
-        A sum that is `updated` by a further term must have been started; its other terms may still be running. What
-        `adds` at places that are data, or looks them up, joins its like and nothing else.
+        A sum that is `updated` by a further term must have been started; its other terms may still be running, or come
+        later. What `adds` at places that are data, or looks them up, joins its like and nothing else.
         """
         depth, axis = len(path), wanted[0]
         first = self.barrier if axis == self.outermost and not depth else 0
         blocked: set[int] = set()
         for value, read in [*reads, *([] if updated is None else [(updated[0], None)])]:
-            for spot, index, term in self.spot.get(value, ()):
+            further = updated is not None and value is updated[0]  # terms come in any order, after the start
+            started = any(begun[:depth] == path for begun in self.begun.get(value, ()))
+            for number, (spot, index, term) in enumerate(self.spot.get(value, ())):
                 if spot[:depth] == path:
                     position = spot[depth].position if len(spot) > depth else index
-                    first = max(first, position)
+                    if not further or (started and number == 0):
+                        first = max(first, position)
                     if len(spot) == depth or not self._may_follow(value, term, read, spot[depth], updated):
                         blocked.add(position)
-        if first in blocked:
-            first += 1
         for node in body[first:]:
-            if not isinstance(node, Loop) or (
-                node in self.closed if adds is None else self.alike.get(node) is not adds
-            ):
+            if not isinstance(node, Loop) or node.position in blocked:
+                continue
+            if node in self.closed if adds is None else self.alike.get(node) is not adds:
                 continue
             if (node.axis, node.bounds, node.rows, node.backward) == wanted:
                 return node
@@ -505,11 +506,7 @@ class _Work:
 
 def _is_stencil(term: Value) -> bool:
     """Return whether a term is added along its axes, at places that are moved by numbers."""
-    if term.op != "accumulate":
-        return False
-    return all(
-        place.op == "iota" or (place.op in ("add", "sub") and len(place.axes) == 1) for place in term.operands[1:]
-    )
+    return term.op == "accumulate" and all(map(is_moved, term.operands[1:]))
 
 
 def _is_label(value: Value) -> bool:
