@@ -145,6 +145,11 @@ def test_what_has_no_limit_or_needs_none_is_as_it_is_written(text: str) -> None:
     assert "if" not in compiled(text, "xy" if "y" in text else "x").listing
 
 
+def test_powers_of_0_that_are_taken_apart_are_no_quotients() -> None:
+    model = gc.compile(gc.parse("x: parameter\ny: parameter\nloss = x*0**(y - 1)/(x - y)*log(x/y)\n"))
+    assert model.value_and_grad(x=2.0, y=3.0) == (0, (0, 0))
+
+
 def test_a_series_with_its_rest_is_the_value_however_far_d_is_from_0() -> None:
     builder = Builder()
     x, y = builder.input("x", ()), builder.input("y", ())

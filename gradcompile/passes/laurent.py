@@ -24,7 +24,7 @@ Terms = dict[Monomial, Fraction]
 
 
 class TooManyError(Exception):
-    """A sum of so many terms that it is not looked at."""
+    """A sum of so many terms that it is not looked at, or of none that something is divided by."""
 
 
 def of_atom(x: Value, exponent: int = 1) -> Terms:
@@ -69,6 +69,8 @@ def reciprocal(a: Terms) -> Terms:
     if len(a) == 1:
         ((monomial, number),) = a.items()
         return {joined((), monomial, -1): 1 / number}
+    if not a:
+        raise TooManyError
     first = next(iter(a.values()))
     return {((as_value({m: n / first for m, n in a.items()}), -1),): 1 / first}
 
