@@ -96,6 +96,7 @@ def test_memory_is_what_a_run_adds_to_the_data(log: Path) -> None:
     assert abs(theirs.memory - fake_rows.MEGABYTES) < 5  # Linux counts pages in lots
 
 
+@pytest.mark.slow
 def test_each_number_of_threads_has_a_process_that_is_told_of_it(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "THREADS", (1, 2))
     monkeypatch.setattr(contestants, "THREADED", (OURS,))

@@ -225,6 +225,7 @@ def test_a_derivative_of_zero_is_right(expression):
     assert report.worst.exact == 0
 
 
+@pytest.mark.slow
 def test_large_gradient_is_checked_by_sample_and_along_a_direction():
     point = np.linspace(0.1, 1, 2000)
     report = gc.check_grad(tampered(scaled(0, 1)), w=point)

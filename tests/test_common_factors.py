@@ -43,6 +43,7 @@ SLOPES = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", SLOPES)
 def test_slopes_are_written_without_repetition(name: str) -> None:
     objective, there, gone = SLOPES[name]

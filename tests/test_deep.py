@@ -29,6 +29,7 @@ def digits(expr: Expr, **point: float | mpmath.mpf) -> mpmath.mpf:
         return sympy.lambdify([X, Y], expr, "mpmath")(*(mpmath.mpf(point[name]) for name in "xy"))
 
 
+@pytest.mark.slow
 @pytest.mark.one_in(2)
 @pytest.mark.parametrize(("extreme", "choose"), [(sympy.Max, max), (sympy.Min, min)])
 def test_extremum_of_300(extreme: Callable[..., Expr], choose: Callable[..., int]) -> None:

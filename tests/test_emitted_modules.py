@@ -78,7 +78,7 @@ def python(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("target", "names"),
     [
-        ("python", NAMES),
+        pytest.param("python", NAMES, marks=pytest.mark.slow),
         ("numpy", NAMES),
         ("numba", COMPILED[:1]),
         pytest.param("numba", COMPILED, marks=pytest.mark.slow),

@@ -212,6 +212,7 @@ def test_a_sum_that_starts_at_a_matrix_function() -> None:
     np.testing.assert_allclose(model.wait().grad(A=at), (inverse - inverse @ inverse).T, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_second_derivatives_of_many_numbers_are_compiled_whole() -> None:
     """Beyond some 400 operations they are machine code, which returned the first of them and wrote over memory."""
     terms = [sin(k * x * y) * exp(-z * x / k) * log(1 + y**2 + k * z**2) for k in range(1, 12)]

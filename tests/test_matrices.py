@@ -358,6 +358,7 @@ def test_a_training_that_comes_to_a_singular_matrix_ends_with_finite_parameters(
     assert np.isfinite(result.params["A"]).all()
 
 
+@pytest.mark.slow
 def test_steps_of_a_filter_are_compiled_in_time_that_grows_with_their_number():
     """Reductions inside of one another are renamed once, and not twice as often with each step."""
     steps = 5

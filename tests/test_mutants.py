@@ -23,6 +23,7 @@ def test_two_thousand_mutants_are_killed() -> None:
     assert result.share >= 0.99, result
 
 
+@pytest.mark.slow
 def test_value_and_gradient_have_their_digits() -> None:
     assert main(40) == 0
 

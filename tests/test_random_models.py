@@ -135,12 +135,13 @@ def check_numbered(seed: int, folder: Path) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # vectorised functions run uncompiled wrap around on purpose
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("seeds", QUICK, ids=lambda seeds: f"from-{seeds.start}")
 def test_the_first_models(seeds: range, tmp_path: Path) -> None:
     assert sum(check_numbered(seed, tmp_path) for seed in seeds) >= 0.9 * len(seeds)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # vectorised functions run uncompiled wrap around on purpose
 @pytest.mark.parametrize("seed", WRONG)
 def test_models_that_were_wrong_once(seed: int, tmp_path: Path) -> None:

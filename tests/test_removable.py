@@ -87,6 +87,7 @@ def hessian(model: Any, given: dict[str, float], names: str) -> np.ndarray:
     return np.array([np.atleast_1d(row) for row in rows], float)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", list(MODELS))
 def test_limits_and_digits_beside_them(name: str) -> None:
     text, function, names, rest, limit = MODELS[name]

@@ -110,6 +110,7 @@ def test_names_that_are_no_names_of_files(tmp_path):
     assert not any("/" in name or "\n" in name for name in members(tmp_path / "odd.npz"))
 
 
+@pytest.mark.slow
 def test_model_that_is_too_deep_to_print_is_saved(tmp_path):
     x, y = symbols("x y")
     deep = x

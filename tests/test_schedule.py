@@ -748,6 +748,7 @@ def test_a_polynomial_of_one_number_is_compiled() -> None:
     assert early == model.value_and_grad(a=[1.0, 2.0, 3.0], x=2.0) == (17.0, (14.0,))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("many", [3, 5000])
 @pytest.mark.parametrize(
     ("text", "terms"),

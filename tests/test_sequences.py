@@ -372,6 +372,7 @@ def test_training_follows_a_call_that_threads_share() -> None:
     model.fit(**data, init=start, optimizer=gc.SGD(1e-6), epochs=1, batch_size=1, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", some_slow([("strided",), ("F",)], 1))
 def test_an_emitted_module_takes_arrays_in_any_order(order: str) -> None:
     model, data, parameters = drawn(WORDS, N=200)
