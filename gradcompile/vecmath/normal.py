@@ -100,10 +100,12 @@ def verfc(x):
 
 
 def verfcxnear(a):
-    """Return erfcx(a) for a from 0 to 27.31."""
+    """Return erfcx(a) for a from 0 to 27.31, and what it was rounded by."""
     s, t, c = verfcstep(a)
     g, gl = verfcquotient(t)
-    return s * g + (s * gl + c * (2.0 * a * (s * g) - 1.1283791670955126))
+    gl = s * gl + c * (2.0 * a * (s * g) - 1.1283791670955126)
+    y = s * g + gl
+    return y, (s * g - y) + gl
 
 
 def verfcxfar(a):
@@ -119,21 +121,24 @@ def verfcx(x):
     """Return exp(x*x)*erfc(x)."""
     a = abs(x)
     near = 27.31 if a > 27.31 else a
-    y = verfcxfar(a) if a > 27.0 else verfcxnear(near)
+    y, yl = verfcxnear(near)
+    y = verfcxfar(a) if a > 27.0 else y
     e, u, v = vexpsquare(near, 1.0)
-    return 2.0 * (u + u * e) * v - y if x < 0.0 else y
+    p, v = u + u * e, 2.0 * v
+    return (p * v - y) + (((u - p) + u * e) * v - yl) if x < 0.0 else y
 
 
 def vlogtail(x):
     """Return log(erfc(x)/2)."""
     a = abs(x)
     near = 27.31 if a > 27.31 else a
-    y = verfcxnear(near)
+    y, yl = verfcxnear(near)
     e, u, v = vexpsquare(near, -1.0)
-    h = 0.5 * ((y + y * e) * u * v)
+    p, v = y + y * e, 0.5 * v
+    h, hl = p * u * v, ((y - p) + y * e + yl) * u * v
     left = x < 0.0
     z = 1.0 - h if left else 0.5 * (verfcxfar(a) if a > 27.0 else y)
-    d = (1.0 - z) - h  # what 1 - h was rounded by
+    d = ((1.0 - z) - h) - hl  # what 1 - h was rounded by
     b = vbits(z) - 0x3FE6A09E667F3BCD  # as vlog
     n = vfloat((b >> 52) + 0x4338000000000000) - 6755399441055744.0
     q = vlogsum(n, vfloat((b & 0xFFFFFFFFFFFFF) + 0x3FE6A09E667F3BCD) - 1.0)
