@@ -147,7 +147,7 @@ class Arguments:
         if check_finite:
             self.check_finite(arguments)
         self.copies = told(others) if others else ()
-        if others and not all(is_laid_out(made, dtype) for _, _, made, dtype in others):
+        if not whole and not all(is_laid_out(made, dtype) for _, _, made, dtype in others):
             arguments = Waiting(arguments)
         return arguments, dict(sizes)
 

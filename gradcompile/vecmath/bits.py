@@ -36,6 +36,13 @@ def vhead(x):
     return vfloat(vbits(x) & -134217728)
 
 
+def vscales(t):
+    """Return p and q, p q = 2**n, of a t whose low bits are n + 2046, for n from -1076 to 1025."""
+    b = vbits(t)
+    h = (b - 969) >> 1  # only the product with q may round; for -1076 it is 0, without underflow
+    return vfloat((b - h) << 52), vfloat(h << 52)
+
+
 def vbits32(x):
     """Return the bits of a float32 as an integer of 32 bits."""
     return np.float32(x).view(np.int32)
@@ -49,6 +56,13 @@ def vfloat32(bits):
 def vhead32(x):
     """Return the leading 12 bits of x, as vhead."""
     return vfloat32(vbits32(x) & -4096)
+
+
+def vscales32(t):
+    """Return p and q with p q = 2**n for a t whose low bits are n + 254, as vscales."""
+    b = vbits32(t)
+    h = (b - 103) >> 1
+    return vfloat32((b - h) << 23), vfloat32(h << 23)
 
 
 def vsigned32(y, x):

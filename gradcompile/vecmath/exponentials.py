@@ -5,7 +5,7 @@ Source: J.-M. Muller, Elementary Functions, 3rd edition, section 11.2 (reduction
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vscales, vscales32
 
 
 def vexp(x):
@@ -21,10 +21,8 @@ def vexp(x):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    b = vbits(t)
-    h = (b - 969) >> 1  # 2**n is two factors, n from -1076 to 1025: only the last product may round
-    p = vfloat((b - h) << 52)  # and for -1076 that is 0 without underflow, which would take long
-    return (p + p * (r + z * q)) * vfloat(h << 52)
+    p, h = vscales(t)
+    return (p + p * (r + z * q)) * h
 
 
 def vexpm1(x):
@@ -69,10 +67,8 @@ def vexp32(x):
     r = r - n * np.float32(1.4286068203094172e-06)
     q = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     q = np.float32(0.5) + r * (np.float32(0.16666518) + r * q)
-    b = vbits32(t)
-    h = (b - 103) >> 1
-    p = vfloat32((b - h) << 23)
-    return (p + p * (r + r * r * q)) * vfloat32(h << 23)
+    p, h = vscales32(t)
+    return (p + p * (r + r * r * q)) * h
 
 
 def vexpm132(x):

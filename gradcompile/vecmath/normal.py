@@ -13,7 +13,18 @@ logtail(x) = log(erfc(x)/2): log(erfcx(x)/2) - x**2, two terms of one sign; for 
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead, vhead32, vsigned, vsigned32
+from gradcompile.vecmath.bits import (
+    vbits,
+    vbits32,
+    vfloat,
+    vfloat32,
+    vhead,
+    vhead32,
+    vscales,
+    vscales32,
+    vsigned,
+    vsigned32,
+)
 from gradcompile.vecmath.exponentials import vexp, vexp32
 from gradcompile.vecmath.logarithms import vlogsum, vlogsum32
 
@@ -80,9 +91,8 @@ def vexpsquare(a, sign):
     e = (0.008333333333307217 + r * 0.0013888888947018031) + z * e
     e = (0.166666666666667 + r * 0.04166666666651541) + z * e
     e = r + (z * (0.5000000000000012 + r * e) + rl)
-    b = vbits(k)
-    h = (b - 969) >> 1
-    return e, vfloat((b - h) << 52), vfloat(h << 52)
+    p, q = vscales(k)
+    return e, p, q
 
 
 def verfc(x):
@@ -133,10 +143,10 @@ def vlogtail(x):
     a = abs(x)
     near = 27.31 if a > 27.31 else a
     y, yl = verfcxnear(near)
-    e, u, v = vexpsquare(near, -1.0)
+    left = x < 0.0
+    e, u, v = vexpsquare(near if left else 0.0, -1.0)  # without underflow where it is not needed
     p, v = y + y * e, 0.5 * v
     h, hl = p * u * v, ((y - p) + y * e + yl) * u * v
-    left = x < 0.0
     z = 1.0 - h if left else 0.5 * (verfcxfar(a) if a > 27.0 else y)
     d = ((1.0 - z) - h) - hl  # what 1 - h was rounded by
     b = vbits(z) - 0x3FE6A09E667F3BCD  # as vlog
@@ -191,9 +201,8 @@ def vexpsquare32(a, sign):
     r = r - (n * np.float32(1.4286068203094172e-06) - v)
     e = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     e = np.float32(0.5) + r * (np.float32(0.16666518) + r * e)
-    b = vbits32(k)
-    h = (b - 103) >> 1
-    return r + r * r * e, vfloat32((b - h) << 23), vfloat32(h << 23)
+    p, q = vscales32(k)
+    return r + r * r * e, p, q
 
 
 def verfc32(x):
@@ -244,9 +253,9 @@ def vlogtail32(x):
     a = abs(x)
     near = np.float32(10.2) if a > np.float32(10.2) else a
     y = verfcxnear32(near)
-    e, u, v = vexpsquare32(near, np.float32(-1.0))
-    h = half * ((y + y * e) * u * v)
     left = x < np.float32(0.0)
+    e, u, v = vexpsquare32(near if left else np.float32(0.0), np.float32(-1.0))
+    h = half * ((y + y * e) * u * v)
     z = one - h if left else half * (verfcxfar32(a) if a > np.float32(10.0) else y)
     d = (one - z) - h
     b = np.int32(vbits32(z) - 0x3F3504F3)  # as vlog32

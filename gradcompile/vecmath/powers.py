@@ -5,7 +5,7 @@ Source: e_pow.c of fdlibm (Sun Microsystems 1993) for the products that are exac
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead, vscales
 
 
 def vlog2pair(x):
@@ -55,10 +55,8 @@ def vexp2sum(p, e):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    b = vbits(t)
-    k = (b - 969) >> 1
-    p = vfloat((b - k) << 52)
-    return (p + p * (r + (e + z * q))) * vfloat(k << 52)
+    p, h = vscales(t)
+    return (p + p * (r + (e + z * q))) * h
 
 
 def vpow(x, y):
