@@ -19,7 +19,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeAlias
 
@@ -106,6 +106,11 @@ class Rule:
         given = _bound(self.name, self.__signature__, values, named)
         given.apply_defaults()
         return Optimizer(self, {name: _setting(self.name, name, value) for name, value in given.arguments.items()})
+
+    @cached_property
+    def text(self) -> str:
+        """What it is, in text that is the same for equal rules; writing formulas takes long."""
+        return repr(self)
 
     @property
     def lazy(self) -> bool:

@@ -556,6 +556,8 @@ def audited():
     """Warm SymPy's lazy imports up, then record what a parse does to the machine; a hook stays for good."""
     parse(SOFTMAX)
     parse_expression("where(x < 1 and y > 2, max(x, gelu(y)), logsumexp(x*i, i, 0, 3)) + mod(x, y)**0.5")
+    with pytest.raises(ParseError):
+        parse_expression("1 == -4")  # of numbers, which SymPy decides with a module of its own
     sys.addaudithook(watch)
 
 

@@ -101,7 +101,7 @@ def _kernel(model: Any, optimizer: Optimizer, how: Taken, sizes: Mapping[str, in
     Whichever sizes there were before: to train once more is to train to the same bits.
     """
     kernels, known = _kernels.setdefault(model, {}), small_sizes(model.lowered, sizes, by_numba=wants_numba())
-    key = f"{optimizer.rule} {optimizer.settings}", how, *known.items()
+    key = f"{optimizer.rule.text} {optimizer.settings}", how, *known.items()
     if key not in kernels:
         kernels[key] = kernel(replace(model.lowered, known=known), optimizer, model.dtype, how)
     return kernels[key]
