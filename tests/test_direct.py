@@ -788,6 +788,16 @@ def test_short_loops_over_blocks_stay_beside_a_long_one():
     assert [together.count(f"c[0] += {k} * t[n]") for k in range(3, 6)] == [1, 1, 1]
 
 
+def test_the_whole_function_makes_the_arrays_that_parts_fill():
+    made = [f"    a{k} = np.empty(n)\n    b{k} = 2.0*x[{k}]\n" for k in range(12)]
+    used = [f"    for i in range(n):\n        a{k % 12}[i] = b{k % 12}*x[i] + {k}\n" for k in range(200)]
+    text = "def f(x, n):\n" + "".join([*made, *used]) + "    return a0[0]\n"
+    *parts, whole = outlined(ast.parse(text).body[0])
+    assert parts
+    assert not any("np.empty" in ast.unparse(each.node) for each in parts)
+    assert ast.unparse(whole.node).count("np.empty") == 12
+
+
 def test_a_part_is_given_a_number_that_changes():
     text = BLOCKS.format(first="            D += 1\n" * 20, second="            s += t_b[n]*D\n" * 20)
     parts = outlined(ast.parse(text).body[0])[:-1]

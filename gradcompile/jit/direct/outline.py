@@ -1,7 +1,7 @@
 """Long functions in several: what LLVM does with a function takes longer than in proportion to its length.
 
-The statements of a long function, as many as belong to a part, become a function of the names that they need. What
-they assign and is needed later it returns, new arrays as well.
+The statements of a long function, as many as belong to a part, become a function of the names that they need. Numbers
+that they assign and that are needed later it returns; new arrays the whole function makes.
 
 A function of middling length is cut once or twice where it takes blocks of samples: what is done with a block are loops
 over arrays, which gain nothing from one another, and threads compile the parts beside one another.
@@ -235,7 +235,7 @@ class _Outline:
     def _can_move(self, run: Sequence[ast.stmt], live: Names) -> bool:
         """Return whether statements may be a function: no two arguments share their memory, and no result another's.
 
-        What they make and is needed later is little: to return many arrays takes LLVM longer than to make them.
+        What is needed later is little: to return many numbers takes LLVM longer than to compute them.
         """
         if not all(map(_is_plain, run)) or len(self._assigned(run) & live) > RETURNED:
             return False
@@ -337,7 +337,12 @@ def _tuple(names: Sequence[str], context: ast.expr_context) -> ast.expr:
 
 
 def _is_plain(node: ast.stmt) -> bool:
-    """Return whether a statement leaves nothing behind but numbers and new arrays: no other names for arrays."""
+    """Return whether a statement leaves nothing behind but numbers: neither arrays nor other names for them.
+
+    New arrays are made by the whole function: what a part returns would need memory of a kind that is slow to get.
+    """
+    if isinstance(node, ast.Assign) and is_new(node.value):
+        return False
     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
         returns = any(isinstance(each, ast.Return) for each in nodes(node))
         return not returns and not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple))
