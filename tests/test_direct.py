@@ -788,6 +788,23 @@ def test_short_loops_over_blocks_stay_beside_a_long_one():
     assert [together.count(f"c[0] += {k} * t[n]") for k in range(3, 6)] == [1, 1, 1]
 
 
+def test_a_number_with_another_name_shares_no_memory():
+    names = "    a = np.empty(n)\n    s = 0.0\n    t = s\n    b = a\n    c = x\n    d = x[0:n]\n"
+    shared = sharing(ast.parse(f"def f(x, n):\n{names}    return t").body[0])
+    assert shared.keys() == set("abcdx")
+    assert shared["b"] == {"a", "b"}
+    assert shared["d"] == {"c", "d", "x"}
+
+
+def test_steps_of_a_recurrence_that_add_to_a_number_become_one_part():
+    step = "    for i in range(n):\n        a{0}[i] = 2*a{1}[i] + 1\n        s += a{0}[i]\n        u += a{1}[i]*s\n"
+    steps = "".join(step.format(k + 1, k) for k in range(80))
+    head = f"def f({', '.join(f'a{k}' for k in range(81))}, n):\n    r = 0.0\n    s = r\n    u = 0.0\n"
+    *parts, whole = outlined(ast.parse(f"{head}{steps}    return s").body[0])
+    assert len(parts) == 1
+    assert not any(isinstance(each, ast.For) for each in ast.walk(whole.node))
+
+
 def test_the_whole_function_makes_the_arrays_that_parts_fill():
     made = [f"    a{k} = np.empty(n)\n    b{k} = 2.0*x[{k}]\n" for k in range(12)]
     used = [f"    for i in range(n):\n        a{k % 12}[i] = b{k % 12}*x[i] + {k}\n" for k in range(200)]

@@ -18,8 +18,13 @@ NEW = ("np.empty", "np.zeros")  # and those that return new ones
 def sharing(function: ast.FunctionDef) -> dict[str, frozenset[str]]:
     """Return, for every array that may share its memory with others, all that do: parts and views with their array."""
     found: dict[str, frozenset[str]] = {}
-    for node in statements(function):
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+    assigned = [each for each in statements(function) if isinstance(each, ast.Assign)]
+    others = {each.arg for each in function.args.args}  # names that may stand for arrays
+    others |= {name.id for each in assigned if not _is_number(each.value) for name in names(each.targets[0])}
+    for node in assigned:
+        if not isinstance(node.targets[0], ast.Name):
+            continue
+        if isinstance(node.value, ast.Name) and node.value.id not in others:
             continue
         if not is_own(node.value) and not is_length(node.value):
             base = [each.id for each in names(_base(node.value)) if each.id != "np"]
@@ -40,6 +45,11 @@ def is_own(node: ast.expr) -> bool:
         return True
     inside = [each for each in nodes(node) if isinstance(each, ast.Slice | ast.Attribute | ast.Call)]
     return not isinstance(node, ast.Name) and all(map(_is_of_numbers, inside))
+
+
+def _is_number(node: ast.expr) -> bool:
+    """Return whether an expression is a number, whatever its names stand for."""
+    return is_own(node) and not is_new(node)
 
 
 def _is_of_numbers(node: ast.AST) -> bool:
