@@ -708,6 +708,21 @@ def test_an_interrupt_while_compiling_returns_the_start(model, interrupt_after, 
     assert model.fit(**options, epochs=1).stopped == "finished"
 
 
+def test_only_what_no_training_has_called_yet_is_compiled_in_the_background(monkeypatch):
+    begun, compiled = [], descent.in_background
+    monkeypatch.setattr(descent, "in_background", lambda work: [begun.append(work), compiled(work)])
+    options, fresh = {"init": START, "epochs": 1, "progress": False}, ridge()
+
+    def compilations(samples, batch, rate):
+        begun.clear()
+        fresh.fit(**data(samples), **options, optimizer=SGD(rate), batch_size=batch)
+        return len(begun)
+
+    assert [compilations(23, 5, 0.1), compilations(23, 5, 0.1), compilations(40, 5, 0.1)] == [1, 0, 0]
+    assert [compilations(23, 6, 0.1), compilations(23, 5, 0.2), compilations(23, 23, 0.1)] == [1, 1, 1]
+    assert compilations(23, 5, 0.2) == 0
+
+
 def test_nothing_is_printed_where_there_is_no_terminal(model, capfd):
     model.fit(**data(), init=START, epochs=2, batch_size=5)
     model.fit(**data(), init=START, epochs=2, batch_size=5, progress=False)

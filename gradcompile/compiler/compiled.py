@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from os import PathLike
@@ -420,8 +419,8 @@ class CompiledModel(DerivativeCalls):
         self._need_number("minimum")
         from gradcompile import train  # it brings a progress bar, which nothing else needs
 
-        known = inspect.signature(train.fit).parameters
-        options = {name: settings.pop(name) for name in list(settings) if name in known and name not in self.arguments}
+        said = [name for name in settings if name in train.OPTIONS and name not in self.arguments]
+        options = {name: settings.pop(name) for name in said}
         given = self._named(positional, settings)
         for name in given:
             if name not in self.arguments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradcompile.jit.loading import Given, Typed, given, load, specialise
 
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
 Compiled = Callable[..., Any]
+NUMBER, WHOLE = Given("float64", 0), Given("int64", 0)
 NO_FUNCTIONS: Mapping[str, Typed] = MappingProxyType({})
 
 _built: dict[tuple[str, str, tuple[Given, ...]], Compiled | None] = {}  # None where Numba has to do it
@@ -88,10 +90,16 @@ def _type(argument: object) -> Given | None:
     """Return the dtype and the rank of an argument; None if Numba has to say what it is."""
     if isinstance(argument, np.ndarray):
         plain = argument.flags.c_contiguous and argument.flags.aligned and argument.dtype.isnative and argument.ndim
-        return Given(argument.dtype.name, argument.ndim) if plain else None
+        return _array(argument.dtype, argument.ndim) if plain else None
     if isinstance(argument, float | int | np.integer) and not isinstance(argument, bool):
-        return Given("float64" if isinstance(argument, float) else "int64", 0)
+        return NUMBER if isinstance(argument, float) else WHOLE
     return None
+
+
+@cache
+def _array(dtype: np.dtype[Any], rank: int) -> Given:
+    """Return what an array is; to ask a dtype for its name takes microseconds."""
+    return Given(dtype.name, rank)
 
 
 def compile_all(source: str, wanted: Mapping[str, Typed]) -> None:

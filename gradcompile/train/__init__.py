@@ -4,8 +4,8 @@
 compiled code; `descent` is the loop over epochs; `validation`, `history`, `progress` and `interrupts` watch it.
 """
 
-from gradcompile.train.fitting import Result, Trained, fit
+from gradcompile.train.fitting import OPTIONS, Result, Trained, fit
 from gradcompile.train.history import Epoch
 from gradcompile.train.settings import unknown
 
-__all__ = ["Epoch", "Result", "Trained", "fit", "unknown"]
+__all__ = ["OPTIONS", "Epoch", "Result", "Trained", "fit", "unknown"]

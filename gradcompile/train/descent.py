@@ -41,7 +41,8 @@ class Run:
         try:
             with heard_interrupts() as self.listen:
                 self.data = self._looked_at()
-                in_background(self.task.compile)
+                if not self.task.is_compiled:
+                    in_background(self.task.compile)
                 with progress_bar(self.settings.epochs * self.task.count, self.settings.progress) as show:
                     stopped, reason = self._epochs(show)
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
@@ -173,3 +174,6 @@ def fit(
     declared = model.lowered.inputs.values()
     constants = {i.name: inputs[i.name] for i in declared if i.role == "constant" and i.name in inputs}
     return Result(params, run.history, stopped, reason, Trained(model, constants | params))
+
+
+OPTIONS = frozenset(inspect.signature(fit).parameters)  # what a call says about the training, and not the model

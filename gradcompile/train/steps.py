@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any, Literal
@@ -61,6 +61,7 @@ class Kernel:
     source: str
     shared: bool
     whole: Whole | None
+    compiled: set[tuple[object, ...]] = field(default_factory=set)  # for which batches and types of arguments it is
 
     @cached_property
     def epoch(self) -> Callable[..., float]:
@@ -165,10 +166,15 @@ class Steps:
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
         self.given = given
+        self._types = [getattr(each, "dtype", type(each)) for each in (*self.before, *self.after)]
         self._whole: tuple[int, Whole | None] = (
             0,
             None,
         )  # the last batch, and what takes its steps if threads share it
+
+    def is_compiled(self, batch: int) -> bool:
+        """Return whether another training has compiled what this one calls."""
+        return (batch, *self._types) in self.kernel.compiled
 
     def compile(self, batch: int) -> None:
         """Compile what `run` and `rate` call for batches of so many samples, and take no step."""
@@ -180,6 +186,7 @@ class Steps:
             if self.kernel.shared:
                 self.kernel.assist(over())
         self.kernel.rate(1)
+        self.kernel.compiled.add((batch, *self._types))
 
     def run(self, order: Array, first: int, last: int, batch: int, total: float = 0.0) -> float:
         """Take the steps of the samples ``order[first:last]``, and return `total` plus the objectives of the batches.

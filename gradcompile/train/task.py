@@ -41,6 +41,11 @@ class Task:
         """Samples in an epoch; a step over all of them counts as one."""
         return 1 if self.rows is None else shuffle.count_of(self.rows)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether there is nothing to compile; with validation data, that is not looked into."""
+        return self.validation is None and self.steps.is_compiled(self.batch)
+
     def compile(self) -> None:
         """Compile everything that training calls."""
         self.steps.compile(self.batch)
@@ -100,11 +105,16 @@ def _kernel(model: Any, optimizer: Optimizer, how: Taken, sizes: Mapping[str, in
 
     Whichever sizes there were before: to train once more is to train to the same bits.
     """
-    kernels, known = _kernels.setdefault(model, {}), small_sizes(model.lowered, sizes, by_numba=wants_numba())
-    key = f"{optimizer.rule.text} {optimizer.settings}", how, *known.items()
-    if key not in kernels:
-        kernels[key] = kernel(replace(model.lowered, known=known), optimizer, model.dtype, how)
-    return kernels[key]
+    kernels = _kernels.setdefault(model, {})
+    rule = optimizer.rule.text, *optimizer.settings.items(), how, wants_numba()
+    asked = *rule, *sizes.items()
+    if asked not in kernels:
+        known = small_sizes(model.lowered, sizes, by_numba=wants_numba())
+        key = *rule, "known", *known.items()
+        if key not in kernels:
+            kernels[key] = kernel(replace(model.lowered, known=known), optimizer, model.dtype, how)
+        kernels[asked] = kernels[key]
+    return kernels[asked]
 
 
 def _check_valid(graph: Graph, valid: Any) -> None:
