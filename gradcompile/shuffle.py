@@ -59,12 +59,12 @@ def count_of(rows: Rows | int) -> int:
 @cache
 def _scatter() -> Callable[[int, np.int64], Rows]:
     """Return the compiled shuffling of many numbers, whose machine code is kept like that of a model."""
-    from gradcompile.jit import by_arguments
+    from gradcompile.jit import ByArguments
 
     text = pkgutil.get_data("gradcompile.jit", "scatter.py")
     if text is None:
         raise RuntimeError("the package is not whole: jit/scatter.py is missing")
-    return by_arguments(text.decode(), "scatter", (), ())
+    return ByArguments(text.decode(), "scatter", (), ())
 
 
 def split(seed: int, count: int, fraction: float) -> tuple[Rows, Rows]:

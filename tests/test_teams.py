@@ -11,7 +11,7 @@ import gradcompile as gc
 from gradcompile.emit import support
 from gradcompile.emit.allowlist import TEAM
 from gradcompile.emit.module import FLAGS
-from gradcompile.jit.kernels import by_arguments
+from gradcompile.jit.kernels import ByArguments
 from gradcompile.threads import blas, over, pool, team
 
 NETWORK = """
@@ -45,7 +45,7 @@ def module() -> str:
 
 
 def compiled(name):
-    return by_arguments(module(), name, (), support.functions("numba"))
+    return ByArguments(module(), name, (), support.functions("numba"))
 
 
 @pytest.mark.one_in(2)

@@ -9,15 +9,15 @@ Kernels are compiled by `direct`, which gives LLVM the text without Numba, and w
 
 from gradcompile.jit.background import Task
 from gradcompile.jit.directory import CacheWarning, cache_directory
-from gradcompile.jit.kernels import by_arguments, compile_all, kernel, wants_numba
+from gradcompile.jit.kernels import ByArguments, compile_all, kernel, wants_numba
 from gradcompile.jit.loading import Given, Typed, load, specialise
 
 __all__ = [
+    "ByArguments",
     "CacheWarning",
     "Given",
     "Task",
     "Typed",
-    "by_arguments",
     "cache_directory",
     "compile_all",
     "kernel",

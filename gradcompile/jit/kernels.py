@@ -56,14 +56,8 @@ def kernel(source: str, name: str, types: Typed, short: Collection[str] = ()) ->
     return made
 
 
-def by_arguments(
-    source: str,
-    name: str,
-    inner: Collection[str],
-    short: Collection[str],
-    beside: Mapping[str, Typed] = NO_FUNCTIONS,
-) -> Compiled:
-    """Return a function of an emitted module, which is compiled at its first call with arguments of new types.
+class ByArguments:
+    """A function of an emitted module, which is compiled at its first call with arguments of new types.
 
     Parameters
     ----------
@@ -75,15 +69,29 @@ def by_arguments(
         Functions that will be needed, too, and the types of their arguments: compiled at the same time.
     """
 
-    def call(*arguments: Any) -> Any:
+    def __init__(
+        self,
+        source: str,
+        name: str,
+        inner: Collection[str],
+        short: Collection[str],
+        beside: Mapping[str, Typed] = NO_FUNCTIONS,
+    ) -> None:
+        self.source, self.name, self.inner, self.short, self.beside = source, name, inner, short, beside
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
+        return self.made(*arguments)(*arguments)
+
+    def made(self, *arguments: Any) -> Compiled:
+        """Return the function as it is compiled for arguments of the types of these."""
         types, made = tuple(_type(each) for each in arguments), None
         if None not in types:
-            made = _directly(source, name, types, beside)  # type: ignore[arg-type]  # none of them is
+            made = _directly(self.source, self.name, types, self.beside)  # type: ignore[arg-type]  # none of them is
         if made is None:
-            made = getattr(load(source, compiled=True, inner=inner, short=short), name)
-        return made(*arguments)
-
-    return call
+            module = load(self.source, compiled=True, inner=self.inner, short=self.short)
+            made = getattr(module, self.name)
+        return made
 
 
 def _type(argument: object) -> Given | None:

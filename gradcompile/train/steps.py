@@ -15,7 +15,7 @@ from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
 from gradcompile.ir import Graph
-from gradcompile.jit import Typed, by_arguments
+from gradcompile.jit import ByArguments, Typed
 from gradcompile.jit.lines import LINE
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
@@ -64,14 +64,14 @@ class Kernel:
     compiled: set[tuple[object, ...]] = field(default_factory=set)  # for which batches and types of arguments it is
 
     @cached_property
-    def epoch(self) -> Callable[..., float]:
+    def epoch(self) -> ByArguments:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
         return self._function("epoch", {"assist": [("int64", 1)]} if self.shared else {})
 
     @cached_property
     def rate(self) -> Callable[[int], float]:
         """The function that gives the learning rate of a step."""
-        return self._function("learning_rate")
+        return self._function("learning_rate").made(1)
 
     @cached_property
     def assist(self) -> Callable[..., float]:
@@ -83,8 +83,8 @@ class Kernel:
         """The products of matrices of a step."""
         return Products(self.task.graph)
 
-    def _function(self, name: str, beside: Mapping[str, Typed] | None = None) -> Callable[..., float]:
-        return by_arguments(self.source, name, ("gradient", "update"), support.functions("numba"), beside or {})
+    def _function(self, name: str, beside: Mapping[str, Typed] | None = None) -> ByArguments:
+        return ByArguments(self.source, name, ("gradient", "update"), support.functions("numba"), beside or {})
 
 
 def taken(batch: int, samples: int) -> Taken:
@@ -166,6 +166,7 @@ class Steps:
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
         self.given = given
+        self._epoch: Callable[..., float] | None = None
         self._types = [getattr(each, "dtype", type(each)) for each in (*self.before, *self.after)]
         self._whole: tuple[int, Whole | None] = (
             0,
@@ -200,7 +201,9 @@ class Steps:
         rows = [order] if self.kernel.task.rows else []
         arrays = *self.before, *rows, *self.after, *self.state, *self.kept
         with self._threads(batch) as shared:
-            total = float(self.kernel.epoch(*arrays, first, last, batch, self.taken, total, *shared))
+            given = (*arrays, first, last, batch, self.taken, total, *shared)
+            self._epoch = self._epoch or self.kernel.epoch.made(*given)  # all calls have arguments of the same types
+            total = float(self._epoch(*given))
         self.taken += -(-(last - first) // batch)
         return total
 

@@ -12,7 +12,7 @@ from gradcompile.emit import epoch as text
 from gradcompile.emit import support
 from gradcompile.emit.update import Formulas
 from gradcompile.ir import Graph, Input
-from gradcompile.jit import by_arguments
+from gradcompile.jit import ByArguments
 from gradcompile.pipeline import Program
 from gradcompile.step import in_halves
 
@@ -65,7 +65,7 @@ class Whole:
         graph = _given(self.graph)
         halves = in_halves(graph, still=self.still)
         source = text.render(text.Epoch(graph, halves, "", self.formulas, self.dtype))
-        return by_arguments(source, "epoch", ("gradient", "update"), support.functions("numba"))
+        return ByArguments(source, "epoch", ("gradient", "update"), support.functions("numba"))
 
     @property
     def _moving(self) -> list[str]:
