@@ -297,6 +297,17 @@ def test_other_shapes_are_checked_after_right_ones(softmax):
         softmax.bind(RIGHT | {"x": np.ones((5, 4))})
 
 
+def test_bound_arguments_know_the_sizes_of_their_own_call(softmax):
+    first = softmax.bind(RIGHT)[0]
+    second = softmax.bind(RIGHT | {"x": np.ones((5, 4)), "gt": np.zeros(5, int)})[0]
+    assert [softmax.sizes(each)["N"] for each in (first, second, first, list(second))] == [10, 5, 10, 5]
+    same = softmax.bind(RIGHT)[0], softmax.bind(RIGHT)[0]
+    assert softmax.sizes(same[0]) is softmax.sizes(same[1])  # which callers recognise
+    requirement = Requirement(N - C - Size.of(8), "more samples than eight and the classes")
+    with pytest.raises(ShapeError, match="more samples"):
+        Arguments(graph(*SOFTMAX, requirements=[requirement])).sizes(first)
+
+
 # Mistakes -----------------------------------------------------------------------------------------------------------
 
 MISTAKES = {

@@ -31,7 +31,23 @@ BLOCK = 1 << 16  # entries looked at together in the search for one that is not 
 EXACT = 1 << 53  # up to here, every whole number is a float64
 
 
-class Waiting(list[Argument]):
+class Bound(list[Argument]):
+    """Arguments that have been checked, with their sizes.
+
+    Attributes
+    ----------
+    by : Arguments
+        What has checked them.
+    sizes : dict of str to int
+        As of `Arguments.sizes`.
+    """
+
+    __slots__ = ("by", "sizes")
+    by: Arguments
+    sizes: dict[str, int]
+
+
+class Waiting(Bound):
     """Arguments of which some arrays are still as they were given, to be laid out some samples at a time."""
 
 
@@ -120,7 +136,7 @@ class Arguments:
         """
         if len(given) != len(self._rows):
             given = self._completed(given)
-        arguments: list[Argument] = []
+        arguments = Bound()
         others: list[tuple[str, object, Argument, np.dtype[Any]]] = []  # what does not fit as it is
         for declared, name, rank, dtype in self._rows:
             try:
@@ -149,6 +165,7 @@ class Arguments:
         self.copies = told(others) if others else ()
         if not whole and not all(is_laid_out(made, dtype) for _, _, made, dtype in others):
             arguments = Waiting(arguments)
+        arguments.by, arguments.sizes = self, sizes
         return arguments, dict(sizes)
 
     def laid_out(self, arguments: Sequence[Argument], names: Container[str] | None = None) -> list[Argument]:
@@ -247,6 +264,8 @@ class Arguments:
 
     def sizes(self, arguments: Sequence[Argument]) -> dict[str, int]:
         """Return the sizes of checked arguments; the same object for shapes as in the last call."""
+        if isinstance(arguments, Bound) and arguments.by is self:
+            return arguments.sizes
         return self._solved(arguments)[0]
 
     def _solved(self, arguments: Sequence[Argument]) -> Solution:
