@@ -192,7 +192,9 @@ class _Cut:
             return False
         if axes < moved:
             return _takes_steps(value)
-        return self.graph.sample not in axes and value.op in FUNCTIONS and value in self.forward
+        if self.graph.sample in axes:  # a multiple is made of what several parameters may have in common
+            return value.op not in ("mul", "neg") and _has_function(value)
+        return value.op in FUNCTIONS and value in self.forward
 
     # Picked elements
 
@@ -299,6 +301,19 @@ def _takes_steps(value: Value) -> bool:
             stack.extend(part.operands)
         if steps > 1:
             return True
+    return False
+
+
+def _has_function(value: Value) -> bool:
+    """Return whether there is more than arithmetic in a value, up to the sums that it is made of."""
+    stack, seen = [value], set[Value]()
+    while stack:
+        part = stack.pop()
+        if part.op in FUNCTIONS:
+            return True
+        if part.op in PRIMITIVES and part not in seen:
+            seen.add(part)
+            stack.extend(part.operands)
     return False
 
 

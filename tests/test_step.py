@@ -7,6 +7,7 @@ import pytest
 
 import gradcompile as gc
 from gradcompile.interpret import evaluate
+from gradcompile.ir import reachable
 from gradcompile.minibatch import minibatch
 from gradcompile.optimizers import RULES
 from gradcompile.pipeline import differentiate
@@ -49,6 +50,16 @@ MODELS = {
         r: parameter[A]
         loss = Sum(max(0, r[u[n]])*x[n], n)
     """,
+    "nominal responses": """
+        p: labels[N]
+        q: labels[N]
+        y: labels[N]
+        t: parameter[A]
+        a: parameter[Q, C]
+        c: parameter[Q, C]
+        z[n, k] = t[p[n]]*a[q[n], k] + c[q[n], k]
+        loss = Sum(log(Sum(exp(z[n, k]), k)) - z[n, y[n]], n)
+    """,
     "weights of the rows": """
         u: labels[N]
         c: data[A]
@@ -73,8 +84,7 @@ MODELS = {
         loss = Sum(log(Sum(exp(y[s, c]), c)) - y[s, u[s]], s)
     """,
 }
-PICKED = {"factorisation", "one table, read three times", "strengths", "a hinge of a row", "weights of the rows"}
-
+PICKED = {*MODELS} - {"logistic", "neighbours", "network"}
 
 SIZES = {"N": 7, "D": 3, "A": 5, "Q": 4, "K": 2, "M": 3, "H": 2, "C": 6, "B": len(ROWS)}
 GRAPHS = {
@@ -145,6 +155,14 @@ def test_rows_that_data_pick_are_found(name):
     tables = {axis.size.terms[0][0] for move in step.moves for axis in move.axes if axis.size.terms} & {"A", "Q"}
     assert bool(step.kept) == (name in PICKED)
     assert not tables
+
+
+def test_what_several_parameters_have_in_common_is_computed_once():
+    """The slopes by z[n, k]: a moves by multiples of them, c by them, and neither computes an exponential."""
+    step = in_halves(differentiate(GRAPHS["nominal responses", False].graph), lazy=True, linear=True)
+    assert [len(head.axes) for head in step.heads if head.kind == "real"] == [1, 2, 1]
+    moves = {move.parameter: move for move in step.moves}
+    assert {v.op for p in "ac" for v in reachable([moves[p].gradient])} == {"input", "mul"}
 
 
 def test_a_penalty_on_a_whole_table_moves_all_of_it():
