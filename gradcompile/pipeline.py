@@ -24,7 +24,7 @@ from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Axis, Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
-from gradcompile.passes import are_often, lookups, optimise, prepare, trusted
+from gradcompile.passes import are_often, lookups, one_by_one, optimise, prepare, trusted
 from gradcompile.passes.precision import within
 from gradcompile.schedule import Plan, are_few, keeps_pairs, pick_little, picked_axis, plan, small_sizes
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
@@ -501,7 +501,7 @@ class Suited(Program):
         few: bool,
         picked: bool,
     ) -> None:
-        planned = replace(graph or general.graph, known=known, few=few, picked=picked)
+        planned = one_by_one(replace(graph or general.graph, known=known, few=few, picked=picked))
         super().__init__(planned, general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
         self.lookups = lookups(graph, sizes, computed=True) if graph else []

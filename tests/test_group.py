@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import gradcompile as gc
 from gradcompile.interpret import evaluate
 from gradcompile.ir import Graph
 from gradcompile.lower import lower
-from gradcompile.passes import optimise, prepare
+from gradcompile.passes import one_by_one, optimise, prepare
+from gradcompile.passes.group import FEW
+from gradcompile.pipeline import differentiate
 from tests.texts import arrays_for, assert_right, exact_answer
 from tests.zoo import load, load_uncompiled
 
@@ -228,3 +231,20 @@ def test_few_groups_of_a_known_number_are_asked_one_by_one() -> None:
     few, many = (prepare(lower(gc.parse(text.format(count)))) for count in (3, 20))
     assert any(v.op == "eq" and len(v.axes) == 2 for v in few.order())
     assert not any(v.op == "eq" and len(v.axes) == 2 for v in many.order())
+
+
+@pytest.mark.parametrize("groups", [4, 9])
+def test_sums_at_few_labels_are_a_vector_for_each_where_it_is_known_how_many(groups: int) -> None:
+    model = gc.compile(gc.parse("g: labels[N]\nx: data[N]\nu: parameter[G]\nloss = Sum(exp(u[g[n]]*x[n]), n)"))
+    graph = differentiate(model.lowered)
+    known = one_by_one(replace(graph, known={"G": groups}))
+    assert [any(v.op == "accumulate" for v in each.order()) for each in (graph, known)] == [True, groups > FEW]
+    random = np.random.default_rng(1)
+    given = {"g": random.integers(0, groups, 60), "x": random.normal(size=60), "u": random.random(groups)}
+    given["x"][7] = np.inf  # reaches the slope of its own group alone
+    expected = np.zeros(groups)
+    np.add.at(expected, given["g"], given["x"] * np.exp(given["u"][given["g"]] * given["x"]))
+    np.testing.assert_allclose(evaluate(known, given)["du"], expected, rtol=1e-13)
+    for _ in range(2):  # until the kernel is there, and by the kernel for as many groups as in the first call
+        np.testing.assert_allclose(model.grad(**given)[0], expected, rtol=1e-13)
+        model.wait()

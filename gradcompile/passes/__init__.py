@@ -20,7 +20,7 @@ from gradcompile.passes.fold import fold, settle
 from gradcompile.passes.forwards import forwards
 from gradcompile.passes.gammas import gammas
 from gradcompile.passes.gather import gather
-from gradcompile.passes.group import group
+from gradcompile.passes.group import group, one_by_one
 from gradcompile.passes.hyperbolic import hyperbolic
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
@@ -52,6 +52,7 @@ __all__ = [
     "divide_once",
     "entropies",
     "lookups",
+    "one_by_one",
     "optimise",
     "prepare",
     "products_of_others",
@@ -107,6 +108,7 @@ AFTER: tuple[Pass, ...] = (
     factor,  # Σ_s (x*g if c else 0) is Σ_s x*(g if c else 0), a product of matrices
     common_factors,  # a*c - b*c is (a - b)*c
     coefficients,  # 2*(x/y) is 2*x/y
+    one_by_one,  # what is added at few labels is a sum for each of them
 )
 
 

@@ -41,6 +41,25 @@ def group(graph: Graph) -> Graph:
     return graph.rewrite(rule)
 
 
+def one_by_one(graph: Graph) -> Graph:
+    """Return the graph with sums over samples at few labels as sums over all samples, a vector for each label.
+
+    What is added at the place of a label has to wait for what was added there before.
+    """
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value.op != "accumulate" or len(value.axes) != 1:
+            return None
+        (body, index), (axis,) = operands, value.axes
+        length = graph.length(axis.size)
+        if length is None or length > FEW or body.axes != (graph.sample,) or index.axes != body.axes:
+            return None
+        here = value.builder.apply("eq", index, value.builder.iota(axis))
+        return value.builder.reduce("sum", value.builder.apply("select", here, body, value.builder.const(0)), body.axes)
+
+    return graph.rewrite(rule)
+
+
 class _Terms(NamedTuple):
     """The terms of a sum.
 
