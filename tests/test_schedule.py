@@ -396,16 +396,65 @@ def test_operands_come_before_what_is_made_of_them(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "statement"),
+    ("axes", "loss", "statement"),
     [
-        ("Sum(u[k]*t[i]*exp(X[j, k]*X[j, i]), i, j, k)", "vexp(X_t[k]*X[j, i])"),
-        ("Sum(u[k]*tanh(Sum(X[j, k]*X[j, i], j)), k, i)", "gemm(1.0, X_b.T, X, 0.0, a[:, :size].T)"),
+        ("D, N", "Sum(u[k]*t[i]*exp(X[k, j]*X[i, j]), i, j, k)", "vexp(X_t[j, k]*X[i, j])"),
+        ("N, D", "Sum(u[k]*t[i]*exp(X[j, k]*X[j, i]), i, j, k)", "vexp(X_t[k]*X[j, i])"),
+        ("N, D", "Sum(u[k]*tanh(Sum(X[j, k]*X[j, i], j)), k, i)", "gemm(1.0, X_b.T, X, 0.0, a[:, :size].T)"),
     ],
 )
-def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_they_lie(loss, statement) -> None:
-    # The columns of X are read in blocks, and along another name of the same axis.
-    model = gc.parse(f"X: parameter[N, D]\nu: data[D]\nt: data[D]\nloss = {loss}\n")
+def test_data_that_are_read_at_other_samples_than_the_block_has_are_read_where_they_lie(axes, loss, statement) -> None:
+    # X is read in blocks, by rows or by columns, and along another name of the same axis.
+    model = gc.parse(f"X: parameter[{axes}]\nu: data[D]\nt: data[D]\nloss = {loss}\n")
     assert statement in gc.emit(model, target="numba")
+
+
+def test_loops_run_along_the_samples_of_data_that_lie_by_features() -> None:
+    model = gc.parse("""
+        X: data[D, N]
+        y: data[N]
+        w: parameter[D]
+        loss = Sum(log(1 + exp(-y[n]*Sum(X[j, n]*w[j], j))), n)
+    """)
+    text = gc.emit(model, target="numba")
+    inner = "            for n in range(size):\n                "
+    assert f"{inner}a[n] += X_b[j, n]*w[j]" in text
+    assert f"{inner}b_j += X_b[j, n]*" in text or f"{inner}dw_j" in text
+
+
+def test_loops_run_along_the_last_axis_of_a_square_array_of_data() -> None:
+    model = gc.parse("""
+        J: data[N, N]
+        a: parameter[N]
+        loss = Sum(J[i, j]*a[i]*a[j], i, j) + Sum(cosh(a[i]), i)
+    """)
+    text = gc.emit(model, target="numba")
+    for line in re.findall(r"(for \w+ in range\(\w+\):)\n *\S+ \+= J_b\[(\w+), (\w+)\]", text):
+        assert line[0].startswith(f"for {line[2]} ")
+
+
+def test_loops_along_rows_run_along_samples_inside_of_the_axes_that_come_before_these() -> None:
+    model = gc.parse("""
+        x: data[N, T, D]
+        a: data[N, T]
+        w: parameter[D]
+        loss = Sum(log(Sum(a[n, t]*exp(Sum(x[n, t, j]*w[j], j)), n)), t)
+    """)
+    text = gc.emit(model, target="numba")
+    loops = r"for t in range\(size\):\n(?: +\w+ = 0.0\n)? +for j in range\(D\):\n +"
+    assert re.search(r"for n in range\(N\):\n +" + loops + r"\w+ \+= x_b\[n, t, j\]\*w\[j\]", text)
+    assert re.search(loops + r"dw\[j\] \+= x_b\[n, t, j\]", text)
+
+
+def test_slopes_of_windows_are_added_along_rows() -> None:
+    model = gc.parse("""
+        y: data[H, W]
+        k: data[5, 5]
+        x: parameter[P, Q]
+        loss = Sum((Sum(k[a, b]*x[i + a, j + b], a, b) - y[i, j])**2, i, j)/2
+    """)
+    text = gc.emit(model, target="numba")
+    assert re.search(r"for j in range\(W\):\n +dx_w\[a \+ i, b \+ j\] \+= k\[a, b\]\*h?\w*\[(i, )?j\]", text)
 
 
 def test_a_sum_is_taken_away_from_what_has_its_axes_in_another_order() -> None:

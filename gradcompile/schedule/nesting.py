@@ -58,7 +58,19 @@ class Nesting:
         inner, samples = sorted(rest, key=lambda a: (votes[a], rest.index(a))), [a for a in axes if a == self.sample]
         if self.blocks is None or not samples:
             return samples + inner
-        return [self.blocks, *samples, *inner] if self.runs_along_rows(statement) else [self.blocks, *inner, *samples]
+        if not self.runs_along_rows(statement):
+            return [self.blocks, *inner, *samples]
+        outer = self._outside_samples(statement) & {*inner[:-1]}
+        return [self.blocks, *(a for a in inner if a in outer), *samples, *(a for a in inner if a not in outer)]
+
+    def _outside_samples(self, statement: Statement) -> set[Axis]:
+        """Return the axes that come before the samples in all data of a statement which have rows: ``x[t, n, j]``."""
+        before, after = set[Axis](), set[Axis]()
+        for row in self.rows.data_of(statement):
+            place = row.axes.index(self.sample) if self.sample in row.axes else 0
+            before.update(row.axes[:place])
+            after.update(row.axes[place:])
+        return before - after
 
     def runs_along_rows(self, statement: Statement) -> bool:
         """Return whether a statement takes the samples of a block one by one: where rows are, or to copy short ones."""
@@ -105,7 +117,7 @@ class Nesting:
         if isinstance(statement, Update) and statement.term.op == "accumulate":
             term = statement.term
             places = dict(zip(term.axes, term.operands[1:], strict=True))
-            order = tuple(places[a].axes[0] if is_moved(places[a]) else a for a in order)
+            order = tuple(places[a].axes[-1] if is_moved(places[a]) or places[a].op == "add" else a for a in order)
         return tuple(a for a in order if a != self.sample)
 
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:

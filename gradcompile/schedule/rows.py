@@ -85,6 +85,7 @@ class Rows:
             self._choose(rows, again, own)
         self.data |= {row for row in again if all(self.are_along(s) for s in passing if row in rows[s])}
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
+        packed |= self._lines_used_often(passing)
         packed |= self._copied_factors(packed)
         packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
         self.statements.pack(self._looked_up(passing) | packed)  # rows are found by labels
@@ -166,6 +167,14 @@ class Rows:
                 found[other].append(value)
         return found
 
+    def _lines_used_often(self, passing: list[Plain]) -> dict[Value, None]:
+        """Return the data by features of which a statement uses each number several times: a block copies those, too.
+
+        Lines of data are far from one another, and may all be in the same few places of the cache.
+        """
+        used = [(statement, row) for statement in passing for row, is_line in self._reads(statement) if is_line]
+        return dict.fromkeys(row for statement, row in used if len(axes_of(statement)) > len(row.axes))
+
     def _loops(self, statement: Plain, reach: Mapping[Value, int]) -> int:
         """Return in how many loops what a statement reads is used, there or in what holds one number for each.
 
@@ -195,27 +204,47 @@ class Rows:
 
     def _rows(self, statement: Statement) -> Iterator[Value]:
         """Yield the rows that a statement uses: data, or what is read of them, and what lies by rows."""
+        yield from (row for row, is_line in self._reads(statement) if not is_line)
+
+    def _reads(self, statement: Statement) -> Iterator[tuple[Value, bool]]:
+        """Yield the rows that a statement uses, and data by features; with each, whether it is these.
+
+        One feature, ``x[0, n]``, is no loop over features that could be outside of that over samples.
+        """
         stack = right_side(statement)
         if isinstance(statement, Define) and statement.expression.op == "read":
             stack = [statement.expression]
         while stack:
             value = stack.pop()
             if self._is_found(value):
-                yield from [value] if self.samples.is_row(value) else []
+                yield from [(value, self._is_line(value))] if self.samples.is_row(value) else []
             elif value.op == "read" and value.operands[0].op == "input":
                 array = value.operands[0]
                 row = array if self.sample in array.axes and self.samples.reads_own(value) else value
-                yield from [row] if self.samples.is_row(row) and not self._is_series(value) else []
+                line = self._is_line(row) and value.axes != (self.sample,)
+                yield from [(row, line)] if self.samples.is_row(row) and not self._is_series(value) else []
                 stack.extend(o for o in value.operands[1:] if o.op != "input")
             elif self._picks_rows(value):
-                yield from [value] if self.samples.is_row(value) else []
+                yield from [(value, False)] if self.samples.is_row(value) else []
                 stack.extend(value.operands[1:])
             elif (value.op == "input" and self.samples.is_row(value)) or value in self.laid:
-                yield value
+                yield value, self._is_line(value)
             elif value.op == "read" and not self.samples.is_row(value):
                 stack.extend(value.operands[1:])  # one number of a row
             elif value not in self.statements.made or value in self.beside:
                 stack.extend(value.operands)
+
+    def data_of(self, statement: Statement) -> list[Value]:
+        """Return the data whose rows a statement reads where they lie."""
+        return [row for row in self._rows(statement) if row in self.data and row.op == "input"]
+
+    def _is_line(self, value: Value) -> bool:
+        """Return whether the samples of an input, or of what is read of one, lie next to each other: ``x[j, n]``."""
+        if value.op != "read" or value.operands[0].op != "input":
+            return value.op == "input" and value.axes[-1] == self.sample
+        *others, last = value.operands[1:]
+        own = last.op == "iota" and last.attr == self.sample
+        return own and all(self.sample not in index.axes for index in others)
 
     def _is_series(self, read: Value) -> bool:
         """Return whether the samples of what is read lie next to each other: places in a series, ``y[t - k]``."""
@@ -460,11 +489,18 @@ class Rows:
         """Return whether an accumulation adds to whole rows of an array, which data pick.
 
         An array with numbers of each sample has no such rows: where samples are next to each other, steps along another
-        axis are far apart, and all of them in a few places of the cache.
+        axis are far apart, and all of them in a few places of the cache. Windows of rows are such rows.
         """
+        *others, last = term.operands[1:]
+        if self._is_window(last) and any(self._is_window(i) and self.sample in i.axes for i in others):
+            return True
         along = {i.attr for i in term.operands[1:] if i.op == "iota"}
         picked = any(i.op != "iota" and self.sample in i.axes for i in term.operands[1:])
         return picked and bool(along) and self.sample not in along
+
+    def _is_window(self, place: Value) -> bool:
+        """Return whether a place is one of a window that begins where the index of another axis is."""
+        return place.op == "add" and len(place.axes) > 1 and all(_steps_with(place, axis) for axis in place.axes)
 
 
 def _steps_with(index: Value, axis: Axis) -> bool:
