@@ -401,6 +401,7 @@ class Graph:
     known: Mapping[str, int] = field(default_factory=dict)  # the named sizes of all calls for which this is planned
     few: bool = False  # whether samples are so few in all these calls that what there is for pairs may be kept
     picked: bool = False  # whether loops stream over that of which samples pick elements: nodes and not edges
+    wide: bool = False  # whether loops stream along the rows of data, which are longer than there are rows
 
     def output_axes(self, name: str) -> tuple[Axis, ...]:
         """Return the axes in which an output is delivered: a gradient has those of its parameter, in their order.

@@ -26,7 +26,17 @@ from gradcompile.ir import Axis, Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
 from gradcompile.passes import are_often, lookups, one_by_one, optimise, prepare, trusted
 from gradcompile.passes.precision import within
-from gradcompile.schedule import Plan, are_few, keeps_pairs, pick_little, picked_axis, plan, small_sizes
+from gradcompile.schedule import (
+    Plan,
+    are_few,
+    has_long_rows,
+    keeps_pairs,
+    pick_little,
+    picked_axis,
+    plan,
+    row_axis,
+    small_sizes,
+)
 from gradcompile.threads import Divided, InParts, Products, likes_tiles, on_one_thread
 from gradcompile.verify import verify
 
@@ -388,7 +398,7 @@ class Program:
     def _varies(self) -> bool:
         """Whether there are plans of other loops for some sizes, whichever numbers these are."""
         with EMISSION:
-            return self.picked is not None or keeps_pairs(self.graph)
+            return self.picked is not None or keeps_pairs(self.graph) or row_axis(self.graph) is not None
 
     @cached_property
     def picked(self) -> Axis | None:
@@ -399,8 +409,9 @@ class Program:
         """Return a program that is planned for such sizes; None if it would be the one for any."""
         few = are_few(self.graph, sizes) and keeps_pairs(graph or self.graph)
         picked = pick_little(graph or self.graph, picked_axis(graph) if graph else self.picked, sizes)
-        needed = known or graph or few or picked
-        return Suited(self, known, graph, sizes, few=few, picked=picked) if needed else None
+        wide = not picked and has_long_rows(graph or self.graph, sizes)
+        needed = known or graph or few or picked or wide
+        return Suited(self, known, graph, sizes, few=few, picked=picked, wide=wide) if needed else None
 
     def call(self, name: str, arguments: Sequence[Argument]) -> Any:
         """Call a function of this very program."""
@@ -489,6 +500,8 @@ class Suited(Program):
         Whether it is planned for so few samples that what there is for pairs of them is kept.
     picked : bool
         Whether its loops stream over what the samples pick elements of.
+    wide : bool
+        Whether its loops stream along the rows of data.
     """
 
     def __init__(
@@ -500,8 +513,9 @@ class Suited(Program):
         *,
         few: bool,
         picked: bool,
+        wide: bool,
     ) -> None:
-        planned = one_by_one(replace(graph or general.graph, known=known, few=few, picked=picked))
+        planned = one_by_one(replace(graph or general.graph, known=known, few=few, picked=picked, wide=wide))
         super().__init__(planned, general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
         self.lookups = lookups(graph, sizes, computed=True) if graph else []
@@ -513,7 +527,8 @@ class Suited(Program):
         fixed = (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
         few = ("planned for so few samples that what there is for pairs of them is kept",)
         picked = ("planned for samples that do nothing but pick elements: loops stream over these elements",)
-        also = ((more, self.lookups), (few, self.graph.few), (picked, self.graph.picked))
+        wide = ("planned for rows of data that are longer than there are rows: loops stream along them",)
+        also = ((more, self.lookups), (few, self.graph.few), (picked, self.graph.picked), (wide, self.graph.wide))
         return (*(fixed if told else ()), *(line for lines, holds in also if holds for line in lines))
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
@@ -521,6 +536,7 @@ class Suited(Program):
         known = all(sizes[name] == number for name, number in self.graph.known.items())
         known = known and (not self.graph.few or are_few(self.graph, sizes))
         known = known and (not self.graph.picked or pick_little(self.graph, self.picked, sizes))
+        known = known and (not self.graph.wide or has_long_rows(self.graph, sizes))
         return known and all(are_often(self.graph, *pair, sizes) for pair in self.lookups)
 
     @property

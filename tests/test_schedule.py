@@ -446,6 +446,56 @@ def test_loops_along_rows_run_along_samples_inside_of_the_axes_that_come_before_
     assert re.search(loops + r"dw\[j\] \+= x_b\[n, t, j\]", text)
 
 
+def long_rows(rows: int, length: int) -> tuple[gc.Model, dict[str, np.ndarray]]:
+    """Return the loss of a factorisation of data by features, and arguments."""
+    model = gc.parse("""
+        X: data[D, N]
+        W: parameter[D, K]
+        z: parameter[K, N]
+        m: parameter[D]
+        loss = Sum((X[j, n] - m[j] - Sum(W[j, k]*z[k, n], k))**2, j, n)/2
+    """)
+    rng = np.random.default_rng(0)
+    shapes = {"X": (rows, length), "W": (rows, 2), "z": (2, length), "m": (rows,)}
+    return model, {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "length", "streamed"), [(3, 600, "N"), (3, 400, "D"), (64, 600, "N"), (65, 900, "D"), (64, 511, "D")]
+)
+def test_loops_stream_along_rows_that_are_much_longer_than_there_are_rows(rows, length, streamed) -> None:
+    model, given = long_rows(rows, length)
+    compiled = gc.compile(model)
+    compiled.value_and_grad(**given)
+    assert f"range(0, {streamed}, T" in compiled.source
+    assert ("loops stream along them" in str(compiled.plan)) is (streamed == "N")
+
+
+def test_loops_along_long_rows_are_right_and_answer_no_calls_with_short_ones() -> None:
+    model, given = long_rows(3, 600)
+    compiled = gc.compile(model)
+    for arguments in (given, long_rows(9, 5)[1], given):
+        value, (d_w, d_z, d_m) = compiled.value_and_grad(**arguments)
+        compiled.wait()
+        x, w, z, m = arguments["X"], arguments["W"], arguments["z"], arguments["m"]
+        rest = x - m[:, None] - w @ z
+        assert value == pytest.approx((rest**2).sum() / 2, rel=1e-12)
+        for found, right in ((d_w, -rest @ z.T), (d_z, -w.T @ rest), (d_m, -rest.sum(axis=1))):
+            np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-10)
+
+
+def test_loops_pass_samples_once_although_their_rows_are_long() -> None:
+    model = gc.parse("""
+        x: data[N, D]
+        y: data[N]
+        w: parameter[D]
+        loss = Sum((Sum(x[n, j]*w[j], j) - y[n])**2, n)
+    """)
+    compiled = gc.compile(model)
+    compiled.value_and_grad(x=np.ones((2, 1000)), y=np.ones(2), w=np.ones(1000))
+    assert "loops stream along them" not in str(compiled.plan)
+
+
 def test_slopes_of_windows_are_added_along_rows() -> None:
     model = gc.parse("""
         y: data[H, W]

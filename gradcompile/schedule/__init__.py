@@ -31,8 +31,8 @@ from gradcompile.schedule.parts import COMBINED, Part, Parts, in_parts
 from gradcompile.schedule.passing import used_at_once
 from gradcompile.schedule.planner import plan
 from gradcompile.schedule.rounding import computed_again, must_round_alike
-from gradcompile.schedule.samples import picked_axis, stream_axis
-from gradcompile.schedule.sizes import are_few, keeps_pairs, pick_little, small_sizes
+from gradcompile.schedule.samples import picked_axis, row_axis, stream_axis
+from gradcompile.schedule.sizes import are_few, has_long_rows, keeps_pairs, pick_little, small_sizes
 
 __all__ = [
     "COMBINED",
@@ -51,6 +51,7 @@ __all__ = [
     "are_few",
     "computed_again",
     "guards",
+    "has_long_rows",
     "in_parts",
     "keeps_pairs",
     "loop_axes",
@@ -58,6 +59,7 @@ __all__ = [
     "pick_little",
     "picked_axis",
     "plan",
+    "row_axis",
     "rows_of_samples",
     "small_sizes",
     "stream_axis",

@@ -143,6 +143,8 @@ def compared(order: list[Value]) -> list[tuple[Value, Value]]:
 def stream_axis(graph: Graph) -> Axis | None:
     """Return the axis to stream over: that of the samples, or else the data's most common first axis.
 
+    In calls whose data have few rows, and long ones, it is the axis along these: see `row_axis`.
+
     Where the samples of the objective are groups of other samples, it is not theirs: those are more. Nor is it where
     they do nothing but pick elements, and calls have more work for these: see `picked_axis`. Where data are read at
     shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples, or
@@ -151,6 +153,11 @@ def stream_axis(graph: Graph) -> Axis | None:
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
     """
+    return (row_axis(graph) if graph.wide else None) or _usual_axis(graph)
+
+
+def _usual_axis(graph: Graph) -> Axis | None:
+    """Return the axis to stream over if rows are not longer than there are samples."""
     if graph.sample is not None and not _are_groups(graph, graph.sample):
         return (picked_axis(graph) if graph.picked else None) or graph.sample
     courses = {v.attr.axis for v in graph.order() if v.op == "running"}  # these have a direction
@@ -169,6 +176,28 @@ def stream_axis(graph: Graph) -> Axis | None:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
     return next((axis for axis in summed if axis in first), None)
+
+
+def row_axis(graph: Graph) -> Axis | None:
+    """Return the axis along which the rows of data lie, where loops may as well stream over it; else None.
+
+    So it is with data by features: blocks of few features would be short, and their rows do not fit into the cache.
+    Where a number of each row comes first, as a sum along it, loops that stream along rows would pass these twice.
+    """
+    usual, order = _usual_axis(graph), graph.order()
+    if usual is None or any(value.op == "running" for value in order):
+        return None
+    used = {axis for value in order if value.op != "input" for axis in value.axes}
+    data = [given.axes for given in graph.inputs.values() if given.role == "data" and usual in given.axes]
+    rows = Counter(axes[-1] for axes in data if axes[-1] != usual and axes[-1] in used)
+    found = [axis for axis in rows if in_blocks(order, axis) and _passes(order, axis) <= _passes(order, usual)]
+    return max(found, key=lambda axis: rows[axis], default=None)
+
+
+def _passes(order: list[Value], axis: Axis) -> int:
+    """Return how often loops would pass an axis if they stream over it."""
+    phase = Samples(axis, order).phase
+    return max((phase[value] for value in order if axis in value.axes), default=0)
 
 
 def picked_axis(graph: Graph) -> Axis | None:

@@ -8,12 +8,15 @@ from dataclasses import replace
 from gradcompile.ir import Axis, Graph
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.nodes import loop_axes
-from gradcompile.schedule.samples import Samples, stream_axis
+from gradcompile.schedule.samples import Samples, row_axis, stream_axis
 
 FEW = 8  # steps of a loop that is written out
 ROW = 128  # numbers of a row, up to which it is worth while to know how many there are
 PICKS = 8  # samples for each element that they pick, up to which there is more to do for these
 PAIRS = 1 << 21  # numbers of an array that may be kept: 16 MB of doubles
+LONG = 512  # numbers of a row, from which on loops may stream along it
+TIMES = 8  # as many numbers of a row as there are rows, from which on they do
+ROWS = 64  # rows, up to which they do: threads may share more
 
 
 def are_few(graph: Graph, sizes: Mapping[str, int]) -> bool:
@@ -36,6 +39,23 @@ def keeps_pairs(graph: Graph) -> bool:
         return False
     found = Samples(axis, order)
     return len(found.needed_later(replace(graph, few=True), samples)) > len(found.needed_later(graph, samples))
+
+
+def has_long_rows(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    """Return whether the rows of data in a call are so much longer than there are rows that loops stream along them.
+
+    Parameters
+    ----------
+    graph : Graph
+        After the passes.
+    sizes : mapping of str to int
+        All named sizes of the call.
+    """
+    rows, usual = row_axis(graph), stream_axis(replace(graph, wide=False))
+    if rows is None or usual is None:
+        return False
+    length, count = rows.size.evaluate(sizes), usual.size.evaluate(sizes)
+    return length >= LONG and length >= TIMES * count and count <= ROWS
 
 
 def pick_little(graph: Graph, axis: Axis | None, sizes: Mapping[str, int]) -> bool:
