@@ -1354,3 +1354,23 @@ def test_what_is_added_at_moved_places_is_added_where_it_is_made() -> None:
     np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-12)
     body = model.source[model.source.index("def value_and_grad(") :]
     assert "np.empty((N - 1" not in body[: body.index("\n\n\n")]
+
+
+def test_what_labels_add_to_one_array_is_added_there_before_what_comes_after_the_samples() -> None:
+    # The angles of poses are turned into sines and cosines pose by pose: their slopes wait for all edges.
+    text = """
+        i: labels[N]
+        j: labels[N]
+        m: data[N]
+        p: parameter[V, 2]
+        d[n] = p[j[n], 0] - p[i[n], 0]
+        loss = Sum((cos(p[i[n], 1])*d[n] - m[n])**2 + (p[j[n], 1] - p[i[n], 1])**2, n)
+    """
+    text = "\n".join(line.strip() for line in text.strip().splitlines()) + "\n"
+    gradient = gradient_of(text)
+    assert len(re.findall(r"np\.zeros\(\(V, 2\)", gradient)) == 1
+    arrays = arrays_for(text, {"N": 9, "V": 4}, seed=1, labels=lambda name: (0, 4))
+    model = gc.compile(gc.parse(text))
+    model.value_and_grad(**arrays)
+    model.wait()
+    assert_right(text, arrays, model.value_and_grad(**arrays))

@@ -94,13 +94,29 @@ class Sums:
                 rest.append((part, sign))
         crossing = [(term, sign) for term, sign in terms if self.samples.crosses(term)]
         if 0 < len(crossing) < len(terms) and not self._together(terms, rest):
-            rest += [each for each in terms if each not in crossing]  # known before the loop over the samples
-            terms = crossing
+            others = [each for each in terms if each not in crossing]
+            total = None if self._together(crossing, rest + others) else self._added_up(crossing)
+            if total is None:
+                rest, terms = rest + others, crossing  # known before the loop over the samples
+            else:
+                rest, terms = [*rest, (total, 1)], others
         if not terms or not self._together(terms, rest):
             return
         self.found[value] = self._base(rest), terms
         self.absorbed.update(v for v in inner if v is not value)
         self.absorbed.update(term for term, _ in terms)
+
+    def _added_up(self, terms: list[Signed]) -> Value | None:
+        """Return what samples add at places, as one target from which another sum can start after them; else None."""
+        at_places = all(term.op == "accumulate" for term, _ in terms)
+        if len(terms) == 1 or not at_places or not self._together(terms, []):
+            return None
+        total = self._base(terms)
+        assert total is not None
+        self.samples.phase[total] = max(self.samples.phase[term] for term, _ in terms)
+        self.found[total] = None, terms
+        self.absorbed.update(term for term, _ in terms)
+        return total
 
     def _is_term(self, part: Value, into: Value) -> bool:
         """Return whether a part is a sum with the same axes: a product of matrices in any order, BLAS writes them all.
