@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -241,3 +242,26 @@ def test_roots_of_squares_are_sizes_also_where_a_scale_is_small() -> None:
             found, gradient = logs.value_and_grad(x=x, c=c)
             assert found == pytest.approx(value, rel=1e-13)
             np.testing.assert_allclose(gradient, slopes, rtol=1e-13)
+
+
+def epidemic(loss: str) -> str:
+    """Return a model with what some steps make of the susceptible, exposed and infected."""
+    step = "s{1} = s{0} - a*s{0}*i{0}\ne{1} = e{0} + a*s{0}*i{0} - c*e{0}\ni{1} = i{0} + c*e{0} - b*i{0}\n"
+    given = "".join(f"{name}: parameter\n" for name in ("a", "b", "c", "s0", "e0", "i0"))
+    return f"{given}{''.join(step.format(k, k + 1) for k in range(3))}loss = {loss}\n"
+
+
+@pytest.mark.parametrize(
+    ("loss", "asked"),
+    [
+        ("i1 - log(9*i1 + 1) + i2 - log(9*i2 + 1) + i3 - log(9*i3 + 1)", False),
+        ("(exp(a*i3) - exp(b*i3))/(a - b)", True),
+        ("log(a - b) - log((a - b)*i3)", True),
+    ],
+)
+def test_series_are_made_only_where_something_is_divided_by_what_is_zero(loss, asked, monkeypatch) -> None:
+    module, places = sys.modules["gradcompile.passes.removable"], []
+    own = module._choices
+    monkeypatch.setattr(module, "_choices", lambda order, place: places.append(place) or own(order, place))
+    gc.compile(gc.parse(epidemic(loss)))
+    assert bool(places) is asked

@@ -25,6 +25,7 @@ from gradcompile.passes.logarithms import positive
 from gradcompile.passes.ratios import DEEPEST, flat, fraction, in_sums, ratios
 from gradcompile.passes.small import small, small_logs
 from gradcompile.passes.stabilise import stabilise
+from gradcompile.passes.vanishing import may_have_limits
 
 NEAR = Fraction(1, 2)  # of what is added to 1, and of exponents; beyond, what is written remains
 ORDERS = (1, 2, 3)  # of the rest: the highest power of d that is divided by
@@ -46,7 +47,7 @@ def removable(graph: Graph) -> Graph:
     made, seen = list[dict[Value, Choice]](), set[object]()
     for divisor in _divisors(order, moving_values(graph, order)):
         for place in _places(divisor):
-            if place.zeros in seen or not (found := _choices(order, place)):
+            if place.zeros in seen or not may_have_limits(order, place) or not (found := _choices(order, place)):
                 continue
             seen |= {place.zeros, *(frozenset(((atom, 1),)) for atom, _ in place.monomial if not place.shift)}
             made.append({value: choice for value, choice in found.items() if not _is_known(graph, value, choice)})
