@@ -786,6 +786,19 @@ def test_what_is_used_with_data_that_lie_by_rows_lies_by_rows() -> None:
     assert "x_t" not in gradient
 
 
+def test_what_is_made_of_a_sum_of_rows_lies_by_rows() -> None:
+    """The sum lies as the data do: a loop over samples would take its numbers, and those of its slope, far apart."""
+    gradient = gradient_of("""
+        x: data[N, T, D]
+        w: parameter[T]
+        V: parameter[D, K]
+        h[n, j] = tanh(Sum(x[n, s, j]*w[s], s))
+        loss    = Sum(exp(Sum(h[n, j]*V[j, k], j)), n, k)
+    """)
+    assert "h[n, j] = vtanh(a[j])" in gradient
+    assert re.search(r"dw_s \+= x_b\[n, s, j\]\*\w\[j\]", gradient)
+
+
 def test_data_that_are_used_with_what_lies_by_features_are_copied() -> None:
     """The shares of classes are summed up for each sample: samples are innermost, and so do the targets come."""
     gradient = gradient_of("""

@@ -116,6 +116,24 @@ WINDOWS = """
     y[n, c]    = Sum(Mean(g[n, i, f], i)*U[f, c], f)
     loss       = -Sum(y[n, gt[n]] - log(Sum(exp(y[n, c]), c)), n)
 """
+POOLED = """
+    x: data[N, 10]
+    gt: labels[N]
+    W: parameter[3, H]
+    V: parameter[H, 4, C]
+    h[n, i, k] = tanh(Sum(x[n, i + a]*W[a, k], a))
+    p[n, i, k] = max(h[n, 2*i, k], h[n, 2*i + 1, k])
+    y[n, c]    = Sum(p[n, i, k]*V[k, i, c], k, i)
+    loss       = Sum(log(Sum(exp(y[n, c]), c)) - y[n, gt[n]], n)
+"""
+CENTRED = """
+    x: data[N, D]
+    t: data[N]
+    W: parameter[D, T, H]
+    y[n, s, k] = Sum(x[n, d]*W[d, s, k], d)
+    m[s, k]    = Mean(y[n, s, k], n)
+    loss       = Sum((t[n] - Sum(log(1 + exp(y[n, s, k] - m[s, k])), s, k))**2, n)
+"""
 IMAGES = """
     x: data[N, 28, 28]
     gt: labels[N]
@@ -129,7 +147,7 @@ IMAGES = """
 """
 SIZES = {"N": 300, "T": 5, "R": 10, "D": 9, "H": 11, "G": 8, "C": 4, "K": 8, "A": 7, "S": 11, "P": 3}
 MODELS = {"dense": DENSE, "attention": ATTENTION, "words": WORDS, "mixed": MIXED, "heads": HEADS, "windows": WINDOWS}
-MODELS |= {"causal": CAUSAL, "bilinear": BILINEAR}
+MODELS |= {"causal": CAUSAL, "bilinear": BILINEAR, "pooled": POOLED, "centred": CENTRED}
 
 
 def drawn(text: str, dtype: str = "float64", **sizes: int) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -156,11 +174,11 @@ def some_slow(cases: list[tuple[Any, ...]], fast: int) -> list[Any]:
 
 
 DRAWN = [{}, {"T": 1}, {"N": 1, "D": 1, "H": 1, "K": 1}]
-NAMES = ("windows", "causal", "bilinear", "dense", "mixed", "heads", "attention", "words")
+NAMES = ("windows", "centred", "pooled", "causal", "bilinear", "dense", "mixed", "heads", "attention", "words")
 AGREED = [(name, dtype, sizes) for dtype in ("float64", "float32") for sizes in DRAWN for name in NAMES]
 
 
-@pytest.mark.parametrize(("name", "dtype", "sizes"), some_slow(AGREED, 1))
+@pytest.mark.parametrize(("name", "dtype", "sizes"), some_slow(AGREED, 2))
 def test_compiled_code_agrees_with_the_graph(name: str, dtype: str, sizes: dict[str, int]) -> None:
     tolerance = 1e-12 if dtype == "float64" else 2e-4
     model, data, parameters = drawn(MODELS[name], dtype, **sizes)
@@ -263,6 +281,20 @@ def test_windows_of_single_numbers_are_left_to_loops() -> None:
 def test_sums_over_two_axes_are_one_product() -> None:
     gradient = gradient_of(WORDS)
     assert re.search(r"gemm\(1.0, \w+\[:size\].reshape\(size, T\*D\), W.reshape\(T\*D, H\), 0.0, \w+", gradient)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [(POOLED, "p.reshape(H*4, T)[:, :size].T"), (CENTRED, "y.reshape(T*H, N)[:, first:first + size].T")],
+    ids=["of a block", "of all"],
+)
+def test_numbers_of_samples_lie_next_to_each_other_where_nothing_but_products_has_them_as_rows(text, rows) -> None:
+    """Which of two numbers is larger lies as they do: by rows, it would be asked, and used, one by one."""
+    gradient = gradient_of(text)
+    assert rows in gradient
+    loops = re.findall(r"( +)for n in range\(size\):\n((?:\1 .*\n)*)", gradient)
+    assert loops
+    assert not any("for " in body for _, body in loops)  # loops over samples are the innermost ones
 
 
 def test_a_product_of_each_sample_needs_none_of_all_samples() -> None:

@@ -109,26 +109,41 @@ class Products:
 
         They are counted from the first one of the array, or from `start` on.
         """
-        if self.plan.sample in axes:
-            dimension = axes.index(self.plan.sample)
-            if array not in self.plan.blocked or given:
-                name = self.places.view(array, name, dimension, start)
-            elif self.plan.sample not in of.loops:
-                name = f"{name}[{':, ' * dimension}:{self.names.word('size')}]"
-        runs = _runs(axes, [rows, columns])
-        if len(runs) < len(axes):
+        runs, dimension = _runs(axes, [rows, columns]), self._samples_in(axes)
+        grouped, own = len(runs) < len(axes), array in self.plan.blocked and not given
+        if grouped and dimension == len(axes) - 1:  # a part of the samples is no longer contiguous
+            name = self._shaped(name, runs, self.names.word("T") if own else self.names.size(axes[-1].size))
+            name, grouped = self._part(name, len(runs) - 1, own=own), False
+        elif dimension is not None and not own:
+            name = self.places.view(array, name, dimension, start)
+        elif dimension is not None and self.plan.sample not in of.loops:
+            name = self._part(name, dimension, own=True)
+        if grouped:
             if runs[0] == (self.plan.sample,) and self.plan.sample in of.loops:
                 name, runs = f"{name}[{self.names.axis(runs[0][0])}]", runs[1:]
-            name = f"{name}.reshape({', '.join(map(self._extent, runs))})"
+            name = self._shaped(name, runs, self.names.word("size"))
         indices = [self.names.axis(run[0]) if run[0] in of.loops else ":" for run in runs]
         while indices and indices[-1] == ":":
             indices.pop()
         name = f"{name}[{', '.join(indices)}]" if indices else name
         return name if runs.index(rows) < runs.index(columns) else f"{name}.T"
 
-    def _extent(self, axes: Axes) -> str:
-        """Return how many indices several axes have together: of the samples, those of the block."""
-        sizes = [self.names.word("size") if a == self.plan.sample else self.names.size(a.size) for a in axes]
+    def _samples_in(self, axes: Axes) -> int | None:
+        """Return the dimension of an array along which its samples are; None if it has none."""
+        return axes.index(self.plan.sample) if self.plan.sample in axes else None
+
+    def _part(self, name: str, dimension: int, *, own: bool) -> str:
+        """Return the samples of a block of a matrix: the first ones of its `own` array, or of one for all samples."""
+        first, size = self.names.word("first"), self.names.word("size")
+        return f"{name}[{':, ' * dimension}{f':{size}' if own else f'{first}:{first} + {size}'}]"
+
+    def _shaped(self, name: str, runs: Sequence[Axes], samples: str) -> str:
+        """Return an array with the axes of each group as one, of so many samples."""
+        return f"{name}.reshape({', '.join(self._extent(run, samples) for run in runs)})"
+
+    def _extent(self, axes: Axes, samples: str) -> str:
+        """Return how many indices several axes have together."""
+        sizes = [samples if a == self.plan.sample else self.names.size(a.size) for a in axes]
         return sizes[0] if len(sizes) == 1 else "*".join(map(as_factor, sizes))
 
 

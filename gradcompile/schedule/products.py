@@ -86,6 +86,8 @@ class Products:
         The order of the axes of each array of which matrices have several axes for one index.
     factors : set of Value
         The matrices that are multiplied.
+    free : set of Value
+        The arrays with an order that may have their samples last as well as first: see `turn`.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Products:
         self.found = {term: factors for term, factors in parted.items() if factors.is_plain}
         self._lay({term: factors for term, factors in parted.items() if not factors.is_plain})
         self.factors = {factor for found in self.found.values() for factor in (found.left, found.right)}
+        self.free = self._free()
 
     def _factors(self, term: Value) -> Factors | None:
         """Return a sum as a product; its axes in no order yet."""
@@ -186,6 +189,21 @@ class Products:
         return not combines_axes(value) or any(axis != self.sample for axis in plain)
 
     # Products that need their arrays laid out for them
+
+    def _free(self) -> set[Value]:
+        """Return the arrays whose samples are an index of their own in all products that lay them out."""
+        bound = {value for value in self.orders if self.sample not in value.axes}
+        for term, factors in self.found.items():
+            own = not factors.loops and (self.sample,) in (factors.rows, factors.inner, factors.columns)
+            matrices = () if factors.is_plain else self._of(term, factors)
+            bound.update(self._array(matrix)[0] for matrix in matrices if not own or matrix not in self.orders)
+        return self.orders.keys() - bound
+
+    def turn(self, by_rows: Container[Value]) -> None:
+        """Lay out what is free and not to lie by rows with its samples last: next to each other for each number."""
+        for array, axes in self.orders.items():
+            if array in self.free and array not in by_rows:
+                self.orders[array] = tuple(sorted(axes, key=lambda axis: axis == self.sample))
 
     def _lay(self, wanted: dict[Value, Factors]) -> None:
         """Lay arrays out as products need them, where they agree: those of all samples first.

@@ -87,6 +87,7 @@ class Rows:
         packed = dict.fromkeys(row for found in rows.values() for row in found if row not in self.data)
         packed |= self._lines_used_often(passing)
         packed |= self._copied_factors(packed)
+        self.products.turn(self.laid)
         packed |= dict.fromkeys(value for value in picked if value.kind == "real" and self.picks(value))
         self.statements.pack(self._looked_up(passing) | packed)  # rows are found by labels
 
@@ -309,7 +310,7 @@ class Rows:
             for value, read in self.statements.reads(right_side(statement)):
                 if self.samples.is_row(value) and (read is None or not self._at_data(read)):
                     uses.setdefault(value, []).append(statement)
-        self.laid = {value for value in self.products.orders if self.samples.is_row(value)}
+        self.laid = {v for v in self.products.orders if self.samples.is_row(v) and v not in self.products.free}
         self.laid |= {value for value in self.delivered if self._is_product(value) and self._is_delivered(value)}
         self.laid |= {row.operands[0] for row in self.data if self._picks_rows(row)}
         groups = self._groups(uses)
@@ -352,7 +353,7 @@ class Rows:
             return True
         made = [statement for value in group for statement in self.statements.of(value)]
         bases = [Define(v, base) for v in group if (base := self.statements.base(v)) is not None]
-        along = any(map(self.are_along, made)) or any(map(self._uses, bases))
+        along = any(map(self.are_along, made)) or any(map(self._uses, bases)) or any(map(self._continues, made))
         multiplied = any(isinstance(s, Product) for s in made)
         plain = all(map(self._is_arithmetic, made))  # functions leave loops that add at places: these make no vectors
         for value in group:
@@ -365,6 +366,17 @@ class Rows:
                 # else the loop takes each number several times, for little
                 along = along or (rows and (plain or (beside and not self.scatters(statement))))
         return along
+
+    def _continues(self, statement: Statement) -> bool:
+        """Return whether a statement takes each number of a sum that is added up along rows, and so lies by rows."""
+        if not isinstance(statement, Define):
+            return False
+        used = [v for v, _ in self.statements.reads(right_side(statement)) if self.samples.is_row(v)]
+        return any(set(v.axes) == set(axes_of(statement)) and self._is_added_along_rows(v) for v in used)
+
+    def _is_added_along_rows(self, value: Value) -> bool:
+        """Return whether terms are added to whole rows of a sum: innermost are the loops along these."""
+        return any(self.are_along(made) and self._runs(made, value) for made in self.statements.of(value))
 
     def _is_arithmetic(self, statement: Statement) -> bool:
         """Return whether a statement takes no function such as exp, or is a product of matrices."""
