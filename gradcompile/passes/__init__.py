@@ -42,6 +42,7 @@ from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.steep import steep
 from gradcompile.passes.thin import thin
 from gradcompile.passes.together import together
+from gradcompile.passes.totals import totals
 from gradcompile.passes.turn import turn, turn_arithmetic
 from gradcompile.passes.whole import NO_SIZES, are_often, lookups
 
@@ -109,6 +110,7 @@ AFTER: tuple[Pass, ...] = (
     common_factors,  # a*c - b*c is (a - b)*c
     coefficients,  # 2*(x/y) is 2*x/y
     one_by_one,  # what is added at few labels is a sum for each of them
+    totals,  # Σ_n a + Σ_n b is Σ_n (a + b), where they are many
 )
 
 
