@@ -35,7 +35,7 @@ from gradcompile.schedule.nodes import (
 )
 from gradcompile.schedule.products import Products
 from gradcompile.schedule.results import Results
-from gradcompile.schedule.rows import Rows
+from gradcompile.schedule.rows import SHORT, Rows
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
 from gradcompile.schedule.statements import Statements, axes_of, is_recomputed
 from gradcompile.schedule.sums import Sums
@@ -355,7 +355,8 @@ class _Work:
             runs = isinstance(statement, Course) and axis == value.attr.axis
             by_rows, backward = rows and axis == self.sample, runs and value.attr.backward
             wanted = axis, bounds.get(axis, (None, None)), by_rows, backward
-            own = axis == order[-1] and (self._is_shifted(statement, value, path) or (runs and axis in self.steep))
+            own = axis == self._longest(order) and self._is_shifted(statement, value)
+            own = own or (axis == order[-1] and runs and axis in self.steep)
             own = own or (alone and axis == order[-1])
             adds = self.rows.scatters(statement) if own and alone else None
             loop = None if own and adds is None else self._joinable(body, path, wanted, reads, updated, adds=adds)
@@ -391,7 +392,15 @@ class _Work:
             return self.rows.scatters(statement) or self._looks_up(statement)
         return innermost in self.steep and self.rows.scatters(statement, innermost)
 
-    def _is_shifted(self, statement: Statement, value: Value, path: list[Loop]) -> bool:
+    def _longest(self, order: list[Axis]) -> Axis:
+        """Return the innermost axis of loops but for those of a few steps, as the coordinates of a point.
+
+        It is not the outermost: what is kept for its loops is a row, which stays in the cache.
+        """
+        long = [axis for axis in order[1:] if not 0 < (self.graph.length(axis.size) or 0) <= SHORT]
+        return (long or order)[-1]
+
+    def _is_shifted(self, statement: Statement, value: Value) -> bool:
         """Return whether a statement adds to elements to which another one, at other places, adds in the same loops.
 
         In a loop of its own each becomes vectors, as in ``d[i] += a[i]`` and ``d[i + 1] -= a[i]``.
@@ -399,7 +408,7 @@ class _Work:
         if not isinstance(statement, Update) or not _is_stencil(statement.term):
             return False
         others = [term for term, _ in self.sums.get(value, (None, []))[1] if term is not statement.term]
-        return any(_is_stencil(term) and term.operands[1:] != statement.term.operands[1:] for term in others)
+        return any(_is_stencil(term) and _overlap(term.operands[1:], statement.term.operands[1:]) for term in others)
 
     def _starts_inside(self, term: Value, loop: Loop) -> bool:
         """Return whether each turn of a loop starts what a term is added to: else that is started before the loop.
@@ -505,8 +514,14 @@ class _Work:
 
 
 def _is_stencil(term: Value) -> bool:
-    """Return whether a term is added along its axes, at places that are moved by numbers."""
-    return term.op == "accumulate" and all(map(is_moved, term.operands[1:]))
+    """Return whether a term is added along its axes, at places that are moved by numbers, or one coordinate of each."""
+    return term.op == "accumulate" and all(is_moved(place) or place.op == "const" for place in term.operands[1:])
+
+
+def _overlap(one: tuple[Value, ...], other: tuple[Value, ...]) -> bool:
+    """Return whether elements at some places may be those at other places in another turn of a loop."""
+    apart = any(a.op == b.op == "const" and a is not b for a, b in zip(one, other, strict=True))
+    return one != other and not apart
 
 
 def _is_label(value: Value) -> bool:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.ahead import ask_ahead
+from gradcompile.jit.direct.flat import flatten
 from gradcompile.jit.direct.jam import jam
+from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.matrices import USED, definitions
-from gradcompile.jit.direct.outline import Part, outlined
+from gradcompile.jit.direct.outline import Arrays, Part, outlined
 from gradcompile.jit.direct.rings import unroll_rings
-from gradcompile.jit.direct.syntax import nodes, spelled
+from gradcompile.jit.direct.signs import numbers
+from gradcompile.jit.direct.syntax import names, nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 from gradcompile.vecmath import SELDOM
 
@@ -72,8 +77,16 @@ class Text:
             if name not in BY_STRIDES:
                 unroll_rings(self.nodes[name], self.cost)
                 jam(self.nodes[name])
+            flatten(self.nodes[name], self._rows(name))
             ask_ahead(self.nodes[name])
         return self.nodes[name]
+
+    def _rows(self, name: str) -> Mapping[str, Lengths]:
+        """Return the lengths of the arrays that a function makes, and of those that it is given as part of another."""
+        node, part = self.nodes[name], self.part(self.nodes[name])
+        times = Counter(each.id for each in names(node) if isinstance(each.ctx, ast.Store))
+        own = Arrays.of(node, numbers(node), times)
+        return part._replace(lengths={**part.lengths, **own.lengths}, cut={**part.cut, **own.cut}).known({})
 
     def part(self, node: ast.FunctionDef) -> Part:
         """Return what is known of the arguments of a function: nothing, if it is no part of another."""
