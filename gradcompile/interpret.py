@@ -5,6 +5,7 @@ Every target is tested against this interpreter, and this interpreter against ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -253,13 +254,17 @@ class _Machine:
         return self.placed(np.where(sign < 0, np.nan, log), batch, value)
 
     def solve(self, value: Value) -> Any:
-        """Return x with sum over columns of A[row, column] x[column] = b[row]."""
+        """Return x with sum over columns of A[row, column] x[column] = b[row], for each right side."""
         matrix, right = value.operands
         row, column = value.attr
-        batch = tuple(a for a in value.axes if a != column)
-        left = self.aligned(matrix, (*batch, row, column))
-        solution = np.linalg.solve(left, self.full(right, (*batch, row))[..., None])[..., 0]
-        return self.placed(solution, (*batch, column), value)
+        array, batch = self.matrix(matrix, value)
+        sides = tuple(a for a in value.axes if a not in (*batch, column))
+        given = self.full(right, (*batch, row, *sides))
+        shape = given.shape
+        solution = np.linalg.solve(array, given.reshape(*array.shape[:-1], math.prod(shape[array.ndim - 1 :]))).reshape(
+            shape
+        )
+        return self.placed(solution, (*batch, column, *sides), value)
 
 
 OPERATIONS: dict[str, Callable[[_Machine, Value], Any]] = {

@@ -196,6 +196,7 @@ NAMES: dict[str, Any] = {
     "samples_to_multiply": lambda width, samples: BLOCK,
     "samples_of_rows": lambda width, samples, rows: BLOCK,
     "inverse": matrices.inverse,
+    "solve": matrices.solve,
     "determinant": matrices.determinant,
     "logdet": matrices.logdet,
 }

@@ -7,6 +7,7 @@ table's derivatives, nor the passes, nor the emitted code, nor floating point ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -284,13 +285,17 @@ class _Machine:
         return objects(function(stack)).transpose([axes.index(a) for a in value.axes])
 
     def solve(self, value: Value) -> Any:
-        """Return x with sum over columns of A[row, column] x[column] = b[row]."""
+        """Return x with sum over columns of A[row, column] x[column] = b[row], for each right side."""
         matrix, right = value.operands
         row, column = value.attr
-        batch = tuple(a for a in value.axes if a != column)
-        left, given = self.full(matrix, (*batch, row, column)), self.full(right, (*batch, row))
-        solution = matrices.solve(left, given[..., None])[..., 0]
-        return solution.transpose([(*batch, column).index(a) for a in value.axes])
+        stack, batch = self.matrices(value, matrix)
+        sides = tuple(a for a in value.axes if a not in (*batch, column))
+        given = self.full(right, (*batch, row, *sides))
+        shape = given.shape
+        solution = matrices.solve(stack, given.reshape(*stack.shape[:-1], math.prod(shape[stack.ndim - 1 :]))).reshape(
+            shape
+        )
+        return solution.transpose([(*batch, column, *sides).index(a) for a in value.axes])
 
 
 OPERATIONS: Mapping[str, Callable[[_Machine, Value], Any]] = {

@@ -40,8 +40,11 @@ def logdet(stack: Any) -> Any:
 
 
 def solve(stack: Any, right: Any) -> Array:
-    """Return the solutions x of A x = b; b has a dimension of columns, as in NumPy."""
+    """Return the solutions x of A x = b; b is a vector, or has a dimension of columns, as in NumPy."""
     stack, right = np.asarray(stack, object), np.asarray(right, object)
+    if right.ndim == 1:
+        vector: Array = solve(stack, right[:, None])[:, 0]
+        return vector
     batch = np.broadcast_shapes(stack.shape[:-2], right.shape[:-2])
     left = np.broadcast_to(stack, (*batch, *stack.shape[-2:]))
     given = np.broadcast_to(right, (*batch, *right.shape[-2:]))

@@ -398,13 +398,54 @@ class _Body:
     def _matrix(self, value: Value, target: Value) -> str:
         """Return the line of a matrix function: its operand and, if it is one, its result are matrices."""
         self.printer.support.add(value.op)
+        if value.op == "solve":
+            return self._solution(value, target)
         call = f"{value.op}({self._slice(value.operands[0], value.attr)})"
         place = self._slice(target, value.attr) if value.op == "inverse" else self.places.target(target)
         return f"{place} = {call}"
 
+    def _solution(self, value: Value, target: Value) -> str:
+        """Return the line that solves equations, with their right sides, if there are several, as columns."""
+        (matrix, right), (row, column) = value.operands, value.attr
+        sides = tuple(axis for axis in right.axes if axis != row and axis not in matrix.axes)
+        call = f"solve({self._matrix_of(matrix, value.attr)}, {self._matrix_of(right, (row, *sides))})"
+        axes = (column, *sides)
+        return f"{self._slice(target, axes)} = {self._turned(call, self._order(target), axes)}"
+
+    def _matrix_of(self, value: Value, axes: tuple[Axis, ...]) -> str:
+        """Return an operand of a matrix function with its dimensions in this order."""
+        if value.op == "input" or value in self.plan.stored:
+            return self._turned(self._slice(value, axes), self._order(value), axes)
+        array, *indices = value.operands
+        place = dict(zip(array.axes, indices, strict=True))
+        own = [place[axis] for axis in self._order(array)]
+        order = tuple(index.attr for index in own if index.op == "iota")
+        if self.dialect.target == "python" and {*order} == {*axes} and len(own) == len(axes):
+            return self._turned(self.places.array(array), order, axes)
+        if self.dialect.target == "python":
+            text = self.places.expression(value)
+            for axis in reversed(axes):
+                letter = self.names.axis(axis)
+                text = f"[{text} for {letter} in range({self.names.size(axis.size)})]"
+            return text
+        text = ", ".join(":" if i.op == "iota" and i.attr in axes else self.places.expression(i) for i in own)
+        return self._turned(f"{self.places.array(array)}[{text}]", order, axes)
+
+    def _turned(self, text: str, order: Iterable[Axis], axes: tuple[Axis, ...]) -> str:
+        """Return a matrix whose dimensions are in one order with them in the other, for which two are exchanged."""
+        if tuple(axis for axis in order if axis in axes) == axes:
+            return text
+        if self.dialect.target != "python":
+            return f"{text}.T"
+        self.printer.support.add("transposed")
+        return f"transposed({text})"
+
+    def _order(self, value: Value) -> tuple[Axis, ...]:
+        return value.axes if value.op == "input" else self.plan.stored[value]
+
     def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return the part of an array along `axes`, at one index of all others."""
-        stored = value.axes if value.op == "input" else self.plan.stored[value]
+        stored = self._order(value)
         if self.dialect.target == "python":
             return self.places.array(value) + "".join(f"[{self.names.axis(a)}]" for a in stored if a not in axes)
         return f"{self.places.array(value)}[{', '.join(':' if a in axes else self.names.axis(a) for a in stored)}]"

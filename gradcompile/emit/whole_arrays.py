@@ -374,13 +374,22 @@ class ArrayPrinter:
         row, column = value.attr
         batch = self.ranked(a for a in value.axes if a not in value.attr)
         if value.op == "solve":
-            left = self(matrix, (*batch, row, column))
-            text = f"np.linalg.solve({left}, {self(rest[0], (*batch, row), ATOM)}[..., None])[..., 0]"
-            return self.aligned((text, ATOM), (*batch, column), wanted)
+            return self._solved(matrix, rest[0], value, wanted)
         if value.op == "logdet":
             self.printer.support.add("logdet")
         own = (*batch, row, column) if value.op in ("inverse", "cholesky") else batch
         return self.aligned((f"{LINALG[value.op]}({self(matrix, (*batch, row, column))})", ATOM), own, wanted)
+
+    def _solved(self, matrix: Value, right: Value, value: Value, wanted: Axes) -> Text:
+        """Return the solution of equations, with a column for each right side, of which stacks need at least one."""
+        row, column = value.attr
+        batch = self.ranked(a for a in matrix.axes if a not in value.attr)
+        sides = self.ranked(a for a in right.axes if a not in (*batch, row))
+        left, given = self(matrix, (*batch, row, column)), self(right, (*batch, row, *sides), ATOM if batch else ANY)
+        if not batch or sides:
+            return self.aligned((f"np.linalg.solve({left}, {given})", ATOM), (*batch, column, *sides), wanted)
+        own, found = (":, " * len(axes) for axes in (right.axes, (*batch, column)))
+        return self.aligned((f"np.linalg.solve({left}, {given}[{own}None])[{found}0]", ATOM), (*batch, column), wanted)
 
 
 def _has_new_axes(own: Axes, wanted: Axes) -> bool:

@@ -41,14 +41,14 @@ def products() -> dict[str, int]:
 
 @cache
 def factors() -> dict[str, int]:
-    """Return the addresses of LAPACK's functions that factorise matrices, and make inverses of the factors.
+    """Return the addresses of LAPACK's functions that factorise matrices, and what makes inverses and solutions.
 
     Raises
     ------
     ImportError
         SciPy has none.
     """
-    return _addresses(LAPACK, ("dgetrf", "sgetrf", "dgetri", "sgetri"))
+    return _addresses(LAPACK, ("dgetrf", "sgetrf", "dgetri", "sgetri", "dgetrs", "sgetrs"))
 
 
 def has_factors() -> bool:

@@ -213,6 +213,22 @@ def evaluated(state: State, ask: Ask) -> Steps:
     return (yield Ask(done, ask.scope))
 
 
+def delta(state: State, ask: Ask) -> Steps:
+    """Lower a Kronecker delta, which may say within which bounds it is not 0.
+
+    SymPy says it of elements of an identity, of sizes that are symbols: there the indices are within.
+    """
+    if len(ask.expr.args) == 2:
+        return (yield from rewritten(state, ask))
+    i, j, (low, high) = ask.expr.args
+    found = sympy.KroneckerDelta(i, j)
+    if low != 0 or high.is_Number:
+        within = sympy.And(sympy.Ge(i, low), sympy.Le(i, high), evaluate=False)
+        found = sympy.Piecewise((found, within), (0, True), evaluate=False)
+    state.survey.free.learn([found])
+    return (yield Ask(found, ask.scope))
+
+
 LOWEST = {sympy.S.Integers: -sympy.oo, sympy.S.Naturals: 1, sympy.S.Naturals0: 0}  # of sets of whole numbers
 
 

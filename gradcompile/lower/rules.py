@@ -48,6 +48,7 @@ SCALARS: dict[type, Rule] = {
     im: arithmetic.zero,
     sympy.UnevaluatedExpr: arithmetic.same,
     sympy.polygamma: functions.polygamma,
+    sympy.KroneckerDelta: functions.delta,
     sympy.Derivative: functions.evaluated,
     sympy.Subs: functions.evaluated,
     sympy.Contains: functions.member,

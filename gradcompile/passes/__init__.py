@@ -38,6 +38,7 @@ from gradcompile.passes.separate import separate
 from gradcompile.passes.share import share
 from gradcompile.passes.shares import shares
 from gradcompile.passes.small import small, small_logs
+from gradcompile.passes.solutions import solutions
 from gradcompile.passes.stabilise import stabilise
 from gradcompile.passes.steep import steep
 from gradcompile.passes.thin import thin
@@ -101,6 +102,7 @@ AFTER: tuple[Pass, ...] = (
     outer,  # outer products are read, not made
     thin,  # inverse @ (a @ b) @ inverse: the thin products first
     inward,  # Σ_j (Σ_k a[j, k]*b[k])*c[j]: which sum is inside
+    solutions,  # inverse @ b is a solution of linear equations
     running,  # Σ_{j <= i} is a running sum
     share,  # as above
     turn_arithmetic,  # arithmetic of what is read transposed

@@ -90,6 +90,14 @@ def runs_from(index: Value) -> tuple[Axis, Value | None] | None:
     return None
 
 
+def is_slice(value: Value) -> bool:
+    """Return whether a value is an array at some of its indices, all along others: ``y[i, 0]``, ``a[k, j, i]``."""
+    if value.op != "read":
+        return False
+    along = [index.attr for index in value.operands[1:] if index.op == "iota"]
+    return len({*along}) == len(along) and all(i.op == "iota" or not i.axes for i in value.operands[1:])
+
+
 def is_part(value: Value) -> bool:
     """Return whether a value is a part of an argument under other axes: along one, from a number of the caller on."""
     if value.op != "read" or value.operands[0].op != "input":

@@ -68,7 +68,8 @@ def _part(inverse: Value, term: Value, axes: tuple[Axis, ...]) -> Value | None:
     first = [each for each in factors if any(axis in each.axes for axis in axes)]
     second = [each for each in factors if each not in first]
     thinner = {axis for each in first for axis in each.axes} <= {*axes, *inner}
-    if not first or not second or not thinner or any(axis in inverse.axes for axis in inner):
+    column = all(axis in inner for each in second for axis in each.axes)  # what it is a product of is thinner still
+    if not first or not second or not thinner or column or any(axis in inverse.axes for axis in inner):
         return None
     found = inverse.builder.reduce("sum", inverse * reduce(mul, first), axes)
     return reduce(mul, [*numbers, inverse.builder.reduce("sum", reduce(mul, [*second, found]), inner)])

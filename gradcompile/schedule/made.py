@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Graph, Value
-from gradcompile.passes.share import combines_axes, is_part, is_renaming, rotates
+from gradcompile.passes.share import combines_axes, is_part, is_renaming, is_slice, rotates
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import LINE, Guard, conditions_of, exponent_axis, loop_axes, total_of
 from gradcompile.schedule.results import Results
@@ -79,10 +79,12 @@ class Made:
                 phase[value] = max((phase[o] for o in value.operands), default=0)
         bases = [base for base, _ in sums.values() if base is not None]
         self.uses = Counter(o for v in self._consumers(self.order) for o in v.operands) + Counter(bases)
-        readers = [v for v in self._consumers(self.order) if v.op in ("read", *MATRIX_FUNCTIONS)]
-        self.arrays = {v.operands[0] for v in readers}
-        self.across = {v.operands[0] for v in readers if v.op == "read" and not samples.reads_own(v)}
-        self.across |= {v.operands[0] for v in readers if v.op in MATRIX_FUNCTIONS and samples.crosses(v)}
+        consumers = list(self._consumers(self.order))
+        reads, whole = [v for v in consumers if v.op == "read"], [v for v in consumers if v.op in MATRIX_FUNCTIONS]
+        self.arrays = {v.operands[0] for v in reads} | {o for v in whole for o in v.operands}
+        self.matrices = {o for v in whole for o in v.operands if not is_slice(o)}
+        self.across = {v.operands[0] for v in reads if not samples.reads_own(v)}
+        self.across |= {o for v in whole if samples.crosses(v) for o in v.operands}
         self.narrower = self._hoisted(self.order)
         self.beside: set[Value] = set()
         self.values = self._chosen()
@@ -174,6 +176,8 @@ class Made:
 
     def _stands_alone(self, value: Value) -> bool:
         if value in self.sums or value.op in (*REDUCTIONS, "accumulate", "running", "total", *MATRIX_FUNCTIONS):
+            return True
+        if value in self.matrices:
             return True
         known = value in self.returned or value in self.arrays or value in self.counts
         index = value.kind == "int" and value.op != "place" and not known

@@ -544,9 +544,15 @@ def _square(order: list[Value]) -> dict[Value, tuple[Axis, ...]]:
     found: dict[Value, tuple[Axis, ...]] = {}
     for value in order:
         if value.op in MATRIX_FUNCTIONS:
-            matrix = value.operands[0]
+            matrix, *rest = value.operands
             batch = tuple(axis for axis in matrix.axes if axis not in value.attr)
             axes = found.setdefault(matrix, matrix.axes if matrix.op == "input" else (*batch, *value.attr))
+            for right in rest:
+                row, column = value.attr
+                sides = tuple(axis for axis in right.axes if axis not in (*batch, row))
+                own = (*(axis for axis in batch if axis in right.axes), row, *sides)
+                found.setdefault(right, right.axes if right.op == "input" else own)
+                found[value] = (*batch, column, *sides)
             if set(value.axes) == set(axes):
                 found[value] = axes
     return found

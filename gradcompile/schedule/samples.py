@@ -54,7 +54,7 @@ class Samples:
             return int(self.axis in loop_axes(value) and not aligned(value, self.axis))
         if value.op == "read" and value.operands[0].op != "input":
             return int(not self.reads_own(value))
-        return int(value.op in MATRIX_FUNCTIONS and self.axis in value.operands[0].axes)
+        return int(value.op in MATRIX_FUNCTIONS and any(self.axis in operand.axes for operand in value.operands))
 
     def reads_own(self, value: Value) -> bool:
         """Return whether a read takes of each sample only what belongs to that sample."""

@@ -23,6 +23,11 @@ def inverse(matrix):
     return np.linalg.inv(matrix)
 
 
+def solve(matrix, right):
+    """Return the x with `matrix @ x == right`: a vector, or a matrix of as many columns."""
+    return np.linalg.solve(matrix, right)
+
+
 def determinant(matrix):
     """Return the determinant of a square matrix."""
     return np.linalg.det(matrix)

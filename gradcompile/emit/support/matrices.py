@@ -32,6 +32,24 @@ def inverse(matrix):
     return [row[size:] for row in rows]
 
 
+def solve(matrix, right):
+    """Return what `matrix` makes `right` of: a vector, or a matrix of as many columns."""
+    if right and not isinstance(right[0], list):
+        return [row[0] for row in solve(matrix, [[number] for number in right])]
+    size = len(matrix)
+    rows, _ = eliminated([[*row, *beside] for row, beside in zip(matrix, right, strict=True)])
+    for k in reversed(range(size)):
+        rows[k] = [a/rows[k][k] for a in rows[k]]
+        for r in range(k):
+            rows[r] = [a - rows[r][k]*b for a, b in zip(rows[r], rows[k])]
+    return [row[size:] for row in rows]
+
+
+def transposed(matrix):
+    """Return a matrix with its rows as columns."""
+    return [list(column) for column in zip(*matrix)]
+
+
 def determinant(matrix):
     """Return the determinant of a square matrix."""
     rows, sign = eliminated(matrix)

@@ -9,7 +9,8 @@ from gradcompile.jit.direct.syntax import names, nodes, spelled, statements
 
 NUMBERS = frozenset(  # functions that return no arrays
     (
-        "maximum minimum finite min max int abs float real rolled samples_in_block samples_to_multiply samples_of_rows"
+        "maximum minimum finite min max int abs float real rolled logdet determinant"
+        " samples_in_block samples_to_multiply samples_of_rows"
     ).split()
 )
 NEW = ("np.empty", "np.zeros")  # and those that return new ones
@@ -41,7 +42,7 @@ def is_new(node: ast.expr) -> bool:
 
 def is_own(node: ast.expr) -> bool:
     """Return whether an expression is a number or a new array, and not an array that has another name."""
-    if is_new(node):
+    if is_new(node) or (isinstance(node, ast.Call) and _is_of_numbers(node)):
         return True
     inside = [each for each in nodes(node) if isinstance(each, ast.Slice | ast.Attribute | ast.Call)]
     return not isinstance(node, ast.Name) and all(map(_is_of_numbers, inside))

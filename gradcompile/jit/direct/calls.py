@@ -23,7 +23,7 @@ from gradcompile.jit.direct.kinds import (
     literal,
     several,
 )  # fmt: skip
-from gradcompile.jit.direct.outside import factorise, fetch, invert, look, rest, swap
+from gradcompile.jit.direct.outside import factorise, fetch, invert, look, rest, substitute, swap
 from gradcompile.jit.direct.variants import told
 from gradcompile.jit.direct.writer import SUFFIX
 from gradcompile.jit.library import LIBRARY
@@ -163,6 +163,7 @@ EXTREMA: dict[str, OfNumbers] = {  # emitted functions that LLVM has: of these i
 CALLS: dict[str, Call] = {
     **OF_NUMBERS, "int": _int, "math.ldexp": _ldexp, "len": _len, "fetch": fetch,
     "look": look, "swap": swap, "rest": rest, "lapack.getrf": factorise, "lapack.getri": invert,
+    "lapack.getrs": substitute,
     "np.empty": partial(_new, False), "np.zeros": partial(_new, True),
     "np.asarray": _asarray, "np.ascontiguousarray": _contiguous,
 }  # fmt: skip

@@ -83,6 +83,17 @@ def invert(scope: Scope, values: list[Value]) -> Value:
     return _lapack(scope, "getri", matrix, given)
 
 
+def substitute(scope: Scope, values: list[Value]) -> Value:
+    """Call LAPACK for solutions in the place of right sides, by columns, given the factors; return what it says."""
+    writer = scope.writer
+    matrix, chosen, right = values
+    letter = writer.place("i8")
+    writer.do(f"store i8 {ord('N')}, ptr {letter}")
+    size = _size(scope, matrix)
+    given = [letter, size, _size(scope, right), matrix.address, size, chosen.address, right.address, size]
+    return _lapack(scope, "getrs", matrix, given)
+
+
 def _lapack(scope: Scope, name: str, matrix: Value, given: list[str]) -> Value:
     """Call a function of LAPACK with addresses, the last of them for what it says."""
     writer = scope.writer

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gradcompile.jit.direct import boundary, seldom
 from gradcompile.jit.direct.body import AgainError, Body, Types, returned_kind
 from gradcompile.jit.direct.kinds import F32, F64, Array, Function, Lengths, Type, UntranslatableError, held
+from gradcompile.jit.direct.matrices import WORKING
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
@@ -102,7 +103,7 @@ class Program:
         apart = is_long(lines) and arrays and node.name not in THEIRS
         common = BLAS if apart and node.name in BY_STRIDES else ""
         if node.name in self.text.algebra:
-            inline, apart, common = APART, True, LAPACK
+            inline, apart, common = APART, True, "" if node.name in WORKING else LAPACK
         counts = SELDOM.get(node.name) if types[:1] and types[0] in (F32, F64) else None
         inline = seldom.APART if counts else inline
         self._definitions.append(Definition(symbol, head + inline, lines, apart, common))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.flat import flatten
+from gradcompile.jit.direct.factors import share_factors
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.matrices import USED, definitions
@@ -70,6 +71,8 @@ class Text:
         """Return a function as it is translated for any types: in parts, and with several steps in one pass."""
         if name not in self._ready:
             self._ready.add(name)
+            if self.algebra and name not in self.algebra:
+                share_factors(self.nodes[name])
             if name not in self.parts:  # a part has no parts
                 *parts, whole = outlined(self.nodes[name])
                 self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
