@@ -609,6 +609,12 @@ def test_validation_of_an_objective_that_is_not_a_sum():
     np.testing.assert_allclose(result.history[-1].validation, expected, rtol=1e-12)
 
 
+def test_validation_data_give_nothing_that_is_learned(model):
+    given = data()
+    with pytest.raises(ArgumentError, match="'w', which is learned"):
+        model.fit(**given, valid={"x": given["x"], "t": given["t"], "w": np.ones(FEATURES)}, epochs=1, progress=False)
+
+
 def test_early_stopping_returns_the_best_parameters(model):
     """Validation data that pull the other way: the objective on them rises after a few epochs."""
     inputs, other = data(), data(11, seed=3)

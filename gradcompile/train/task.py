@@ -12,7 +12,7 @@ import numpy as np
 
 from gradcompile import shuffle
 from gradcompile.arguments import Arguments
-from gradcompile.errors import DataError
+from gradcompile.errors import ArgumentError, DataError
 from gradcompile.ir import Graph
 from gradcompile.jit import wants_numba
 from gradcompile.minibatch import refusal, why_not
@@ -119,12 +119,26 @@ def _kernel(model: Any, optimizer: Optimizer, how: Taken, sizes: Mapping[str, in
 
 def _check_valid(graph: Graph, valid: Any) -> None:
     """Raise if the validation data cannot be meant, or cannot be held out."""
+    if isinstance(valid, Mapping):
+        _check_names(graph, valid)
     if valid is None or isinstance(valid, Mapping):
         return
     if not isinstance(valid, float) or not 0 < valid < 1:
         raise wrong("valid", valid, "a part between 0 and 1, such as 0.1, or a dict of data")
     if reason := why_not(graph):
         raise refusal(graph, reason)
+
+
+def _check_names(graph: Graph, valid: Mapping[Any, Any]) -> None:
+    """Raise if the validation data have values of what is learned, which would be replaced."""
+    for name in map(str, valid):
+        if name in graph.wrt:
+            raise ArgumentError(
+                f"the validation data give {name!r}, which is learned: they are judged by what it is after each epoch",
+                expected="data and constants",
+                found=f"valid={{{name!r}: ...}}",
+                hint=f"leave {name!r} out of valid; to start from it, give it in init",
+            )
 
 
 def _split(seed: int, samples: int, fraction: float) -> tuple[shuffle.Rows, shuffle.Rows]:
