@@ -115,10 +115,12 @@ class Mathematics(Printer):
         return operands[0] if value.op == "real" else super().row(value, operands)
 
     def _of_matrix(self, value: Value, name: str, rest: list[Text]) -> str:
-        """Return a matrix function, of the matrix as a whole: ``inverse(A)[i, j]``, ``logdet(K[n])``."""
+        """Return a function of the whole matrix: ``inverse(A)[i, j]``, ``logdet(K[n])``, ``solve(A.T, b[i])``."""
         matrix = value.operands[0]
         batch = tuple(axis for axis in matrix.axes if axis not in value.attr)
-        operands = ", ".join([f"{name}{_indices(batch, self.names, self.rank)}", *(text for text, _ in rest)])
+        own = matrix.axes if matrix.op == "input" else self.rank(matrix.axes)
+        turned = ".T" if tuple(axis for axis in own if axis in value.attr) != value.attr and rest else ""
+        operands = ", ".join([f"{name}{_indices(batch, self.names, self.rank)}{turned}", *(text for text, _ in rest)])
         element = tuple(axis for axis in value.axes if axis not in batch)
         return f"{value.op}({operands}){_indices(element, self.names, self.rank)}"
 
