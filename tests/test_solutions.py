@@ -244,6 +244,13 @@ def test_a_likelihood_by_shared_factors_is_right() -> None:
         np.testing.assert_allclose(slope, inverse.T - inverse.T @ vector @ vector.T @ inverse.T, rtol=1e-9)
 
 
+@pytest.mark.parametrize("target", ["numba", "python"])
+def test_a_later_loop_over_the_samples_solves_nothing_again(target: str) -> None:
+    text = gc.emit(log(Determinant(A)) + (y.T * A.I * y)[0, 0], wrt=[A, y], target=target)
+    function = next(n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == "value_and_grad")
+    assert ast.unparse(function).count("= solve(") == 2  # of the matrix, and of its transpose
+
+
 def test_a_product_with_a_vector_comes_before_the_inverse() -> None:
     """The inverse times a matrix times a vector takes no product of the inverse and the matrix."""
     graph = gc.compile(((F * T).T * K.I * F * T)[0, 0], wrt=[K, F]).graph

@@ -65,7 +65,8 @@ class Samples:
         """Return the long sums for each sample that a later pass needs; `sizes` are numbers of samples.
 
         Such a sum is rather kept than computed again: it is one number, or a row, for as many operations as there are
-        samples, or what a product of matrices makes; so is a number of a pair of samples, where each sample needs one.
+        samples, or what a product of matrices makes, or equations are solved for; so is a number of a pair of samples,
+        where each sample needs one.
         So is what is compared with its own maximum: computed again, it might be rounded in another way. Of few samples,
         what products and functions such as exp make for pairs is kept, too.
         """
@@ -76,6 +77,7 @@ class Samples:
         for value in reversed(graph.order()):
             pairs = self.streamed(value) and value.op in REDUCTIONS and any(a.size in sizes for a in value.attr)
             pairs = pairs or self._is_costly(value, graph, sizes) or self._is_of_pair(value, sizes)
+            pairs = pairs or (self.streamed(value) and value.op in MATRIX_FUNCTIONS)
             own = self.phase[value] - self.crosses(value)  # the first pass that can compute it
             needed = last.get(value, own)
             if pairs and needed > own:
