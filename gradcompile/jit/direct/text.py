@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from gradcompile.garbage import uncollected
 from gradcompile.jit.direct.ahead import ask_ahead
-from gradcompile.jit.direct.flat import flatten
 from gradcompile.jit.direct.factors import share_factors
+from gradcompile.jit.direct.flat import flatten
 from gradcompile.jit.direct.jam import jam
 from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.matrices import USED, definitions
