@@ -1113,6 +1113,18 @@ def test_what_is_added_at_moved_places_has_a_loop_for_each() -> None:
     assert "du = np.zeros((T, X))" in gradient  # and not a column at a time
 
 
+def test_what_is_added_beside_one_label_is_right() -> None:
+    """The place has no axis along which a loop could go."""
+    text = "u: column\nh: labels\nb: parameter[C]\nw: parameter\nloss = w*b[h + 1]**2 + (w - u)**2\n"
+    model = gc.compile(gc.parse(text))
+    given = {"u": np.array([1.0, 2.0, 4.0]), "h": 1, "b": np.array([0.5, 0.25, 3.0, 2.0]), "w": 1.5}
+    model.value_and_grad(**given)
+    value, (db, dw) = model.wait().value_and_grad(**given)
+    assert value == pytest.approx(3 * 1.5 * 9 + 0.25 + 0.25 + 6.25)
+    np.testing.assert_allclose(db, [0, 0, 3 * 2 * 1.5 * 3, 0])
+    assert dw == pytest.approx(3 * 9 + 2 * (0.5 - 0.5 - 2.5))
+
+
 def test_what_is_added_at_moved_places_is_right() -> None:
     random = np.random.default_rng(4)
     u, k = random.normal(size=(7, 9)), 0.3

@@ -117,7 +117,8 @@ class Nesting:
         if isinstance(statement, Update) and statement.term.op == "accumulate":
             term = statement.term
             places = dict(zip(term.axes, term.operands[1:], strict=True))
-            order = tuple(places[a].axes[-1] if is_moved(places[a]) or places[a].op == "add" else a for a in order)
+            combined = {a: i.axes[-1] for a, i in places.items() if i.axes and (is_moved(i) or i.op == "add")}
+            order = tuple(combined.get(a, a) for a in order)
         return tuple(a for a in order if a != self.sample)
 
     def _storage_order(self, value: Value) -> tuple[Axis, ...]:
