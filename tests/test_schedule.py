@@ -1120,9 +1120,9 @@ def test_what_is_added_beside_one_label_is_right() -> None:
     given = {"u": np.array([1.0, 2.0, 4.0]), "h": 1, "b": np.array([0.5, 0.25, 3.0, 2.0]), "w": 1.5}
     model.value_and_grad(**given)
     value, (db, dw) = model.wait().value_and_grad(**given)
-    assert value == pytest.approx(3 * 1.5 * 9 + 0.25 + 0.25 + 6.25)
-    np.testing.assert_allclose(db, [0, 0, 3 * 2 * 1.5 * 3, 0])
-    assert dw == pytest.approx(3 * 9 + 2 * (0.5 - 0.5 - 2.5))
+    assert value == pytest.approx(1.5 * 9 + (0.25 + 0.25 + 6.25) / 3)  # the mean over the column
+    np.testing.assert_allclose(db, [0, 0, 2 * 1.5 * 3, 0])
+    assert dw == pytest.approx(9 + 2 * (0.5 - 0.5 - 2.5) / 3)
 
 
 def test_what_is_added_at_moved_places_is_right() -> None:
