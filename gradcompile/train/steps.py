@@ -24,7 +24,7 @@ from gradcompile.passes.precision import within
 from gradcompile.pipeline import differentiate
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
-from gradcompile.threads import Products, likes_tiles, on_one_thread, over, team
+from gradcompile.threads import Products, get_threads, likes_tiles, on_one_thread, over, team
 from gradcompile.train.whole import Whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -61,7 +61,7 @@ class Kernel:
     source: str
     shared: bool
     whole: Whole | None
-    compiled: set[tuple[object, ...]] = field(default_factory=set)  # for which batches and types of arguments it is
+    compiled: set[tuple[object, ...]] = field(default_factory=set)  # for which calls it is, see `Steps.is_compiled`
 
     @cached_property
     def epoch(self) -> ByArguments:
@@ -168,14 +168,16 @@ class Steps:
         self.given = given
         self._epoch: Callable[..., float] | None = None
         self._types = [getattr(each, "dtype", type(each)) for each in (*self.before, *self.after)]
-        self._whole: tuple[int, Whole | None] = (
-            0,
-            None,
-        )  # the last batch, and what takes its steps if threads share it
+        # The last batch, and what takes its steps if threads share it.
+        self._whole: tuple[int, Whole | None] = (0, None)
 
     def is_compiled(self, batch: int) -> bool:
         """Return whether another training has compiled what this one calls."""
-        return (batch, *self._types) in self.kernel.compiled
+        return self._called(batch) in self.kernel.compiled
+
+    def _called(self, batch: int) -> tuple[object, ...]:
+        """Return what decides which functions are called, and for which types."""
+        return batch, get_threads(), *self._types
 
     def compile(self, batch: int) -> None:
         """Compile what `run` and `rate` call for batches of so many samples, and take no step."""
@@ -187,7 +189,7 @@ class Steps:
             if self.kernel.shared:
                 self.kernel.assist(over())
         self.kernel.rate(1)
-        self.kernel.compiled.add((batch, *self._types))
+        self.kernel.compiled.add(self._called(batch))
 
     def run(self, order: Array, first: int, last: int, batch: int, total: float = 0.0) -> float:
         """Take the steps of the samples ``order[first:last]``, and return `total` plus the objectives of the batches.
