@@ -183,7 +183,8 @@ class _Cut:
     def _is_shared(self, value: Value, moved: set[Axis]) -> bool:
         """Return whether a part is the same for many of the elements that are moved, or is at hand in the first half.
 
-        At hand are the functions that the objective is made of, such as the tanh of a layer.
+        At hand are the functions that the objective is made of, such as the tanh of a layer; sample by sample, also
+        what is made of functions, which every parameter that it moves would compute again.
         """
         axes = set(value.axes)
         if axes <= {self.graph.sample}:
