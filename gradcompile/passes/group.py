@@ -46,6 +46,8 @@ def one_by_one(graph: Graph) -> Graph:
 
     What is added at the place of a label has to wait for what was added there before.
     """
+    if not any(value.op == "accumulate" for value in graph.order()):
+        return graph
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         if value.op != "accumulate" or len(value.axes) != 1:
