@@ -36,6 +36,7 @@ ORDER = (
     "sparsity",
     "colouring",
     "minibatch",
+    "gathered",
     "step",
     "arguments",
     "schedule",

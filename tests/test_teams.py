@@ -30,10 +30,10 @@ SIZES = [(128, 784, 256), (33, 1000, 40), (40, 2100, 50), (300, 64, 70), (256, 7
 
 def module() -> str:
     """A module that multiplies by a team, as the steps of a training do."""
-    called = support.closure("numba", ["share", "follow"])
+    called = support.closure("numba", ["share"])
     functions = [support.DECLARATIONS.get(name, "") + support.source("numba", name) for name in called]
     own = {
-        "assist(team)": "    follow(team)",
+        "assist(team)": "    while look(team, 0) >= 0:\n        take(team, False)\n        rest()",
         "product(team, alpha, a, b, beta, c)": "    share(team, alpha, a, b, beta, c)",
         "transposed(team, alpha, a, b, beta, c)": "    share(team, alpha, a.T, b.T, beta, c.T)",
     }

@@ -342,10 +342,16 @@ class Arguments:
             else f"give a longer array, or take the remainder by {limit.length}",
         )
 
-    def check_finite(self, arguments: list[Argument], roles: tuple[str, ...] = ("data",)) -> None:
-        """Raise a DataError if the data among bound arguments, or others, hold a nan or an infinity; it says where."""
+    def check_finite(
+        self, arguments: list[Argument], roles: tuple[str, ...] = ("data",), known: Container[str] = ()
+    ) -> None:
+        """Raise a DataError if the data among bound arguments, or others, hold a nan or an infinity; it says where.
+
+        Arrays in `known` are not looked at.
+        """
         for (declared, name, _, _), value in zip(self._rows, arguments, strict=True):
-            at = _first_not_finite(np.asarray(value)) if declared.role in roles else None
+            asked = declared.role in roles and name not in known
+            at = _first_not_finite(np.asarray(value)) if asked else None
             if at is None:
                 continue
             array = np.asarray(value)

@@ -64,7 +64,7 @@ class Ahead:
         held : dict of Value to str
             The identifiers of further arrays: what accumulates terms.
         """
-        if self.row is None:
+        if self.row is None or not (self.own or self.picked):
             return
         distance = SAMPLES * 2 if self.picked else SAMPLES
         yield f"{later} = {order}[min({place} + {distance}, {last})]"

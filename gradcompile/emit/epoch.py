@@ -6,11 +6,12 @@ All of it is one module, so that an epoch is one call of compiled code.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gradcompile.emit import allowlist, loops, support
 from gradcompile.emit.ahead import Ahead
 from gradcompile.emit.allowlist import FETCH, IMPORTED, TEAM
+from gradcompile.emit.copies import Copies
 from gradcompile.emit.dialect import NUMBA
 from gradcompile.emit.elements import LoopPrinter
 from gradcompile.emit.in_place import in_place
@@ -26,7 +27,8 @@ from gradcompile.step import Step, terms
 
 FUNCTIONS = {
     "learning_rate": "Return the learning rate of step t, counted from 1.",
-    "assist": "Compute tiles of the products of a team until there will be no more.",
+    "gather": "Copy the rows of samples that a team needs next, if there are any that nobody has taken.",
+    "assist": "Do pieces of the work of a team until there will be no more.",
     "gradient": "Return the objective and what the gradient is made of: numbers, and arrays in place.",
     "update": "Take a step: change the parameters in place.",
     "epoch": "Take the steps of the batches from first to last, in place; add up the objective.",
@@ -54,6 +56,8 @@ class Epoch:
         Whether no batch has more than `schedule.products.SAMPLES` samples.
     team : bool
         Whether threads are to share large products of matrices, of which BLAS is given tiles.
+    copies : mapping of str to str
+        The inputs of the step that are rows of data, copied for each batch; and these data.
     """
 
     graph: Graph
@@ -63,12 +67,14 @@ class Epoch:
     dtype: str
     short: bool = False
     team: bool = False
+    copies: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(task: Epoch) -> str:
     """Return the text of a module with the functions ``gradient``, ``update``, ``epoch`` and ``learning_rate``.
 
-    With a team there is ``assist``, too, for its other threads; the team is the last argument of ``epoch``.
+    With a team, or with copies, there is ``assist``, too, for other threads; the last arguments of ``epoch`` are the
+    team, and for each copy an array of the rows of one batch, or of two: then others copy the next while one is used.
 
     The arguments of ``epoch`` are the inputs of the graph, with `order` in the place of the rows, every parameter an
     array that is changed in place (a scalar has one element); for each parameter its state; the heads that are zero
@@ -94,8 +100,9 @@ class _Epoch:
 
     def __init__(self, task: Epoch) -> None:
         self.task, self.step, self.graph = task, task.step, task.step.graph
-        taken = [*reserved(task.graph, "numba"), *FUNCTIONS, *IMPORTED, *support.closure("numba", ["share"])]
-        self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW)
+        teams = support.closure("numba", ["share", "announce", "finish"])
+        taken = [*reserved(task.graph, "numba"), *FUNCTIONS, *IMPORTED, *teams]
+        self.names = Names(self.graph, taken, many=len(task.graph.order()) > FEW, beside=task.graph.inputs)
         self.real = "real" if task.dtype == "float32" else ""
         self.printer = LoopPrinter("numba", self.names, self.real)
         self.plan = plan(self.graph)
@@ -107,19 +114,20 @@ class _Epoch:
         }
         self.t = self.names.fresh("t")
         self.factor = self.names.fresh("factor") if self.moved else ""
-        self.team = self.names.fresh("team") if task.team else ""
+        self.team = self.names.fresh("team") if task.team or task.copies else ""
         self.sizes: set[str] = set()  # the named sizes that the loop over batches mentions
+        self.copies = Copies(self.graph, task.copies, self.names, self.printer, self.team, self.real)
         self.one = bool(task.rows) and not self.graph.inputs[task.rows].shape
 
     def text(self) -> str:
         """Return the module."""
         gradient, update = self._gradient(), self._update()
-        functions = [gradient, update, self._epoch(update), self._rate(), *self._assist()]
+        functions = [gradient, update, *self._gather(), self._epoch(update), self._rate(), *self._assist()]
         request = Request(
             self.graph, "numba", self.task.dtype, strict=False, returned="value", names=self.names, printer=self.printer
         )
         called = support.closure("numba", self.printer.support & support.functions("numba").keys())
-        request = request._replace(graph=replace(self.graph, inputs=self.task.graph.inputs))
+        request = request._replace(graph=replace(self.graph, inputs=self.task.graph.inputs | self.graph.inputs))
         text = assembled(
             request, functions, called, f"Steps of {self.task.formulas.title} on the objective", imports=(FETCH, TEAM)
         )
@@ -138,11 +146,11 @@ class _Epoch:
         arrays = {name: output_array(self.plan, self.names, name) for name in given}
         inputs = self.names.inputs
         moved = {head: (inputs[m.move.parameter], self.factor, m.scale) for head, m in self.moved.items()}
-        caller = loops.Caller(given, moved, self._in_batch(arrays), self.team)
+        caller = loops.Caller(given, moved, self._in_batch(arrays), self.team if self.task.team else "")
         names, printer = self.names, self.printer
         body = loops.function(self.plan, names, printer, NUMBA, returned=returned, dtype=dtype, caller=caller)
         self.arrays = arrays | {name: self._number(name) for value, name in heads.items() if not value.axes}
-        arguments = [*self.names.inputs.values(), *(self.arrays[name] for name in given)]
+        arguments = [*map(inputs.__getitem__, self.graph.inputs), *(self.arrays[name] for name in given)]
         arguments += self._further
         flags = STRICT if computed_again(self.plan) else FLAGS
         return _function("gradient", arguments, body, flags)
@@ -199,29 +207,31 @@ class _Epoch:
     def _epoch(self, update: list[str]) -> list[str]:
         """Return the loop over batches."""
         fresh = self.names.fresh
-        order, first, last, batch, total, start, value = map(
-            fresh, ("order", "first", "last", "batch", "total", "start", "objective")
-        )
-        inputs = [order if name == self.task.rows else self.names.inputs[name] for name in self.graph.inputs]
+        order, first, last = map(self.names.word, ("order", "first", "last"))
+        batch, total, start, value = map(fresh, ("batch", "total", "start", "objective"))
+        inputs = [order if name == self.task.rows else self.names.inputs[name] for name in self.task.graph.inputs]
         kept = [self.arrays[name] for name in self.step.heads.values() if name in self.step.kept]
         rows = self.names.inputs.get(self.task.rows, "")
         numbers = [self.arrays[name] for head, name in self.step.heads.items() if not head.axes]
-        buffers, inner = list(self._buffers(batch)), []
+        before, inner = list(self._buffers(batch)), []
         if rows:
             part = f"{start}" if self.one else f"{start}:min({start} + {batch}, {last})"
             inner.append(f"{rows} = np.uint64({order}[{part}])" if self._only_finds() else f"{rows} = {order}[{part}]")
+        if self.task.copies:
+            before += self.copies.before(first, last, batch)
+            inner += self.copies.lines(order, start, last, batch, f"{rows}.size")
         if self.one:
             inner += self._ahead(self.arrays, order, start, f"{last} - 1")
         inner += [
             f"{self.t} += 1",
             *self._factor(),
             f"{', '.join([value, *numbers])} = gradient({', '.join(self._arguments())})",
-            *([_call(update)] if len(self.moved) < len(self.step.moves) else []),
+            *([self.copies.of_batch(_call(update))] if len(self.moved) < len(self.step.moves) else []),
             f"{total} += {value}" + (f"*{rows}.size" if rows and not self.one else ""),
         ]
         body = [
             *self.names.size_lines(self.sizes, "numba"),
-            *buffers,
+            *before,
             f"for {start} in range({first}, {last}, {batch}):",
             *(INDENT + line for line in inner),
             f"return {total}",
@@ -229,13 +239,29 @@ class _Epoch:
         arguments = [*inputs, *self._states(), *kept, first, last, batch, self.t, total]
         if not self.team:
             return _function("epoch", arguments, body)
-        return _function("epoch", [*arguments, self.team], body, NOGIL)
+        return _function("epoch", [*arguments, self.team, *self.copies.arrays], body, NOGIL)
+
+    def _gather(self) -> Iterator[list[str]]:
+        """Yield the function that copies rows."""
+        if self.task.copies:
+            order = self.names.word("order")
+            yield _function("gather", self.copies.arguments(order), self.copies.body(order))
 
     def _assist(self) -> Iterator[list[str]]:
         """Yield the function for the other threads of a team."""
-        if self.team:
-            self.printer.support.add("follow")
-            yield _function("assist", [self.team], [f"return follow({self.team})"], NOGIL)
+        if not self.team:
+            return
+        body, arguments = [f"while look({self.team}, 0) >= 0:"], [self.team]
+        if self.task.team:
+            body.append(f"{INDENT}take({self.team}, False)")
+            self.printer.support.add("take")
+        if self.task.copies:
+            order = self.names.word("order")
+            arguments = [self.team, order, *self.copies.data, *self.copies.arrays]
+            body.append(INDENT + self.copies.call(order, first=False))
+        else:
+            body.append(f"{INDENT}rest()")
+        yield _function("assist", arguments, [*body, f"return look({self.team}, 8)"], NOGIL)
 
     def _only_finds(self) -> bool:
         """Return whether a step takes one row, whose number is used as an index and as nothing else."""
@@ -264,7 +290,9 @@ class _Epoch:
     def _arguments(self) -> list[str]:
         """Return what ``gradient`` is called with: of a scalar parameter its one element."""
         scalars = {name for name in self.task.graph.wrt if not self.graph.inputs[name].shape}
-        inputs = [self.names.inputs[name] + "[0]" * (name in scalars) for name in self.graph.inputs]
+        inputs = [
+            self.copies.of_batch(self.names.inputs[name]) + "[0]" * (name in scalars) for name in self.graph.inputs
+        ]
         arrays = [self.arrays[name] for head, name in self.step.heads.items() if self._is_array(head, name)]
         return [*inputs, *arrays, *self._further]
 

@@ -52,6 +52,8 @@ class Names:
         Further identifiers that are taken, such as support functions that the module defines.
     many : bool
         Number the values (v1, v2, ...) instead of giving them letters.
+    beside : iterable of str
+        Users' names of further inputs, which tell no sizes.
 
     Attributes
     ----------
@@ -61,7 +63,9 @@ class Names:
         The user's name behind each identifier that differs from it; never to be printed unescaped.
     """
 
-    def __init__(self, graph: Graph, reserved: Iterable[str] = (), *, many: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, reserved: Iterable[str] = (), *, many: bool = False, beside: Iterable[str] = ()
+    ) -> None:
         self.graph = graph
         self._taken: set[str] = {*RESERVED, *reserved}
         self._suffixes: dict[str, Iterator[int]] = {}
@@ -71,7 +75,7 @@ class Names:
         self._axes: dict[Axis, str] = {}
         self._outputs: dict[str, str] = {}
         self.renamed: dict[str, str] = {}
-        self.inputs = {name: self._users(name, "p") for name in graph.inputs}
+        self.inputs = {name: self._users(name, "p") for name in dict.fromkeys([*graph.inputs, *beside])}
         sizes = sorted({name for i in graph.inputs.values() for size in i.shape for name, _ in size.terms})
         self.sizes = {name: self._users(name, "n") for name in sizes}
         self._hints = {v: n for v, n in graph.names.items() if v.op != "input"}

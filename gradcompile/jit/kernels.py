@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +17,7 @@ from gradcompile.jit.loading import Given, Typed, given, load, specialise
 VARIABLE = "GRADCOMPILE_COMPILER"  # "numba": it compiles everything, as it does where emitted files are run
 Compiled = Callable[..., Any]
 NUMBER, WHOLE = Given("float64", 0), Given("int64", 0)
-NO_FUNCTIONS: Mapping[str, Typed] = MappingProxyType({})
+NO_FUNCTIONS: Mapping[str, Any] = MappingProxyType({})
 
 _built: dict[tuple[str, str, tuple[Given, ...]], Compiled | None] = {}  # None where Numba has to do it
 _lock = threading.RLock()
@@ -65,8 +65,8 @@ class ByArguments:
         As of `kernel`.
     inner : collection of str
         Further functions that only compiled code calls.
-    beside : mapping of str to sequence of Given
-        Functions that will be needed, too, and the types of their arguments: compiled at the same time.
+    beside : mapping of str to sequence of int
+        Functions that will be needed, too, and which of the arguments they have: compiled at the same time.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ByArguments:
         name: str,
         inner: Collection[str],
         short: Collection[str],
-        beside: Mapping[str, Typed] = NO_FUNCTIONS,
+        beside: Mapping[str, Sequence[int]] = NO_FUNCTIONS,
     ) -> None:
         self.source, self.name, self.inner, self.short, self.beside = source, name, inner, short, beside
 
@@ -87,7 +87,8 @@ class ByArguments:
         """Return the function as it is compiled for arguments of the types of these."""
         types, made = tuple(_type(each) for each in arguments), None
         if None not in types:
-            made = _directly(self.source, self.name, types, self.beside)  # type: ignore[arg-type]  # none of them is
+            beside = {name: tuple(types[place] for place in places) for name, places in self.beside.items()}
+            made = _directly(self.source, self.name, types, beside)  # type: ignore[arg-type]  # none of them is
         if made is None:
             module = load(self.source, compiled=True, inner=self.inner, short=self.short)
             made = getattr(module, self.name)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import prod
 
-from gradcompile.ir import Axis, Graph
+from gradcompile.ir import Axis, Graph, Value
 from gradcompile.schedule import products, stream_axis
 from gradcompile.schedule.products import SAMPLES, Axes
 from gradcompile.schedule.samples import in_blocks
@@ -30,6 +30,7 @@ class Products:
 
     def __init__(self, graph: Graph) -> None:
         self.sample = stream_axis(graph)
+        self.factors: set[Value] = set()  # the matrices
         self._axes: list[Axes] = []
         self._last: tuple[Mapping[str, int] | None, int] = (
             None,
@@ -40,6 +41,7 @@ class Products:
             uses = Counter(operand for value in order for operand in value.operands)
             found = products.Products({value: value for value in order}, uses, self.sample, {}, graph.length).found
             self._axes = [f.axes for f in found.values()]
+            self.factors = {factor for f in found.values() for factor in (f.left, f.right)}
 
     def __bool__(self) -> bool:
         return bool(self._axes)

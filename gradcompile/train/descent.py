@@ -56,16 +56,28 @@ class Run:
     def _looked_at(self) -> Meanwhile | None:
         """Look whether all data are finite: at once, or, if there are many, while the first epoch runs."""
         many = sum(getattr(a, "nbytes", 0) for a in (*self.steps.before, *self.steps.after)) >= MANY
-        if many and get_threads() > 1:
+        if many and self.task.copied:
+            self.steps.unseen = True
+            self.task.check(known=self.task.copied)
+        elif many and get_threads() > 1:
             return Meanwhile(self.task.check)
-        self.task.check()
+        else:
+            self.task.check()
         return None
+
+    def _see_data(self) -> None:
+        """Raise a DataError if the data are not finite, now that there was an epoch."""
+        if self.data is not None:
+            self.data.wait()
+        self.steps.unseen = False
+        if self.steps.strange:
+            self.task.check()
 
     def _epochs(self, show: Show) -> tuple[str, str]:
         for number in range(1, self.settings.epochs + 1):
             record = self._epoch(number, show)
-            if number == 1 and self.data is not None:
-                self.data.wait()
+            if number == 1:
+                self._see_data()
             if record is None:
                 return DIVERGED, self._diverged(number)
             self.history.append(record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,21 +14,24 @@ import numpy as np
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
+from gradcompile.gathered import gathered
 from gradcompile.ir import Graph
-from gradcompile.jit import ByArguments, Typed
+from gradcompile.jit import ByArguments
 from gradcompile.jit.lines import LINE
 from gradcompile.minibatch import Minibatch, minibatch, per_sample
 from gradcompile.optimizers import Optimizer, formulas
 from gradcompile.passes import divide_once
 from gradcompile.passes.precision import within
 from gradcompile.pipeline import differentiate
+from gradcompile.processors import processors
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
-from gradcompile.threads import Products, get_threads, likes_tiles, on_one_thread, over, team
+from gradcompile.threads import STRANGE, UNSEEN, Products, get_threads, likes_tiles, on_one_thread, over, team
 from gradcompile.train.whole import Whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
+COPIED = 96 * 2**10  # bytes of the rows of a batch from which another thread copies them: it takes 10 us or more
 FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
 
 
@@ -50,6 +53,8 @@ class Kernel:
         The text of the module that runs.
     shared : bool
         Whether threads share the products of matrices of a step.
+    copies : mapping of str to str
+        The arguments of the steps to which rows of data are copied, and these data.
     whole : Whole or None
         The same steps by two functions, where a step takes many samples: threads share them.
     """
@@ -60,13 +65,14 @@ class Kernel:
     kept: tuple[str, ...]
     source: str
     shared: bool
+    copies: Mapping[str, str]
     whole: Whole | None
     compiled: set[tuple[object, ...]] = field(default_factory=set)  # for which calls it is, see `Steps.is_compiled`
 
     @cached_property
     def epoch(self) -> ByArguments:
         """The function that takes the steps of some batches; see `emit.epoch.epoch`."""
-        return self._function("epoch", {"assist": [("int64", 1)]} if self.shared else {})
+        return self._function("epoch", {"assist": self.helping} if self.assisted else {})
 
     @cached_property
     def rate(self) -> Callable[[int], float]:
@@ -75,15 +81,27 @@ class Kernel:
 
     @cached_property
     def assist(self) -> Callable[..., float]:
-        """The function for the other threads of a team that share the products of the steps."""
+        """The function for the other threads of a team; it has `helping` of the arguments of `epoch`."""
         return self._function("assist")
+
+    @property
+    def assisted(self) -> bool:
+        """Whether a team of threads takes the steps."""
+        return self.shared or bool(self.copies)
+
+    @cached_property
+    def helping(self) -> list[int]:
+        """The places of the arguments of ``epoch`` that ``assist`` has: the team, and then all that is copied."""
+        names, last = list(self.task.graph.inputs), -len(self.copies)
+        data = [names.index(name) for name in ([self.task.rows, *self.copies.values()] if self.copies else [])]
+        return [last - 1, *data, *range(last, 0)]
 
     @cached_property
     def products(self) -> Products:
         """The products of matrices of a step."""
         return Products(self.task.graph)
 
-    def _function(self, name: str, beside: Mapping[str, Typed] | None = None) -> ByArguments:
+    def _function(self, name: str, beside: Mapping[str, Sequence[int]] | None = None) -> ByArguments:
         return ByArguments(self.source, name, ("gradient", "update"), support.functions("numba"), beside or {})
 
 
@@ -116,13 +134,15 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     graph = divide_once(within(differentiate(task.graph), dtype))
     rule = formulas(optimizer)
     linear = rule.factor is not None and how in ("few", "block", "one")
-    halves = in_halves(graph, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
+    copied, copies = (graph, {}) if how != "block" else gathered(graph, task.rows, Products(graph).factors)
+    halves = in_halves(copied, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
     shared = bool(Products(graph)) and likes_tiles()
-    source = text.render(text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared))
+    task_of = text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared, copies=copies)
+    source = text.render(task_of)
     every = how not in ("block", "one") and all(move.is_everywhere for move in halves.moves)
     whole = Whole(graph, rule, dtype, still=optimizer.rule.still) if every else None
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
-    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared, whole)
+    return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared, copies, whole)
 
 
 def _parameter_of(halves: Step, head: str) -> str:
@@ -148,6 +168,10 @@ class Steps:
     ----------
     parameters : dict of str to array
         A scalar parameter has one element.
+    unseen : bool
+        Whether nobody has looked for numbers that are not finite in the data that are copied.
+    strange : bool
+        Whether the steps have seen such numbers.
     """
 
     def __init__(self, kernel: Kernel, arguments: Mapping[str, Argument], count: int, sizes: Mapping[str, int]) -> None:
@@ -166,6 +190,9 @@ class Steps:
         given = {**arguments, **self.parameters, kernel.task.count: float(count)}
         self.before, self.after = _around(kernel, given)
         self.given = given
+        self._copied = [_guarded(given[name], writable=False) for name in kernel.copies.values()]
+        self.unseen = self.strange = False
+        self._buffers: tuple[int, list[Array]] = (0, [])  # how many rows are copied, and where
         self._epoch: Callable[..., float] | None = None
         self._types = [getattr(each, "dtype", type(each)) for each in (*self.before, *self.after)]
         # The last batch, and what takes its steps if threads share it.
@@ -185,9 +212,10 @@ class Steps:
         if whole is not None:
             whole.compile(self._given(np.zeros(batch, np.int64)), self.state)
         else:
-            self.run(np.zeros(0, np.int64), 0, 0, batch)
-            if self.kernel.shared:
-                self.kernel.assist(over())
+            nobody = np.zeros(0, np.int64)
+            self.run(nobody, 0, 0, batch)
+            if self.kernel.assisted:
+                self.kernel.assist(over(), *self._copying(nobody, batch))
         self.kernel.rate(1)
         self.kernel.compiled.add(self._called(batch))
 
@@ -202,7 +230,7 @@ class Steps:
             return self._run_whole(whole, batches, total)
         rows = [order] if self.kernel.task.rows else []
         arrays = *self.before, *rows, *self.after, *self.state, *self.kept
-        with self._threads(batch) as shared:
+        with self._threads(order, batch) as shared:
             given = (*arrays, first, last, batch, self.taken, total, *shared)
             self._epoch = self._epoch or self.kernel.epoch.made(*given)  # all calls have arguments of the same types
             total = float(self._epoch(*given))
@@ -237,15 +265,37 @@ class Steps:
         return {**self.given, name: rows} if name else self.given
 
     @contextmanager
-    def _threads(self, batch: int) -> Iterator[list[Array]]:
-        """Have threads of ours share the products of the steps, or BLAS's own; yield the team."""
-        products, sizes = self.kernel.products, self._sizes(batch)
-        if not self.kernel.shared:
-            with on_one_thread() if products.small(sizes) else nullcontext():
+    def _threads(self, order: Array, batch: int) -> Iterator[list[Array]]:
+        """Have threads of ours share the work of the steps, or BLAS's own; yield the team, and what is copied to."""
+        kernel, products, sizes = self.kernel, self.kernel.products, self._sizes(batch)
+        ours = kernel.shared or products.small(sizes)
+        with on_one_thread() if ours else nullcontext():
+            if not kernel.assisted:
                 yield []
-            return
-        with on_one_thread(), team(self.kernel.assist, alone=not products.shared(sizes)) as shared:
-            yield [shared]
+                return
+            copying = self._copying(order, batch)
+            alone = not (ours and (self._copies_ahead(batch) or (kernel.shared and products.shared(sizes))))
+            with team(lambda shared: kernel.assist(shared, *copying), alone=alone) as shared:
+                shared[UNSEEN] = self.unseen
+                yield [shared, *self._copies(batch)]
+            self.strange |= bool(shared[STRANGE])
+
+    def _copying(self, order: Array, batch: int) -> list[Array]:
+        """Return what the threads of a team copy rows with."""
+        return [order, *self._copied, *self._copies(batch)] if self.kernel.copies else []
+
+    def _copies(self, batch: int) -> list[Array]:
+        """Return the arrays that rows are copied to: those of one batch, or of two that take turns."""
+        if self._buffers[0] != batch * (1 + self._copies_ahead(batch)):
+            rows = batch * (1 + self._copies_ahead(batch))
+            shapes = [(rows, *data.shape[1:]) for data in self._copied]
+            self._buffers = rows, [_from_a_line(shape, self.kernel.dtype, 0) for shape in shapes]
+        return self._buffers[1]
+
+    def _copies_ahead(self, batch: int) -> bool:
+        """Return whether another thread copies the rows of a batch while the one before is computed."""
+        size = sum(data[:1].nbytes for data in self._copied) * batch
+        return size >= COPIED and min(get_threads(), processors()) > 1
 
     def _sizes(self, batch: int) -> dict[str, int]:
         """Return the named sizes of a step, with that of its rows."""

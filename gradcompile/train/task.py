@@ -34,12 +34,19 @@ class Task:
     rows: shuffle.Rows | int | None  # a count: as many; None: all samples in every step, and no shuffling
     batch: int
     validation: Validation | None
-    check: Callable[[], None]  # raises a DataError if the data are not finite
+    check: Callable[
+        ..., None
+    ]  # raises a DataError if the data are not finite; but those in `known` it does not look at
 
     @property
     def count(self) -> int:
         """Samples in an epoch; a step over all of them counts as one."""
         return 1 if self.rows is None else shuffle.count_of(self.rows)
+
+    @property
+    def copied(self) -> frozenset[str]:
+        """The data of which an epoch copies every row: the steps see whether they are finite."""
+        return frozenset(self.steps.kernel.copies.values() if isinstance(self.rows, int) else ())
 
     @property
     def is_compiled(self) -> bool:

@@ -1,8 +1,12 @@
-"""Products of matrices that several threads compute, as functions for the target numba.
+"""What several threads do together, as functions for the target numba: products of matrices, and copies of rows.
 
-A team is an array of integers that its threads have in common. At 0 is what is left of a product: its number, and in
-16 bits each the first of the tiles that nobody has taken and the one after the last; -1 says that there will be no more
-products. At 8 is how many tiles are done, of all products. From 16 on is what `multiply` has to know of the product.
+A team is an array of integers that its threads have in common. Work is in pieces: a product in tiles, rows by sixteens.
+At 0 is what is left of a product: its number, and in 16 bits each the first of the tiles that nobody has taken and the
+one after the last; -1 says that there will be no more work. At 8 is how many tiles are done, of all products. From 16
+on is what `multiply` has to know of the product. At 40 is what is left of rows to be copied, at 48 how many pieces of
+those are done. From 56 on is of which samples they are: the first, the one after the last, the place of the copy of
+the first, and how many pieces will be done then. At 60 is 1 if a number among them was not finite, at 61 if that is to
+be looked for.
 """
 
 from typing import Any
@@ -27,24 +31,51 @@ def compute(team, number):
     multiply(i, j, m, k, n, item, own, of_a, lda, a, a0, of_b, ldb, b, b1, c, ldc, u, v, deep)
 
 
+def offer(team, at, pieces):
+    """Have a team do a work of so many pieces."""
+    before = look(team, at)
+    swap(team, at, before, ((before >> 32) + 1 << 32) + pieces)
+
+
+def claim(team, at, first):
+    """Return the number of a piece that nobody has taken, the first or the last; -1 if all are."""
+    left = look(team, at)
+    while left >> 16 & 65535 < left & 65535:
+        if swap(team, at, left, left + 65536 if first else left - 1):
+            return left >> 16 & 65535 if first else (left & 65535) - 1
+        left = look(team, at)
+    return -1
+
+
+def count(team, at):
+    """Count a piece that is done."""
+    done = look(team, at)
+    while not swap(team, at, done, done + 1):
+        done = look(team, at)
+
+
 def take(team, first):
     """Compute tiles of the product of a team until all are taken: the first ones, or the last."""
-    left = look(team, 0)
-    while left >> 16 & 65535 < left & 65535:
-        if swap(team, 0, left, left + 65536 if first else left - 1):
-            compute(team, left >> 16 & 65535 if first else (left & 65535) - 1)
-            done = look(team, 8)
-            while not swap(team, 8, done, done + 1):
-                done = look(team, 8)
-        left = look(team, 0)
+    number = claim(team, 0, first)
+    while number >= 0:
+        compute(team, number)
+        count(team, 8)
+        number = claim(team, 0, first)
 
 
-def follow(team):
-    """Compute tiles of the products of a team until there will be no more; return how many are."""
-    while look(team, 0) >= 0:
-        take(team, False)
+def finish(team, at, number):
+    """Count a piece that is done; let other threads have the processor if there was none."""
+    if number < 0:
         rest()
-    return look(team, 8)
+    else:
+        count(team, at)
+
+
+def announce(team, first, last, place):
+    """Let a team copy the rows of samples that will be needed, from a place on, 16 at once."""
+    pieces = (max(last - first, 0) + 15) // 16
+    team[56], team[57], team[58], team[59] = first, last, place, look(team, 48) + pieces
+    offer(team, 40, pieces)
 
 
 def share(team, alpha, a, b, beta, c):
@@ -68,8 +99,8 @@ def share(team, alpha, a, b, beta, c):
     team[21], team[22], team[23], team[24] = of_a, lda, x, x0
     team[25], team[26], team[27], team[28] = of_b, ldb, y, y1
     team[29], team[30], team[31], team[32], team[33] = c.ctypes.data, ldc, rows, columns, depth
-    before, done = look(team, 0), look(team, 8)
-    swap(team, 0, before, ((before >> 32) + 1 << 32) + tiles)
+    done = look(team, 8)
+    offer(team, 0, tiles)
     take(team, True)
     while look(team, 8) < done + tiles:
         rest()
