@@ -12,12 +12,14 @@ from math import prod
 from gradcompile.ir import Axis, Graph
 from gradcompile.schedule import Parts, loop_axes
 from gradcompile.schedule.costs import cost
+from gradcompile.threads.products import Products
 
+MULTIPLIED = 6  # pairs of numbers that BLAS multiplies and adds in the time of one operation of a loop
 CHUNK = 2_500_000  # operations of a pass, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
 RETURNED = 600_000  # for each of its sums: what a kernel returns is an array of Python's, which Python adds to another
-SUMMED = 128  # times the elements of its sums: each is zeroed, written and read once more, in memory just asked for
+SUMMED = 128  # times the elements of its sums, zeroed, written and read once more; of products of matrices, fewer times
 # The length of a chunk is a multiple of the largest of these of which there are eight in all samples: kernels take that
 # many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow. Where
 # pairs of samples are kept, these are few, and the largest will do.
@@ -36,9 +38,10 @@ class Chunks:
 
     def __init__(self, parts: Parts) -> None:
         self.parts, self.sample = parts, parts.sample
-        self.graphs = [part.graph for part in parts.passes]
+        self.works = [Work(part.graph, parts.sample) for part in parts.passes]
         self.pairs = any(part.filled for part in parts.passes)
         self.sums = [part.graph.outputs[name] for part in parts.passes for name in part.sums]
+        self.products = frozenset(value for work in self.works for value in work.products)
 
     def length(self, sizes: Mapping[str, int]) -> int:
         """Return the number of samples of a chunk, the last one apart; 0 if there are to be no chunks.
@@ -62,20 +65,40 @@ class Chunks:
         """
         sizes = self.parts.sizes(sizes)
         samples = sizes[self.parts.every]
-        each, shared = map(sum, zip(*(work(graph, self.sample, sizes) for graph in self.graphs), strict=True))
-        summed = sum(prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums)
-        chunk = max(CHUNK * len(self.graphs), RETURNED * len(self.sums), SHARED * shared, SUMMED * summed)
-        count = min(samples * each // chunk, MOST, samples, MEMORY // (8 * summed + 1))
+        each, shared = map(sum, zip(*(work.count(sizes) for work in self.works), strict=True))
+        elements = {value: prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums}
+        summed = sum(elements.values())
+        in_loops = sum(n / MULTIPLIED if value in self.products else n for value, n in elements.items())
+        chunk = max(CHUNK * len(self.works), RETURNED * len(self.sums), SHARED * shared, SUMMED * in_loops)
+        count = min(int(samples * each // chunk), MOST, samples, MEMORY // (8 * summed + 1))
         whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0
 
 
-def work(graph: Graph, sample: Axis, sizes: Mapping[str, int]) -> tuple[int, int]:
-    """Return the operations for each sample, and those that do not depend on samples."""
-    each = shared = 0
-    for value in graph.order():
-        axes = loop_axes(value)
-        operations = cost(value) * prod(a.size.evaluate(sizes) for a in axes if a != sample)
-        each, shared = (each + operations, shared) if sample in axes else (each, shared + operations)
-    return each, shared
+class Work:
+    """What a program does, in operations of a loop.
+
+    Parameters
+    ----------
+    graph : Graph
+        The program.
+    sample : Axis
+        The axis of the samples.
+    """
+
+    def __init__(self, graph: Graph, sample: Axis) -> None:
+        self.sample, self.products = sample, Products(graph).sums
+        bodies = {value.operands[0] for value in self.products}
+        bodies |= {body.operands[0] for body in bodies if body.op == "neg"}  # of what is taken away
+        costs = {v: 1 / MULTIPLIED if v in self.products else 0 if v in bodies else cost(v) for v in graph.order()}
+        self._parts = [(each, loop_axes(value)) for value, each in costs.items() if each]
+
+    def count(self, sizes: Mapping[str, int]) -> tuple[float, float]:
+        """Return the operations for each sample, and those that do not depend on samples."""
+        each = shared = 0.0
+        for operations, axes in self._parts:
+            for axis in axes:
+                operations *= 1 if axis == self.sample else axis.size.evaluate(sizes)
+            each, shared = (each + operations, shared) if self.sample in axes else (each, shared + operations)
+        return each, shared

@@ -13,7 +13,7 @@ from gradcompile.ir import Graph, Input
 from gradcompile.schedule import Parts, in_parts, stream_axis
 from gradcompile.threads import chunks
 from gradcompile.threads.calls import Function, InParts
-from gradcompile.threads.chunks import Chunks, work
+from gradcompile.threads.chunks import Chunks, Work
 
 
 class Divided:
@@ -79,11 +79,19 @@ class Divided:
         """Return whether there is work for two chunks; only then is it worth while to cut the program."""
         last, large = self._last
         if sizes is not last:
-            assert self.sample is not None
-            operations = sum(work(self.graph, self.sample, sizes)[:1]) * self.sample.size.evaluate(sizes)
-            large = operations >= 2 * chunks.CHUNK
+            large = self.operations(sizes) >= 2 * chunks.CHUNK
             self._last = sizes, large
         return large
+
+    def operations(self, sizes: Mapping[str, int]) -> float:
+        """Return how many operations of a loop there are for all samples together, see `chunks.Work`."""
+        assert self.sample is not None
+        return self._work.count(sizes)[0] * self.sample.size.evaluate(sizes)
+
+    @cached_property
+    def _work(self) -> Work:
+        assert self.sample is not None
+        return Work(self.graph, self.sample)
 
     def owns(self, function: str) -> bool:
         """Return whether a function is one of a program in parts."""

@@ -30,7 +30,8 @@ class Products:
 
     def __init__(self, graph: Graph) -> None:
         self.sample = stream_axis(graph)
-        self.factors: set[Value] = set()  # the matrices
+        self.sums: frozenset[Value] = frozenset()
+        self.factors: frozenset[Value] = frozenset()  # the matrices that are multiplied
         self._axes: list[Axes] = []
         self._last: tuple[Mapping[str, int] | None, int] = (
             None,
@@ -41,7 +42,8 @@ class Products:
             uses = Counter(operand for value in order for operand in value.operands)
             found = products.Products({value: value for value in order}, uses, self.sample, {}, graph.length).found
             self._axes = [f.axes for f in found.values()]
-            self.factors = {factor for f in found.values() for factor in (f.left, f.right)}
+            self.sums = frozenset(found)
+            self.factors = frozenset(factor for f in found.values() for factor in (f.left, f.right))
 
     def __bool__(self) -> bool:
         return bool(self._axes)

@@ -32,6 +32,7 @@ from gradcompile.train.whole import Whole
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "block", "one"]
 COPIED = 96 * 2**10  # bytes of the rows of a batch from which another thread copies them: it takes 10 us or more
+SHARED = 20_000_000  # operations of a step that multiplies matrices, 2 to 5 ms, from which threads share its samples
 FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
 
 
@@ -241,16 +242,20 @@ class Steps:
         """Return what takes the steps of such batches if there is work for several threads in each."""
         if self._whole[0] != batch:
             whole, given = self.kernel.whole, self._given(np.zeros(batch, np.int64))
-            found = whole is not None and not self._mostly_multiplies(batch) and whole.suits(given)
+            found = whole is not None and whole.suits(given) and not self._mostly_multiplies(batch, whole, given)
             self._whole = batch, whole if found else None
         return self._whole[1]
 
-    def _mostly_multiplies(self, batch: int) -> bool:
+    def _mostly_multiplies(self, batch: int, whole: Whole, given: Mapping[str, Any]) -> bool:
         """Return whether a step of few samples multiplies matrices above all: then threads share these products.
 
-        Chunks of so few samples would save less than adding up their gradients costs.
+        Chunks of so few samples would save less than handing them out and adding up their gradients costs.
         """
-        return self.kernel.shared and batch <= FEW and not self.kernel.products.small(self._sizes(batch))
+        kernel = self.kernel
+        if not kernel.products or batch > FEW:
+            return False
+        large = kernel.shared and not kernel.products.small(self._sizes(batch))
+        return large or whole.operations(given) < SHARED
 
     def _run_whole(self, whole: Whole, batches: Iterable[Array], total: float) -> float:
         for rows in batches:

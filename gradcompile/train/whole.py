@@ -44,6 +44,10 @@ class Whole:
         """Return whether there is work for several threads in a step with these arguments."""
         return self.program.target == "numba" and self.program.divided.call(GRADIENT, self._of(given)) is not None
 
+    def operations(self, given: Mapping[str, Any]) -> float:
+        """Return how many operations of a loop a step with these arguments takes."""
+        return self.program.divided.operations(self.program.arguments.sizes(self._of(given)))
+
     def compile(self, given: Mapping[str, Any], state: Sequence[Array]) -> None:
         """Compile what a step calls, and take none."""
         call = self.program.divided.call(GRADIENT, self._of(given))
