@@ -10,6 +10,8 @@ from gradcompile.interpret import evaluate
 from gradcompile.ir import Axis, Builder, Graph, Input, Size
 from gradcompile.threads import Products
 from gradcompile.train import descent
+from gradcompile.train.settings import Settings
+from gradcompile.train.task import task_of
 
 TWO = """
     x: data[N, D]
@@ -128,3 +130,18 @@ def test_small_data_are_looked_at_before():
     data["x"][7, 2] = np.inf
     with pytest.raises(DataError, match="x has inf in row 7"):
         trained(data, start, 32)
+
+
+def test_threads_share_the_samples_of_a_step_only_where_it_takes_long():
+    """To hand out the chunks of a short step takes several times as long as the step."""
+    model = gc.compile(gc.parse(TWO))
+    data, start = problem(6001)
+    wide = {"A": np.zeros((24, 400)), "B": np.zeros((17, 400)), "w": np.zeros(400)}
+
+    def shares(batch, init):
+        settings = Settings(gc.SGD(RATE), 1, batch, seed=0, patience=None, min_improvement=0, progress=False)
+        return task_of(model, settings, data, init, None).steps._shared(batch) is not None
+
+    assert not shares(512, start)
+    assert not shares(512, wide)
+    assert shares(6000, wide)

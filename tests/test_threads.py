@@ -447,10 +447,24 @@ def test_work_with_many_sums_is_cut_into_fewer_chunks():
         model = gc.compile(Sum(total**2, (s, 0, N - 1)), wrt=weights)
         cut = in_parts(model.graph, stream_axis(model.graph))
         divided = chunks.Chunks(cut)
-        each = sum(chunks.work(graph, divided.sample, {"N": 1})[0] for graph in divided.graphs)
-        lengths.append(divided.length({"N": 40 * chunks.CHUNK // each}) * each / chunks.CHUNK)
+        each = sum(work.count({"N": 1})[0] for work in divided.works)
+        lengths.append(divided.length({"N": int(40 * chunks.CHUNK / each)}) * each / chunks.CHUNK)
     assert lengths[0] < 2
     assert lengths[1] > 5
+
+
+def test_products_of_matrices_count_as_the_time_that_they_take():
+    """BLAS multiplies and adds six pairs while a loop does one operation; their multiplication is not one more."""
+    x, h, w = IndexedBase("x", shape=(N, D)), IndexedBase("h", shape=(D, 40)), IndexedBase("w", shape=(40,))
+    j, k = symbols("j k", integer=True)
+    unit = exp(Sum(x[s, j] * h[j, k], (j, 0, D - 1)))
+    model = gc.compile(Sum(Sum(unit * w[k], (k, 0, 39)) ** 2, (s, 0, N - 1)), wrt=[h, w])
+    divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
+    few, many = (sum(work.count({"N": 1, "D": inputs})[0] for work in divided.works) for inputs in (100, 1100))
+    assert many - few == pytest.approx(1000 * 40 * 2 / chunks.MULTIPLIED)  # forward, and for the gradient of h
+    whole = int(chunks.CHUNK / few)
+    assert divided.length({"N": whole, "D": 100}) == 0
+    assert divided.length({"N": 12 * whole, "D": 100}) > 0
 
 
 def test_sums_of_all_chunks_stay_small():
@@ -689,7 +703,7 @@ def test_every_pass_has_enough_work_for_its_chunks():
     model = MODELS["two passes"]()
     parts = in_parts(model.graph, stream_axis(model.graph))
     count = len(parts.passes)
-    operations = sum(sum(chunks.work(part.graph, parts.sample, {"N": 1, "D": 20, "N_all": 1})) for part in parts.passes)
+    operations = sum(sum(work.count({"N": 1, "D": 20, "N_all": 1})) for work in chunks.Chunks(parts).works)
     samples = 8 * chunks.CHUNK // operations
     length = chunks.Chunks(parts).length({"N": samples, "D": 20})
     assert count > 1
