@@ -157,7 +157,7 @@ def test_what_is_the_same_for_all_elements_is_computed_before_the_loop_in_double
 
 
 @pytest.mark.one_in(3)
-@pytest.mark.parametrize("how", ["one", "block", "few", "many", "all"])
+@pytest.mark.parametrize("how", ["one", "block", "blocks", "few", "many", "all"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{len(rule.state)}-{len(rule.defaults)}")
 def test_every_rule_passes_the_gate(rule, dtype, how):

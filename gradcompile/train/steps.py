@@ -30,7 +30,7 @@ from gradcompile.threads import STRANGE, UNSEEN, Products, get_threads, likes_ti
 from gradcompile.train.whole import Whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Taken = Literal["all", "many", "few", "block", "one"]
+Taken = Literal["all", "many", "few", "blocks", "block", "one"]
 COPIED = 96 * 2**10  # bytes of the rows of a batch from which another thread copies them: it takes 10 us or more
 SHARED = 20_000_000  # operations of a step that multiplies matrices, 2 to 5 ms, from which threads share its samples
 FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
@@ -112,7 +112,9 @@ def taken(batch: int, samples: int) -> Taken:
         return "all"
     if batch == 1:
         return "one"
-    return "many" if batch > FEW else "few" if batch > SAMPLES else "block"
+    if batch > FEW:
+        return "many"
+    return "block" if batch <= SAMPLES else "blocks" if batch <= 2 * SAMPLES else "few"
 
 
 def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kernel:
@@ -126,16 +128,16 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
         The rule and its numbers.
     dtype : {"float64", "float32"}
         Of the parameters.
-    how : {"all", "many", "few", "block", "one"}
+    how : {"all", "many", "few", "blocks", "block", "one"}
         Which samples a step takes: all of them, or some by their numbers, at most so many as kernels take in one
-        block; see `taken`.
+        block, or in two; see `taken`.
     """
     by_rows = how != "all"
     task = minibatch(lowered, one=how == "one") if by_rows else Minibatch(per_sample(lowered), "", "")
     graph = divide_once(within(differentiate(task.graph), dtype))
     rule = formulas(optimizer)
-    linear = rule.factor is not None and how in ("few", "block", "one")
-    copied, copies = (graph, {}) if how != "block" else gathered(graph, task.rows, Products(graph).factors)
+    linear = rule.factor is not None and how in ("few", "blocks", "block", "one")
+    copied, copies = gathered(graph, task.rows, Products(graph).factors) if how in ("blocks", "block") else (graph, {})
     halves = in_halves(copied, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
     shared = bool(Products(graph)) and likes_tiles()
     task_of = text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared, copies=copies)
