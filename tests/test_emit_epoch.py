@@ -193,7 +193,7 @@ def test_rows_are_asked_for_before_their_turn():
     ]
     assert loop.count("fetch(U,") == 1
     alone = function("epoch", source(LINE, SGD(0.1), how="one"))
-    assert re.search(r"soon = order\[min\(start \+ 4, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
+    assert re.search(r"soon = order\[min\(start \+ 8, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
 
 
 def test_what_is_given_away_asks_for_nothing():

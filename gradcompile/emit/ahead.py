@@ -1,7 +1,7 @@
 """Rows that are needed soon, as text: asked for before their turn, since they come in random order.
 
 A sample needs what data lie at its row, and the rows of tables that these data pick. The former are asked for twice as
-far ahead as the latter, because they tell which those are.
+far ahead as the latter, because they tell which those are; and a step of one short row is over before memory answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph, Value, reachable
 
-SAMPLES = 4  # how many samples before their turn
+SAMPLES = 4  # how many samples before their turn rows are asked for that data pick, or that are copied
 
 
 class Ahead:
@@ -66,8 +66,7 @@ class Ahead:
         """
         if self.row is None or not (self.own or self.picked):
             return
-        distance = SAMPLES * 2 if self.picked else SAMPLES
-        yield f"{later} = {order}[min({place} + {distance}, {last})]"
+        yield f"{later} = {order}[min({place} + {SAMPLES * 2}, {last})]"
         for array in self.own:
             yield f"fetch({self.names.inputs[array.attr]}, {later})"
         known = [(array, index) for array, index in self.picked if array.op == "input" or array in held]

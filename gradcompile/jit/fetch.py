@@ -45,7 +45,7 @@ ask, ask_next = _prefetch(NEAREST), _prefetch(NEXT)
 
 @njit(error_model="numpy")
 def fetch(array: Any, row: Any) -> None:
-    """Ask for the row of an array in C order, or for the first of it.
+    """Ask for the row of an array in C order, or for the first of it: for every line that it has a part in.
 
     Parameters
     ----------
@@ -57,9 +57,16 @@ def fetch(array: Any, row: Any) -> None:
     length = array.strides[0]
     if array.size * array.itemsize < NEAR:
         return
+    first, most = row * length, min(length, LONGEST)
+    # Whether rows may begin within a line, as those of NumPy's arrays do, and end in one more than they fill.
+    apart = (array.ctypes.data | length) & (min(length, LINE) - 1)
     if length <= SHORT:
-        for place in range(row * length, row * length + length, LINE):
+        for place in range(first, first + most, LINE):
             ask(array, place)
+        if apart:
+            ask(array, first + most - 1)
     else:
-        for place in range(row * length, row * length + min(length, LONGEST), LINE):
+        for place in range(first, first + most, LINE):
             ask_next(array, place)
+        if apart:
+            ask_next(array, first + most - 1)

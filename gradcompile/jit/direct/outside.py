@@ -13,6 +13,7 @@ PRODUCTS = f"""\
 declare void @{DOUBLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind
 declare void @{SINGLE}(ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr, ptr) nounwind"""
 KINDS = {F64: "d", F32: "s"}  # LAPACK's letters
+# As `jit.fetch` says it. How many lines a row has a part in is not counted: the loop would end at no known step.
 PREFETCH = f"""\
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 define internal void @fetch(ptr %data, i64 %size, i64 %length, i64 %row) nounwind {{
@@ -22,6 +23,12 @@ entry:
 far:
   %start = mul i64 %row, %length
   %first = getelementptr i8, ptr %data, i64 %start
+  %line = call i64 @llvm.smin.i64(i64 %length, i64 {LINE})
+  %within = sub nsw i64 %line, 1
+  %number = ptrtoint ptr %data to i64
+  %either = or i64 %number, %length
+  %odd = and i64 %either, %within
+  %apart = icmp ne i64 %odd, 0
   %short = icmp sle i64 %length, {SHORT}
   %most = call i64 @llvm.smin.i64(i64 %length, i64 {LONGEST})
   br label %test
@@ -29,7 +36,19 @@ test:
   %place = phi i64 [ 0, %far ], [ %next, %ask.nearest ], [ %next, %ask.next ]
   %next = add nsw i64 %place, {LINE}
   %more = icmp slt i64 %place, %most
-  br i1 %more, label %loop, label %after
+  br i1 %more, label %loop, label %end
+end:
+  br i1 %apart, label %last, label %after
+last:
+  %byte = sub nsw i64 %most, 1
+  %address.last = getelementptr i8, ptr %first, i64 %byte
+  br i1 %short, label %last.nearest, label %last.next
+last.nearest:
+  call void @llvm.prefetch.p0(ptr %address.last, i32 {READ}, i32 {NEAREST}, i32 {DATA})
+  br label %after
+last.next:
+  call void @llvm.prefetch.p0(ptr %address.last, i32 {READ}, i32 {NEXT}, i32 {DATA})
+  br label %after
 loop:
   %address = getelementptr i8, ptr %first, i64 %place
   br i1 %short, label %ask.nearest, label %ask.next
