@@ -14,8 +14,10 @@ from gradcompile.schedule import Parts, loop_axes
 from gradcompile.schedule.costs import cost
 from gradcompile.threads.products import Products
 
-MULTIPLIED = 6  # pairs of numbers that BLAS multiplies and adds in the time of one operation of a loop
-CHUNK = 2_500_000  # operations of a pass, 0.15 to 0.6 ms: fifty times what it costs to hand a chunk to a thread
+MULTIPLIED = 3  # pairs of numbers that BLAS multiplies and adds in the time of one operation of a loop
+CHUNK = 5_000_000  # operations of a pass, 0.1 to 0.6 ms: ten times what it costs to hand a chunk to a thread, or more
+FEWEST = 3  # times as much, below which a call is not divided: to wake a thread takes time, too
+TURNS = 4  # chunks, of which there are a multiple: as many for each of two threads, or of four
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
 RETURNED = 600_000  # for each of its sums: what a kernel returns is an array of Python's, which Python adds to another
@@ -61,7 +63,7 @@ class Chunks:
         >>> graph = Graph(builder, {"x": Input("x", (sample.size,))}, {"value": total}, sample=sample)
         >>> chunks = Chunks(in_parts(graph, sample))
         >>> chunks.length({"N": 1000}), chunks.length({"N": 1_000_000})
-        (0, 125056)
+        (0, 250112)
         """
         sizes = self.parts.sizes(sizes)
         samples = sizes[self.parts.every]
@@ -71,6 +73,7 @@ class Chunks:
         in_loops = sum(n / MULTIPLIED if value in self.products else n for value, n in elements.items())
         chunk = max(CHUNK * len(self.works), RETURNED * len(self.sums), SHARED * shared, SUMMED * in_loops)
         count = min(int(samples * each // chunk), MOST, samples, MEMORY // (8 * summed + 1))
+        count = count // TURNS * TURNS if count >= TURNS else 2 if count >= FEWEST else 1
         whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0

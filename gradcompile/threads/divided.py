@@ -76,10 +76,10 @@ class Divided:
         return shared if shared is not None and shared.length(arguments) else None
 
     def _large(self, sizes: Mapping[str, int]) -> bool:
-        """Return whether there is work for two chunks; only then is it worth while to cut the program."""
+        """Return whether there is work for several threads; only then is it worth while to cut the program."""
         last, large = self._last
         if sizes is not last:
-            large = self.operations(sizes) >= 2 * chunks.CHUNK
+            large = self.operations(sizes) >= chunks.FEWEST * chunks.CHUNK
             self._last = sizes, large
         return large
 

@@ -32,7 +32,7 @@ from gradcompile.train.whole import Whole
 Array = np.ndarray[Any, np.dtype[Any]]
 Taken = Literal["all", "many", "few", "blocks", "block", "one"]
 COPIED = 96 * 2**10  # bytes of the rows of a batch from which another thread copies them: it takes 10 us or more
-SHARED = 20_000_000  # operations of a step that multiplies matrices, 2 to 5 ms, from which threads share its samples
+SHARED = 40_000_000  # operations of a step that multiplies matrices, 2 to 5 ms, from which threads share its samples
 FEW = 2**14  # samples of a step whose share in a gradient may be kept for each: bounds the memory of a step
 
 
