@@ -84,8 +84,9 @@ class Divided:
         return large
 
     def operations(self, sizes: Mapping[str, int]) -> float:
-        """Return how many operations of a loop there are for all samples together, see `chunks.Work`."""
-        assert self.sample is not None
+        """Return how many operations of a loop there are for all samples together, see `chunks.Work`; 0 without any."""
+        if self.sample is None:
+            return 0.0
         return self._work.count(sizes)[0] * self.sample.size.evaluate(sizes)
 
     @cached_property

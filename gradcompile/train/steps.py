@@ -140,9 +140,9 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     copied, copies = gathered(graph, task.rows, Products(graph).factors) if how in ("blocks", "block") else (graph, {})
     halves = in_halves(copied, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
     shared = bool(Products(graph)) and likes_tiles()
-    task_of = text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared, copies=copies)
-    source = text.render(task_of)
-    every = how not in ("block", "one") and all(move.is_everywhere for move in halves.moves)
+    epoch = text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared, copies=copies)
+    source = text.render(epoch)
+    every = how not in ("blocks", "block", "one") and all(move.is_everywhere for move in halves.moves)
     whole = Whole(graph, rule, dtype, still=optimizer.rule.still) if every else None
     kept = tuple(_parameter_of(halves, head) for head in halves.heads.values() if head in halves.kept)
     return Kernel(Minibatch(graph, task.rows, task.count), optimizer, dtype, kept, source, shared, copies, whole)
@@ -244,7 +244,7 @@ class Steps:
         """Return what takes the steps of such batches if there is work for several threads in each."""
         if self._whole[0] != batch:
             whole, given = self.kernel.whole, self._given(np.zeros(batch, np.int64))
-            found = whole is not None and whole.suits(given) and not self._mostly_multiplies(batch, whole, given)
+            found = whole is not None and not self._mostly_multiplies(batch, whole, given) and whole.suits(given)
             self._whole = batch, whole if found else None
         return self._whole[1]
 

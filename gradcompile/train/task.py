@@ -34,9 +34,7 @@ class Task:
     rows: shuffle.Rows | int | None  # a count: as many; None: all samples in every step, and no shuffling
     batch: int
     validation: Validation | None
-    check: Callable[
-        ..., None
-    ]  # raises a DataError if the data are not finite; but those in `known` it does not look at
+    check: Callable[..., None]  # raises a DataError if the data are not finite, but those in `known` it leaves out
 
     @property
     def count(self) -> int:
