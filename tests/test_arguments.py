@@ -289,6 +289,16 @@ def test_negative_size_is_the_requirement_s_own_message():
     assert "K is 3 from w" in str(caught.value)
 
 
+def test_an_index_stays_on_an_axis_where_a_size_is_0():
+    """``x[1]`` of ``N + 1`` numbers is there for every N from 1 on, but an array of one number has an N of 0."""
+    model = gc.compile(gc.parse("x: data[N + 1]\nw: parameter\nloss = w*x[1]**2 + w*Sum(x[i + 1], i, 0, N - 1)"))
+    assert model.value_and_grad(x=[5.0, 3.0], w=2.0) == (24.0, (12.0,))
+    with pytest.raises(ShapeError, match="axis N \\+ 1 of x, of length 1"):
+        model.value(x=[5.0], w=2.0)
+    shifted = gc.compile(gc.parse("x: data[N + 1]\nw: parameter\nloss = w*Sum(x[i + 1], i, 0, N - 1) + x[0]*w"))
+    assert shifted.value_and_grad(x=[5.0], w=2.0) == (10.0, (5.0,))
+
+
 def test_other_shapes_are_checked_after_right_ones(softmax):
     softmax.bind(RIGHT)
     larger = RIGHT | {"x": np.ones((5, 4)), "gt": np.zeros(5, int)}

@@ -17,7 +17,7 @@ from sympy import Lambda, Matrix, Pow, Symbol, exp, symbols
 
 import gradcompile as gc
 from gradcompile.compiler.specification import model_of
-from gradcompile.errors import DataError, UnknownNameError
+from gradcompile.errors import DataError, ShapeError, UnknownNameError
 from gradcompile.model.parts import walk
 from gradcompile.saving import archive, read
 from gradcompile.saving.description import decoded, encoded
@@ -313,6 +313,40 @@ def test_two_members_of_one_name_are_refused(line):
         file.writestr("w.npy", b"")
     with pytest.raises(DataError, match="two members of one name"):
         read(line)
+
+
+WINDOW = "x: data[N]\nw: parameter[K]\ny[i] = Sum(w[k]*x[i + k], k)\nloss = Sum(y[i]**2, i, 0, 4)"
+
+
+def test_what_a_file_says_of_sizes_is_not_believed():
+    """Kernels look at no index: a file that forgets what its indices require must not make them leave their arrays."""
+    described = encoded(gc.compile(gc.parse(WINDOW)).saved().graph)
+    assert len(decoded(described).requirements) == len(described["requirements"]) == 2  # and found again are none
+    described["requirements"] = []
+    model = gc.CompiledModel(archive.Saved(decoded(described)))
+    assert model.value(x=np.ones(6), w=np.ones(2)) == 20.0
+    with pytest.raises(ShapeError, match="exceeds its axis"):
+        model.value(x=np.ones(5), w=np.ones(2))
+    assert model.predict("y", x=np.ones(5), w=np.ones(2)).tolist() == [2.0] * 4
+    with pytest.raises(ShapeError, match="must not be negative"):
+        model.predict("y", x=np.ones(2), w=np.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "words"),
+    [
+        ("outputs", {"value": 0, "y": 0}, "'value' has other axes"),
+        ("axes", {"value": [], "y": []}, "'y' has other axes"),
+        ("wrt", [], "it does not name the parameters"),
+        ("wrt", ["w", "w"], "it does not name the parameters"),
+        ("requirements", [[[0, ["M", 1]], "there are too few"]], "no array tells the size 'M'"),
+    ],
+)
+def test_fields_that_do_not_fit_the_operations_are_an_error(field, content, words):
+    described = encoded(gc.compile(gc.parse(WINDOW)).saved().graph)
+    described[field] = content
+    with pytest.raises(DataError, match=words):
+        decoded(described)
 
 
 ATOMS = (

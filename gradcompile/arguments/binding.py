@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gradcompile.arguments.copies import FITTING, is_laid_out, laid_out, may_wait, told
-from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside
+from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside, places
 from gradcompile.arguments.numeric import numeric
 from gradcompile.arguments.signature import Signature, axes, wanted
 from gradcompile.arguments.sizes import Shape, Sizes
@@ -277,8 +277,10 @@ class Arguments:
             sizes.solve(zip([i for i, _, rank, _ in self._rows if rank], shapes, strict=True))
             for requirement in self.graph.requirements:
                 sizes.require(requirement)
-            if self._places:  # these depend on the sizes alone
-                self._check_indices(self._places, arguments, sizes.known)
+            # What is known to stay on its axis is so for sizes of at least 1: `x[N + 1]` of one number has an N of 0.
+            at_risk = self._places if all(sizes.known.values()) else list(places(self.graph))
+            if at_risk:  # these depend on the sizes alone
+                self._check_indices(at_risk, arguments, sizes.known)
             solution = sizes.known, [limit.limits(sizes.known) for limit, _ in self._ranges]
             self._last = shapes, solution
         return solution

@@ -99,6 +99,14 @@ def label_ranges(graph: Graph) -> Iterator[LabelRange | LabelIndex]:
                 yield limit
 
 
+def places(graph: Graph) -> Iterator[LabelIndex]:
+    """Yield every index that holds no labels, each once: where it is follows from the sizes alone."""
+    found = (each for value in graph.order() for each in _indices(graph, value))
+    for index, length, array in {(index, length): (index, length, array) for index, length, array in found}.values():
+        if not labels_in(index):
+            yield LabelIndex(index, length, array)
+
+
 def sizes_of_labels(graph: Graph, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the known sizes, and those that labels tell: an axis that no shape tells holds the largest label.
 

@@ -1,6 +1,6 @@
 """Models and arrays in files that need not be trusted: no pickle, sizes before content, a digest over all of it.
 
-arrays, description, replacing -> archive, comparison -> parameters
+arrays, bounds -> description, replacing -> archive, comparison -> parameters
 """
 
 from gradcompile.saving.archive import Saved, is_saved, read, to_bytes

@@ -27,6 +27,7 @@ from gradcompile.ir import (
     reachable,
 )
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.saving.bounds import with_bounds
 from gradcompile.verify import verify
 
 FORMAT = 1
@@ -107,7 +108,7 @@ def decoded(content: Any) -> Graph:
         builder, values = Builder(), list[Value]()
         for number, row in enumerate(_listed(fields["values"], "values", MOST_VALUES)):
             values.append(_made(builder, values, row, f"values[{number}]"))
-        return verify(_graph(builder, values, fields))
+        return with_bounds(_checked(verify(_graph(builder, values, fields))))
     except DataError:
         raise
     except (GradcompileError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
@@ -139,6 +140,17 @@ def _graph(builder: Builder, values: list[Value], fields: Mapping[str, Any]) -> 
         wrt=tuple(_name(name, "wrt") for name in _listed(fields["wrt"], "wrt")),
         sample=None if fields["sample"] is None else _axis_of(fields["sample"], "sample"),
     )
+
+
+def _checked(graph: Graph) -> Graph:
+    """Return a graph once its outputs have the axes that it says, and its parameters are inputs."""
+    for name, value in graph.outputs.items():
+        if value.kind != "real" or not set(value.axes) <= set(graph.output_axes(name)):
+            _refuse("outputs", f"{name!r:.80} has other axes, or is no real number")
+    parameters = [name for name, declared in graph.inputs.items() if declared.role == "parameter"]
+    if not graph.wrt or sorted(graph.wrt) != sorted(parameters):
+        _refuse("wrt", "it does not name the parameters")
+    return graph
 
 
 def _requirement(row: Any) -> Requirement:
