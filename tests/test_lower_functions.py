@@ -63,6 +63,13 @@ def test_value(expr):
     assert abs(got - expected) <= 1e-14 * max(1, abs(expected))
 
 
+@pytest.mark.parametrize("half", [(), (0,), (1,), (Rational(1, 4),)])
+@pytest.mark.parametrize("at", [-2, 0, 3])
+def test_step_has_its_own_value_at_0(half, at):
+    step = sympy.Heaviside(x, *half)
+    assert evaluate(lowered(step), {"x": float(at), "y": 0.0})["value"] == float(step.subs(x, at))
+
+
 class Logistic(sympy.Function):
     """A function whose derivative is written on its own value."""
 

@@ -66,6 +66,10 @@ RECIPROCAL: dict[type, Exact] = {
 }
 
 
+# Equal but for single points: a Heaviside(x, 1/2) is 1/2 at 0, where the singularity function is 1.
+ALMOST = ("_eval_rewrite_as_SingularityFunction",)
+
+
 class Template(NamedTuple):
     """A function in terms of rows: its value, and the derivative that the user gave it, in the symbols of arguments."""
 
@@ -134,7 +138,7 @@ def _known(state: State, template: Template) -> Template:
 def _equal_to(call: Any) -> Iterator[Any]:
     """Yield what a call of a function is equal to: evaluated, expanded, rewritten, or what its implementation gives."""
     forms: list[Callable[[], Any]] = [call.doit, partial(sympy.expand_func, call)]
-    rewrites = [name for name in dir(call) if name.startswith("_eval_rewrite_as_")]
+    rewrites = [name for name in dir(call) if name.startswith("_eval_rewrite_as_") and name not in ALMOST]
     forms += [partial(getattr(call, name), *call.args) for name in rewrites]
     if callable(getattr(call, "_imp_", None)):
         forms.append(partial(call._imp_, *call.args))
