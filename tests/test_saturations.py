@@ -50,6 +50,13 @@ def test_second_derivatives_have_their_digits() -> None:
         assert sk == pytest.approx(ks, rel=1e-14)
 
 
+def test_slopes_have_their_digits_where_a_sum_has_a_common_factor() -> None:
+    text = "s: parameter[N]\nv: parameter\nk: parameter\nloss = Sum(v*s[n]/(k + s[n]), n)"
+    s, v, k = np.array(POINTS), 1.5, 0.3
+    slope = gc.compile(gc.parse(text)).grad(s=s, v=v, k=k)[0]
+    np.testing.assert_allclose(slope, v * k / (k + s) ** 2, rtol=1e-14)
+
+
 def test_curves_of_data_are_divided_once_more_and_not_twice() -> None:
     text = "s: data[N]\nt: data[N]\nv: parameter\nk: parameter\nloss = Sum((v*s[n]/(k + s[n]) - t[n])**2, n)"
     model, s, t = gc.compile(gc.parse(text)), np.array([1e-3, 1.0, 1e9]), np.array([0.5, 0.25, 1.0])

@@ -80,10 +80,10 @@ BEFORE: tuple[Pass, ...] = (
     group,  # Σ_n (v[n] if g[n] == c else 0) is added at g[n]
     gather,  # y[s, gt[s]] is read of y, or computed at gt[s] alone
     together,  # Σ a*b - Σ a*c is Σ a*(b - c)
+    saturations,  # a/(a + b) is one share
     contract,  # Σ_jk a[j]*b[j, k]*c[k] in the cheapest order
     separate,  # Σ_k (a*b + c*d) of matrices is two products
     choices,  # log(a) if c else log(b) is log(a if c else b)
-    saturations,  # a/(a + b) is one share
     steep,  # exp(-(x/l)**k) is 0 with slope 0 where the power is infinite
     share,  # of what these have made
     turn,  # arrays are computed in the order in which they are read
