@@ -5,6 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 import gradcompile as gc
+from gradcompile.lower import lower
+from gradcompile.passes.gather import gather
 from gradcompile.threads import chunks
 
 # Links between items: features of items, which are data, become a row for each. Two items at a time are looked up.
@@ -135,3 +137,39 @@ def test_threads_agree_to_the_bit_on_what_is_computed_whole(compiled_at_once, mo
     assert any(name.endswith("_part") for name in model._program.suited._functions)
     assert found[0][0] == found[1][0]
     assert np.array_equal(found[0][1][0], found[1][1][0])
+
+
+PARTS = {  # of a softmax, and which of the four classes are in them
+    "p[s, 0]**2": [0],
+    "p[s, C - 1]**2": [3],
+    "Sum(p[s, i]**2, i, 0, 1)": [0, 1],
+    "Sum(p[s, i]**2, i, 2, C - 1)": [2, 3],
+    "Sum((p[s, i + 1] + p[s, i])**2, i, 0, C - 2)": [0, 1, 1, 2, 2, 3],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_an_element_of_a_row_is_the_same_as_in_the_row(compiled_at_once, part, dtype):
+    """Of sums that are far apart, a softmax is 0 or 1: the largest less itself is 0, and not what rounding leaves."""
+    text = f"""
+        x: data[N, D]
+        W: parameter[D, C]
+        p[s, i] = exp(Sum(x[s, j]*W[j, i], j)) / Sum(exp(Sum(x[s, j]*W[j, k], j)), k)
+        loss = Sum({part}, s)
+    """
+    random = np.random.default_rng(3)
+    x, W = (random.normal(0, 300, size=shape).astype(dtype) for shape in ((130, 20), (20, 4)))
+    largest = (x.astype(float) @ W.astype(float)).argmax(axis=1)  # by 100 and more
+    model, expected = gc.compile(gc.parse(text), dtype=dtype), float(sum(np.sum(largest == c) for c in PARTS[part]))
+    assert model.value(x=x, W=W) == model.wait().value(x=x, W=W) == expected
+
+
+def test_time_to_look_for_elements_grows_with_the_places():
+    """Steps that are written out read `x[n, 0]`, `x[n, 1]`, ... and each is what all later ones are made of."""
+    steps = "\n".join(f"h{t + 1}[n] = tanh(a*h{t}[n] + sin(x[n, {t}]))" for t in range(40))
+    text = f"x: data[N, T]\na: parameter\n{steps}\nh0[n] = x[n, 0]\nloss = Sum(h40[n]**2 + Sum(sin(x[n, t]), t), n)"
+    graph = lower(gc.parse(text))
+    before = len(graph.builder.values)
+    gather(graph)
+    assert len(graph.builder.values) - before < 40 * 8  # all later steps of each would be 40 * 60

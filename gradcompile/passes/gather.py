@@ -5,6 +5,9 @@ is computed anyway, picking one of its elements is free: the value becomes a rea
 sinks to the leaves: a row of an embedding is read, not the table multiplied. A window that slides over a whole array,
 as ``h[n, i + a]`` in a second convolution, has each element several times: the array is computed, and then read. So is
 one of which data pick more than it has, as ``h[nb[n, k]]`` of K neighbours: see `gradcompile.passes.whole`.
+
+At other indices, ``y[s, 0]`` is read of a full ``y``, too, where it is more than an addition. Computed again it is
+rounded in another way, and ``exp(y[s, 0] - max_i y[s, i])`` of large numbers is not 1 where it is the largest.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from heapq import heapify, heappop, heappush
 
 from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, reachable, substitute
 from gradcompile.passes.factor import used_bare
@@ -205,11 +209,73 @@ def _lift(graph: Graph) -> Graph:
             for value, full in _abstracted(order, index, axis).items():
                 if full in computed and full is not value and value not in lifted and value.op not in ("read", "iota"):
                     lifted[value] = _read_at(full, axis, index)
+    lifted = _elements(graph, order) | lifted
 
     def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
         return lifted.get(value)
 
     return graph.rewrite(rule) if lifted else graph
+
+
+def _elements(graph: Graph, order: list[Value]) -> dict[Value, Value]:
+    """Return what is computed at places of an array that is computed, too, as reads of that; not along the samples.
+
+    From what is read at such a place, it is followed only as far as the array goes: time grows with what is found.
+    """
+    dear, axes, lifted = costly(order), dict[Size, dict[Axis, None]](), dict[Value, Value]()
+    for axis in (axis for value in order for axis in value.axes if axis != graph.sample):
+        axes.setdefault(axis.size, {})[axis] = None
+    users = _users(order)
+    for (index, size), reads in _places(order).items():
+        for axis in axes.get(size, ()):
+            for value, full in _followed(reads, index, axis, users).items() if axis not in index.axes else ():
+                if value in dear and value.op != "read":
+                    lifted.setdefault(value, _read_at(full, axis, index))
+    return lifted
+
+
+def _places(order: list[Value]) -> dict[tuple[Value, Size], list[Value]]:
+    """Return the reads of each place, an index of no data that is not the whole of its axis, and the axis's length."""
+    found: dict[tuple[Value, Size], list[Value]] = {}
+    for value in (value for value in order if value.op == "read"):
+        for index, axis in zip(value.operands[1:], value.operands[0].axes, strict=True):
+            whole = index.op == "iota" and index.attr.size == axis.size
+            if not whole and index.op not in DATA:
+                found.setdefault((index, axis.size), []).append(value)
+    return found
+
+
+def _users(order: list[Value]) -> dict[Value, list[Value]]:
+    users: dict[Value, list[Value]] = {value: [] for value in order}
+    for value in order:
+        for operand in dict.fromkeys(value.operands):
+            users[operand].append(value)
+    return users
+
+
+def _followed(reads: list[Value], index: Value, axis: Axis, users: Mapping[Value, list[Value]]) -> dict[Value, Value]:
+    """Return each value that reads at `index` with `axis` in place of it, as far as the graph has that."""
+    new: dict[Value, Value] = {}
+    waiting = [(value.number, value) for value in dict.fromkeys(reads)]
+    heapify(waiting)
+    while waiting:
+        _, value = heappop(waiting)
+        full = None if value in new or axis in value.axes or _binds(value, index) else _at(value, new, index, axis)
+        if full is not None and full is not value and full in users:
+            new[value] = full
+            for user in users[value]:
+                heappush(waiting, (user.number, user))
+    return new
+
+
+def _at(value: Value, new: Mapping[Value, Value], index: Value, axis: Axis) -> Value:
+    """Return a value with other operands, and with `axis` where it reads at `index`."""
+    operands = [new.get(o, o) for o in value.operands]
+    if value.op == "read":
+        iota = value.builder.iota(axis)
+        places = zip(value.operands[1:], value.operands[0].axes, strict=True)
+        operands[1:] = (iota if i is index and a.size == axis.size else i for i, a in places)
+    return value.builder.rebuild(value, tuple(operands))
 
 
 def _read_at(full: Value, axis: Axis, index: Value) -> Value:
@@ -218,6 +284,7 @@ def _read_at(full: Value, axis: Axis, index: Value) -> Value:
 
 
 CHEAP = ("add", "sub", "mul", "neg")
+DATA = ("input", "read", "place")  # indices that come from data and not from an axis
 
 
 def _part(graph: Graph) -> Graph:
@@ -245,7 +312,7 @@ def _read_operands(array: Value, indices: list[Value]) -> Value:
 def _data_indices(values: list[Value]) -> list[Value]:
     """Return the index values that come from data and not from an axis."""
     indices = (i for value in values if value.op == "read" for i in value.operands[1:])
-    return list(dict.fromkeys(i for i in indices if i.op in ("input", "read", "place")))
+    return list(dict.fromkeys(i for i in indices if i.op in DATA))
 
 
 def _axes_read(values: list[Value], index: Value) -> list[Axis]:
