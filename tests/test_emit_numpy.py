@@ -408,3 +408,19 @@ def test_the_gradient_of_a_column_is_a_column() -> None:
 def test_a_difference_under_two_indices_is_computed_once() -> None:
     distance = ((MEAN - COLUMN).T * COVARIANCE.I * (MEAN - COLUMN))[0, 0]
     assert body(distance, [COVARIANCE, COLUMN]).count("m[:, 0] - u[:, 0]") == 1
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.uint8, np.int16])
+def test_labels_are_computed_with_as_whole_numbers(kind: Any, tmp_path: Path) -> None:
+    """Of small types of NumPy, twice 200 would be another label, and the model computes with int64."""
+    text = "g: labels[N]\nw: parameter[K]\nloss = Sum(w[2*g[s]]**2 + w[g[s] + 100]*(g[s] - 3), s)"
+    emitted = load(gc.emit(gc.parse(text), target="numpy"), tmp_path / "labels.py")
+    w, g = np.random.default_rng(0).normal(size=500), np.array([3, 200, 130, 7])
+    value, gradient = emitted.value_and_grad(w, kind(g) if kind in (list, tuple) else g.astype(kind))
+    expected = np.zeros(500)
+    np.add.at(expected, 2 * g, 2 * w[2 * g])
+    np.add.at(expected, g + 100, g - 3.0)
+    assert value == pytest.approx(np.sum(w[2 * g] ** 2 + w[g + 100] * (g - 3)), rel=1e-14)
+    np.testing.assert_allclose(gradient[0], expected, rtol=1e-14)
+    with pytest.raises(TypeError):
+        emitted.value(w, g + 0.5)

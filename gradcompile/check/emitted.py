@@ -188,6 +188,7 @@ NAMES: dict[str, Any] = {
     "abs": abs,
     "as_float64": _as_given,
     "as_float32": _as_given,
+    "as_labels": lambda labels: labels,
     "gemm": _gemm,
     "rolled": lambda length: length,
     **dict.fromkeys(("vwhen", "vwhen32"), lambda condition, x: x if condition else mpf(0)),

@@ -145,7 +145,5 @@ class Derivatives:
         array = numeric(part, partial(no_numbers, name))
         if array.shape != shape:
             expected, found = f"shape {shape}" if shape else "a number", f"shape {array.shape}"
-            raise ShapeError(
-                f"{name} has another shape", expected=expected, found=found, hint="give it the shape of the parameter"
-            )
+            raise ShapeError(f"{name} has another shape", expected=expected, found=found, hint=f"give it {expected}")
         return laid_out(name, array, np.dtype(self.dtype)) if array.ndim else float(array)

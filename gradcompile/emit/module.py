@@ -154,7 +154,7 @@ def reserved(graph: Graph, target: str) -> list[str]:
         spellings |= {text for v in order if v.op in COMPOSED for text in COMPOSED[v.op][1]}
         spellings |= {text for v in order if v.op == "select" for texts in MASKED.values() for text in texts}
     called = support.closure(target, (name for s in spellings for name in template(s).support))
-    structural = {v.op for v in order} | {"as_float64", "as_float32"}
+    structural = {v.op for v in order} | {"as_float64", "as_float32", "as_labels"}
     return [*called, *(structural & support.functions(target).keys())]
 
 

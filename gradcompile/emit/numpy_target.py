@@ -12,7 +12,7 @@ from gradcompile.emit.indexing import Axes
 from gradcompile.emit.layout import commented, words
 from gradcompile.emit.mathematics import describe
 from gradcompile.emit.names import Names
-from gradcompile.emit.statements import Returned, as_number, halves, own_lines, returning
+from gradcompile.emit.statements import COMPARISONS, Returned, as_number, halves, own_lines, returning
 from gradcompile.emit.whole_arrays import ArrayPrinter, in_whole_numbers, is_masked_product, is_whole
 from gradcompile.ir import MATRIX_FUNCTIONS, ONE, Graph, Value
 from gradcompile.passes.share import classified, is_renaming
@@ -293,7 +293,15 @@ class WholeArrays:
         real = [self.names.inputs[i.name] for i in self.graph.inputs.values() if i.kind == "real"]
         needed = [name for name, identifier in self.names.sizes.items() if identifier in used]
         sizes = [*self.names.planned_lines("numpy"), *self.names.size_lines(needed, "numpy")]
-        return [*self._cast([name for name in real if name in used | words(sizes)]), *sizes]
+        labels = [self.names.inputs[name] for name in _computed_with(self.graph.order())]
+        cast = [*self._cast([name for name in real if name in used | words(sizes)]), *self._labels(labels, used)]
+        return [*cast, *sizes]
+
+    def _labels(self, names: list[str], used: set[str]) -> Iterator[str]:
+        """Yield the lines that widen labels which are computed with: twice a label of 200 is no uint8."""
+        for name in (name for name in names if name in used):
+            self.printer.support.add("as_labels")
+            yield f"{name} = as_labels({name})"
 
     def _cast(self, names: list[str]) -> Iterator[str]:
         if len(names) == 1:
@@ -301,6 +309,20 @@ class WholeArrays:
         elif names:
             self.printer.support.add(f"as_{self.dtype}")
             yield f"{', '.join(names)} = as_{self.dtype}({', '.join(names)})"
+
+
+def _computed_with(order: list[Value]) -> list[str]:
+    """Return the labels that are operands, and not indices alone or compared."""
+    labels: dict[Value, str] = {}
+    found: dict[str, None] = {}
+    for value in order:
+        if value.op == "input" and value.kind == "int":
+            labels[value] = value.attr
+        elif value.op == "read" and value.operands[0] in labels:
+            labels[value] = labels[value.operands[0]]
+        elif value.op not in ("read", "accumulate", *COMPARISONS):
+            found |= dict.fromkeys(labels[operand] for operand in value.operands if operand in labels)
+    return list(found)
 
 
 def never_arrays(order: list[Value]) -> set[Value]:

@@ -18,6 +18,11 @@ def as_float32(*values):
     return tuple(np.asarray(value, np.float32)[()] for value in values)
 
 
+def as_labels(labels):
+    """Return labels as int64: sums of smaller numbers would overflow; fractions are a TypeError."""
+    return np.asarray(labels).astype(np.int64, casting="same_kind", copy=False)[()]
+
+
 def sigmoid(x):
     """Return 1/(1 + exp(-x)); neither tail overflows."""
     e = np.exp(-np.abs(x))
