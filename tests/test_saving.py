@@ -349,6 +349,19 @@ def test_fields_that_do_not_fit_the_operations_are_an_error(field, content, word
         decoded(described)
 
 
+@pytest.mark.parametrize("sample", [[[0, ["M", 1]], 0], [[0, ["D", 1]], 0], [[0, ["N", 1]], 1], None])
+def test_samples_are_found_again(sample):
+    described = encoded(gc.compile(gc.parse(LINE)).saved().graph) | {"sample": sample}
+    model = gc.CompiledModel(archive.Saved(decoded(described)))
+    given = {"x": X, "t": np.ones(3), "w": W, "b": B, "lam": 0.5}
+    found, expected = (
+        model.minibatch_grad(rows=[2, 0], **given),
+        gc.compile(gc.parse(LINE)).minibatch_grad(rows=[2, 0], **given),
+    )
+    assert [each.tolist() for each in map(np.asarray, found)] == [each.tolist() for each in map(np.asarray, expected)]
+    assert model.fit(x=X, t=np.ones(3), batch_size=2, epochs=1, progress=False).stopped == "finished"
+
+
 ATOMS = (
     None,
     True,

@@ -20,7 +20,7 @@ from gradcompile.errors import ArgumentError, UnknownNameError, no_attribute, wi
 from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
-from gradcompile.lower import lower
+from gradcompile.lower import lower, with_samples
 from gradcompile.model import Model
 from gradcompile.pipeline import (
     Decision,
@@ -143,7 +143,7 @@ class CompiledModel(DerivativeCalls):
 
     def __init__(self, model: Model | Saved, dtype: str = "float64", strict: bool = False) -> None:
         self.model, self.dtype, self.strict = model, dtype, strict
-        self._all = verify(lower(model) if isinstance(model, Model) else model.graph)
+        self._all = verify(lower(model) if isinstance(model, Model) else with_samples(model.graph))
         self.lowered = without_outputs(self._all)
         self.single = bool(model.single)
         self.is_array = bool(self.lowered.output_axes("value"))

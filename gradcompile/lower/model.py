@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from .extents import inferred_lengths
 from .matrices import shape_of
 from .places import shown, summary
 from .rules import rule_for
-from .samples import detect_samples
+from .samples import with_samples
 from .state import Ask, Scope, State
 from .survey import name_of, survey
 
@@ -84,7 +83,7 @@ def lower(model: Model) -> Graph:
         loss=model.loss,
         wrt=tuple(name_of(p) for p in model.wrt),
     )
-    return replace(graph, sample=detect_samples(graph))
+    return with_samples(graph)
 
 
 def _defined(state: State) -> dict[Value, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,11 @@ def detect_samples(graph: Graph) -> Axis | None:
     if graph.output_axes("value"):
         return None
     return next((axis for axis in _candidates(graph) if not _reason(graph, axis)), None)
+
+
+def with_samples(graph: Graph) -> Graph:
+    """Return a graph that knows the axis of its samples, whatever it has been told of it."""
+    return replace(graph, sample=detect_samples(graph))
 
 
 def why_not_samples(graph: Graph) -> str:
