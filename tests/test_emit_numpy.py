@@ -46,7 +46,7 @@ def body(objective: Any, wrt: Any) -> str:
         (Sum(exp(Sum(x[s, j] * w[j], FEATURES)), SAMPLES), w, ["x @ w", "dw = x.T @ "]),
         (Sum(exp(Sum(x[s, j] * W[j, i], FEATURES)) * b[i], SAMPLES, CLASSES), W, ["dW = (x.T @ ", ")*b"]),
         (Sum(log(Sum(exp(x[s, j]), FEATURES)), SAMPLES), x, ["axis=1)", "[:, None]"]),
-        (Sum(exp(x[s, j] - w[s]), SAMPLES, FEATURES), w, ["dw[np.arange(N) % D]"]),
+        (Sum(exp(x[s, j] - w[s]), SAMPLES, FEATURES), w, ["dw[np.arange(N)]"]),
         (Sum((w[j + 1] - w[j]) ** 2, (j, 0, d_ - 2)), w, ["w[1:] - w[:-1]", "dw[1:] +=", "dw[:-1] "]),
         (Sum(b[gt[s]] ** 2, SAMPLES), b, ["b[gt]", "np.add.at(db, gt, "]),
         (Sum(W[0, i] ** 2, CLASSES), W, ["W[0]", "dW[0] +="]),
@@ -424,3 +424,12 @@ def test_labels_are_computed_with_as_whole_numbers(kind: Any, tmp_path: Path) ->
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-14)
     with pytest.raises(TypeError):
         emitted.value(w, g + 0.5)
+
+
+def test_an_index_that_leaves_its_axis_is_an_error_and_another_element_is_not_read(tmp_path: Path) -> None:
+    source = gc.emit(gc.parse("y: parameter[N, C]\nloss = Sum(y[s, 0]*y[s, 1]**2, s)"), target="numpy")
+    emitted = load(source, tmp_path / "second.py")
+    assert emitted.value(np.array([[3.0, 2.0]])) == 12.0
+    with pytest.raises(IndexError):
+        emitted.value(np.array([[3.0]]))
+    assert "%" not in source[source.index("def value(") : source.index("def grad(")]

@@ -135,5 +135,7 @@ def _spelled(dimension: Axis, index: Value, form: Affine | None, points: Axes, n
     low = high = form[1]
     for axis, factor in form[0].items():
         low, high = (low + (axis.size - 1) * factor, high) if factor < 0 else (low, high + (axis.size - 1) * factor)
-    inside = at_least(low + dimension.size, 0) and at_least(dimension.size - 1 - high, 0)
+    left = dimension.size - 1 - high
+    required = any(requirement.size == left for requirement in names.graph.requirements)
+    inside = at_least(low + dimension.size, 0) and (required or at_least(left, 0))
     return text if inside else f"{spell(index, points, POW)} % {as_factor(names.size(dimension.size))}"
