@@ -1,8 +1,9 @@
-"""Loops along short rows as one loop over all their numbers, where the rows lie next to each other alone."""
+"""Loops along rows as one loop over all their numbers, where the rows lie next to each other alone."""
 
 import ast
 import re
 
+import numpy as np
 import pytest
 
 import gradcompile as gc
@@ -17,6 +18,7 @@ def f(m, n):
     b = np.empty((n, 3))
     c = np.empty((3, 3, 3))
     d = np.empty((n, n))
+    e = np.zeros(3)
     for i in range(m):
         for j in range(n + 1):
             for k in range(3):
@@ -76,6 +78,8 @@ def test_rows_next_to_each_other_are_one(statement):
         "b[j, k] += d[j, k]",  # a part of longer rows
         "b[j, k] += a[i, j - 1, k]",  # the first from the end
         "b[j, k] = abs(b[j, k])",
+        "b[j, k] += e[k]",  # a row that is the same for all
+        "b[j, k] += a[0, 0, k]",
     ],
 )
 def test_others_stay(statement):
@@ -107,3 +111,54 @@ def test_what_comes_back_to_a_chain_of_points_is_kept_for_one_of_them():
     text = gradient_of("x: parameter[N, 3]\nloss = Sum(sqrt(Sum((x[i + 1, k] - x[i, k])**2, k)), i)\n")
     assert re.search(r"\w+ = np\.empty\(3\)\n", text)
     assert not re.search(r"np\.empty\(\(", text)
+
+
+SUM = """@njit(error_model="numpy")
+def f(x, w):
+    assert x.shape[1] == w.shape[0] == 9, "planned for other sizes"
+    assert x.shape[2] == w.shape[1] == 5, "planned for other sizes"
+    {}assert x.shape[3] == w.shape[2] == 2, "planned for other sizes"
+    P, Q, R = 9, 5, 2  # sizes for which this is planned
+    N = x.shape[0]
+    n9 = rolled(9)
+    s = np.empty(N)
+    for n in range(N):
+        s_n = 0.0
+        for p in range(n9):
+            for q in range(Q):
+                for r in range(R):
+                    s_n += w[p, q, r]*x[n, p, q, r]
+        s[n] = s_n
+    return s
+
+
+@njit(error_model="numpy")
+def rolled(length):
+    return int(math.ldexp(length, 0))
+"""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_arguments_of_known_sizes_are_rows_that_are_summed_up_as_one(known):
+    random, text = np.random.default_rng(0), SUM.format("" if known else "# ")
+    x, w = random.normal(size=(6, 9, 5, 2)), random.normal(size=(9, 5, 2))
+    agree(*both(text, x, w))
+    function = Text(text).prepared("f")
+    ends = [ast.unparse(node.iter) for node in statements(function) if isinstance(node, ast.For)]
+    assert ("range(90)" in ends) == known
+    assert ("range(R)" in ends) != known
+
+
+def test_a_sum_over_several_axes_is_held_in_one_variable():
+    text = """
+    x: data[N, P, Q]
+    y: data[N]
+    U: parameter[P, R]
+    V: parameter[Q, R]
+    s[n] = Sum(x[n, p, q]*U[p, r]*V[q, r], p, q, r)
+    loss = Sum((y[n] - s[n])**2, n)
+    """
+    held = r"s_n = 0\.0\n +for p in range\(P\):\n +for q in range\(Q\):\n +s_n \+= .*\n +s\[n\] = s_n\n"
+    assert re.search(held, gradient_of(text))
+    arrays = arrays_for(text, {"N": 3, "P": 9, "Q": 3, "R": 2}, seed=0)
+    assert_right(text, arrays, gc.compile(gc.parse(text)).value_and_grad(**arrays))

@@ -206,9 +206,13 @@ class _Body:
         return not isinstance(node, Course) and isinstance(after, Loop) and node.target in self._holdable(after)
 
     def _holdable(self, loop: Loop) -> list[Value]:
-        """Return the sums that a loop holds in local variables, all of their terms in it."""
-        targets = dict.fromkeys(node.target for node in loop.body if isinstance(node, Update))
-        return [value for value in targets if self._can_hold(value, loop)]
+        """Return the sums that a loop holds in local variables, all of their terms in it, or in the one loop inside."""
+        nest = [loop]
+        while len(nest[-1].body) == 1 and isinstance(only := nest[-1].body[0], Loop):
+            nest.append(only)
+        inside = {value for each in nest[1:] for value in each.starts}
+        targets = dict.fromkeys(node.target for node in nest[-1].body if isinstance(node, Update))
+        return [value for value in targets if value not in inside and self._can_hold(value, nest)]
 
     def _loop(self, loop: Loop, indent: str, before: Define | None) -> Iterator[str]:
         held = {value: self._local(value) for value in self._holdable(loop)}
@@ -289,13 +293,14 @@ class _Body:
         parts = [self.names.value(value), *map(self.names.axis, self.plan.stored[value])]
         return self.names.local(value, "_".join(parts))
 
-    def _can_hold(self, value: Value, loop: Loop) -> bool:
-        """Return whether a sum into an array element can run in a local variable: one that the loop does not move."""
-        terms = [node.term for node in loop.body if isinstance(node, Update) and node.target is value]
+    def _can_hold(self, value: Value, nest: list[Loop]) -> bool:
+        """Return whether a sum into an array element can run in a local variable: one that the loops do not move."""
+        terms = [node.term for node in nest[-1].body if isinstance(node, Update) and node.target is value]
         if value in self.places.held or any(term.op == "accumulate" for term in terms):
             return False
         axes = self.plan.stored[value]
-        return bool(axes) and loop.axis not in axes and all(a in self.places.open for a in axes)
+        still = not any(loop.axis in axes or loop.axis == self.plan.blocks for loop in nest)
+        return bool(axes) and still and all(a in self.places.open for a in axes)
 
     def _start(self, value: Value, indent: str) -> Iterator[str]:
         if not self.plan.stored[value]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from gradcompile.jit.direct.aliases import is_new, is_own, sharing
@@ -27,6 +28,7 @@ PART = 150  # statements of a part at most
 VECTOR = 2000  # statements at most of an innermost loop that stays whole: with calls in it, it makes no vectors
 RETURNED = 30  # names at most that a part returns
 WORTH = 20  # statements of a part at least
+NOTHING: Mapping[str, Lengths] = MappingProxyType({})
 
 
 class Part(NamedTuple):
@@ -44,6 +46,8 @@ class Part(NamedTuple):
         Those that are new arrays: how long their axes are, where that is known.
     cut : dict of str to str
         Those that are some of the rows of another array, and of which.
+    shapes : dict of str to sequence of (int or None)
+        Those of the whole function's arguments whose lengths it asserts.
     """
 
     node: ast.FunctionDef
@@ -51,6 +55,7 @@ class Part(NamedTuple):
     measured: Names = frozenset()
     lengths: Mapping[str, Lengths] = {}
     cut: Mapping[str, str] = {}
+    shapes: Mapping[str, Lengths] = {}
 
     def known(self, given: Mapping[str, Lengths]) -> dict[str, Lengths]:
         """Return the lengths of arrays, given those of the whole function's arguments."""
@@ -59,10 +64,11 @@ class Part(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """The arrays of a function: the lengths that are known of new ones, and of which others are rows."""
+    """The arrays of a function: the lengths that are known of new ones, of which others are rows, and its arguments."""
 
-    lengths: dict[str, Lengths]
-    cut: dict[str, str]
+    lengths: Mapping[str, Lengths]
+    cut: Mapping[str, str]
+    shapes: Mapping[str, Lengths] = {}
 
     @classmethod
     def of(cls, function: ast.FunctionDef, numbers: Mapping[str, int], times: Mapping[str, int]) -> Arrays:
@@ -90,8 +96,8 @@ class Cutting(NamedTuple):
         Whether statements, so many, are worth a part.
     numbers : dict of str to int
         The names that are numbers in each part, too.
-    arrays : (dict, dict)
-        What each part knows of new arrays, and of rows of others.
+    arrays : Arrays
+        What each part knows of new arrays, of rows of others, and of arguments.
     repeats : bool
         Whether statements that are the same but for their names become one part.
     """
@@ -104,12 +110,20 @@ class Cutting(NamedTuple):
     repeats: bool
 
 
-def outlined(function: ast.FunctionDef) -> list[Part]:
-    """Return the parts of a long function and at the end the function that calls them; a short one remains as it is."""
+def outlined(function: ast.FunctionDef, given: Mapping[str, Lengths] = NOTHING) -> list[Part]:
+    """Return the parts of a long function and at the end the function that calls them; a short one remains as it is.
+
+    Parameters
+    ----------
+    function : FunctionDef
+        The function.
+    given : mapping of str to sequence of (int or None), optional
+        What it knows of the lengths of its arguments.
+    """
     if (function.end_lineno or 0) - function.lineno >= LONG:  # a line has a statement at most
         cut = _into_many()
     elif (most := max((_length([each]) for each in _blocks(function)), default=0)) >= MIDDLING:
-        cut = _into_halves(function, most)
+        cut = _into_halves(function, most, given)
     else:
         return [Part(function)]
     outline = _Outline(function, cut)
@@ -130,7 +144,7 @@ def _into_many() -> Cutting:
     )
 
 
-def _into_halves(function: ast.FunctionDef, length: int) -> Cutting:
+def _into_halves(function: ast.FunctionDef, length: int, given: Mapping[str, Lengths]) -> Cutting:
     """Return how a function is cut in what it does with a block of samples; its parts know as much as the whole.
 
     A part has loops, and about half of the work: of one long loop with little beside stays all.
@@ -143,7 +157,7 @@ def _into_halves(function: ast.FunctionDef, length: int) -> Cutting:
         is_parted=lambda loop, _: loop in blocks,
         pays=lambda run, length: least <= length <= 4 * most // 3 and any(isinstance(each, ast.For) for each in run),
         numbers=known,
-        arrays=Arrays.of(function, known, times),
+        arrays=Arrays.of(function, known, times)._replace(shapes=given),
         repeats=False,
     )
 

@@ -54,16 +54,42 @@ def is_length(node: ast.expr) -> bool:
     return isinstance(base, ast.Attribute) and base.attr == "shape"
 
 
-def numbers(node: ast.FunctionDef) -> dict[str, int]:
-    """Return the names that a function gives a whole number first of all, as the sizes that are known."""
+def numbers(node: ast.FunctionDef, *, hidden: bool = False) -> dict[str, int]:
+    """Return the names that a function gives a whole number first of all, as the sizes that are known.
+
+    Parameters
+    ----------
+    node : FunctionDef
+        The function.
+    hidden : bool
+        Whether those count that LLVM is not to know, ``rolled(12)``.
+    """
     found: dict[str, int] = {}
     for each in node.body:
         if isinstance(each, ast.Assign):
             target, value = each.targets[0], each.value
             for name, number in zip(listed(target), listed(value), strict=False):
+                if hidden and isinstance(number, ast.Call) and spelled(number.func) == "rolled":
+                    [number] = number.args
                 if isinstance(name, ast.Name) and isinstance(number, ast.Constant) and isinstance(number.value, int):
                     found[name.id] = number.value
     return found
+
+
+def shapes(node: ast.FunctionDef) -> dict[str, list[int | None]]:
+    """Return the lengths of arguments that a function asserts, ``assert x.shape[1] == 3``; None stands for any other.
+
+    The axes behind the last one whose length is asserted are left out.
+    """
+    found: dict[str, dict[int, int]] = {}
+    for each in (part.test for part in node.body if isinstance(part, ast.Assert)):
+        *lengths, number = (each.left, *each.comparators) if isinstance(each, ast.Compare) else (each,)
+        for length in lengths:
+            base, axis = (length.value, length.slice) if isinstance(length, ast.Subscript) else (length, length)
+            known = isinstance(number, ast.Constant) and isinstance(axis, ast.Constant)
+            if known and isinstance(base, ast.Attribute) and base.attr == "shape":
+                found.setdefault(spelled(base.value), {})[ast.literal_eval(axis)] = ast.literal_eval(number)
+    return {name: [known.get(axis) for axis in range(max(known) + 1)] for name, known in found.items()}
 
 
 def measured(node: ast.FunctionDef) -> Names:

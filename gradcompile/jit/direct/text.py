@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Mapping
 from functools import lru_cache
 
 from gradcompile.garbage import uncollected
@@ -12,11 +11,10 @@ from gradcompile.jit.direct.ahead import ask_ahead
 from gradcompile.jit.direct.factors import share_factors
 from gradcompile.jit.direct.flat import flatten
 from gradcompile.jit.direct.jam import jam
-from gradcompile.jit.direct.kinds import Lengths
 from gradcompile.jit.direct.matrices import USED, definitions
-from gradcompile.jit.direct.outline import Arrays, Part, outlined
+from gradcompile.jit.direct.outline import NOTHING, Arrays, Part, outlined
 from gradcompile.jit.direct.rings import unroll_rings
-from gradcompile.jit.direct.signs import numbers
+from gradcompile.jit.direct.signs import numbers, shapes
 from gradcompile.jit.direct.syntax import names, nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 from gradcompile.vecmath import SELDOM
@@ -51,6 +49,7 @@ class Text:
             tree = ast.parse(source)
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         algebra = definitions() if USED in source else []
+        self.shapes = {node.name: shapes(node) for node in functions}
         self.nodes = {node.name: _trusted(node) for node in (*functions, *algebra)}
         self.algebra = frozenset(node.name for node in algebra)
         self.constants: dict[str, ast.expr] = {}
@@ -74,22 +73,25 @@ class Text:
             if self.algebra and name not in self.algebra:
                 share_factors(self.nodes[name])
             if name not in self.parts:  # a part has no parts
-                *parts, whole = outlined(self.nodes[name])
+                *parts, whole = outlined(self.nodes[name], self.shapes.get(name, NOTHING))
                 self.nodes |= {part.node.name: part.node for part in (*parts, whole)}
                 self.parts |= {part.node.name: part for part in parts}
+            self._flatten(name)
             if name not in BY_STRIDES:
                 unroll_rings(self.nodes[name], self.cost)
                 jam(self.nodes[name])
-            flatten(self.nodes[name], self._rows(name))
             ask_ahead(self.nodes[name])
         return self.nodes[name]
 
-    def _rows(self, name: str) -> Mapping[str, Lengths]:
-        """Return the lengths of the arrays that a function makes, and of those that it is given as part of another."""
+    def _flatten(self, name: str) -> None:
+        """Let rows be one row in arrays that a function makes, or is given, and of which it knows the lengths."""
         node, part = self.nodes[name], self.part(self.nodes[name])
         times = Counter(each.id for each in names(node) if isinstance(each.ctx, ast.Store))
-        own = Arrays.of(node, numbers(node), times)
-        return part._replace(lengths={**part.lengths, **own.lengths}, cut={**part.cut, **own.cut}).known({})
+        known = {each: number for each, number in numbers(node, hidden=True).items() if times[each] == 1}
+        own = Arrays.of(node, known, times)
+        lengths, cut = {**part.lengths, **own.lengths}, {**part.cut, **own.cut}
+        given = self.shapes.get(name, part.shapes)
+        flatten(node, part._replace(lengths=lengths, cut=cut).known(given), known)
 
     def part(self, node: ast.FunctionDef) -> Part:
         """Return what is known of the arguments of a function: nothing, if it is no part of another."""
