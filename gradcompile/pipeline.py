@@ -24,7 +24,16 @@ from gradcompile.emit import module, parts, support
 from gradcompile.errors import DataError, TooLargeError, within_depth
 from gradcompile.ir import Axis, Graph, Input
 from gradcompile.jit import Given, Task, Typed, compile_all, kernel, load, wants_numba
-from gradcompile.passes import are_often, lookups, one_by_one, optimise, prepare, trusted
+from gradcompile.passes import (
+    are_often,
+    are_seldom,
+    lookups,
+    one_by_one,
+    optimise,
+    prepare,
+    seldom_looked_up,
+    trusted,
+)
 from gradcompile.passes.precision import within
 from gradcompile.schedule import (
     Plan,
@@ -82,7 +91,7 @@ def suiting(lowered: Graph, general: Graph, trust: float | None = None) -> Suiti
         return None
 
     def suited(sizes: Mapping[str, int]) -> Graph | None:
-        if not lookups(general, sizes):
+        if not lookups(general, sizes) and not seldom_looked_up(general, sizes):
             return None
         found = verify(prepare(lowered, trust=trust, sizes=sizes))
         return None if found.outputs == general.outputs else with_gradient(found)
@@ -519,16 +528,24 @@ class Suited(Program):
         super().__init__(planned, general.dtype, general.strict)
         self.general, self.arguments = general, general.arguments
         self.lookups = lookups(graph, sizes, computed=True) if graph else []
+        self.seldom = seldom_looked_up(general.graph, sizes) if graph else []
         self.notes = general.notes
 
     def _told_of_sizes(self) -> tuple[str, ...]:
         told = ", ".join(f"{name} = {number}" for name, number in self.graph.known.items())
         more = ("planned for arrays of which data pick more elements than there are: these are computed whole",)
         fixed = (f"planned for {told}, as in the first call: calls with other sizes have a plan for any",)
+        less = ("planned for tables of which samples look up less than there is: functions are of that alone",)
         few = ("planned for so few samples that what there is for pairs of them is kept",)
         picked = ("planned for samples that do nothing but pick elements: loops stream over these elements",)
         wide = ("planned for rows of data that are longer than there are rows: loops stream along them",)
-        also = ((more, self.lookups), (few, self.graph.few), (picked, self.graph.picked), (wide, self.graph.wide))
+        also = (
+            (more, self.lookups),
+            (less, self.seldom),
+            (few, self.graph.few),
+            (picked, self.graph.picked),
+            (wide, self.graph.wide),
+        )
         return (*(fixed if told else ()), *(line for lines, holds in also if holds for line in lines))
 
     def suits(self, sizes: Mapping[str, int]) -> bool:
@@ -537,6 +554,7 @@ class Suited(Program):
         known = known and (not self.graph.few or are_few(self.graph, sizes))
         known = known and (not self.graph.picked or pick_little(self.graph, self.picked, sizes))
         known = known and (not self.graph.wide or has_long_rows(self.graph, sizes))
+        known = known and all(are_seldom(*pair, sizes) for pair in self.seldom)
         return known and all(are_often(self.graph, *pair, sizes) for pair in self.lookups)
 
     @property

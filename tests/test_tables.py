@@ -120,6 +120,17 @@ def test_a_row_that_no_sample_looks_up_receives_nothing() -> None:
     assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.parametrize("name", ["a function of what is looked up", "two tables"])
+def test_a_call_of_few_samples_has_functions_of_what_these_look_up(name: str) -> None:
+    text = MODELS[name]
+    model = gc.compile(gc.parse(text))
+    for samples, rows, of_samples in ((3, 8, True), (9, 4, False)):
+        arrays = arrays_for(text, SIZES | {"N": samples, "V": rows, "D": rows}, seed=2)
+        assert_right(text, arrays, model.value_and_grad(**arrays))
+        assert bool(functions_of_samples(model._program.answering.graph)) == of_samples
+        assert ("of which samples look up less than there is" in str(model.plan)) == of_samples
+
+
 HAZARD = """
     t: labels[N]
     d: data[N]

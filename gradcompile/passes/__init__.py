@@ -45,12 +45,13 @@ from gradcompile.passes.thin import thin
 from gradcompile.passes.together import together
 from gradcompile.passes.totals import totals
 from gradcompile.passes.turn import turn, turn_arithmetic
-from gradcompile.passes.whole import NO_SIZES, are_often, lookups
+from gradcompile.passes.whole import NO_SIZES, are_often, are_seldom, lookups, seldom_looked_up
 
 __all__ = [
     "AFTER",
     "BEFORE",
     "are_often",
+    "are_seldom",
     "divide_once",
     "entropies",
     "lookups",
@@ -59,6 +60,7 @@ __all__ = [
     "prepare",
     "products_of_others",
     "radial",
+    "seldom_looked_up",
 ]
 
 Pass = Callable[[Graph], Graph]

@@ -9,7 +9,8 @@ sample that looks it up. Samples are more than what parameters alone are numbere
 
 Where the sizes of a call are known, they decide. An array is computed whole, whatever it is made of, if it is read
 twice as often as it is long or more, and if that saves more operations than it takes to keep and to read it. It must
-have no more numbers than the arguments of the call.
+have no more numbers than the arguments of the call. Functions of a table are computed of what samples look up if that
+is less than there is.
 
 An element that no index takes is computed then, too, and what comes back to it is 0. So it must have a finite
 derivative wherever its operands are finite, or be part of what the objective takes anyway. A softmax has: its
@@ -31,6 +32,7 @@ TYPICAL = 8  # samples for each row of a table
 OFTEN = 2  # places for each element of an array, from which on it may be computed whole if their numbers are known
 READING = 10  # operations that it costs to read an element of an array, and to add to its derivative
 FUNCTION = 20  # operations that exp and its like count as
+OVER = (*REDUCTIONS, "running")
 NO_SIZES: Mapping[str, int] = {}
 LINEAR = ("add", "sub", "mul", "neg", "real", "detach", "finite", "sum", "max", "min", "maximum", "minimum", "abs")
 BOUNDED = ("tanh", "sigmoid", "softplus", "logcosh", "atan", "sin", "cos", "erf", "erfc", "asinh", "sech")
@@ -132,6 +134,8 @@ class Tables(NamedTuple):
         known = all(axis.size in self.few and self._is_of_samples(index) for axis, index in rows.items())
         if not known or len(rows) > len(by) or own != Counter(axis.size for axis in read.axes if axis not in by):
             return 0
+        if self.sizes and are_seldom(array, read, self.sizes):
+            return 0
         return TYPICAL if any(map(_is_function, reachable([array]))) else 0
 
     def looked_up(self, wholes: Mapping[Value, Value], axis: Axis, index: Value) -> list[Value]:
@@ -140,8 +144,9 @@ class Tables(NamedTuple):
         The wholes of which they are parts have an axis where the values have an index.
         """
         found = [value for value, whole in wholes.items() if not any(a in whole.axes for a in index.axes)]
-        if axis.size in self.few and self._is_of_samples(index) and any(map(_is_function, found)):
-            return found
+        often = [v for v in found if not (self.sizes and are_seldom(wholes[v], v, self.sizes))]
+        if axis.size in self.few and self._is_of_samples(index) and any(map(_is_function, often)):
+            return often
         return [value for value in found if self._times_counted(wholes[value], value.axes)]
 
     def _is_of_samples(self, index: Value) -> bool:
@@ -166,6 +171,30 @@ def lookups(graph: Graph, sizes: Mapping[str, int], *, computed: bool = False) -
     reads = [v for v in reads if not (computed and v.operands[0].op in LEAVES)]
     found = [([a.size for a in v.operands[0].axes], [a.size for a in v.axes]) for v in reads]
     return [pair for pair in found if are_often(graph, *pair, sizes)]
+
+
+def seldom_looked_up(graph: Graph, sizes: Mapping[str, int]) -> list[tuple[Value, Value]]:
+    """Return the functions of tables that are more than what samples look up in a call, each with what is looked up.
+
+    Parameters
+    ----------
+    graph : Graph
+        The graph, made for calls of which no sizes are known.
+    sizes : mapping of str to int
+        Those of the call.
+    """
+    tables = Tables.of(graph)
+    reads = [v for v in graph.order() if v.op == "read" and v.operands[0].op not in LEAVES]
+    found = [(read.operands[0], read) for read in reads if tables.times_looked_up(read)]
+    return [pair for pair in found if are_seldom(*pair, sizes)]
+
+
+def are_seldom(array: Value, picked: Value, sizes: Mapping[str, int]) -> bool:
+    """Return whether less is picked of an array than there is, and none of it is a sum over the rows of the table."""
+    elements, places = ([axis.size for axis in each.axes] for each in (array, picked))
+    rows = {*elements}.difference(places)
+    sums = (v.attr if v.op in REDUCTIONS else (v.attr.axis,) for v in reachable([array]) if v.op in OVER)
+    return _number(places, sizes) < _number(elements, sizes) and rows.isdisjoint(a.size for axes in sums for a in axes)
 
 
 def are_often(graph: Graph, elements: Iterable[Size], places: Iterable[Size], sizes: Mapping[str, int]) -> bool:
