@@ -100,8 +100,9 @@ class Nesting:
             if value.kind == "int":
                 continue  # an index: looked up once, before the innermost loop
             if value.op == "read" and value.operands[0].op == "input":
-                indices = value.operands[1:]
-                yield tuple(i.axes[-1] for i in indices if i.axes)
+                array, *indices = value.operands
+                places = dict(zip(array.axes, indices, strict=True))
+                yield tuple(places[a].axes[-1] for a in self.rows.tables.get(array, array.axes) if places[a].axes)
             elif (value.op == "input" and value.kind == "real") or value in self.made:
                 yield self._storage_order(value)
             else:

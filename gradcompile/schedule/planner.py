@@ -39,6 +39,7 @@ from gradcompile.schedule.rows import SHORT, Rows
 from gradcompile.schedule.samples import Samples, in_blocks, scatters, stream_axis
 from gradcompile.schedule.statements import Statements, axes_of, is_recomputed
 from gradcompile.schedule.sums import Sums
+from gradcompile.schedule.tables import Tables
 
 Used = tuple[Value, Value | None]  # a value that a statement uses, and the read through which it does
 Wanted = tuple[Axis, Bounds, bool, bool]  # a loop: what it is over, its bounds, whether it is by rows, or backward
@@ -91,7 +92,8 @@ class _Work:
         self.numbers = sample_sizes(graph)
         self.scalars = _scalars(self.order, guards)
         self.steep = {axis for value in self.order if cost(value) >= ELEMENTARY for axis in value.axes}
-        self.results = Results(graph, self.square, sample if blocks is not None else None, self.numbers)
+        tables = Tables(graph, sample if blocks is not None else None)
+        self.results = Results(graph, self.square, sample if blocks is not None else None, self.numbers, tables)
         self.copies, self.delivered = self.results.copies, self.results.delivered
         self.returned = self.delivered.keys()
         self.samples = Samples(sample, self.order, guards)
@@ -109,9 +111,11 @@ class _Work:
         )  # fmt: skip
         self.order, self.across, self.narrower = made.order, made.across, made.narrower
         self.statements = Statements(self.sums, self.products.found, self.samples, self.copies)
-        self.statements.made = made.values
+        self.statements.made = dict.fromkeys(tables.orders) | made.values
         whole = made.arrays | self.returned
-        self.rows = Rows(self.statements, self.products, self.delivered, made.beside, whole, graph.length)
+        self.rows = Rows(
+            self.statements, self.products, self.delivered, made.beside, whole, graph.length, tables.orders
+        )
         if blocks is not None:
             bases = {base for base, _ in self.sums.values()}
             picked = [
@@ -119,7 +123,7 @@ class _Work:
             ]  # a sum's start has a loop of its own
             self.rows.settle(picked if self.scattered else ())
         self.made, self.packed = self.statements.made, self.statements.packed
-        fixed = {**self.products.orders, **self.delivered, **self.square}
+        fixed = {**self.products.orders, **self.delivered, **self.square, **tables.orders}
         self.nesting = Nesting(self.rows, fixed, self.made, sample, blocks)
         self.closed: set[Loop] = set()  # loops that nothing else may join
         self.alike: dict[Loop, bool] = {}  # but their like: all add at places that are data, or all look such places up

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from gradcompile.ir import LEAVES, Axis, Graph, Size, Value
 from gradcompile.passes.share import is_renaming
 from gradcompile.schedule.nodes import Result
+from gradcompile.schedule.tables import Tables
 
 Axes = tuple[Axis, ...]
 
@@ -24,6 +25,8 @@ class Results:
         The axis of the samples, if they are taken in blocks.
     numbers : container of Size
         How many samples there are.
+    tables : Tables
+        What samples pick elements of.
 
     Attributes
     ----------
@@ -36,9 +39,14 @@ class Results:
     """
 
     def __init__(
-        self, graph: Graph, square: Mapping[Value, Axes], blocked: Axis | None, numbers: Container[Size]
+        self,
+        graph: Graph,
+        square: Mapping[Value, Axes],
+        blocked: Axis | None,
+        numbers: Container[Size],
+        tables: Tables,
     ) -> None:
-        self.graph, self.square, self.blocked, self.numbers = graph, square, blocked, numbers
+        self.graph, self.square, self.blocked, self.numbers, self.tables = graph, square, blocked, numbers, tables
         self.values: dict[str, Value | None] = {}
         self.copies: list[Result] = []
         self.delivered: dict[Value, Axes] = {}
@@ -65,7 +73,8 @@ class Results:
     def _is_copied(self, value: Value, axes: Axes) -> bool:
         """Return whether an output cannot be the array of a value: that is given, has other axes, or is another one."""
         given = value.op in LEAVES or is_renaming(value) or _is_of_argument(value)
-        return given or set(value.axes) != set(axes) or value in self.delivered or self._sums_pairs(value)
+        other = set(value.axes) != set(axes) or value in self.delivered
+        return given or other or self._sums_pairs(value) or (value.axes == axes and self.tables.adds_to_columns(value))
 
     def _sums_pairs(self, value: Value) -> bool:
         """Return whether a value is a row for each sample, summed over samples: in a block, which is copied."""

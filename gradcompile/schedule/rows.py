@@ -39,6 +39,8 @@ class Rows:
         What is an array for all samples.
     length : callable
         The number that a size is; None where only a call tells.
+    tables : mapping of Value to tuple of Axis
+        The arguments that have a copy in which what samples pick is a row, with the axes of that.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Rows:
         beside: Collection[Value],
         kept: Collection[Value],
         length: Length,
+        tables: Mapping[Value, tuple[Axis, ...]],
     ) -> None:
         self.statements, self.samples, self.products = statements, statements.samples, products
         self.sample = self.samples.axis
         self.delivered, self.beside, self.kept, self.length = delivered, beside, kept, length
+        self.tables = tables
         self.data: set[Value] = set()  # the data that are read where they lie
         self.laid: set[Value] = set()  # the arrays of a block that lie by rows
         self._bounds: dict[Axis, set[Value]] = {}  # those that lie so for products, by the axis of their rows
@@ -421,7 +425,8 @@ class Rows:
     def starts(self, value: Value) -> bool:
         """Return whether a sum along a row starts from something at hand: its start needs no loop of its own."""
         base = self.statements.base(value) if self.samples.streamed(value) else None
-        if base is None or not is_recomputed(base):
+        picked = any(map(self._takes_rows, self.statements.of(value)))
+        if base is None or not (is_recomputed(base) or (picked and base.op == "input")):
             return False
         if any(self.samples.streamed(v) for v, _ in self.statements.reads([base])):
             return False
@@ -454,7 +459,20 @@ class Rows:
         made = self.statements.of(value)
         if value in self.laid or value in self.kept or len(along) == len(users):
             return False
+        if any(map(self._takes_rows, made)):
+            return False
         return (not along and all(map(self._looks_up, made))) or not any(self._runs(s, value) for s in (*made, *along))
+
+    def _takes_rows(self, statement: Statement) -> bool:
+        """Return whether a statement takes rows of the copy of a table, which samples pick."""
+        stack = [] if isinstance(statement, Product) else right_side(statement)
+        while stack:
+            value = stack.pop()
+            if value.op == "read" and value.operands[0] in self.tables:
+                return True
+            if value not in self.statements.made:
+                stack.extend(value.operands)
+        return False
 
     def _runs(self, statement: Statement, value: Value) -> bool:
         """Return whether the innermost loop of a statement that runs along rows may be one along a value's axes."""
