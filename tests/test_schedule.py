@@ -1399,3 +1399,18 @@ def test_what_labels_add_to_one_array_is_added_there_before_what_comes_after_the
     model.value_and_grad(**arrays)
     model.wait()
     assert_right(text, arrays, model.value_and_grad(**arrays))
+
+
+def test_windows_of_data_are_summed_up_along_the_places_at_which_they_begin() -> None:
+    """The weights of a window are data with a first axis, too, and slopes have one for all places of a series."""
+    text = """
+        y: data[T]
+        w: data[K]
+        r: parameter[T]
+        l[t] = exp(r[t + K])*Sum(w[k]*y[t + K - 1 - k], k) + 0.1
+        loss = Sum(l[t] - y[t + K]*log(l[t]), t) + Sum((r[t + 1] - r[t])**2, t)
+    """
+    assert re.search(r"for k in range\(K\):\n +for t in range\(size\):\n +a\[t\] \+= ", gradient_of(text))
+    arrays = arrays_for(text, {"T": 9, "K": 3}, seed=1)
+    arrays = {name: abs(array) for name, array in arrays.items()}
+    assert_right(text, arrays, gc.compile(gc.parse(text)).value_and_grad(**arrays))

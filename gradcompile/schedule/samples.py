@@ -164,13 +164,15 @@ def _usual_axis(graph: Graph) -> Axis | None:
         return (picked_axis(graph) if graph.picked else None) or graph.sample
     courses = {v.attr.axis for v in graph.order() if v.op == "running"}  # these have a direction
     firsts = Counter(i.axes[0] for i in graph.inputs.values() if i.axes and i.role in ("data", "labels"))
-    used = {axis for value in graph.order() if value.op != "input" for axis in value.axes}
-    candidates = [axis for axis in firsts if axis in used and axis not in courses]
+    objective = graph.order([graph.outputs["value"]] if "value" in graph.outputs else None)  # slopes lie as data do
+    used = {axis for value in objective if value.op != "input" for axis in value.axes}
+    sums = [value for value in graph.order() if value.op == "sum"]
+    summed: list[Axis] = [axis for value in sums for axis in value.attr if axis not in courses]
+    shorter = [axis for axis in summed if any(_is_shorter(axis.size, first.size) for first in firsts)]
+    inner = {axis for value in sums if not {*shorter}.isdisjoint(value.axes) for axis in value.attr}  # as of windows
+    candidates = [axis for axis in firsts if axis in used and axis not in courses and axis not in inner]
     if candidates:
         return max(candidates, key=lambda axis: firsts[axis])
-    reduced = (axis for value in graph.order() if value.op == "sum" for axis in value.attr)
-    summed: list[Axis] = [axis for axis in reduced if axis not in courses]
-    shorter = [axis for axis in summed if any(_is_shorter(axis.size, first.size) for first in firsts)]
     if shorter:
         own = {axis.size for i in graph.inputs.values() if i.role == "parameter" for axis in i.axes}
         return next((axis for axis in reversed(shorter) if axis.size not in own), shorter[-1])
