@@ -1414,3 +1414,15 @@ def test_windows_of_data_are_summed_up_along_the_places_at_which_they_begin() ->
     arrays = arrays_for(text, {"T": 9, "K": 3}, seed=1)
     arrays = {name: abs(array) for name, array in arrays.items()}
     assert_right(text, arrays, gc.compile(gc.parse(text)).value_and_grad(**arrays))
+
+
+def test_parts_of_a_sum_are_no_products_of_matrices_where_each_is_tiny() -> None:
+    text = """
+        u: data[N, I, 4]
+        W: parameter[I, C, 4, {}]
+        loss = Sum(tanh(Sum(u[n, i, d]*W[i, c, d, o], i, d)), n, c, o)
+    """
+    assert "gemm(" not in gradient_of(text.format(8))
+    assert "gemm(" in gradient_of(text.format(24))
+    arrays = arrays_for(text.format(8), {"N": 5, "I": 2, "C": 3}, seed=1)
+    assert_right(text.format(8), arrays, gc.compile(gc.parse(text.format(8))).value_and_grad(**arrays))

@@ -237,7 +237,7 @@ class Products:
         free = [axis for axis in (*factors.rows, *factors.columns, *summed) if axis != self.sample]
         for some in (*combinations(free, 1), *combinations(free, 2)):
             rows, columns, inner = (tuple(a for a in group if a not in some) for group in groups)
-            if rows and columns and inner:
+            if rows and columns and inner and self._is_large(rows, inner, columns):
                 yield factors._replace(rows=rows, columns=columns, inner=inner, loops=(*factors.loops, *some))
 
     def _of(self, term: Value, factors: Factors) -> tuple[Value, Value, Value]:
