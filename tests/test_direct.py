@@ -1198,6 +1198,27 @@ def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precis
     np.testing.assert_array_equal(y, 2 * x)
 
 
+@pytest.mark.parametrize("masks", [True, False])
+@pytest.mark.parametrize(("place", "wide"), [("n, k", True), ("n, k - 1", False), ("k, n", False)])
+def test_functions_along_rows_fill_registers_where_what_is_left_over_is_masked(place, wide, masks, monkeypatch):
+    """Rows may be short."""
+    monkeypatch.setattr(hints, "has_masks", lambda: masks)
+    text = (
+        f"real = np.float32\n\n\n{INLINE}def twice(x):\n    return x + x\n\n\n{FAST}def f(x, y):\n    N, K = x.shape\n"
+        "    s = 0.0\n    for n in range(N):\n        for k in range(K):\n"
+        f"            y[n, k] = twice(x[n, k]) + y[{place}]\n            s += y[n, k]\n    return s\n"
+    )
+    single = build_type("float32", 2)
+    found = llvm_of(text, single, single)
+    assert (f'"llvm.loop.vectorize.width", i32 {objects.singles()}' in found) is (wide and masks)
+    x = np.random.default_rng(2).normal(size=(3, 37)).astype(np.float32)
+    if wide:
+        y = np.ones_like(x)
+        total = build(HEAD + text, "f", [Given("float32", 2)] * 2)(x, y)
+        assert total == pytest.approx(float(np.sum(2 * x + 1, dtype=np.float64)), rel=1e-5)
+        np.testing.assert_array_equal(y, 2 * x + np.float32(1))
+
+
 @pytest.mark.parametrize(
     ("step", "sums"),
     [

@@ -83,13 +83,14 @@ class Hints:
             told += [KEPT, THEN]
             if count < SHORT and self._is_arithmetic(loop):
                 told.append(VECTORS)
-        if self._is_mixed(loop):
+        masked = depth > 1 and self._is_costly_row(loop) and has_masks()
+        if self._is_mixed(loop, masked=masked):
             told.append(f'!{{!"llvm.loop.vectorize.width", i32 {singles()}}}')
         if not _adds_up(loop):
             told.append(ALONE)
         elif self.text.cost(loop) > MUCH:
             told.append(TWO)
-        if depth > 1 and self._is_costly_row(loop) and has_masks():
+        if masked:
             told.append(MASKED)
         return ", ".join(told)
 
@@ -117,17 +118,17 @@ class Hints:
         """Return whether a loop takes all of an array's axis, and calls elementary functions."""
         return mentioned(_stop(loop)) <= self.lengths and self.text.cost(loop) > 0
 
-    def _is_mixed(self, loop: ast.For) -> bool:
+    def _is_mixed(self, loop: ast.For, *, masked: bool) -> bool:
         """Return whether a loop computes much of single numbers, or functions, and adds up in double precision.
 
-        For the sake of the sums, LLVM would fill half of each register with single numbers.
+        For the sake of the sums, LLVM would fill half of each register with single numbers. A row may be short, unless
+        what is left over of it is `masked`.
         """
         if "real" not in self.text.constants or not any(map(self.is_double, _sums(loop))):
             return False
         calls = not _called(loop).isdisjoint(self.text.inlined)
-        return (
-            (calls or len(loop.body) > MANY) and _reads_anywhere(loop) and _is_plain(loop, (*self.text.inlined, *PLAIN))
-        )
+        apart = _reads_elsewhere(loop) and (masked or not _takes_rows(loop))
+        return (calls or len(loop.body) > MANY) and apart and _is_plain(loop, (*self.text.inlined, *PLAIN))
 
 
 def _by_themselves(loop: ast.For) -> list[ast.For]:
@@ -176,17 +177,27 @@ def _is_plain(loop: ast.For, functions: Collection[str]) -> bool:
     return assigns and _called(loop) <= {*functions} and all(used.count(name) == 1 for name in _sums(loop))
 
 
-def _reads_anywhere(loop: ast.For) -> bool:
-    """Return whether a loop writes what it does element by element, and reads elsewhere from other arrays alone.
-
-    It takes no rows either, which may be short.
-    """
+def _reads_elsewhere(loop: ast.For) -> bool:
+    """Return whether a loop writes what it does element by element, and reads elsewhere from other arrays alone."""
     counter = spelled(loop.target)
     places = [each for each in inside(loop) if isinstance(each, ast.Subscript)]
-    written = {spelled(each.value) for each in places if isinstance(each.ctx, ast.Store)}
-    other = [each for each in places if spelled(each.slice) != counter]
-    rows = any(spelled(listed(each.slice)[-1]) == counter for each in other)
-    return not rows and written.isdisjoint(spelled(each.value) for each in other)
+    written = {spelled(each.value): ast.unparse(each.slice) for each in places if isinstance(each.ctx, ast.Store)}
+    own = all(ast.unparse(each.slice) == written.get(spelled(each.value), ast.unparse(each.slice)) for each in places)
+    stored = [each for each in places if isinstance(each.ctx, ast.Store)]
+    return own and all(_is_along(each, counter) for each in stored)
+
+
+def _is_along(place: ast.Subscript, counter: str) -> bool:
+    """Return whether elements are next to each other in steps of a loop that counts so."""
+    *before, last = listed(place.slice)
+    return spelled(last) == counter and not any(counter in mentioned(index) for index in before)
+
+
+def _takes_rows(loop: ast.For) -> bool:
+    """Return whether a loop takes rows of arrays, which may be short."""
+    counter = spelled(loop.target)
+    places = [each for each in inside(loop) if isinstance(each, ast.Subscript)]
+    return any(spelled(listed(each.slice)[-1]) == counter for each in places if spelled(each.slice) != counter)
 
 
 def _adds_up(loop: ast.For) -> bool:
@@ -210,7 +221,6 @@ def _runs_along_rows(loop: ast.For) -> bool:
     found, rows = [], False
     for node in inside(loop):
         if isinstance(node, ast.Subscript) and counter in mentioned(node.slice):
-            *before, last = listed(node.slice)
-            rows = rows or bool(before)
-            found.append(spelled(last) == counter and not any(counter in mentioned(index) for index in before))
+            rows = rows or len(listed(node.slice)) > 1
+            found.append(_is_along(node, counter))
     return rows and all(found)
