@@ -1426,3 +1426,22 @@ def test_parts_of_a_sum_are_no_products_of_matrices_where_each_is_tiny() -> None
     assert "gemm(" in gradient_of(text.format(24))
     arrays = arrays_for(text.format(8), {"N": 5, "I": 2, "C": 3}, seed=1)
     assert_right(text.format(8), arrays, gc.compile(gc.parse(text.format(8))).value_and_grad(**arrays))
+
+
+PIXELS = """
+    z: data[H, W, K]
+    y: data[H, W]
+    c: parameter[K]
+    loss = Sum((y[i, j] - exp(Sum(z[i, j, k]*c[k], k)))**2, i, j)
+"""
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_functions_of_sums_along_a_row_have_a_loop_of_their_own(few: bool) -> None:
+    """It makes vectors; but a sum of a few terms is written out."""
+    text = PIXELS.replace("K]", "3]") if few else PIXELS
+    source = gc.compile(gc.parse(text)).source
+    value = source[source.index("def value(") : source.index("def value_and_grad(")]
+    assert bool(re.search(r"for j in range\(W\):\n +f \+= .*vexp\(\w+\[j\]\)", value)) == (not few)
+    arrays = arrays_for(text, {"H": 3, "W": 4, "K": 5}, seed=1)
+    assert_right(text, arrays, gc.compile(gc.parse(text)).value_and_grad(**arrays))

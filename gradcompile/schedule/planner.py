@@ -127,6 +127,7 @@ class _Work:
         self.nesting = Nesting(self.rows, fixed, self.made, sample, blocks)
         self.closed: set[Loop] = set()  # loops that nothing else may join
         self.alike: dict[Loop, bool] = {}  # but their like: all add at places that are data, or all look such places up
+        self.dear: set[Loop] = set()  # those of elementary functions, which stay innermost
         self.body: list[Node] = []
         self.begun: dict[Value, list[list[Loop]]] = {}  # the loops around the first statement of a value
         self.barrier = 0  # the first place at which this region may have its loop over the samples
@@ -363,7 +364,10 @@ class _Work:
             own = own or (axis == order[-1] and runs and axis in self.steep)
             own = own or (alone and axis == order[-1])
             adds = self.rows.scatters(statement) if own and alone else None
-            loop = None if own and adds is None else self._joinable(body, path, wanted, reads, updated, adds=adds)
+            inside = order[order.index(axis) + 1 :]
+            dear = None if not all(map(self._is_few, inside)) else self._is_dear(statement, axis) and not inside
+            found = self._joinable(body, path, wanted, reads, updated, adds=adds, dear=dear)
+            loop = None if own and adds is None else found
             if loop is None:
                 loop = Loop(axis, len(body), wanted[1], rows=wanted[2], backward=wanted[3])
                 body.append(loop)
@@ -379,6 +383,8 @@ class _Work:
             path, body = [*path, loop], loop.body
             if own:
                 self.closed.add(loop)
+            if dear:
+                self.dear.add(loop)
             if adds is not None:
                 self.alike[loop] = adds
         return path, starts
@@ -396,12 +402,26 @@ class _Work:
             return self.rows.scatters(statement) or self._looks_up(statement)
         return innermost in self.steep and self.rows.scatters(statement, innermost)
 
+    def _is_dear(self, statement: Statement, innermost: Axis) -> bool:
+        """Return whether a statement has elementary functions, and a loop long enough for vectors of these."""
+        if self.blocks is None or innermost == self.sample or isinstance(statement, Course | Product):
+            return False
+        return not self._is_few(innermost) and not self.rows.is_arithmetic(statement)
+
+    def _is_around(self, loop: Loop) -> bool:
+        """Return whether there are loops in a loop that are not written out, so that it makes no vectors itself."""
+        return any(isinstance(node, Loop) and not self._is_few(node.axis) for node in loop.body)
+
+    def _is_few(self, axis: Axis) -> bool:
+        """Return whether a loop is known to have a few steps."""
+        return 0 < (self.graph.length(axis.size) or 0) <= SHORT
+
     def _longest(self, order: list[Axis]) -> Axis:
         """Return the innermost axis of loops but for those of a few steps, as the coordinates of a point.
 
         It is not the outermost: what is kept for its loops is a row, which stays in the cache.
         """
-        long = [axis for axis in order[1:] if not 0 < (self.graph.length(axis.size) or 0) <= SHORT]
+        long = [axis for axis in order[1:] if not self._is_few(axis)]
         return (long or order)[-1]
 
     def _is_shifted(self, statement: Statement, value: Value) -> bool:
@@ -440,11 +460,13 @@ class _Work:
         updated: tuple[Value, Value] | None,
         *,
         adds: bool | None,
+        dear: bool | None,
     ) -> Loop | None:
         """Return the first loop over an axis in `body` that comes after (or has, complete) all that is read.
 
         A sum that is `updated` by a further term must have been started; its other terms may still be running, or come
-        later. What `adds` at places that are data, or looks them up, joins its like and nothing else.
+        later. What `adds` at places that are data, or looks them up, joins its like and nothing else. What is `dear`
+        joins no loop around long ones; `dear` is None for a loop that is to be around such.
         """
         depth, axis = len(path), wanted[0]
         first = self.barrier if axis == self.outermost and not depth else 0
@@ -463,6 +485,8 @@ class _Work:
             if not isinstance(node, Loop) or node.position in blocked:
                 continue
             if node in self.closed if adds is None else self.alike.get(node) is not adds:
+                continue
+            if node in self.dear if dear is None else dear and self._is_around(node):
                 continue
             if (node.axis, node.bounds, node.rows, node.backward) == wanted:
                 return node

@@ -116,7 +116,7 @@ class Rows:
             if self._loops(statement, reach) > len(row.axes)
             and not (self._slides(statement, row) or self._mixes(statement, row))
         }
-        return often | {row for statement, row in pairs if self._is_short(row) and not self._is_arithmetic(statement)}
+        return often | {row for statement, row in pairs if self._is_short(row) and not self.is_arithmetic(statement)}
 
     def _slides(self, statement: Plain, row: Value) -> bool:
         """Return whether a statement sums up windows of a row, each a number further on: loops along it are vectors."""
@@ -359,14 +359,14 @@ class Rows:
         bases = [Define(v, base) for v in group if (base := self.statements.base(v)) is not None]
         along = any(map(self.are_along, made)) or any(map(self._uses, bases)) or any(map(self._continues, made))
         multiplied = any(isinstance(s, Product) for s in made)
-        plain = all(map(self._is_arithmetic, made))  # functions leave loops that add at places: these make no vectors
+        plain = all(map(self.is_arithmetic, made))  # functions leave loops that add at places: these make no vectors
         for value in group:
             for statement in uses[value]:
                 rows, same = self.are_along(statement), set(axes_of(statement)) == set(value.axes)
                 summed = isinstance(statement, Update) and self.samples.streamed(statement.target)
                 if not rows and (not same or (summed and multiplied)):
                     return False
-                beside = same or (isinstance(statement, Define) and not self._is_arithmetic(statement))
+                beside = same or (isinstance(statement, Define) and not self.is_arithmetic(statement))
                 # else the loop takes each number several times, for little
                 along = along or (rows and (plain or (beside and not self.scatters(statement))))
         return along
@@ -382,7 +382,7 @@ class Rows:
         """Return whether terms are added to whole rows of a sum: innermost are the loops along these."""
         return any(self.are_along(made) and self._runs(made, value) for made in self.statements.of(value))
 
-    def _is_arithmetic(self, statement: Statement) -> bool:
+    def is_arithmetic(self, statement: Statement) -> bool:
         """Return whether a statement takes no function such as exp, or is a product of matrices."""
         stack = [] if isinstance(statement, Product) else right_side(statement)
         if isinstance(statement, Define):
