@@ -1186,6 +1186,7 @@ def twice(x):
         ("real = np.float32", "s, z = 0.0, x.reshape(x.size, 1)", "y[k] = twice(z[k, 0])", True),
         ("real = np.float32", "s = 0.0", "y[k] = twice(x[k + 0])", True),
         ("real = np.float32", "s = 0.0", "y[k] = x[k] + x[k]" + "\n        y[k] += 0" * 20, True),  # much arithmetic
+        ("real = np.float32", "s = 0.0", f"y[k] = x[k] + x[k]{' + 0*x[k]' * 30}", True),
     ],
 )
 def test_functions_of_single_numbers_fill_registers_beside_sums_in_double_precision(head, sums, step, wide):

@@ -66,3 +66,13 @@ def test_a_parameter_of_many_steps_has_one_sum():
     assert sorted(added) == ["da", "db", "f"]
     arrays = arrays_for(text, SIZES, seed=1)
     assert_right(text, arrays, gc.compile(parse(text)).value_and_grad(**arrays))
+
+
+def test_a_few_steps_of_many_parameters_have_one_sum_for_each():
+    """Together they would need more registers than there are."""
+    step = "{0}{2}[n] = {0}{1}[n] + 0.1*(p[{3}]*x{1}[n]*z{1}[n] - p[{4}]*{0}{1}[n])\n"
+    steps = "".join(step.format(v, k, k + 1, *p) for k in range(5) for v, p in (("x", (0, 1)), ("z", (2, 3))))
+    text = f"x0: data[N]\nz0: data[N]\np: parameter[4]\n{steps}loss = Sum((x5[n] - 1)**2 + (z5[n] - 1)**2, n)\n"
+    assert gradient_of(text).count(" = 0.0\n") == 5
+    arrays = arrays_for(text, SIZES, seed=1)
+    assert_right(text, arrays, gc.compile(parse(text)).value_and_grad(**arrays))

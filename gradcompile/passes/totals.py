@@ -1,7 +1,8 @@
 """Numbers that are sums of many sums over the same samples: ``Σ_n a + Σ_n b + Σ_n c`` is ``Σ_n (a + b + c)``.
 
 So are slopes of what every step of a simulation uses. Each sum of its own takes a register, or a load and a store in
-every step of the loop, and what has single precision is made double for each. A few are left as they are.
+every step of the loop, and what has single precision is made double for each. A few are left as they are, unless there
+are many in all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gradcompile.passes.uses import used_once
 
 CHAINS = ("add", "sub", "neg")
 FEW = 8  # sums that have a register each
+PAIR = 2  # of those that are added up, where there are many others
 Signed = tuple[Value, int]  # a term, added (1) or taken away (-1)
 
 
@@ -38,7 +40,8 @@ def totals(graph: Graph) -> Graph:
         return graph
     once, levels = used_once(graph), _levels(order)
     chains = {root: _Chain(_terms(root, once), once, levels) for root in _roots(order, once)}
-    many = {root: chain for root, chain in chains.items() if chain.is_long}
+    crowded = sum(len(chain.kinds) for chain in chains.values()) > 2 * FEW
+    many = {root: chain for root, chain in chains.items() if chain.most > (PAIR if crowded else FEW)}
     new: dict[Value, Value] = {}
 
     def rule(old: Value, operands: tuple[Value, ...]) -> Value:
@@ -67,7 +70,7 @@ class _Chain:
         for term, _ in terms:
             if (total := self._total(term)) is not None:
                 self.kinds[term] = _Kind(frozenset(total.attr), levels[total.operands[0]])
-        self.is_long = max(Counter(self.kinds.values()).values(), default=0) > FEW
+        self.most = max(Counter(self.kinds.values()).values(), default=0)  # sums of one kind
 
     def _total(self, term: Value) -> Value | None:
         """Return the sum that a term is, or is a number of times, if it has no other use; else None."""

@@ -19,6 +19,7 @@ FEW = 7  # steps of a loop that are better written out than in vectors; 8 are a 
 # the numbers of eight rows one by one, where others take rows apart.
 FEWEST = 2
 MANY = 20  # statements of a step, as those of a projection
+OPERATIONS = 60  # of a step, as those of some steps of a simulation
 MUCH = 90  # statements of elementary functions, as those of four exponentials
 # Functions of numbers that are no calls in machine code.
 PLAIN = ("real", "finite", "maximum", "minimum", "abs", "math.sqrt")
@@ -128,7 +129,8 @@ class Hints:
             return False
         calls = not _called(loop).isdisjoint(self.text.inlined)
         apart = _reads_elsewhere(loop) and (masked or not _takes_rows(loop))
-        return (calls or len(loop.body) > MANY) and apart and _is_plain(loop, (*self.text.inlined, *PLAIN))
+        much = len(loop.body) > MANY or sum(isinstance(each, ast.BinOp) for each in inside(loop)) > OPERATIONS
+        return (calls or much) and apart and _is_plain(loop, (*self.text.inlined, *PLAIN))
 
 
 def _by_themselves(loop: ast.For) -> list[ast.For]:
