@@ -7,8 +7,10 @@ import ast
 import numpy as np
 
 import gradcompile as gc
+from gradcompile.jit.direct import build
 from gradcompile.jit.direct.outline import LONG, outlined
 from gradcompile.jit.direct.repeats import Repeat, outline, repeats, with_places
+from gradcompile.jit.loading import Given
 from tests.texts import arrays_for, assert_right
 
 STEP = """
@@ -113,3 +115,29 @@ def test_an_epidemic_written_out_is_right() -> None:
     assert isinstance(function, ast.FunctionDef)
     *parts, _ = outlined(function)
     assert sum(len(ast.unparse(each.node)) for each in parts) < len(ast.unparse(function)) / 2
+
+
+def test_a_part_has_the_lengths_of_the_array_of_each_call() -> None:
+    """Rows of three numbers and rows of five: where the second one begins, differs."""
+    random = np.random.default_rng(0)
+    arrays = {"u": random.normal(size=(2, 3)), "v": random.normal(size=(2, 5))}
+    x, y, z = random.normal(size=7), np.zeros(7), np.zeros(7)
+    lines, expected = [], [np.zeros(7), np.zeros(7)]
+    for k, name in enumerate("uv" * 30):
+        lines += [
+            "    for s in range(y.shape[0]):",
+            f"        y[s] += {name}[1, {k % 3}]*x[s]",
+            f"        y[s] += {name}[1, 0]",
+            f"        z[s] += x[s]*{name}[0, {k % 2}]",
+            "        y[s] = y[s]*0.5",
+            "        z[s] = z[s] - 0.25*y[s]",
+        ]
+        array = arrays[name]
+        expected[0] = (expected[0] + array[1, k % 3] * x + array[1, 0]) / 2
+        expected[1] = expected[1] + array[0, k % 2] * x - expected[0] / 4
+    text = "\n".join(["@njit(error_model='numpy')", "def f(u, v, x, y, z):", *lines, "    return 0\n"])
+    one = Given("float64", 1)
+    build(text, "f", [Given("float64", 2, (2, 3)), Given("float64", 2, (2, 5)), one, one, one])(
+        *arrays.values(), x, y, z
+    )
+    np.testing.assert_allclose([y, z], expected, rtol=1e-12)

@@ -48,6 +48,8 @@ class Part(NamedTuple):
         Those that are some of the rows of another array, and of which.
     shapes : dict of str to sequence of (int or None)
         Those of the whole function's arguments whose lengths it asserts.
+    varied : frozenset of str
+        Those that are another array in another call.
     """
 
     node: ast.FunctionDef
@@ -56,10 +58,11 @@ class Part(NamedTuple):
     lengths: Mapping[str, Lengths] = {}
     cut: Mapping[str, str] = {}
     shapes: Mapping[str, Lengths] = {}
+    varied: Names = frozenset()
 
     def known(self, given: Mapping[str, Lengths]) -> dict[str, Lengths]:
         """Return the lengths of arrays, given those of the whole function's arguments."""
-        known = {**given, **self.lengths}
+        known = {name: each for name, each in {**given, **self.lengths}.items() if name not in self.varied}
         return known | {name: (None, *known[base][1:]) for name, base in self.cut.items() if known.get(base)}
 
 
@@ -231,7 +234,8 @@ class _Outline:
         first = [*(names[0][k] for k in given), *filter(None, told)]
         known = {names[0][k] for k in given if all(own[k] in self.counted for own in names)}.union(filter(None, told))
         lengths = {names[0][k] for k in given if all(own[k] in self.measured for own in names)}
-        name = self._part(with_places(runs[0], told), first, [names[0][k] for k in returned], known, lengths)
+        varied = {names[0][k] for k in given if any(own[k] != names[0][k] for own in names)}
+        name = self._part(with_places(runs[0], told), first, [names[0][k] for k in returned], known, lengths, varied)
         calls = list[ast.stmt]()
         for run, own, indices in zip(runs, names, places, strict=True):
             arguments: list[ast.expr] = [ast.Name(own[k], ast.Load()) for k in given]
@@ -279,6 +283,7 @@ class _Outline:
         returned: Sequence[str],
         counted: Collection[str],
         measured: Collection[str],
+        varied: Collection[str] = (),
     ) -> str:
         """Make a part of statements, and return its name."""
         name = f"{self.function.name}.{len(self.parts)}"  # no identifier, so that no function of the text is the same
@@ -288,7 +293,7 @@ class _Outline:
         line = next(each.lineno for each in body if hasattr(each, "lineno"))
         node = ast.FunctionDef(name, arguments, [*body, last], self.function.decorator_list, lineno=line)
         part = Part(ast.fix_missing_locations(node), frozenset(counted), frozenset(measured), *self.cut.arrays)
-        self.parts.append(part)
+        self.parts.append(part._replace(varied=frozenset(varied)))
         return name
 
     def _assigned(self, run: Sequence[ast.stmt]) -> Names:
