@@ -33,12 +33,11 @@ def gathered(graph: Graph, rows: str, matrices: Container[Value]) -> tuple[Graph
     >>> batch = builder.read(x, (row, builder.iota(d)))
     >>> inputs = {"x": Input("x", (n.size, d.size), role="data"), "rows": Input("rows", (b.size,), "int", "labels")}
     >>> step = Graph(builder, inputs, {"value": builder.reduce("sum", batch, (b, d))}, sample=b)
-    >>> print(gathered(step, "rows", {batch})[0])
-    x_rows: real[B, D]  # data
-    rows: int[B]  # labels
-    %4[i0, i0] = input x_rows()
-    %5[] = sum i0,i0(%4)
-    value -> %5
+    >>> copied, copies = gathered(step, "rows", {batch})
+    >>> list(copied.inputs), copies
+    (['x_rows', 'rows'], {'x_rows': 'x'})
+    >>> copied.outputs["value"].operands[0].attr
+    'x_rows'
     """
     copies: dict[Value, Value] = {}  # what stands for each of the data
     taken = {*graph.inputs}

