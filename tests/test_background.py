@@ -172,7 +172,7 @@ def test_what_takes_numpy_longer_than_the_compiler_waits_for_the_kernel(never, m
 
 def test_waiting_compiles_what_was_asked_for_in_parts_and_not_the_whole_as_well(never, monkeypatch):
     model, given = softmax(), data(samples=1000)
-    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED", "SPENT"):
         monkeypatch.setattr(chunks, name, 1)
     model.value_and_grad(**given)
     model.wait()

@@ -124,7 +124,7 @@ def test_no_more_numbers_are_kept_than_the_arguments_have(compiled_at_once):
 
 
 def test_threads_agree_to_the_bit_on_what_is_computed_whole(compiled_at_once, monkeypatch):
-    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED", "SPENT"):
         monkeypatch.setattr(chunks, name, 1)
     found = []
     try:

@@ -259,7 +259,7 @@ def test_parts_keep_few_pairs_of_what_has_two_numbers_of_samples(monkeypatch: py
         v[j] = b[j]/Sum(K[i, j]*u[i], i)
         loss = Sum(u[i]*K[i, j]*v[j]*C[i, j], i, j)
     """
-    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED", "SPENT"):
         monkeypatch.setattr(chunks, name, 1)
     monkeypatch.setattr(chunks, "BLOCKS", (8,))
     model, random = gc.compile(gc.parse(text)).wait(), np.random.default_rng(0)

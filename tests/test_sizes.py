@@ -368,7 +368,7 @@ def network_slopes(A, B, e, f, t, x):
 @pytest.mark.parametrize(("threads", "dtype"), [(1, "float64"), (2, "float32")])
 def test_loops_stream_over_what_samples_pick(threads, dtype, compiled_at_once, monkeypatch):
     """So nodes of a graph have BLAS, unless there are many edges for each of them."""
-    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED"):
+    for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED", "SPENT"):
         monkeypatch.setattr(chunks, name, 1)
     try:
         gc.set_threads(threads)

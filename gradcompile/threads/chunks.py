@@ -22,6 +22,7 @@ MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
 RETURNED = 600_000  # for each of its sums: what a kernel returns is an array of Python's, which Python adds to another
 SUMMED = 128  # times the elements of its sums, zeroed, written and read once more; of products of matrices, fewer times
+SPENT = 256  # as many times, where there are more than four chunks: to add their sums up takes a tenth of the time then
 # The length of a chunk is a multiple of the largest of these of which there are eight in all samples: kernels take that
 # many samples at once, spend as much time on fewer of them, and below the smallest, matrix products are slow. Where
 # pairs of samples are kept, these are few, and the largest will do.
@@ -70,19 +71,24 @@ class Chunks:
         """
         sizes = self.parts.sizes(sizes)
         samples = sizes[self.parts.every]
+        whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
+        length = -(-samples // (self._count(sizes, samples) * whole)) * whole
+        return length if length < samples else 0
+
+    def _count(self, sizes: Mapping[str, int], samples: int) -> int:
+        """Return how many chunks there are to be."""
         each, shared = map(sum, zip(*(work.count(sizes) for work in self.works), strict=True))
         elements = {value: prod(axis.size.evaluate(sizes) for axis in value.axes) for value in self.sums}
         summed = sum(elements.values())
         in_loops = sum(n / MULTIPLIED if value in self.products else n for value, n in elements.items())
         chunk = max(CHUNK * len(self.works), RETURNED * len(self.sums), SHARED * shared, SUMMED * in_loops)
         most = min(MOST, samples, MEMORY // (8 * summed + 1))
-        count = self._in_turns(min(int(samples * each // chunk), most))
+        count = min(int(samples * each // chunk), max(TURNS, int(samples * each // (SPENT * summed + 1))))
+        count = self._in_turns(min(count, most))
         rows = 8 * samples * sum(prod(size.evaluate(sizes) for size in shape) for shape in self.rows)
         if count > 1 and rows > count * ROWS:
             count = min(self._in_turns(rows // ROWS + TURNS), most)
-        whole = next((block for block in BLOCKS if samples >= 8 * block or self.pairs), BLOCKS[-1])
-        length = -(-samples // (max(count, 1) * whole)) * whole
-        return length if length < samples else 0
+        return count
 
     @staticmethod
     def _in_turns(count: int) -> int:
