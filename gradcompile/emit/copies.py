@@ -15,7 +15,8 @@ from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Graph
 
-LEFT, DONE, WHICH, STRANGE, UNSEEN = 40, 48, 56, 60, 61  # places of what a team has in common
+LEFT, DONE, WHICH = 40, 48, 56  # places of what a team has in common
+STRANGE, UNSEEN = 60, 61  # where 1 is if a number was copied that is not finite; if such numbers are to be looked for
 
 
 class Copies:

@@ -9,11 +9,9 @@ from gradcompile.threads.calls import InParts
 from gradcompile.threads.divided import Divided
 from gradcompile.threads.number import get_threads, set_threads
 from gradcompile.threads.products import Products
-from gradcompile.threads.teams import STRANGE, UNSEEN, over, team
+from gradcompile.threads.teams import over, team
 
 __all__ = [
-    "STRANGE",
-    "UNSEEN",
     "Divided",
     "InParts",
     "Products",

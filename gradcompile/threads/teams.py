@@ -18,7 +18,6 @@ from gradcompile.threads.number import get_threads
 
 Array = np.ndarray[Any, np.dtype[np.int64]]
 LENGTH = 64  # integers that a team has in common
-STRANGE, UNSEEN = 60, 61  # where 1 is if a number was copied that is not finite; if such numbers are to be looked for
 OVER = -1  # at the first place: there will be nothing more to be done
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from gradcompile.arguments import Argument
 from gradcompile.emit import epoch as text
 from gradcompile.emit import support
+from gradcompile.emit.copies import STRANGE, UNSEEN
 from gradcompile.gathered import gathered
 from gradcompile.ir import Graph
 from gradcompile.jit import ByArguments
@@ -26,7 +27,7 @@ from gradcompile.pipeline import differentiate
 from gradcompile.processors import processors
 from gradcompile.schedule.products import SAMPLES
 from gradcompile.step import Step, in_halves
-from gradcompile.threads import STRANGE, UNSEEN, Products, get_threads, likes_tiles, on_one_thread, over, team
+from gradcompile.threads import Products, get_threads, likes_tiles, on_one_thread, over, team
 from gradcompile.train.whole import Whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -137,9 +138,10 @@ def kernel(lowered: Graph, optimizer: Optimizer, dtype: str, how: Taken) -> Kern
     graph = divide_once(within(differentiate(task.graph), dtype))
     rule = formulas(optimizer)
     linear = rule.factor is not None and how in ("few", "blocks", "block", "one")
-    copied, copies = gathered(graph, task.rows, Products(graph).factors) if how in ("blocks", "block") else (graph, {})
+    products = Products(graph)
+    copied, copies = gathered(graph, task.rows, products.factors) if how in ("blocks", "block") else (graph, {})
     halves = in_halves(copied, lazy=rule.lazy and by_rows, linear=linear, still=optimizer.rule.still)
-    shared = bool(Products(graph)) and likes_tiles()
+    shared = bool(products) and likes_tiles()
     epoch = text.Epoch(graph, halves, task.rows, rule, dtype, short=how == "block", team=shared, copies=copies)
     source = text.render(epoch)
     every = how not in ("blocks", "block", "one") and all(move.is_everywhere for move in halves.moves)
@@ -293,8 +295,8 @@ class Steps:
 
     def _copies(self, batch: int) -> list[Array]:
         """Return the arrays that rows are copied to: those of one batch, or of two that take turns."""
-        if self._buffers[0] != batch * (1 + self._copies_ahead(batch)):
-            rows = batch * (1 + self._copies_ahead(batch))
+        rows = batch * (1 + self._copies_ahead(batch))
+        if self._buffers[0] != rows:
             shapes = [(rows, *data.shape[1:]) for data in self._copied]
             self._buffers = rows, [_from_a_line(shape, self.kernel.dtype, 0) for shape in shapes]
         return self._buffers[1]
