@@ -160,7 +160,9 @@ def test_what_you_read_is_what_runs(name: str, notation: str) -> None:
 
     Emitted text has no form that is trusted first, as a compiled model may: it is what answers in its place.
     """
-    problem, exact = BY_NAME[name].forms[notation], compiled(name, notation)._exact.answering
+    problem, model = BY_NAME[name].forms[notation], compiled(name, notation)
+    call(model.value_and_grad, problem)
+    exact = model._exact.answering
     sizes = exact.decision.sizes
     texts = (gc.emit(**arguments(problem), target=target, sizes=sizes) for target in ("numba", "python"))
     assert exact.source in {*texts}

@@ -13,6 +13,7 @@ from gradcompile.emit.module import Function
 from gradcompile.errors import ArgumentError, UnsupportedError, within_depth
 from gradcompile.garbage import uncollected
 from gradcompile.ir import Graph
+from gradcompile.passes import one_by_one
 
 ORDERS = (1, 2)
 
@@ -78,6 +79,7 @@ def emit(
         return model.listing
     functions = [each.planned_for(known) for each in _further(model, order)]
     graph, dtype, strict = replace(model.graph, known=known), model.dtype, model.strict
+    graph = one_by_one(graph) if target == "numba" else graph  # as for calls: vectors are of loops
     return module.render(graph, target, dtype=dtype, strict=strict, single=model.single, functions=functions)
 
 
