@@ -18,6 +18,7 @@ from llvmlite.binding import ffi
 
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
+from gradcompile.jit.instructions import PREFIX, definitions
 from gradcompile.jit.library import LIBRARY, PAIR
 from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.processors import processors
@@ -132,9 +133,12 @@ def _begun(work: Callable[[], None], count: int) -> list[threading.Thread]:
 def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
     """Return the object file of one module, made in a context of its own, which is what threads of LLVM need."""
     stop_if_ending()
-    target, module = machine(level), llvm.parse_assembly(text, llvm.create_context())
+    target, context = machine(level), llvm.create_context()
+    module = llvm.parse_assembly(text, context)
     builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level))
     _beside("LLVMPY_RunNewModulePassManager")(passes(builder), module, builder)
+    if PREFIX in text:
+        _write_out_instructions(module, context, builder)
     stop_if_ending()
     with ffi.OutputString() as error:
         buffer = _beside("LLVMPY_TargetMachineEmitToMemory")(target, module, 1, error)
@@ -144,6 +148,14 @@ def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
         return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer))
     finally:
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _write_out_instructions(module: Any, context: Any, builder: Any) -> None:
+    """Write out the functions that are instructions of this processor, now that loops are vectors."""
+    module.link_in(llvm.parse_assembly(definitions(), context))
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    _beside("LLVMPY_RunNewModulePassManager")(passes, module, builder)
 
 
 def _beside(name: str) -> Any:

@@ -43,6 +43,12 @@ def vscales(t):
     return vfloat((b - h) << 52), vfloat(h << 52)
 
 
+def vgrown(y, t):
+    """Return (1 + y) 2**n for a t as vscales has it: only what is subnormal is rounded again."""
+    p, h = vscales(t)
+    return (p + p * y) * h
+
+
 def vbits32(x):
     """Return the bits of a float32 as an integer of 32 bits."""
     return np.float32(x).view(np.int32)
@@ -61,8 +67,14 @@ def vhead32(x):
 def vscales32(t):
     """Return p and q with p q = 2**n for a t whose low bits are n + 254, as vscales."""
     b = vbits32(t)
-    h = (b - 103) >> 1
+    h = (b - 102) >> 1
     return vfloat32((b - h) << 23), vfloat32(h << 23)
+
+
+def vgrown32(y, t):
+    """Return (1 + y) 2**n, as vgrown."""
+    p, h = vscales32(t)
+    return (p + p * y) * h
 
 
 def vsigned32(y, x):

@@ -5,7 +5,7 @@ Source: J.-M. Muller, Elementary Functions, 3rd edition, section 11.2 (reduction
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vscales, vscales32
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vgrown, vgrown32
 
 
 def vexp(x):
@@ -21,8 +21,7 @@ def vexp(x):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    p, h = vscales(t)
-    return (p + p * (r + z * q)) * h
+    return vgrown(r + z * q, t)
 
 
 def vexpm1(x):
@@ -59,7 +58,7 @@ def vsigmoid(x):
 def vexp32(x):
     """Return exp(x), as vexp."""
     x = np.float32(x)
-    y = np.float32(-104.0) if x < np.float32(-104.0) else x
+    y = np.float32(-105.0) if x < np.float32(-105.0) else x
     t = y * np.float32(1.4426950408889634) + np.float32(12583166.0)  # 1.5*2**23 + 254
     t = np.float32(12583295.0) if t > np.float32(12583295.0) else t
     n = t - np.float32(12583166.0)
@@ -67,8 +66,7 @@ def vexp32(x):
     r = r - n * np.float32(1.4286068203094172e-06)
     q = np.float32(0.041666206) + r * (np.float32(0.008368889) + r * np.float32(0.0013950468))
     q = np.float32(0.5) + r * (np.float32(0.16666518) + r * q)
-    p, h = vscales32(t)
-    return (p + p * (r + r * r * q)) * h
+    return vgrown32(r + r * r * q, t)
 
 
 def vexpm132(x):

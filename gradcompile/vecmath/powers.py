@@ -5,7 +5,7 @@ Source: e_pow.c of fdlibm (Sun Microsystems 1993) for the products that are exac
 
 import numpy as np
 
-from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vhead, vscales
+from gradcompile.vecmath.bits import vbits, vbits32, vfloat, vfloat32, vgrown, vhead
 
 
 def vlog2pair(x):
@@ -55,8 +55,7 @@ def vexp2sum(p, e):
     q = (0.008333333333307217 + r * 0.0013888888947018031) + z * q
     q = (0.166666666666667 + r * 0.04166666666651541) + z * q
     q = 0.5000000000000012 + r * q
-    p, h = vscales(t)
-    return (p + p * (r + (e + z * q))) * h
+    return vgrown(r + (e + z * q), t)
 
 
 def vpow(x, y):

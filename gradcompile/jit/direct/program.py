@@ -15,7 +15,9 @@ from gradcompile.jit.direct.matrices import WORKING
 from gradcompile.jit.direct.sharing import Definition, is_long, shared_out
 from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
+from gradcompile.jit.direct.variants import by_instruction
 from gradcompile.jit.direct.writer import Surroundings, Writer
+from gradcompile.jit.instructions import PREFIX
 from gradcompile.jit.linking import BLAS, BY_STRIDES, LAPACK, THEIRS
 from gradcompile.vecmath import SELDOM
 
@@ -79,10 +81,13 @@ class Program:
         """Return a function for arguments of these types, translated now if it has not been."""
         key = name, tuple(types)
         if key not in self._functions:
-            self._counts[name] += 1
-            symbol = f"{name}.{self._counts[name]}"  # the same in every program that calls it, so that its code is
-            self._functions[key] = self._translated(symbol, self.text.prepared(name), key[1])
+            self._functions[key] = by_instruction(name, types, self.around) or self._written(name, key[1])
         return self._functions[key]
+
+    def _written(self, name: str, types: tuple[Type, ...]) -> Function:
+        self._counts[name] += 1
+        symbol = f"{name}.{self._counts[name]}"  # the same in every program that calls it, so that its code is
+        return self._translated(symbol, self.text.prepared(name), types)
 
     def _translated(self, symbol: str, node: ast.FunctionDef, types: tuple[Type, ...]) -> Function:
         options, found = Options.of(node), Types()
@@ -114,9 +119,9 @@ class Program:
         return function
 
     def outside(self) -> list[str]:
-        """Return the functions outside that are called, but those of LLVM."""
+        """Return the functions outside that are called, but those of LLVM and what are instructions."""
         found = (re.match(r"declare .*?@([^(]+)", each) for each in self.around.declared)
-        return [each[1] for each in found if each and not each[1].startswith("llvm.")]
+        return [each[1] for each in found if each and not each[1].startswith(("llvm.", PREFIX))]
 
     def modules(self, name: str, types: Sequence[Type], lengths: Sequence[Lengths] = ()) -> list[Module]:
         """Return modules, with `boundary.ENTRY` for Python to call a function with arguments of these types.

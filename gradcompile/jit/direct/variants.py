@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradcompile.jit.direct.kinds import F32, F64, Scalar, Type, Vectors, vector
-from gradcompile.jit.direct.writer import Writer
+from gradcompile.jit.direct.kinds import F32, F64, Function, Scalar, Type, Vectors, vector
+from gradcompile.jit.direct.writer import Surroundings, Writer
+from gradcompile.jit.instructions import GROWN, has_instructions
 from gradcompile.jit.objects import singles
 from gradcompile.vecmath import VECTOR
 
@@ -42,3 +43,30 @@ def instead(symbol: str, arity: int, vectors: Mapping[int, str]) -> str:
     """Return how LLVM is told of functions of vectors, by the length of these, for one of so many numbers."""
     names = ",".join(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{symbol}({each})" for lanes, each in vectors.items())
     return f' "vector-function-abi-variant"="{names}"'
+
+
+def by_instruction(name: str, types: Sequence[Type], around: Surroundings) -> Function | None:
+    """Return the function that takes the place of an emitted one, if this processor has an instruction for it.
+
+    Parameters
+    ----------
+    name : str
+        Of the emitted one.
+    types : sequence of Type
+        Of its arguments.
+    around : Surroundings
+        What the module has for all of its functions.
+    """
+    kind = types[0] if types else None
+    if not has_instructions() or name not in GROWN or not isinstance(kind, Scalar) or {*types} != {kind}:
+        return None
+    grown = GROWN[name]
+    if kind.llvm != grown.kind:
+        return None
+    told = instead(grown.symbol(), len(types), {lanes: grown.symbol(lanes) for lanes in grown.lanes})
+    traits = f"nounwind willreturn memory(none){told}"
+    around.declare(f"declare {kind.llvm} @{grown.symbol()}({', '.join([kind.llvm] * len(types))}) {traits}")
+    for lanes in grown.lanes:
+        of = vector(kind.llvm, lanes)
+        around.several[grown.symbol(lanes)] = f"declare {of} @{grown.symbol(lanes)}({', '.join([of] * len(types))}) #0"
+    return Function(grown.symbol(), tuple(types), kind, fails=False, nogil=False)

@@ -49,11 +49,14 @@ class Surroundings:
         The declarations of the functions outside that are called.
     vectors : dict of Vectors to str
         The declarations of those that LLVM may call in their place.
+    several : dict of str to str
+        Those that LLVM may call in place of instructions of this processor, by their names.
     """
 
     def __init__(self) -> None:
         self.declared: dict[str, None] = {}
         self.vectors: dict[Vectors, str] = {}
+        self.several: dict[str, str] = {}
         self._loops: list[str] = []  # what is wanted of each
 
     def declare(self, declaration: str) -> None:
@@ -72,7 +75,9 @@ class Surroundings:
         numbers = {f"!llvm.loop !{loop}": k for k, loop in enumerate(loops, start=1)}
         text = LOOP.sub(lambda found: f"!llvm.loop !{numbers[found[0]]}", text)
         declared = [each for each in self.declared if called.intersection(CALLED.findall(each))]
-        vectors = {each.symbol: line for each, line in self.vectors.items() if f"({each.symbol})" in text}
+        named = self.several | {each.symbol: line for each, line in self.vectors.items()}
+        told = "\n".join([*declared, text])
+        vectors = {symbol: line for symbol, line in named.items() if f"({symbol})" in told}
         if vectors:  # nothing calls them yet: they would be gone before a loop becomes vectors
             kept = ", ".join(f"ptr @{each}" for each in vectors)
             used = f'@llvm.compiler.used = appending global [{len(vectors)} x ptr] [{kept}], section "llvm.metadata"'
