@@ -192,7 +192,7 @@ def verfcquotient32(t):
 
 
 def vexpsquare32(a, sign):
-    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, as vexpsquare, for a up to 10.2."""
+    """Return e, p and q of exp(sign*a*a) = (1 + e) p q, as vexpsquare, for a up to 10.25."""
     ah = vhead32(a)
     u, v = sign * (ah * ah), sign * ((a - ah) * (a + ah))
     k = np.float32(12583166.0) + np.float32(1.4426950408889634) * (u + v)
@@ -209,7 +209,7 @@ def verfc32(x):
     """Return erfc(x), as verfc."""
     x = np.float32(x)
     a = abs(x)
-    a = np.float32(10.2) if a > np.float32(10.2) else a
+    a = np.float32(10.25) if a > np.float32(10.25) else a
     s, t, c = verfcstep32(a)
     g = verfcquotient32(t)
     e, u, v = vexpsquare32(a, np.float32(-1.0))
@@ -220,7 +220,7 @@ def verfc32(x):
 
 
 def verfcxnear32(a):
-    """Return erfcx(a) for a from 0 to 10.2."""
+    """Return erfcx(a) for a from 0 to 10.25."""
     s, t, c = verfcstep32(a)
     y = s * verfcquotient32(t)
     return y + c * (np.float32(2.0) * a * y - np.float32(1.1283792))
@@ -240,7 +240,7 @@ def verfcx32(x):
     """Return exp(x*x)*erfc(x), as verfcx."""
     x = np.float32(x)
     a = abs(x)
-    near = np.float32(10.2) if a > np.float32(10.2) else a
+    near = np.float32(10.25) if a > np.float32(10.25) else a
     y = verfcxfar32(a) if a > np.float32(10.0) else verfcxnear32(near)
     e, u, v = vexpsquare32(near, np.float32(1.0))
     return np.float32(2.0) * (u + u * e) * v - y if x < np.float32(0.0) else y
@@ -251,7 +251,7 @@ def vlogtail32(x):
     x = np.float32(x)
     half, one = np.float32(0.5), np.float32(1.0)
     a = abs(x)
-    near = np.float32(10.2) if a > np.float32(10.2) else a
+    near = np.float32(10.25) if a > np.float32(10.25) else a
     y = verfcxnear32(near)
     left = x < np.float32(0.0)
     e, u, v = vexpsquare32(near if left else np.float32(0.0), np.float32(-1.0))
