@@ -34,7 +34,7 @@ from gradcompile.jit.direct.outside import product
 from gradcompile.jit.direct.signs import counted, never_negative
 from gradcompile.jit.direct.syntax import is_innermost, listed, names, nodes, spelled, statements
 from gradcompile.jit.direct.text import Text
-from gradcompile.jit.direct.variants import ROWS, told
+from gradcompile.jit.direct.variants import ROWS, soon, told
 from gradcompile.jit.direct.writer import Writer
 from gradcompile.jit.linking import BY_STRIDES
 
@@ -425,7 +425,9 @@ class Body(Numbers):
             return whole.items()[place]
         if len(cuts) == whole.array.rank and not any(isinstance(each, ast.Slice) for each in cuts):
             indices = [self._index(each, k, whole) for k, each in enumerate(cuts)]
-            return self.arrays.load(whole, self.arrays.element(whole, indices))
+            address = self.arrays.element(whole, indices)
+            element = self.arrays.load(whole, address)
+            return soon(self.writer, element, address) if node in self.program.text.in_turn else element
         return self.arrays.part(whole, [self._cut(each, k, whole) for k, each in enumerate(cuts)])
 
     def _cut(self, node: ast.expr, axis: int, array: Value) -> str | Cut:

@@ -17,7 +17,7 @@ from gradcompile.jit.direct.syntax import spelled
 from gradcompile.jit.direct.text import parsed
 from gradcompile.jit.direct.variants import by_instruction
 from gradcompile.jit.direct.writer import Surroundings, Writer
-from gradcompile.jit.instructions import PREFIX
+from gradcompile.jit.late import PREFIX
 from gradcompile.jit.linking import BLAS, BY_STRIDES, LAPACK, THEIRS
 from gradcompile.vecmath import SELDOM
 
@@ -119,7 +119,7 @@ class Program:
         return function
 
     def outside(self) -> list[str]:
-        """Return the functions outside that are called, but those of LLVM and what are instructions."""
+        """Return the functions outside that are called, but those of LLVM and of `late`."""
         found = (re.match(r"declare .*?@([^(]+)", each) for each in self.around.declared)
         return [each[1] for each in found if each and not each[1].startswith(("llvm.", PREFIX))]
 

@@ -100,7 +100,7 @@ class _Part:
             found = writer.new(f"extractvalue {whole} {found}, {self.number}")
         writer.do(f"ret {kind} {found}")
         sizes = [lanes for lanes in (singles() // 4, singles() // 2, singles()) if lanes > 1]  # of registers, and half
-        told = instead(symbol, len(arguments), {lanes: f"{symbol}.v{lanes}" for lanes in sizes})
+        told = instead(symbol, "v" * len(arguments), {lanes: f"{symbol}.v{lanes}" for lanes in sizes})
         head = f"{kind} @{symbol}({', '.join(arguments)}) noinline {TRAITS}{told}"
         beside = "\n".join(map(self._of_vectors, sizes))
         return Definition(symbol, head, writer.lines(), apart=False, beside=beside)

@@ -15,6 +15,7 @@ from gradcompile.jit.direct.matrices import USED, definitions
 from gradcompile.jit.direct.outline import NOTHING, Arrays, Part, outlined
 from gradcompile.jit.direct.rings import unroll_rings
 from gradcompile.jit.direct.signs import numbers, shapes
+from gradcompile.jit.direct.streams import read_in_turn
 from gradcompile.jit.direct.syntax import names, nodes, spelled
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 from gradcompile.vecmath import SELDOM
@@ -42,6 +43,8 @@ class Text:
         The functions that are arithmetic without branches, written out where they are called.
     parts : dict of str to Part
         The parts of functions, by their names.
+    in_turn : set of Subscript
+        The elements of arguments of a function that are read one after the other.
     """
 
     def __init__(self, source: str) -> None:
@@ -63,6 +66,7 @@ class Text:
         self.inlined = {name for name, node in self.nodes.items() if _is_inlined(node)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self.parts: dict[str, Part] = {}
+        self.in_turn: set[ast.Subscript] = set()
         self._costs: dict[str, int] = {}
         self._ready: set[str] = set()
 
@@ -81,6 +85,8 @@ class Text:
                 unroll_rings(self.nodes[name], self.cost)
                 jam(self.nodes[name])
             ask_ahead(self.nodes[name])
+            if name not in self.parts:
+                self.in_turn.update(read_in_turn(self.nodes[name]))
         return self.nodes[name]
 
     def _flatten(self, name: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gradcompile.jit.direct.kinds import F32, F64, Function, Scalar, Type, Vectors, vector
+from gradcompile.jit.direct.kinds import F32, F64, Function, Scalar, Type, Value, Vectors, vector
 from gradcompile.jit.direct.writer import Surroundings, Writer
-from gradcompile.jit.instructions import GROWN, has_instructions
+from gradcompile.jit.late import GROWN, SOON, TRAITS, Late, has_instructions
 from gradcompile.jit.objects import singles
 from gradcompile.vecmath import VECTOR
 
@@ -36,13 +36,29 @@ def told(writer: Writer, row: str, types: Sequence[Type], symbol: str) -> str:
     vectors = Vectors(row, kind, singles() * F32.width // kind.width)
     of = vector(kind.llvm, vectors.lanes)
     writer.around.vectors[vectors] = f"declare {of} @{vectors.symbol}({', '.join([of] * len(types))}) #0"
-    return instead(symbol, len(types), {vectors.lanes: vectors.symbol})
+    return instead(symbol, "v" * len(types), {vectors.lanes: vectors.symbol})
 
 
-def instead(symbol: str, arity: int, vectors: Mapping[int, str]) -> str:
-    """Return how LLVM is told of functions of vectors, by the length of these, for one of so many numbers."""
-    names = ",".join(f"_ZGV_LLVM_N{lanes}{'v' * arity}_{symbol}({each})" for lanes, each in vectors.items())
+def instead(symbol: str, letters: str, vectors: Mapping[int, str]) -> str:
+    """Return how LLVM is told of functions of vectors, by the length of these, with a letter for each argument."""
+    names = ",".join(f"_ZGV_LLVM_N{lanes}{letters}_{symbol}({each})" for lanes, each in vectors.items())
     return f' "vector-function-abi-variant"="{names}"'
+
+
+def declared(late: Late, around: Surroundings) -> str:
+    """Declare a function that is written out late, with those of vectors; return its name.
+
+    Parameters
+    ----------
+    late : Late
+        The function.
+    around : Surroundings
+        What the module has for all of its functions.
+    """
+    told = instead(late.symbol(), "".join(late.letters), {lanes: late.symbol(lanes) for lanes in late.lanes})
+    around.declare(f"declare {late.head()} {TRAITS}{told}")
+    around.several |= {late.symbol(lanes): f"declare {late.head(lanes)} #0" for lanes in late.lanes}
+    return late.symbol()
 
 
 def by_instruction(name: str, types: Sequence[Type], around: Surroundings) -> Function | None:
@@ -57,16 +73,15 @@ def by_instruction(name: str, types: Sequence[Type], around: Surroundings) -> Fu
     around : Surroundings
         What the module has for all of its functions.
     """
-    kind = types[0] if types else None
-    if not has_instructions() or name not in GROWN or not isinstance(kind, Scalar) or {*types} != {kind}:
-        return None
-    grown = GROWN[name]
-    if kind.llvm != grown.kind:
-        return None
-    told = instead(grown.symbol(), len(types), {lanes: grown.symbol(lanes) for lanes in grown.lanes})
-    traits = f"nounwind willreturn memory(none){told}"
-    around.declare(f"declare {kind.llvm} @{grown.symbol()}({', '.join([kind.llvm] * len(types))}) {traits}")
-    for lanes in grown.lanes:
-        of = vector(kind.llvm, lanes)
-        around.several[grown.symbol(lanes)] = f"declare {of} @{grown.symbol(lanes)}({', '.join([of] * len(types))}) #0"
-    return Function(grown.symbol(), tuple(types), kind, fails=False, nogil=False)
+    kinds = {each.llvm for each in types if isinstance(each, Scalar)}
+    late = GROWN.get((name, kinds.pop())) if len(kinds) == 1 and has_instructions() else None
+    return Function(declared(late, around), tuple(types), types[0], fails=False, nogil=False) if late else None
+
+
+def soon(writer: Writer, element: Value, address: str) -> Value:
+    """Return an element that has been read, by way of what asks for one that follows it in memory."""
+    late = SOON.get(element.scalar.llvm)
+    if late is None:
+        return element
+    symbol = declared(late, writer.around)
+    return Value(element.type, (writer.new(f"call {late.kind} @{symbol}({late.kind} {element.text}, ptr {address})"),))

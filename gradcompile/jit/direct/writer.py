@@ -50,7 +50,7 @@ class Surroundings:
     vectors : dict of Vectors to str
         The declarations of those that LLVM may call in their place.
     several : dict of str to str
-        Those that LLVM may call in place of instructions of this processor, by their names.
+        Those of vectors that are written out late, by their names.
     """
 
     def __init__(self) -> None:
