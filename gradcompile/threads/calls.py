@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,11 +56,11 @@ class InParts:
         fills: bool = False,
     ) -> None:
         self.parts, self.arguments, self.division, self.function = parts, arguments, division, function
-        self.fills = fills
         self.functions = tuple(parts.functions(name))  # all that a call needs to be compiled
-        every = [(parts.sources.get(n, n), n in p.sliced) for p in parts.passes for n in p.graph.inputs]
+        self.passes = [_Pass(parts, part, fills=fills) for part in parts.passes]
+        self.ends = [parts.sources.get(n, n) for n in parts.end.inputs]
         # What is not taken in chunks alone, so that it is to be laid out before.
-        self.whole = {n for n, sliced in every if not sliced}.union(parts.sources.get(n, n) for n in parts.end.inputs)
+        self.whole = {each.source for one in self.passes for each in one.inputs if not each.sliced}.union(self.ends)
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
 
@@ -88,19 +88,18 @@ class InParts:
     def __call__(self, *arguments: Argument) -> Result:
         """Return what the function returns, for arguments that it is called with."""
         length, sizes = self.length(arguments), self.parts.sizes(self.arguments.sizes(arguments))
-        dtype, samples = self.arguments.dtype, sizes[self.parts.every]
+        samples = sizes[self.parts.every]
         taken = self.arguments.laid_out(arguments, self.whole)
         given = dict(zip(self.arguments.names, taken, strict=True)) | {self.parts.number: samples}
         with blas.on_one_thread():
-            for part, kernel in zip(self.parts.passes, self.functions[:-1], strict=True):
-                each = _Pass(self.parts, part, sizes)
-                work = _Work(each, self.function(kernel), given, dtype, length, part.filled if self.fills else ())
-                totals = pool.total(work.chunk, -(-samples // length), work.combine, get_threads())
-                given |= zip(part.sums, totals, strict=True)
-                given |= work.streamed
-            sources = self.parts.sources
-            result = self.function(self.functions[-1])(*[given[sources.get(n, n)] for n in self.parts.end.inputs])
-        found = {f"d{name}": given[f"d{name}"] for part in self.parts.passes for name in part.graph.wrt}
+            for each, kernel in zip(self.passes, self.functions[:-1], strict=True):
+                streamed = each.arrays(sizes, self.arguments.dtype) if each.streamed else {}
+                work = _Work(each, self.function(kernel), given, streamed, self.arguments.dtype, (samples, length))
+                totals = pool.total(work.chunk, -(-samples // length), each.combine, get_threads())
+                given |= zip(each.sums, totals, strict=True)
+                given |= streamed
+            result = self.function(self.functions[-1])(*[given[name] for name in self.ends])
+        found = {f"d{name}": given[f"d{name}"] for each in self.passes for name in each.wrt}
         found |= {output: given[total] for total, output in self.parts.whole.items()}
         return self._merged(result, found) if found else result
 
@@ -112,85 +111,101 @@ class InParts:
         return value, tuple(every[name] for name in self.arguments.names if name in every)
 
 
-class _Given(NamedTuple):
-    """An argument of a pass."""
+class _Input(NamedTuple):
+    """An input of a pass."""
 
     name: str
-    value: Any
+    source: str  # what it is called among the arguments, the sums and the arrays of passes before
     sliced: bool  # whether a chunk takes its rows
-    dtype: Any  # of a copy of these, where they are to be laid out; else None
-
-    def taken(self, rows: slice) -> Any:
-        """Return what a chunk takes: a copy of some rows stays in the cache, where one of all would not."""
-        if not self.sliced:
-            return self.value
-        return self.value[rows] if self.dtype is None else laid_out(self.name, self.value[rows], self.dtype)
+    real: bool
+    starts: bool  # whether it is where the chunk starts
 
 
-class _Pass(NamedTuple):
-    """One pass over the samples, with the sizes that a call has."""
+class _Pass:
+    """One pass over the samples: what is known of it before any call.
 
-    parts: Parts
-    part: Part
-    sizes: Mapping[str, int]
+    Parameters
+    ----------
+    parts : Parts
+        The program in parts.
+    part : Part
+        The pass.
+    fills : bool
+        Whether its kernel fills arrays in place, where it is given them.
+    """
 
-    @property
-    def samples(self) -> int:
-        """How many samples are passed."""
-        return self.sizes[self.parts.every]
+    def __init__(self, parts: Parts, part: Part, *, fills: bool) -> None:
+        self.graph, self.streamed, self.wrt = part.graph, part.streamed, part.graph.wrt
+        self.filled = part.filled if fills else ()
+        self.sums, self.ways = tuple(part.sums), [WAYS[way] for way in part.sums.values()]
+        self.inputs = [
+            _Input(name, parts.sources.get(name, name), name in part.sliced, each.kind != "int", name == parts.start)
+            for name, each in part.graph.inputs.items()
+        ]
 
-    def arguments(self, given: Mapping[str, Any], dtype: Any) -> list[_Given]:
-        """Return the arguments of the kernel, None for where a chunk starts."""
-        start, sources = self.parts.start, self.parts.sources
-        found: list[_Given] = []
-        for name, declared in self.part.graph.inputs.items():
-            value = None if name == start else given[sources.get(name, name)]
-            fits = declared.kind == "int" or is_laid_out(value, dtype)
-            found.append(_Given(name, value, name in self.part.sliced, None if fits else dtype))
-        return found
-
-    def streamed(self, dtype: Any) -> dict[str, Any]:
+    def arrays(self, sizes: Mapping[str, int], dtype: Any) -> dict[str, Any]:
         """Return arrays for what there is for each sample."""
-        graph, made = self.part.graph, dict[str, Any]()
-        for name in self.part.streamed:
-            rest = (axis.size.evaluate(self.sizes) for axis in graph.output_axes(name)[1:])
-            made[name] = np.empty((self.samples, *rest), dtype)
-        return made
+        axes = {name: self.graph.output_axes(name) for name in self.streamed}
+        return {name: np.empty([a.size.evaluate(sizes) for a in each], dtype) for name, each in axes.items()}
+
+    def combine(self, total: Total, piece: Total) -> Total:
+        """Return the sums of two parts."""
+        return [way(a, b) for way, a, b in zip(self.ways, total, piece, strict=True)]
 
 
 class _Work:
-    """What is to be done in one pass of a call, chunk by chunk."""
+    """What is to be done in one pass of a call, chunk by chunk.
+
+    Parameters
+    ----------
+    each : _Pass
+        The pass.
+    kernel : callable
+        Its function.
+    given : mapping of str to argument
+        What there is by now: arguments, sums, and arrays of passes before.
+    streamed : mapping of str to array
+        Where to put what there is for each sample.
+    dtype : dtype
+        Of arrays of reals.
+    counts : (int, int)
+        How many samples there are, and how many of them a chunk has.
+    """
 
     def __init__(
         self,
         each: _Pass,
         kernel: Callable[..., Result],
         given: Mapping[str, Any],
+        streamed: Mapping[str, Any],
         dtype: Any,
-        length: int,
-        filled: Collection[str],
+        counts: tuple[int, int],
     ) -> None:
-        self.kernel, self.samples, self.length = kernel, each.samples, length
-        self.arguments = each.arguments(given, dtype)
-        self.ways = [WAYS[way] for way in each.part.sums.values()]
-        self.streamed = each.streamed(dtype)
-        self.filled = [self.streamed[name] for name in filled]
-        self.copied = [array for name, array in self.streamed.items() if name not in filled]
+        self.kernel, self.sums, (self.samples, self.length) = kernel, len(each.sums), counts
+        values = [None if i.starts else given[i.source] for i in each.inputs]
+        # With each the dtype of a copy: one of some rows stays in the cache, where one of all would not.
+        self.arguments: list[tuple[_Input, Any, Any]] = [
+            (i, value, dtype if i.sliced and i.real and not is_laid_out(value, dtype) else None)
+            for i, value in zip(each.inputs, values, strict=True)
+        ]
+        self.filled = [streamed[name] for name in each.filled]
+        self.copied = [array for name, array in streamed.items() if name not in each.filled]
 
     def chunk(self, number: int) -> Total:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
         start = number * self.length
         rows = slice(start, min(start + self.length, self.samples))
-        given = (start if each.value is None else each.taken(rows) for each in self.arguments)
-        result = self.kernel(*given, *(array[rows] for array in self.filled))
+        given = [
+            (value[rows] if dtype is None else laid_out(i.name, value[rows], dtype))
+            if i.sliced
+            else (start if i.starts else value)
+            for i, value, dtype in self.arguments
+        ]
+        result = self.kernel(*given, *[array[rows] for array in self.filled])
         sums = list(result) if isinstance(result, tuple) else [result]
-        for array, piece in zip(self.copied, sums[len(self.ways) :], strict=True):
+        for array, piece in zip(self.copied, sums[self.sums :], strict=True):
             array[rows] = piece
-        return sums[: len(self.ways)]
-
-    def combine(self, total: Total, piece: Total) -> Total:
-        """Return the sums of two parts."""
-        return [way(a, b) for way, a, b in zip(self.ways, total, piece, strict=True)]
+        return sums[: self.sums]
 
 
 # How sums are combined: arrays in place, and nan stays nan.
