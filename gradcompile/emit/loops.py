@@ -405,7 +405,7 @@ class _Body:
         self.printer.support.add(value.op)
         if value.op == "solve":
             return self._solution(value, target)
-        call = f"{value.op}({self._slice(value.operands[0], value.attr)})"
+        call = f"{value.op}({self._part(value.operands[0], value.attr)})"
         place = self._slice(target, value.attr) if value.op == "inverse" else self.places.target(target)
         return f"{place} = {call}"
 
@@ -420,7 +420,7 @@ class _Body:
     def _matrix_of(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return an operand of a matrix function with its dimensions in this order."""
         if value.op == "input" or value in self.plan.stored:
-            return self._turned(self._slice(value, axes), self._order(value), axes)
+            return self._turned(self._part(value, axes), self._order(value), axes)
         array, *indices = value.operands
         place = dict(zip(array.axes, indices, strict=True))
         own = [place[axis] for axis in self._order(array)]
@@ -447,6 +447,11 @@ class _Body:
 
     def _order(self, value: Value) -> tuple[Axis, ...]:
         return value.axes if value.op == "input" else self.plan.stored[value]
+
+    def _part(self, value: Value, axes: tuple[Axis, ...]) -> str:
+        """Return what is read of an array along `axes`: all of it, or a slice."""
+        whole = self.dialect.target != "python" and {*self._order(value)} <= {*axes}
+        return self.places.array(value) if whole else self._slice(value, axes)
 
     def _slice(self, value: Value, axes: tuple[Axis, ...]) -> str:
         """Return the part of an array along `axes`, at one index of all others."""
