@@ -12,8 +12,8 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from gradcompile.jit.interpreted import instruction
 from gradcompile.jit.lines import DATA, LINE, LONGEST, NEAR, NEAREST, NEXT, READ, SHORT
 
 
@@ -23,7 +23,7 @@ def _prefetch(cache: int) -> Any:
     def prefetch(typing_context: Any, array: Any, place: Any) -> Any:
         return types.void(array, types.intp), _code_of(cache)
 
-    return intrinsic(prefetch)
+    return instruction(lambda array, place: None)(prefetch)
 
 
 def _code_of(cache: int) -> Any:

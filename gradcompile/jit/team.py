@@ -7,13 +7,26 @@ would not do: a compiler may move it, and reads once what does not change in its
 from __future__ import annotations
 
 import os
+import time
+from threading import Lock
 from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic
+
+from gradcompile.jit.interpreted import instruction
 
 WIDTH = 8  # bytes of an integer
+ALONE = Lock()  # of Python's threads, one swaps
+
+
+def _swap(array: Any, place: int, old: int, new: int) -> bool:
+    """Do in Python what `swap` does."""
+    with ALONE:
+        there = bool(array[place] == old)
+        if there:
+            array[place] = new
+        return there
 
 
 def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -22,7 +35,7 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.gep(data, [arguments[1]])
 
 
-@intrinsic
+@instruction(lambda array, place: int(array[place]))
 def look(typing_context: Any, array: Any, place: Any) -> Any:
     """Return the integer at a place of an array, and see all that was written before it was put there."""
 
@@ -33,7 +46,7 @@ def look(typing_context: Any, array: Any, place: Any) -> Any:
     return types.int64(array, types.intp), code
 
 
-@intrinsic
+@instruction(_swap)
 def swap(typing_context: Any, array: Any, place: Any, old: Any, new: Any) -> Any:
     """Put an integer in the place of another one; return whether that was there."""
 
@@ -44,7 +57,7 @@ def swap(typing_context: Any, array: Any, place: Any, old: Any, new: Any) -> Any
     return types.boolean(array, types.intp, types.int64, types.int64), code
 
 
-@intrinsic
+@instruction(lambda: time.sleep(0))
 def _give_way(typing_context: Any) -> Any:
     """Call the operating system's ``sched_yield``, where there is one."""
 
@@ -60,4 +73,4 @@ def _give_way(typing_context: Any) -> Any:
 @njit(error_model="numpy")
 def rest() -> None:
     """Let other threads have the processor."""
-    _give_way()  # type: ignore[call-arg]  # the first argument is Numba's
+    _give_way()

@@ -122,11 +122,17 @@ def multiply(i, j, m, k, n, item, own, of_a, lda, a, a0, of_b, ldb, b, b1, c, ld
         x, y, beta = x + w * next_a * item, y + w * next_b * item, own + 2 * item
 
 
+def interpreted(number):
+    """Return whether Python runs this text, without Numba: its whole numbers do not wrap around."""
+    return number << 62 << 2 != 0
+
+
 def gemm(alpha, a, b, beta, c, tiles=False):
     """Set c to alpha*a@b + beta*c."""
     m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
     near = min(a.strides) == min(b.strides) == min(c.strides) == item
-    if m * k * n < 256 or not near:  # a call takes longer, or needs contiguous rows or columns
+    # A call takes longer, or needs contiguous rows or columns; Python would call nothing.
+    if m * k * n < 256 or not near or interpreted(m):
         for i in range(m):
             for j in range(n):
                 total = beta * c[i, j] if beta != 0 else 0.0

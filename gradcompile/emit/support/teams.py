@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.emit.support.kernels import by_rows, gemm, multiply
+from gradcompile.emit.support.kernels import by_rows, gemm, interpreted, multiply
 
 look: Any = None  # an emitted module imports these: the integer at a place, as the last thread left it there
 rest: Any = None  # lets other threads have the processor
@@ -82,7 +82,7 @@ def share(team, alpha, a, b, beta, c):
     """Set c to alpha*a@b + beta*c; the threads of a team compute the tiles of a large product."""
     m, k, n, item = a.shape[0], a.shape[1], b.shape[1], c.itemsize
     near = min(a.strides) == min(b.strides) == min(c.strides) == item
-    if m * k * n < 10**6 or min(m, n) <= 32 or not near:
+    if m * k * n < 10**6 or min(m, n) <= 32 or not near or interpreted(m):
         return gemm(alpha, a, b, beta, c, True)
     own = np.empty(3, c.dtype)
     own[0], own[1], own[2] = alpha, beta, 1
