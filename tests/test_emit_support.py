@@ -72,6 +72,14 @@ def test_functions_of_one_number(target, name):
             assert math.copysign(1, found) == math.copysign(1, expected) or math.isnan(found), x
 
 
+@pytest.mark.parametrize("name", [name for target, name in having(*ORACLES) if target == "python"])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+def test_lists_may_hold_numbers_of_numpy(name, kind):
+    """Where two of these are compared, the difference of the results is an error."""
+    for x in (-2, 0, 3):
+        assert of("python", name, kind(x)) == pytest.approx(of("python", name, float(x)), rel=1e-6)
+
+
 @pytest.mark.parametrize(("target", "name"), having("maximum", "minimum"))
 def test_maximum_and_minimum_pass_nan_on(target, name):
     oracle = {"maximum": np.maximum, "minimum": np.minimum}[name]

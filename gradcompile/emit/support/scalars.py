@@ -8,7 +8,7 @@ import math
 
 def sign(x):
     """Return 1 for x > 0, -1 for x < 0, 0 at 0."""
-    return x if math.isnan(x) else float((x > 0) - (x < 0))
+    return x if math.isnan(x) else 1.0 if x > 0 else -1.0 if x < 0 else 0.0
 
 
 def floor(x):
