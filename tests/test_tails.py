@@ -68,6 +68,11 @@ MODELS: dict[str, Model] = {
         lambda a, b, x: x * (a - b * mp.exp(-x)) / -mp.expm1(-x),
         [(2.0, 3.0, x) for x in (-900.0, -90.0, 1e-9, 0.3, 800.0)],
     ),
+    "quanta that bosons emit": (
+        A * exp(X) / (B * (exp(X) - 1)),
+        lambda a, b, x: a * mp.exp(x) / (b * mp.expm1(x)),
+        [(1.5, 2.0, x) for x in (-900.0, -1.0, 0.3, 40.0, 100.0, 800.0)],
+    ),
     "Langevin": (
         A * cosh(X) / (B * sinh(X)) - 1 / X,
         lambda a, b, x: a * mp.cosh(x) / (b * mp.sinh(x)) - 1 / x,
@@ -120,3 +125,28 @@ def test_an_exponent_that_may_not_stay_where_it_is_is_left_alone() -> None:
     c = 3 * exp(X) / (2 + B * (exp(X) - 1)) * exp(2 * X)
     found = gc.compile(c, wrt=[X]).value(x=100.0, b=1.0)
     assert found == pytest.approx(float(3 * mp.exp(300) / (2 + mp.expm1(100))), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        exp(X) * (exp(X) + 1) / (exp(X) - 1),
+        (exp(X) + A) * (exp(X) + 2) / (3 + B * (exp(X) - 1)),
+        (exp(X) + A) / ((exp(X) - 1) * (3 + B * (exp(X) - 1))),
+    ],
+)
+def test_what_grows_faster_above_the_line_than_below_or_slower_has_no_limit(form: Expr) -> None:
+    point = {"a": 2.0, "b": 0.5, "x": 100.0}
+    names = sorted(map(str, form.free_symbols))
+    found, slope = gc.compile(form, wrt=X).value_and_grad(**{name: point[name] for name in names})
+    exact = {symbol: sympy.Rational(point[str(symbol)]) for symbol in (A, B, X)}
+    assert found == pytest.approx(float(form.subs(exact)), rel=1e-13)
+    assert slope == pytest.approx(float(form.diff(X).subs(exact)), rel=1e-13)
+
+
+def test_an_exponential_over_itself_less_1_is_1_for_singles_too() -> None:
+    model = gc.parse("x: data[N]\nw: parameter\nloss = Sum(x[n]*exp(w*x[n])/(exp(w*x[n]) - 1), n)")
+    x = np.array([0.5, 80.0, 100.0, 1e4])
+    value, (slope,) = gc.compile(model, dtype="float32").value_and_grad(x=x, w=1.0)
+    assert value == pytest.approx(float(sum(each / -mp.expm1(-each) for each in x)), rel=1e-6)
+    assert slope == pytest.approx(float(sum(-(each**2) * mp.exp(-each) / mp.expm1(-each) ** 2 for each in x)), rel=1e-6)
