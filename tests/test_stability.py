@@ -1209,3 +1209,20 @@ def test_the_great_circle_between_equal_places_has_the_gradient_0(dtype: str) ->
         np.testing.assert_array_equal(gradient[:, 0], np.zeros(4))
         np.testing.assert_allclose(gradient[:2, 1], [-1, 1], rtol=1e-5)
         model.wait()
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "slope"),
+    [
+        ("x + y**2 - y", 9899.25, 199),
+        ("y**2 + x**3 - y", 9899.578125, 199),
+        ("log(y**2 + x - y)", math.log(9899.25), 199 / 9899.25),
+        ("(x + y**2 - y)/(x + y**2 + y)", 9899.25 / 10099.25, 199 / 10099.25 - 9899.25 * 201 / 10099.25**2),
+        ("sqrt(y**2 + x) - y", -0.75 / (math.sqrt(9999.25) + 100), 100 / math.sqrt(9999.25) - 1),
+    ],
+)
+def test_a_square_and_something_less_its_side_is_no_difference_of_roots(text: str, value: float, slope: float) -> None:
+    model = gc.compile(gc.parse(f"x: constant\ny: parameter\nloss = {text}"))
+    found, gradient = model.value_and_grad(x=-0.75, y=100.0)
+    assert found == pytest.approx(value, rel=1e-13)
+    assert gradient[0] == pytest.approx(slope, rel=1e-10)

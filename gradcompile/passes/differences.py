@@ -340,13 +340,14 @@ def _of_roots(a: Value, b: Value) -> Value | None:
 
 def _root_less_side(root: Value, side: Value) -> Value | None:
     """Return sqrt(u**2 + z) - u, which cancels where u is large, as z/(sqrt(u**2 + z) + u)."""
-    apply = root.builder.apply
-    inside = root.operands[0] if root.op in ("sqrt", "norm") else root
-    for one, other in (inside.operands, inside.operands[::-1]) if inside.op in ("add", "hypot") else ():
+    apply, is_root = root.builder.apply, root.op in ("sqrt", "norm")
+    inside = root.operands[0] if is_root else root
+    pairs = (inside.operands, inside.operands[::-1]) if inside.op == ("add" if is_root else "hypot") else ()
+    for one, other in pairs:
         whole = None
-        if root.op == "hypot" and one is side:
+        if not is_root and one is side:
             whole = other * (other / (root + side))
-        elif inside.op == "add" and one.op == "pow" and one.operands[0] is side and one.operands[1].is_const(2):
+        elif is_root and one.op == "pow" and one.operands[0] is side and one.operands[1].is_const(2):
             whole = other / (root + side)
         if whole is not None:
             return apply("select", apply("gt", side, 0), whole, root - side)
