@@ -265,3 +265,17 @@ def test_series_are_made_only_where_something_is_divided_by_what_is_zero(loss, a
     monkeypatch.setattr(module, "_choices", lambda order, place: places.append(place) or own(order, place))
     gc.compile(gc.parse(epidemic(loss)))
     assert bool(places) is asked
+
+
+@pytest.mark.parametrize("x", [-1e-5, 2e-5, -0.3, 0.4])
+def test_a_logarithm_of_what_is_divided_by_a_square_is_that_of_both_signs(x: float) -> None:
+    """Beside a pole, too, that does not cancel: there, what is left has the logarithm of x in it, of |x| if at all."""
+    found, (slope,) = gc.compile(
+        gc.parse("x: parameter\ny: constant\nloss = y*(exp(x) + 1)/x - log(1 + y**2/x**2)")
+    ).value_and_grad(x=x, y=21.0)
+    with mp.workdps(50):
+        at, y = mp.mpf(x), mp.mpf(21)
+        exact = y * (mp.exp(at) + 1) / at - mp.log(1 + y**2 / at**2)
+        rate = y * mp.exp(at) / at - y * (mp.exp(at) + 1) / at**2 + 2 * y**2 / (at**3 + at * y**2)
+    assert found == pytest.approx(float(exact), rel=1e-14)
+    assert slope == pytest.approx(float(rate), rel=1e-13)

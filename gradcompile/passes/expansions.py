@@ -12,7 +12,7 @@ from functools import reduce
 from math import comb, factorial
 from typing import NamedTuple
 
-from gradcompile.ir import Value
+from gradcompile.ir import Value, reachable
 from gradcompile.passes import laurent
 from gradcompile.passes.exponentials import negated
 from gradcompile.passes.fold import exact, scaled
@@ -109,6 +109,7 @@ class Expansion:
         self._atoms = frozenset(atom for atom, exponent in place.monomial if exponent > 0)
         self._within: dict[Value, frozenset[Value]] = {}
         self._new: list[Value] = []
+        self._has_logs = False  # whether any value has the logarithm of d
 
     def add(self, value: Value) -> None:
         """Take up a value, all of whose operands have been taken up."""
@@ -146,9 +147,11 @@ class Expansion:
         return min(lowest) < min(made.lowest, 0) or (had_log and not self.holds_log(value))
 
     def holds_log(self, value: Value) -> bool:
-        """Return whether a coefficient of a value has the logarithm of d."""
+        """Return whether a coefficient of a value, or its rest, has the logarithm of d."""
         series, log = self.known.get(value), self._log_of_d()
-        return series is not None and _holds(series, log)
+        if series is None or not self._has_logs:
+            return False
+        return _holds(series, log) or (series.rest is not None and log in reachable([series.rest]))
 
     def _divides_by_other(self, value: Value) -> bool:
         """Return whether a value is a quotient by what is 0 where d is, and has no factor d."""
@@ -331,6 +334,7 @@ class Expansion:
             return None
         constant = _log_of(g.constant(low), self.place.divisor)
         if low:
+            self._has_logs = True
             constant = laurent.added(constant, laurent.of_atom(self._log_of_d()), low)
         w = self._over_leading(g)
         if (slope := self.slope(w)) is None:
