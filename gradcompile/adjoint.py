@@ -283,9 +283,10 @@ def _extremum(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     if len(rest) == 1:
         yield rest[0], (total[0], above)
     elif len(rest) == 2:
-        for a, b in (rest, rest[::-1]):
-            share = apply("select", apply(beyond, a, b), 1, apply("select", apply("eq", a, b), 0.5, 0))
-            yield a, (times(total[0], share), above)
+        reaching = "ge" if beyond == "gt" else "le"
+        for a, b in (rest, rest[::-1]):  # of what is not taken, a slope may be infinite
+            share = apply("select", apply("eq", a, b), 0.5, 1)
+            yield a, (times(total[0], share), _both(above, apply(reaching, a, b)))
     else:
         # Constants count, too: where one of them is the largest, the count is not 0, by which Python does not divide.
         for operand, (equal, count) in zip(value.operands, ties(value, list(value.operands)), strict=True):

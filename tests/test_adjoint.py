@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gradcompile as gc
 from gradcompile import passes
 from gradcompile.adjoint import adjoint
 from gradcompile.errors import NonDifferentiableError
@@ -113,3 +114,13 @@ def test_a_parameter_used_many_times() -> None:
 def test_the_order_of_polygamma_has_no_derivative() -> None:
     with pytest.raises(NonDifferentiableError, match="polygamma"):
         gradient(lambda b, v: b.apply("polygamma", v["n"], v["x"]), n=1.0, x=2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("max(y, -exp(x))", 1.0), ("min(y, exp(x))", 1.0), ("max(y, sinh(-x))", 1.0)]
+)
+def test_what_is_not_the_largest_passes_nothing_back_though_its_slope_is_infinite(text, expected):
+    model = gc.compile(gc.parse(f"x: parameter\ny: parameter\nloss = {text}"))
+    assert model.grad(x=3000.0, y=1.0) == (0.0, expected)
+    rows = "x: data[N]\nw: parameter\ny: parameter\nloss = Sum(" + text.replace("x)", "w*x[n])") + ", n)"
+    assert gc.compile(gc.parse(rows)).grad(x=[3000.0, 4000.0], w=1.0, y=1.0) == (0.0, 2 * expected)
