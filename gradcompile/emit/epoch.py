@@ -22,7 +22,7 @@ from gradcompile.emit.places import output_array
 from gradcompile.emit.statements import Returned
 from gradcompile.emit.update import Formulas, Update, expression
 from gradcompile.ir import Axis, Graph, Value, only_indices, reachable
-from gradcompile.schedule import computed_again, plan
+from gradcompile.schedule import computed_again, plan, rows_of_samples
 from gradcompile.step import Step, terms
 
 FUNCTIONS = {
@@ -106,7 +106,8 @@ class _Epoch:
         self.real = "real" if task.dtype == "float32" else ""
         self.printer = LoopPrinter("numba", self.names, self.real)
         self.plan = plan(self.graph)
-        alone = task.short and task.formulas.factor is not None
+        one_block = task.short and rows_of_samples(self.plan) == 1  # those of many rows each are not all in one
+        alone = one_block and task.formulas.factor is not None
         self.moved = in_place(self.step, self.plan) if alone else {}
         self.state = {
             name: {each: self.names.fresh(f"{each}_{self.names.inputs[name]}") for each in task.formulas.state}
