@@ -1,6 +1,7 @@
 """The text of training: as a lecture writes a step, and nothing else than arithmetic."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import sympy
@@ -183,10 +184,11 @@ def test_rows_are_asked_for_before_their_turn():
     loop = function("gradient", source(FACTORS, SGD(0.1)))
     lines = re.search(r"soon = rows\[min\((first \+ )?n \+ 8, B1 - 1\)\]\n(.*?)( +rows_n = )", loop, re.DOTALL)[2]
     asked = [line.strip().replace("first + ", "") for line in lines.splitlines()]
-    assert asked[:6] == [
+    assert asked[:7] == [
         "fetch(r, soon)",
         "fetch(user, soon)",
         "fetch(item, soon)",
+        "if large_tables:",
         "soon = rows[min(n + 4, B1 - 1)]",
         "fetch(U, user[soon])",
         "fetch(V, item[soon])",
@@ -194,6 +196,20 @@ def test_rows_are_asked_for_before_their_turn():
     assert loop.count("fetch(U,") == 1
     alone = function("epoch", source(LINE, SGD(0.1), how="one"))
     assert re.search(r"soon = order\[min\(start \+ 8, last - 1\)\]\n +fetch\(x, soon\)\n +fetch\(t, soon\)\n", alone)
+
+
+def test_nothing_is_asked_for_that_the_caches_hold():
+    loop = function("epoch", source(FACTORS, SGD(0.1)))
+    before = loop.split("    for start")[0].splitlines()
+    assert "    large = r.size >= 262144 or user.size >= 262144 or item.size >= 262144" in before
+    assert "    large_tables = U.size >= 262144 or V.size >= 262144" in before
+    assert "large, large_tables)\n" in loop
+    inside = function("gradient", source(FACTORS, SGD(0.1)))
+    assert re.search(r"( +)if large:\n\1    soon = .*\n(\1    fetch.*\n)+\1if large_tables:\n\1    soon = ", inside)
+    lowered = replace(gc.compile(gc.parse(FACTORS)).lowered, known={"A": 9, "K": 4})
+    small = kernel(lowered, SGD(0.1), "float64", "few").source
+    assert "fetch(V, item[soon])" in small
+    assert "fetch(U, " not in small
 
 
 def test_what_is_given_away_asks_for_nothing():

@@ -2,17 +2,20 @@
 
 A sample needs what data lie at its row, and the rows of tables that these data pick. The former are asked for twice as
 far ahead as the latter, because they tell which those are; and a step of one short row is over before memory answers.
+What the caches hold is not asked for: whether data, or tables, are larger than that is found before all batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from gradcompile.emit.expression import Printer
 from gradcompile.emit.layout import INDENT
 from gradcompile.emit.names import Names
 from gradcompile.ir import Graph, Value, reachable
 
+LARGE = 2**18  # numbers of an array that the caches do not hold, for certain: 2 MB
 SAMPLES = 4  # how many samples before their turn rows are asked for that data pick, or that are copied
 
 
@@ -35,6 +38,7 @@ class Ahead:
         self.own: dict[Value, None] = {}  # arrays with a row for every sample
         self.sizes: set[str] = set()  # the named sizes that the lines mention
         self.picked: dict[tuple[Value, Value], None] = {}  # arrays, and the row that data pick
+        self.large: dict[str, list[str]] = {}  # the identifiers of what is found before, with the arrays that it is of
         for value in graph.order():
             self._find(value)
 
@@ -64,17 +68,36 @@ class Ahead:
         held : dict of Value to str
             The identifiers of further arrays: what accumulates terms.
         """
-        if self.row is None or not (self.own or self.picked):
+        if self.row is None:
             return
-        yield f"{later} = {order}[min({place} + {SAMPLES * 2}, {last})]"
-        for array in self.own:
-            yield f"fetch({self.names.inputs[array.attr]}, {later})"
-        known = [(array, index) for array, index in self.picked if array.op == "input" or array in held]
-        if known:
-            yield f"{later} = {order}[min({place} + {SAMPLES}, {last})]"
-        for array, index in known:
-            name = held[array] if array in held else self.names.inputs[array.attr]
-            yield from self._picked(name, index, later)
+        own = [self.names.inputs[array.attr] for array in self.own]
+        asked = [f"fetch({array}, {later})" for array in own]
+        yield from self._if_large("large", own, f"{later} = {order}[min({place} + {SAMPLES * 2}, {last})]", asked)
+        tables, asked = [], []
+        for array, index in self.picked:
+            if (array.op == "input" or array in held) and not self._is_small(array):
+                tables.append(held[array] if array in held else self.names.inputs[array.attr])
+                asked += self._picked(tables[-1], index, later)
+        found = f"{later} = {order}[min({place} + {SAMPLES}, {last})]"
+        yield from self._if_large("large_tables", tables, found, asked)
+
+    def _is_small(self, table: Value) -> bool:
+        """Return whether a table is known to fit into the caches."""
+        lengths = [self.graph.length(axis.size) for axis in table.axes]
+        return all(length is not None for length in lengths) and prod(filter(None, lengths)) < LARGE
+
+    def _if_large(self, word: str, arrays: list[str], found: str, asked: list[str]) -> Iterator[str]:
+        """Yield lines that are carried out where one of some arrays is large."""
+        if arrays:
+            flag = self.names.word(word)
+            self.large[flag] = list(dict.fromkeys(arrays))
+            yield f"if {flag}:"
+            yield from (INDENT + line for line in [found, *asked])
+
+    def before(self) -> Iterator[str]:
+        """Yield the lines, before all batches, that find what is large."""
+        for flag, arrays in self.large.items():
+            yield f"{flag} = {' or '.join(f'{array}.size >= {LARGE}' for array in arrays)}"
 
     def _picked(self, array: str, index: Value, later: str) -> Iterator[str]:
         """Yield the lines that ask for the rows of a table that the data of one sample pick."""

@@ -118,6 +118,7 @@ class _Epoch:
         self.team = self.names.fresh("team") if task.team or task.copies else ""
         self.sizes: set[str] = set()  # the named sizes that the loop over batches mentions
         self.copies = Copies(self.graph, task.copies, self.names, self.printer, self.team, self.real)
+        self.ahead = Ahead(self.graph, task.rows, self.names, self.printer)
         self.one = bool(task.rows) and not self.graph.inputs[task.rows].shape
 
     def text(self) -> str:
@@ -159,9 +160,8 @@ class _Epoch:
     def _ahead(self, arrays: Mapping[str, str], order: str, place: str, last: str) -> list[str]:
         """Return the lines that ask for the rows of later samples; see `Ahead.lines`."""
         sums = {term: arrays[name] for name in self.step.kept for term in terms(self.graph.outputs[name])}
-        ahead = Ahead(self.graph, self.task.rows, self.names, self.printer)
-        lines = list(ahead.lines(self.names.word("soon"), order, place, last, sums))
-        self.sizes |= ahead.sizes
+        lines = list(self.ahead.lines(self.names.word("soon"), order, place, last, sums))
+        self.sizes |= self.ahead.sizes
         return lines
 
     def _in_batch(self, arrays: Mapping[str, str]) -> Callable[[str], list[str]] | None:
@@ -233,6 +233,7 @@ class _Epoch:
         body = [
             *self.names.size_lines(self.sizes, "numba"),
             *before,
+            *self.ahead.before(),
             f"for {start} in range({first}, {last}, {batch}):",
             *(INDENT + line for line in inner),
             f"return {total}",
@@ -300,7 +301,8 @@ class _Epoch:
     @property
     def _further(self) -> list[str]:
         """The last arguments of ``gradient``."""
-        return [name for name in (self.factor, self.team) if name]
+        asking = [] if self.one else [*self.ahead.large]
+        return [name for name in (self.factor, *asking, self.team) if name]
 
 
 def _function(name: str, arguments: Iterable[str], body: Iterable[str], flags: str = FLAGS) -> list[str]:
