@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 EPOCH, SPLIT, START = 0, 1, 2  # what a stream of random numbers is for
-MANY = 2**18  # rows that do not stay in the cache: exchanging two of them waits for memory
+MANY = 2**15  # rows that do not stay in the nearest cache: exchanging two of them waits for memory
 
 
 def generator(seed: int, *purpose: int) -> np.random.Generator:

@@ -43,6 +43,12 @@ def test_many_rows_are_taken_once_in_an_order_of_the_seed():
     assert (shuffle.order(3, 2, rows) == first).mean() < 1e-4
 
 
+def test_what_the_nearest_cache_does_not_hold_is_shuffled_part_by_part(monkeypatch):
+    monkeypatch.setattr(shuffle, "_scatter", lambda: lambda count, seed: np.full(count, 7))
+    assert set(shuffle.order(0, 1, 40_000).tolist()) == {7}
+    assert set(shuffle.order(0, 1, 30_000).tolist()) == set(range(30_000))
+
+
 @pytest.mark.parametrize("count", [0, 1, 1000, shuffle.MANY, 3 * shuffle.MANY + 1])
 def test_a_count_stands_for_the_numbers_below_it(count):
     np.testing.assert_array_equal(shuffle.order(3, 1, count), shuffle.order(3, 1, np.arange(count)))
