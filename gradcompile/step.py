@@ -157,7 +157,9 @@ class _Cut:
         """Return the input that stands for what the first half computes."""
         if value not in self.heads:
             own = [axis for axis in self.graph.inputs[name].axes if axis in value.axes]
-            self.order[value] = (*(axis for axis in value.axes if axis not in own), *own)
+            rest = [axis for axis in value.axes if axis not in own]
+            rest.sort(key=lambda axis: axis != self.graph.sample)  # rows, so that products of matrices may fill them
+            self.order[value] = (*rest, *own)
             self.heads[value] = self.builder.input(f"head of %{value.number}", self.order[value], value.kind)
         return self.heads[value]
 

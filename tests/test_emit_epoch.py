@@ -258,3 +258,22 @@ def test_a_parameter_that_is_read_later_is_not_moved_before():
     body.remove(early)
     body.insert(0, early)
     assert {moved.move.parameter for moved in in_place(step, schedule).values()} == {"V"}
+
+
+def test_heads_of_samples_are_rows_that_products_fill():
+    """The slopes of embedded rows come of a layer: they lie as a matrix that has a row for every sample."""
+    text = """
+        f: labels[N, F]
+        E: parameter[V, K]
+        A: parameter[F, K, H]
+        e[n, i, k] = E[f[n, i], k]
+        loss = Sum(tanh(Sum(e[n, i, k]*A[i, k, h], i, k)) + Sum(e[n, i, k]**2, i, k)/H, n, h)
+    """
+    task = minibatch(gc.compile(gc.parse(text)).lowered)
+    step = in_halves(differentiate(task.graph), lazy=True, linear=True)
+    orders = [step.graph.axes[name] for name in step.heads.values()]
+    orders = [order for order in orders if len(order) == 3 and step.graph.sample in order]
+    assert orders
+    assert all(order[0] == step.graph.sample for order in orders)
+    loop = function("gradient", source(text, SGD(0.1)))
+    assert re.search(r"A.reshape\(F\*K, H\).T, [01].0, \w+_b.reshape\(size, F\*K\)\)", loop)
