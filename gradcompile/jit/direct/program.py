@@ -102,7 +102,7 @@ class Program:
         function = Function(symbol, types, body.result, found.fails, options.nogil)
         arguments = zip(node.args.args, types, strict=True)
         given = [f"{_argument(h)} %{a.arg}.{k}" for a, each in arguments for k, h in enumerate(held(each))]
-        head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind"
+        head = f"{returned_kind(body.result, found.fails)} @{symbol}({', '.join(given)}) nounwind{self.text.width}"
         arrays = any(isinstance(each, Array) for each in types)
         inline = " alwaysinline" if options.inline else ""
         apart = is_long(lines) and arrays and node.name not in THEIRS

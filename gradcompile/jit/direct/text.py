@@ -17,6 +17,7 @@ from gradcompile.jit.direct.rings import unroll_rings
 from gradcompile.jit.direct.signs import numbers, shapes
 from gradcompile.jit.direct.streams import read_in_turn
 from gradcompile.jit.direct.syntax import names, nodes, spelled
+from gradcompile.jit.direct.widths import width
 from gradcompile.jit.linking import BY_STRIDES, PRODUCT
 from gradcompile.vecmath import SELDOM
 
@@ -41,6 +42,8 @@ class Text:
         Those of them that multiply matrices.
     inlined : set of str
         The functions that are arithmetic without branches, written out where they are called.
+    width : str
+        The attribute of its functions that says how wide vectors are.
     parts : dict of str to Part
         The parts of functions, by their names.
     in_turn : set of Subscript
@@ -63,6 +66,7 @@ class Text:
                 if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
                     pairs = list(zip(target.elts, value.elts, strict=True))
                 self.constants |= {name.id: each for name, each in pairs if isinstance(name, ast.Name)}
+        self.width = width({node.name: node for node in functions})
         self.inlined = {name for name, node in self.nodes.items() if _is_inlined(node)}
         self.blas = {name for name, value in self.constants.items() if PRODUCT in ast.unparse(value)}
         self.parts: dict[str, Part] = {}
