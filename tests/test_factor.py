@@ -301,3 +301,40 @@ def test_pairs_but_of_one_with_itself_have_the_gradient_of_their_formula():
     ds = e / e.sum(axis=1, keepdims=True) * x[:, :1]
     np.testing.assert_allclose(value, x[:, 0] @ np.log(e.sum(axis=1)), rtol=1e-12)
     np.testing.assert_allclose(dW, x.T @ ((ds @ z + ds.T @ z) * (1 - z**2)), rtol=1e-11)
+
+
+PAIRS = """
+    a: data[N, K]
+    p: data[N, D]
+    W: parameter[D, K]
+    b[n, k] = Sum(p[n, d]*W[d, k], d)
+    loss = Sum(log(1 + Sum(where(m != n, exp(Sum(a[n, k]*(b[m, k] - b[n, k]), k)), 0), m)), n)
+"""
+
+
+def test_differences_of_pairs_are_computed_again_and_their_slopes_are_a_product():
+    """No buffer has a difference for each pair and feature, and a[n, k] leaves the sum over m that does not have m."""
+    model = differentiate(lower(language.parse(PAIRS)))
+    assert max(len(axes) for axes in plan(model).stored.values()) == 2
+    assert products(PAIRS) == [("N", "K"), ("K", "N"), ("D", "K")]
+
+
+def test_slopes_of_differences_of_pairs_are_those_of_their_formula():
+    random = np.random.default_rng(2)
+    a, p, W = random.normal(size=(20, 3)), random.normal(size=(20, 4)), random.normal(size=(4, 3)) / 3
+    model = compile(language.parse(PAIRS))
+    model.wait()
+    value, (dW,) = model.value_and_grad(a=a, p=p, W=W)
+    b = p @ W
+    e = np.exp(a @ b.T - (a * b).sum(axis=1)[:, None]) * ~np.eye(20, dtype=bool)
+    w = e / (1 + e.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(value, np.log1p(e.sum(axis=1)).sum(), rtol=1e-12)
+    np.testing.assert_allclose(dW, p.T @ (w.T @ a - a * w.sum(axis=1)[:, None]), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_left_of_a_masked_product_stays_the_value_that_it_was():
+    """The weight of a pair is one quotient for each sample, not one for each pair."""
+    gradient = emit(language.parse(PAIRS), target="numba").split("def value_and_grad")[1]
+    inner = [line.split("#")[0] for line in gradient.split("\n") if "if m != first + n" in line]
+    assert inner
+    assert not any("/" in line for line in inner)

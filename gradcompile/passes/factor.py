@@ -16,9 +16,7 @@ infinite makes the sums of all other n nan with the mask, too.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from functools import reduce
-from operator import mul, truediv
+from collections.abc import Container, Iterable, Iterator
 
 from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
 from gradcompile.passes.share import is_renaming
@@ -40,29 +38,36 @@ def factor(graph: Graph) -> Graph:
         taken = _taken_out(body.operands[0] if body.op == "neg" else body, bare)
         if taken is None:
             return None
-        return value.builder.reduce("sum", -taken if body.op == "neg" else taken, value.attr)
+        total = _summed(*taken, value.attr)
+        return -total if body.op == "neg" else total
 
     return graph.rewrite(rule)
 
 
-def _taken_out(body: Value, bare: set[Value]) -> Value | None:
-    """Return a masked product as the product of a factor and the other, masked."""
+def _summed(left: Value, masked: Value, axes: tuple[Axis, ...]) -> Value:
+    """Return the sum of a product; what has none of the axes is not in it."""
+    if not any(axis in left.axes for axis in axes):
+        return left * masked.builder.reduce("sum", masked, axes)
+    return masked.builder.reduce("sum", left * masked, axes)
+
+
+def _taken_out(body: Value, bare: set[Value]) -> tuple[Value, Value] | None:
+    """Return a factor of a masked product, and the other, masked."""
     if body.op != "select" or not any(branch.is_const(0) for branch in body.operands[1:]):
         return None
     condition, product = body.operands[0], body.operands[1 if body.operands[2].is_const(0) else 2]
     negative = product.op == "neg"
-    factors, divisors = factors_of(product.operands[0] if negative else product)
-    for place, left in enumerate(factors[1:] and factors):
-        rest = reduce(truediv, divisors, reduce(mul, [f for k, f in enumerate(factors) if k != place]))
+    others = list(_without_each(product.operands[0] if negative else product))
+    for left, rest in others[1:] and others:
         rest = -rest if negative else rest
         masked = {*condition.axes, *rest.axes}
         further = masked - set(left.axes)
         if set(left.axes) <= masked or not (further or left.op == "input"):
             continue
         if left in bare or (_is_off_diagonal(body) and not {*condition.axes} <= {*left.axes}):
-            return left * _masked(body, rest)
+            return left, _masked(body, rest)
         if further and set(condition.axes) <= set(left.axes) & set(rest.axes):
-            return _masked(body, left) * _masked(body, rest)
+            return _masked(body, left), _masked(body, rest)
     return None
 
 
@@ -71,6 +76,34 @@ def _masked(body: Value, factor: Value) -> Value:
     condition, taken, _ = body.operands
     branches = (0, factor) if taken.is_const(0) else (factor, 0)
     return body.builder.apply("select", condition, *branches)
+
+
+def _without_each(product: Value) -> Iterator[tuple[Value, Value]]:
+    """Yield each factor of a product, and the product without it: what is multiplied elsewhere stays one value."""
+    stack: list[tuple[Value, tuple[Value, ...]]] = [(product, ())]
+    while stack:
+        value, above = stack.pop()
+        if value.op == "mul":
+            stack.extend((operand, (value, *above)) for operand in reversed(value.operands))
+        elif value.op == "div":
+            stack.append((value.operands[0], (value, *above)))
+        elif above:
+            yield value, _rest(value, above)
+
+
+def _rest(factor: Value, above: tuple[Value, ...]) -> Value:
+    """Return the product that the last of the operations above a factor makes, without the factor."""
+    rest, below = None, factor
+    for operation in above:
+        left, right = operation.operands
+        if operation.op == "div":
+            rest = (1 if rest is None else rest) / right
+        else:
+            other = right if left is below else left
+            rest = other if rest is None else rest * other
+        below = operation
+    assert rest is not None
+    return rest
 
 
 def factors_of(product: Value) -> tuple[list[Value], list[Value]]:

@@ -169,7 +169,17 @@ class _Work:
         compared = value.kind == "bool" and value in self.narrower and arrays
         inside = value.operands[0] if value.op == "neg" else value
         function = inside not in self.made and cost(inside) >= ELEMENTARY
-        return is_recomputed(value) and not (compared or function)
+        return (is_recomputed(value) and not (compared or function)) or self._is_step_of_smaller(value)
+
+    def _is_step_of_smaller(self, value: Value) -> bool:
+        """Return whether a value is one step of arrays that are kept, each smaller: as a row for each pair of points.
+
+        To keep such a value for each of many others takes more memory than the block of samples has in the cache.
+        """
+        if value.op not in ("add", "sub", "mul") or len(value.axes) < 3 or value in self.graph.names:
+            return False
+        kept = all(o in self.made or o.op in (*LEAVES, "read") for o in value.operands)
+        return kept and all(len(o.axes) < len(value.axes) for o in value.operands)
 
     @property
     def outermost(self) -> Axis | None:
