@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import gradcompile as gc
+from gradcompile.lower import lower
+from gradcompile.pipeline import differentiate
+from gradcompile.schedule import plan
 from tests.texts import arrays_for, exact_answer, gradient_of
 
 SIZES = {"N": 5, "X": 14, "H": 6, "W": 7, "T": 9, "D": 2, "F": 3}
@@ -44,6 +47,13 @@ LAYERS = """
     h[n, t, f] = tanh(Sum(x[n, t + k, d]*A[k, d, f], k, d))
     g[n, t, f] = h[n, t + 2, f] + tanh(Sum(h[n, t + k, c]*B[k, c, f], k, c))
     loss       = Sum(g[n, t, f]**2, n, t, f)
+"""
+EQUATION = """
+    u: parameter[T, X]
+    start: data[X]
+    nu: parameter
+    r[t, i] = 3*(u[t + 1, i + 1] - u[t, i + 1]) + u[t, i + 1]*(u[t, i + 2] - u[t, i]) - nu*(u[t, i + 2] + u[t, i])
+    loss    = Sum(r[t, i]**2, t, i) + Sum((u[0, i] - start[i])**2, i)
 """
 MODELS = {"scheme": scheme(3), "plane": PLANE, "series": SERIES, "layers": LAYERS}
 
@@ -100,3 +110,44 @@ def test_what_comes_back_to_neighbours_is_kept_for_the_samples_of_a_block(name: 
     returned = re.findall(r"\bd\w+", gradient_of(MODELS[name]).split("return")[-1])
     arrays = re.findall(r"(\w+) = np\.(?:empty|zeros)\(\(?(.*)\)", gradient_of(MODELS[name]))
     assert [array for array, shape in arrays if re.search(r"\bN\b", shape) and array not in returned] == []
+
+
+def test_an_equation_on_a_grid_keeps_a_row_of_what_it_leaves_and_adds_its_start_before() -> None:
+    """Loops run over steps in time, though data come along the other axis alone."""
+    planned = plan(differentiate(lower(gc.parse(EQUATION))))
+    assert str(planned.sample.size) == "T - 1"
+    gradient = gradient_of(EQUATION)
+    assert gradient.index("du[0, ") < gradient.index("for t in")
+    assert "du = np.zeros((T, X))" in gradient
+    assert "np.empty((T - 1, " not in gradient
+
+
+def test_an_equation_on_a_grid_has_the_slopes_of_its_formula() -> None:
+    random = np.random.default_rng(3)
+    u, start, nu = random.normal(size=(7, 9)), random.normal(size=9), 0.3
+    model = gc.compile(gc.parse(EQUATION))
+    model.wait()
+    value, (du, dnu) = model.value_and_grad(u=u, start=start, nu=nu)
+    old, left, right = u[:-1, 1:-1], u[:-1, :-2], u[:-1, 2:]
+    r = 3 * (u[1:, 1:-1] - old) + old * (right - left) - nu * (right + left)
+    slopes = np.zeros((7, 9))
+    slopes[0] = 2 * (u[0] - start)
+    slopes[1:, 1:-1] += 6 * r
+    slopes[:-1, 1:-1] += 2 * r * (right - left - 3)
+    slopes[:-1, 2:] += 2 * r * (old - nu)
+    slopes[:-1, :-2] -= 2 * r * (old + nu)
+    np.testing.assert_allclose(value, (r**2).sum() + ((u[0] - start) ** 2).sum(), rtol=1e-13)
+    np.testing.assert_allclose(du, slopes, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(dnu, -2 * (r * (right + left)).sum(), rtol=1e-11)
+
+
+def test_rows_of_data_are_samples_and_not_their_columns() -> None:
+    """Anchors begin two arrays as points do, but distances lie in a row for each point."""
+    text = """
+        p: data[A, 3]
+        d: data[N, A]
+        x: parameter[N, 3]
+        b: parameter[A]
+        loss = Sum((sqrt(Sum((x[n, k] - p[a, k])**2, k)) + b[a] - d[n, a])**2, n, a)
+    """
+    assert str(plan(differentiate(lower(gc.parse(text)))).sample.size) == "N"

@@ -318,10 +318,20 @@ class _Work:
         base = self.sums[value][0] if value in self.sums else None
         if base is not None:
             self._insert(Define(value, base), value, value.axes, [base])
+        self._insert_terms(value, [s for s in self.statements.of(value) if self._is_before(s)])
 
     def _finish(self, value: Value) -> None:
         """Place the terms of a sum, or the one statement of any other value."""
-        for statement in self.statements.of(value):
+        self._insert_terms(value, [s for s in self.statements.of(value) if not self._is_before(s)])
+
+    def _is_before(self, statement: Define | Update | Product) -> bool:
+        """Return whether a statement adds a term to a sum before the samples do."""
+        if isinstance(statement, Define) or not self.statements.spans(statement.target):
+            return False
+        return self.samples.adds_before(statement.term)
+
+    def _insert_terms(self, value: Value, statements: Iterable[Define | Update | Product]) -> None:
+        for statement in statements:
             source = value if isinstance(statement, Define) else statement.term
             self._insert(statement, value, loop_axes(source), source.operands)
 

@@ -56,6 +56,11 @@ class Samples:
             return int(not self.reads_own(value))
         return int(value.op in MATRIX_FUNCTIONS and any(self.axis in operand.axes for operand in value.operands))
 
+    def adds_before(self, term: Value) -> bool:
+        """Return whether a term adds to few elements what has nothing to do with samples, as at the edge of a grid."""
+        few = term.op == "accumulate" and len(loop_axes(term)) < len(term.axes)
+        return few and self.axis not in {*loop_axes(term), *term.axes}
+
     def reads_own(self, value: Value) -> bool:
         """Return whether a read takes of each sample only what belongs to that sample."""
         array, *indices = value.operands
@@ -152,6 +157,9 @@ def stream_axis(graph: Graph) -> Axis | None:
     shifted places alone, as in an autoregression, it is the axis along which they are: of ``n - 8`` samples, or
     ``n - k`` of them.
 
+    Of several such axes that begin as many arrays, one that no array has as its columns. Where data belong to an edge
+    of a grid alone, it is the outer axis of the grid.
+
     Without data it is the axis of all sums, or one that is summed over and is the first of a parameter. Its size is one
     of `gradcompile.passes.share.sample_sizes`, but for sums that are shorter than what they read: ``n - 1``.
     """
@@ -172,7 +180,9 @@ def _usual_axis(graph: Graph) -> Axis | None:
     inner = {axis for value in sums if not {*shorter}.isdisjoint(value.axes) for axis in value.attr}  # as of windows
     candidates = [axis for axis in firsts if axis in used and axis not in courses and axis not in inner]
     if candidates:
-        return max(candidates, key=lambda axis: firsts[axis])
+        whole = _along_grid(graph, objective, shorter, candidates)
+        columns = Counter(a for i in graph.inputs.values() if i.role in ("data", "labels") for a in i.axes[1:])
+        return whole or max(candidates, key=lambda axis: (firsts[axis], -columns[axis]))
     if shorter:
         own = {axis.size for i in graph.inputs.values() if i.role == "parameter" for axis in i.axes}
         return next((axis for axis in reversed(shorter) if axis.size not in own), shorter[-1])
@@ -180,6 +190,21 @@ def _usual_axis(graph: Graph) -> Axis | None:
         return summed[-1]
     first = {i.axes[0] for i in graph.inputs.values() if i.axes}
     return next((axis for axis in summed if axis in first), None)
+
+
+def _along_grid(graph: Graph, objective: list[Value], shorter: list[Axis], edges: list[Axis]) -> Axis | None:
+    """Return the outer axis of a grid whose points are read at shifted places, if all other axes are its edges.
+
+    So it is with an equation on a grid that is an argument, where data tell the state at its start.
+    """
+    loops = [loop_axes(value) for value in objective if value.op not in LEAVES]
+    sums: list[tuple[Axis, ...]] = [value.attr for value in objective if value.op == "sum"]
+    points = max((axes for axes in sums if not {*shorter}.isdisjoint(axes)), key=len, default=())
+    if any(len(axes) >= len(points) for axes in loops if not {*edges}.isdisjoint(axes)):
+        return None
+    rank = max(len(i.axes) for i in graph.inputs.values())
+    rows = [i.axes[0].size for i in graph.inputs.values() if len(i.axes) == rank]
+    return next((a for a in points if any(_is_shorter(a.size, size) or a.size == size for size in rows)), None)
 
 
 def row_axis(graph: Graph) -> Axis | None:

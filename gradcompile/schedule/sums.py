@@ -139,15 +139,17 @@ class Sums:
             # What adds to few elements can wait for the rest; a sum is better added up in a block of its own.
             summed = [self.samples.phase[t] for t, _ in terms if t.op == "sum"]
             return all(self.samples.phase[r] <= phase for r, _ in rest for phase in summed)
+        early = [t for t, _ in terms if self.samples.adds_before(t)]
+        late = [t for t, _ in terms if t not in early]
         phases = {
             self.samples.phase[t] - self.samples.crosses(t)
-            for t, _ in terms
+            for t in late
             if self.samples.crosses(t) or self.samples.streamed(t)
         }
-        if len(phases) > 1 or len({self.samples.crosses(t) for t, _ in terms}) > 1:
+        if len(phases) > 1 or len({self.samples.crosses(t) for t in late}) > 1:
             return False
         first = min(phases, default=None)
-        return first is None or all(self.samples.phase[r] <= first for r, _ in rest)
+        return first is None or all(self.samples.phase[known] <= first for known in (*early, *(r for r, _ in rest)))
 
     def _base(self, rest: list[Signed]) -> Value | None:
         base: Value | None = None
