@@ -151,3 +151,16 @@ def test_rows_of_data_are_samples_and_not_their_columns() -> None:
         loss = Sum((sqrt(Sum((x[n, k] - p[a, k])**2, k)) + b[a] - d[n, a])**2, n, a)
     """
     assert str(plan(differentiate(lower(gc.parse(text)))).sample.size) == "N"
+
+
+def test_slopes_of_nine_points_are_added_to_one_array() -> None:
+    """As many terms as a stencil has, of which the line that they start from has none."""
+    near = " + ".join(f"{3 * a + b + 1}*u[i + {a}, j + {b}]" for a in range(3) for b in range(3))
+    text = f"""
+        u: parameter[H, W]
+        f: data[H, W]
+        loss = Sum((({near}) - f[i + 1, j + 1])**2, i, j)
+    """
+    gradient = gradient_of(text)
+    assert re.findall(r"(\w+) = np.zeros", gradient) == ["du"]
+    assert len(re.findall(r"du_?\w*\[[^]]+\] \+= ", gradient)) == 9

@@ -75,15 +75,13 @@ class Sums:
         rest: list[Signed] = []
         terms: list[Signed] = []
         inner: list[Value] = []
+        steps = 0  # of what the terms are added to, which is one line
         stack = [(value, 1)]
         while stack:
             part, sign = stack.pop()
-            if (
-                (part is value or self._absorbable(part, value))
-                and part.op in ("add", "sub", "neg")
-                and len(inner) < LINE
-            ):
+            if (part is value or self._absorbable(part, value)) and part.op in ("add", "sub", "neg") and steps < LINE:
                 inner.append(part)
+                steps += not any(self._absorbable(o, value) and self._is_term(o, value) for o in part.operands)
                 second = -sign if part.op in ("sub", "neg") else sign
                 stack.append((part.operands[-1], second))
                 if part.op != "neg":
