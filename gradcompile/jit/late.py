@@ -87,12 +87,17 @@ def has_instructions() -> bool:
     return all(features.get(each) for each in NEEDED)
 
 
+def definitions(text: str) -> str:
+    """Return a module of LLVM with the definitions of those of these functions that a module declares; "" for none."""
+    return "\n".join(_all(late) for late in (*GROWN.values(), *SOON.values()) if f"@{late.symbol()}(" in text)
+
+
 @cache
-def definitions() -> str:
-    """Return a module of LLVM with the definitions of all of these functions."""
-    grown = [_grown(late, lanes) for late in GROWN.values() for lanes in (*late.lanes, 1)] if has_instructions() else []
-    soon = [_soon(late, lanes) for late in SOON.values() for lanes in (*late.lanes, 1)]
-    return "\n".join([*grown, "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)", *soon])
+def _all(late: Late) -> str:
+    """Return the definitions of a function of numbers, and of vectors."""
+    one = _grown if late in GROWN.values() else _soon
+    declared = [] if late in GROWN.values() else ["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"]
+    return "\n".join([*declared, *(one(late, lanes) for lanes in (*late.lanes, 1))])
 
 
 def _defined(late: Late, lanes: int, *lines: str) -> str:

@@ -18,7 +18,7 @@ from llvmlite.binding import ffi
 
 from gradcompile.jit.background import stop_if_ending
 from gradcompile.jit.directory import PrivateDirectory, cache_directory
-from gradcompile.jit.late import PREFIX, definitions
+from gradcompile.jit.late import definitions
 from gradcompile.jit.library import LIBRARY, PAIR
 from gradcompile.jit.loading import digest, processor, versions
 from gradcompile.processors import processors
@@ -137,8 +137,8 @@ def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
     module = llvm.parse_assembly(text, context)
     builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=level))
     _beside("LLVMPY_RunNewModulePassManager")(passes(builder), module, builder)
-    if f"@{PREFIX}" in text:
-        _write_out(module, context, builder)
+    if late := definitions(text):
+        _write_out(late, module, context, builder)
     stop_if_ending()
     with ffi.OutputString() as error:
         buffer = _beside("LLVMPY_TargetMachineEmitToMemory")(target, module, 1, error)
@@ -150,9 +150,9 @@ def _machine_code(text: str, level: int, passes: Callable[[Any], Any]) -> bytes:
         ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
-def _write_out(module: Any, context: Any, builder: Any) -> None:
-    """Write out the functions of `late`, now that loops are vectors."""
-    module.link_in(llvm.parse_assembly(definitions(), context))
+def _write_out(late: str, module: Any, context: Any, builder: Any) -> None:
+    """Write out functions of `late`, by their definitions, now that loops are vectors."""
+    module.link_in(llvm.parse_assembly(late, context))
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
     _beside("LLVMPY_RunNewModulePassManager")(passes, module, builder)
