@@ -10,7 +10,9 @@ A row says what one step does to one element of a parameter, in the letters
 ========  ==================================================================
 
 and in the row's own hyperparameters and state variables. The formulas of a row are assignments in order: a later one
-reads what an earlier one has written. A state variable starts at the number that the row gives it.
+reads what an earlier one has written. A state variable starts at the number that the row gives it. Where it decays, as
+a velocity without gradients does, it is 0 once it is subnormal: it would stay so, and steps would take several times as
+long.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sympy
 
@@ -14,6 +15,7 @@ from gradcompile.pipeline import differentiate
 from gradcompile.schedule import Loop, Product, plan
 from gradcompile.step import in_halves
 from gradcompile.train.steps import kernel
+from gradcompile.vecmath import bits
 
 LINE = """
     x: data[N, D]
@@ -66,8 +68,8 @@ def test_adam_reads_as_in_the_paper():
     )
     assert (
         f"""\
-        m_w[j] = beta1*m_w[j] + dw*{a}
-        v_w[j] = beta2*v_w[j] + dw**2*{b}
+        m_w[j] = vnormal(beta1*m_w[j] + dw*{a})
+        v_w[j] = vnormal(beta2*v_w[j] + dw**2*{b})
         w[j] -= m_w[j]*rate/({e}*(math.sqrt(v_w[j]/{c}) + epsilon))"""
         in text
     )
@@ -172,7 +174,18 @@ def test_a_user_may_name_things_as_an_optimizer_does():
     renamed = re.sub(r"\b[wbxt]\b", lambda match: names[match[0]], LINE)
     text = function("update", source(renamed, SGD(0.1, momentum=0.9)))
     assert re.search(r" rate\[j\] -= (rate1\*v_rate\[j\]|v_rate\[j\]\*rate1)\n", text)
-    assert "v_momentum[0] = momentum1*v_momentum[0] + dmomentum" in text
+    assert "v_momentum[0] = vnormal(momentum1*v_momentum[0] + dmomentum)" in text
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_state_that_has_decayed_is_zero_and_not_subnormal(dtype):
+    text, short = source(LINE, SGD(0.1, momentum=0.9), dtype), "32" if dtype == "float32" else ""
+    assert len(re.findall(rf" v_\w+\[\w+\] = vnormal{short}\(", function("update", text))) == 2
+    normal, limits = getattr(bits, f"vnormal{short}"), np.finfo(dtype)
+    for kept in (limits.tiny, -limits.tiny, limits.max, -np.inf):
+        assert normal(kept) == kept
+    assert normal(limits.tiny / 2) == normal(-limits.smallest_subnormal) == 0
+    assert np.isnan(normal(limits.dtype.type(np.nan)))
 
 
 def test_rate_is_a_function_of_the_step():

@@ -254,7 +254,14 @@ class Update:
         if root.op in ("add", "sub") and root.operands[0].op == "input" and root.operands[0].attr == target:
             sign = "+" if root.op == "add" else "-"
             return f"{own[target]} {sign}= {self._formula(root.operands[1], texts)}"
-        return f"{own[target]} = {self._formula(root, texts)}"
+        text = self._formula(root, texts)
+        return f"{own[target]} = {self._normal(text) if target in self.formulas.state else text}"
+
+    def _normal(self, text: str) -> str:
+        """Return what a state variable becomes: 0 once it has decayed to what takes long to compute with."""
+        name = "vnormal32" if self.real else "vnormal"
+        self.printer.support.add(name)
+        return f"{name}({text})"
 
     def _formula(self, value: Value, texts: Mapping[Value, str]) -> str:
         return expression(value, texts, self.printer.support)
