@@ -81,7 +81,7 @@ class Sums:
             part, sign = stack.pop()
             if (part is value or self._absorbable(part, value)) and part.op in ("add", "sub", "neg") and steps < LINE:
                 inner.append(part)
-                steps += not any(self._absorbable(o, value) and self._is_term(o, value) for o in part.operands)
+                steps += not any(self._absorbable(o, value) and _fills(o, value) for o in part.operands)
                 second = -sign if part.op in ("sub", "neg") else sign
                 stack.append((part.operands[-1], second))
                 if part.op != "neg":
@@ -155,6 +155,11 @@ class Sums:
             signed = part if sign > 0 else -part
             base = signed if base is None else base + part if sign > 0 else base - part
         return base
+
+
+def _fills(term: Value, into: Value) -> bool:
+    """Return whether a term is added to elements all along the axes of a sum, as the slope of a place of a stencil."""
+    return term.op == "accumulate" and term.axes == into.axes and len(loop_axes(term)) >= len(term.axes)
 
 
 def _in_one_loop(term: Value, rest: Value) -> bool:
