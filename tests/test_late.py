@@ -8,31 +8,17 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from gradcompile import vecmath
 from gradcompile.emit import support
-from gradcompile.jit import Given, late, objects
-from gradcompile.jit.direct import build, variants
+from gradcompile.jit import late, objects
+from gradcompile.jit.direct import variants
 from gradcompile.jit.direct.kinds import SCALARS, Array
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.streams import read_in_turn
+from tests.test_seldom import LOOP, OPTIONS, applied, text_of
 
 GROWN = f"@{late.PREFIX}grown"
-OPTIONS = '@njit(fastmath={"contract"}, error_model="numpy")\n'
-LOOP = OPTIONS + "def f(x, y):\n    for k in range(x.shape[0]):\n        y[k] = FUNCTION(x[k])\n    return 0\n"
 ONE = OPTIONS + "def f(x, y):\n    y[0] = FUNCTION(x[0])\n    return 0\n"
 NEEDED = pytest.mark.skipif(not late.has_instructions(), reason="this processor does not have them")
-
-
-def text_of(row: str, dtype: str, body: str) -> str:
-    name = vecmath.VECTOR[row][dtype == "float32"]
-    texts = [support.source("numba", each) for each in support.closure("numba", [name])]
-    return "\n\n".join(["import numpy as np\n", *texts, body.replace("FUNCTION", name)])
-
-
-def applied(text: str, x: np.ndarray) -> np.ndarray:
-    y = np.empty_like(x)
-    build(text, "f", [Given(x.dtype.name, 1)] * 2)(x, y)
-    return y
 
 
 def operands(dtype: str) -> np.ndarray:

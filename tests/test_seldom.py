@@ -23,11 +23,11 @@ GAMMAS = ("lgamma", "digamma")
 MOST = {"float64": 2e-15, "float32": 6e-8}  # of max(1, |f|) where their operand is negative: f is 0 between poles
 
 
-def text_of(row: str, dtype: str) -> str:
-    """Return a module with a loop that applies a row to an array."""
+def text_of(row: str, dtype: str, body: str = LOOP) -> str:
+    """Return a module with a loop that applies a row to an array, or another body that does."""
     name = vecmath.VECTOR[row][dtype == "float32"]
     texts = [support.source("numba", each) for each in support.closure("numba", [name])]
-    return "\n\n".join(["import numpy as np\n", *texts, LOOP.replace("FUNCTION", name)])
+    return "\n\n".join(["import numpy as np\n", *texts, body.replace("FUNCTION", name)])
 
 
 def applied(text: str, x: np.ndarray) -> np.ndarray:
