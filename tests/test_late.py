@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gradcompile.emit import support
-from gradcompile.jit import late, objects
-from gradcompile.jit.direct import variants
+from gradcompile.jit import Given, late, objects
+from gradcompile.jit.direct import build, variants
 from gradcompile.jit.direct.kinds import SCALARS, Array
 from gradcompile.jit.direct.program import Program
 from gradcompile.jit.direct.streams import read_in_turn
@@ -108,3 +108,11 @@ def test_whole_numbers_are_given_the_text():
         ["import numpy as np\n\n\n", support.source("numba", "vgrown")]
     )
     assert variants.by_instruction("vgrown", [SCALARS["int64"]] * 2, Program(text).around) is None
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+def test_numbers_of_both_kinds_are_asked_for_in_one_function(dtypes):
+    text = OPTIONS + "def f(x, y):\n    for k in range(x.shape[0]):\n        y[k] = x[k] + 2*y[k]\n    return 0\n"
+    x, y = (np.arange(37, dtype=dtype) for dtype in dtypes)
+    build("import numpy as np\n\n\n" + text, "f", [Given(dtype, 1) for dtype in dtypes])(x, y)
+    np.testing.assert_array_equal(y, 3 * np.arange(37))

@@ -24,6 +24,7 @@ NEEDED = ("avx512f", "avx512vl")  # of the processor, for `GROWN`
 PREFIX = "late."
 AHEAD = 1024  # bytes: less than what is computed meanwhile would hide, and the processor forgets what is much more
 TRAITS = "nounwind willreturn speculatable memory(none)"  # as if there were no request in `SOON`
+PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 
 class Late(NamedTuple):
@@ -89,15 +90,10 @@ def has_instructions() -> bool:
 
 def definitions(text: str) -> str:
     """Return a module of LLVM with the definitions of those of these functions that a module declares; "" for none."""
-    return "\n".join(_all(late) for late in (*GROWN.values(), *SOON.values()) if f"@{late.symbol()}(" in text)
-
-
-@cache
-def _all(late: Late) -> str:
-    """Return the definitions of a function of numbers, and of vectors."""
-    one = _grown if late in GROWN.values() else _soon
-    declared = [] if late in GROWN.values() else ["declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"]
-    return "\n".join([*declared, *(one(late, lanes) for lanes in (*late.lanes, 1))])
+    every = [(late, _grown) for late in GROWN.values()] + [(late, _soon) for late in SOON.values()]
+    declared = [(late, define) for late, define in every if f"@{late.symbol()}(" in text]
+    found = [define(late, lanes) for late, define in declared for lanes in (*late.lanes, 1)]
+    return "\n".join([PREFETCH, *found]) if found else ""
 
 
 def _defined(late: Late, lanes: int, *lines: str) -> str:
@@ -105,6 +101,7 @@ def _defined(late: Late, lanes: int, *lines: str) -> str:
     return "\n".join([head, *(f"  {line}" for line in lines), "}"])
 
 
+@cache
 def _soon(late: Late, lanes: int) -> str:
     return _defined(
         late,
@@ -115,6 +112,7 @@ def _soon(late: Late, lanes: int) -> str:
     )
 
 
+@cache
 def _grown(late: Late, lanes: int) -> str:
     """Return one of vectors: it leaves out what is 0, for what underflows takes hundreds of cycles."""
     if lanes == 1:
