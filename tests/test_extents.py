@@ -279,6 +279,8 @@ LENGTHS = [
     ("h[i] = z[2*i + 1] - z[i]", "4"),
     ("h[i] = x[i] - Mean(x[i + a], a, 0, 4)", "N - 4"),
     ("h[i] = x[i] - Sum(x[i + a]*w[a], a)", "N - 2"),
+    ("h[i] = x[i] - Sum(x[i + a]*c[a], a)", "N - K + 1"),
+    ("h[i] = x[i] - Sum(x[i + 2*a]*c[a], a)", "N - 2*K + 2"),
     ("h[i] = x[i + K] - x[i]*c[0]", "N - K"),
     ("h[i] = d[i + 1] - d[i]\nd[i] = x[i + 1] - x[i]", "N - 2"),
     ("d[i] = x[i + 1] - x[i]\nh[i] = d[i]*2", "N - 1"),
@@ -290,7 +292,6 @@ LENGTHS = [
     ("h[i] = x[i] + 0*x[i + 1]", "N"),  # what is multiplied by 0 is no part of the model
     # what may fit is left as it is, and checked in each call
     ("h[i] = x[i] - y[i + 1]", "N"),
-    ("h[i] = x[i] - Sum(x[i + a]*c[a], a)", "N"),
 ]
 
 
@@ -340,6 +341,24 @@ def test_index_alone_and_shifted_runs_as_far_as_all_places_allow(text: str, valu
     model = gc.compile(gc.parse(f"p: parameter[{axes}]\nloss = {text}"))
     assert model.value(p=values) == pytest.approx(expected, rel=1e-13)
     gc.check_grad(model, p=values)
+
+
+def test_residual_convolutions_are_as_long_as_their_windows_allow() -> None:
+    text = """
+    x: data[N, T]
+    v: parameter[K]
+    w: parameter[K]
+    h[n, t] = max(0, Sum(v[k]*x[n, t + k], k))
+    g[n, t] = Sum(w[k]*h[n, t + 2*k], k) + h[n, t]
+    loss = Sum(g[n, t]**2, n, t)
+    """
+    x, v, w = numbers(2, 9, seed=1), numbers(3, seed=2), numbers(3, seed=3)
+    h = [[max(0.0, float(np.dot(v, row[t : t + 3]))) for t in range(7)] for row in x]
+    expected = sum((np.dot(w, row[t : t + 5 : 2]) + row[t]) ** 2 for row in h for t in range(3))
+    model = gc.compile(gc.parse(text))
+    assert model.value(x=x, v=v, w=w) == pytest.approx(expected, rel=1e-13)
+    assert "%" not in str(model.listing)  # nothing is counted from the end of an array where all is inside
+    gc.check_grad(model, x=x, v=v, w=w)
 
 
 def test_definition_of_differences_is_predicted_over_its_places() -> None:

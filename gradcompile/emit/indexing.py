@@ -137,5 +137,6 @@ def _spelled(dimension: Axis, index: Value, form: Affine | None, points: Axes, n
         low, high = (low + (axis.size - 1) * factor, high) if factor < 0 else (low, high + (axis.size - 1) * factor)
     left = dimension.size - 1 - high
     required = any(requirement.size == left for requirement in names.graph.requirements)
-    inside = at_least(low + dimension.size, 0) and (required or at_least(left, 0))
+    reaches = at_least(low, 0) or at_least(low + dimension.size, 0)  # NumPy counts below 0 from the end
+    inside = reaches and (required or at_least(left, 0))
     return text if inside else f"{spell(index, points, POW)} % {as_factor(names.size(dimension.size))}"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradcompile.ir import Size
-from gradcompile.model.affine import Affine, Ranged, affine, never_negative
+from gradcompile.model.affine import Affine, Ranged, affine, leaves
 
 from .grammar import Node
 from .limits import Limits
@@ -123,7 +123,7 @@ class Subscripts:
     def shifted(self) -> Iterator[tuple[Index, Use, bool]]:
         """Yield each index that stands alone elsewhere, where it is shifted, and whether that leaves the axis.
 
-        A place counts if it leaves for certain, whatever the sizes are, and where one index can be the reason.
+        A place counts where one index can be the reason.
         """
         for node, guarded in self._reads(zeros=False):
             if self._loose:  # not the first round: a text that needs no other may have any number of places
@@ -136,7 +136,8 @@ class Subscripts:
                 number = self._number(part)
                 index = None if number is None else self._reason(number)
                 if number is not None and index is not None:
-                    yield index, Use(node, axis, number, frozenset()), self._leaves(number, axis)
+                    leaving = axis.root.size is not None and leaves(number, size_of(axis))
+                    yield index, Use(node, axis, number, frozenset()), leaving
 
     def _reason(self, number: Affine) -> Index | None:
         """Return the outermost index without bounds in a subscript, if it is one and stands alone elsewhere."""
@@ -150,14 +151,6 @@ class Subscripts:
         if len(equals) > 1 or index not in self._standing or any(end is None or end.terms for end in ends):
             return None
         return index
-
-    def _leaves(self, number: Affine, axis: Axis) -> bool:
-        """Return whether a subscript leaves its axis for certain."""
-        if axis.root.size is None:
-            return False
-        lowest, highest = (number.extreme(largest) for largest in (False, True))
-        above = None if highest is None else size_of(axis) - 1 - highest
-        return any(room is not None and never_negative(room) is False for room in (lowest, above))
 
     def _reads(self, zeros: bool = True) -> Iterator[tuple[Node, bool]]:
         """Yield every element of an array, and whether a condition decides if it counts: there it may be outside.

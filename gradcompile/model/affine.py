@@ -105,6 +105,30 @@ def never_negative(size: Size) -> bool | None:
     return False if all(c < 0 for c in counts) and at_ones < 0 else None
 
 
+def leaves(number: Affine, length: Size) -> bool:
+    """Return whether an index leaves an axis: at its start, or at its end for some sizes and without room for others.
+
+    Parameters
+    ----------
+    number : Affine
+        The index.
+    length : Size
+        Of the axis.
+
+    Examples
+    --------
+    >>> N, K = Size.of("N"), Size.of("K")
+    >>> beyond_by_windows = Affine(N + K - 2)  # the largest t + k
+    >>> leaves(beyond_by_windows, N), leaves(Affine(N - 1), N), leaves(beyond_by_windows, Size.of("M"))
+    (True, False, False)
+    """
+    lowest, highest = (number.extreme(largest) for largest in (False, True))
+    if lowest is not None and never_negative(lowest) is False:
+        return True
+    beyond = None if highest is None else highest - (length - 1)
+    return beyond is not None and beyond != Size() and never_negative(beyond) is True
+
+
 def untold_sizes(lengths: Iterable[Size]) -> list[str]:
     """Return the names of sizes that do not follow from the lengths of arrays, as those of ``A + B`` alone.
 

@@ -10,7 +10,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from gradcompile.ir import Size
 
-from .affine import Affine, Lookup, Ranged, affine, never_negative
+from .affine import Affine, Lookup, Ranged, affine, leaves
 from .extents import Place, last_value
 from .parts import children
 
@@ -70,15 +70,13 @@ def lengths_of_axes(body: Any, alone: Mapping[Any, Size | None], around: Surroun
 
 
 def _ends(index: Ranged, place: Place, others: Collection[Ranged]) -> bool:
-    """Return whether a place leaves its axis for certain, and an index that also stands alone is the reason."""
+    """Return whether a place leaves its axis, and an index that also stands alone is the reason."""
     inside = [ranged for ranged, _ in place.number.terms if ranged is not index]
     if len(inside) == len(place.number.terms) or index.high is None or any(ranged in others for ranged in inside):
         return False
     if any(end is None or end.terms for ranged in inside for end in (ranged.low, ranged.high)):
         return False
-    lowest, highest = (place.number.extreme(largest) for largest in (False, True))
-    above = None if highest is None else place.length - 1 - highest
-    return any(room is not None and never_negative(room) is False for room in (lowest, above))
+    return leaves(place.number, place.length)
 
 
 def lengths_from_places(body: Any, known: Mapping[Any, Size | None], around: Surroundings) -> dict[Any, Size]:
