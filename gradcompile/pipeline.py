@@ -218,7 +218,8 @@ class Program:
         shared = self.divided.described() if self.target == "numba" else ()
         with EMISSION:
             graph = module.scheduled(self.graph, self.target, strict=self.strict)
-            return replace(plan(graph), notes=(*shared, *self.arguments.copies, *self.notes, *self._told_of_sizes()))
+            copies = map(str, self.arguments.copies)
+            return replace(plan(graph), notes=(*shared, *copies, *self.notes, *self._told_of_sizes()))
 
     def _told_of_sizes(self) -> tuple[str, ...]:
         """Return in words for which sizes the plan is, if there is also another."""
@@ -428,7 +429,7 @@ class Program:
         if type(arguments) is Waiting and not isinstance(function, InParts):
             arguments = self.arguments.laid_out(arguments)
         try:
-            if function is self._functions.get(name) and self._multiplies_little(arguments):
+            if function is self._functions.get(name) and self._keeps_to_one_thread(arguments):
                 with on_one_thread():
                     return function(*arguments)
             return function(*arguments)
@@ -445,9 +446,9 @@ class Program:
                 "what is computed for these sizes does not fit into memory", found=sizes, hint=hint
             ) from None
 
-    def _multiplies_little(self, arguments: Sequence[Argument]) -> bool:
-        """Return whether a compiled call has products of matrices, too small for several threads of BLAS."""
-        return self.target == "numba" and bool(self.products) and self.products.small(self.arguments.sizes(arguments))
+    def _keeps_to_one_thread(self, arguments: Sequence[Argument]) -> bool:
+        """Return whether a compiled call has products of matrices that are too small for several threads of BLAS."""
+        return self.target == "numba" and self.products.disturbed(self.arguments.sizes(arguments))
 
     def _shared(self, name: str, arguments: Sequence[Argument]) -> Function | None:
         """Return what answers a call that is large enough for several threads; None for any other."""

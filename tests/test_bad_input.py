@@ -15,6 +15,7 @@ from sympy.matrices.expressions.factorizations import LofCholesky
 
 import gradcompile as gc
 from gradcompile import errors
+from gradcompile.arguments.copies import Copied
 from gradcompile.compiler.matrices import Matrices
 
 N, D, C, K = symbols("N D C K", integer=True, positive=True)
@@ -383,6 +384,16 @@ def test_layout_of_an_array_changes_nothing_but_a_copy(squares, layout, tmp_path
     np.testing.assert_array_equal(np.asarray(given), POINTS)  # nothing was written to it
     copied = [line for line in str(squares.plan).splitlines() if "copied in every call" in line]
     assert (says in copied[0] and copied[0].startswith("x ")) if says else not copied
+
+
+def test_a_call_finds_no_words_for_its_copies(squares, monkeypatch):
+    """The plan does, when it is printed: in a short call they would take longer than the kernel."""
+    words, say = [], Copied.__str__
+    monkeypatch.setattr(Copied, "__str__", lambda copied: words.append(copied) or say(copied))
+    squares.value(x=POINTS.astype(np.float32), w=np.ones(6), t=np.ones(40))
+    assert not words
+    assert "x is copied in every call, since it is float32 and not float64" in str(squares.plan)
+    assert [copied.name for copied in words] == ["x"]
 
 
 @pytest.mark.parametrize("arrange", [np.float32, lambda x: np.asfortranarray(x[::-1].astype(">f8"))])

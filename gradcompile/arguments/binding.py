@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcompile.arguments.copies import FITTING, is_laid_out, laid_out, may_wait, told
+from gradcompile.arguments.copies import FITTING, Copied, is_laid_out, laid_out, may_wait, told
 from gradcompile.arguments.labels import Array, LabelIndex, LabelRange, label_ranges, labels_in, outside, places
 from gradcompile.arguments.numeric import numeric
 from gradcompile.arguments.signature import Signature, axes, wanted
@@ -65,8 +65,8 @@ class Arguments:
     ----------
     names : tuple of str
         The arguments in call order.
-    copies : tuple of str
-        Which arrays of the last call were copied, and why, in words.
+    copies : tuple of Copied
+        Which arrays of the last call were copied; printed, each says why.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class Arguments:
         indices = [limit for limit in limits if isinstance(limit, LabelIndex)]
         self._indices = [limit for limit in indices if labels_in(limit.value)]
         self._places = [limit for limit in indices if not labels_in(limit.value)]
-        self.copies: tuple[str, ...] = ()
+        self.copies: tuple[Copied, ...] = ()
         self._last: tuple[tuple[Shape, ...] | None, Solution] = (
             None,
             ({}, []),

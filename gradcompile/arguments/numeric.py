@@ -13,6 +13,7 @@ from gradcompile.errors import ArgumentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+REAL = "biuf"  # NumPy's kinds of real numbers
 KINDS = {
     "U": "text",
     "S": "bytes",
@@ -46,6 +47,8 @@ def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
         ...
     ValueError: '1'
     """
+    if type(value) is np.ndarray and value.dtype.kind in REAL:
+        return value
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise refused("an array with masked entries")
     if isinstance(value, NUMBERS) and not isinstance(value, (int, float, np.generic)):
@@ -59,7 +62,7 @@ def numeric(value: object, refused: Callable[[str], Exception]) -> Array:
         return np.asarray(_as_float(value))
     if array.dtype == object and array.ndim and all(isinstance(each, NUMBERS) for each in array.flat):
         return _as_floats(array)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in REAL:
         raise refused(_described(value, array))
     return array
 

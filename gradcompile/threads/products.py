@@ -16,6 +16,7 @@ from gradcompile.schedule.products import SAMPLES, Axes
 from gradcompile.schedule.samples import in_blocks
 
 LARGE = 20_000_000  # multiplications, 0.4 to 0.8 ms: some fifty times what it takes to hand a part to a thread
+ALONE = 2**18  # multiplications up to which OpenBLAS takes one thread, whatever it is told (its interface/gemm.c)
 SHARED = 1_000_000  # from which threads of ours share a product: they wait for none that does not run
 
 
@@ -68,6 +69,10 @@ class Products:
         [True, False]
         """
         return bool(self._axes) and self._largest(sizes) < LARGE
+
+    def disturbed(self, sizes: Mapping[str, int]) -> bool:
+        """Return whether BLAS would take several threads for a product that one thread computes best."""
+        return bool(self._axes) and ALONE < self._largest(sizes) < LARGE
 
     def shared(self, sizes: Mapping[str, int]) -> bool:
         """Return whether a product is so large that threads of ours are to share it, see `emit.support.teams`."""
