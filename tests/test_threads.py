@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, Inverse, MatrixSymbol, Mod, Sum, Trace, exp, log, sqrt, symbols, tanh
+from sympy import IndexedBase, Inverse, MatrixSymbol, Mod, Sum, Trace, exp, log, loggamma, sqrt, symbols, tanh
 
 import gradcompile as gc
 from gradcompile import early, shuffle
 from gradcompile.errors import ArgumentError, DataError
 from gradcompile.interpret import evaluate
 from gradcompile.pipeline import Program
+from gradcompile.primitives import PRIMITIVES
 from gradcompile.processors import Place, processors
 from gradcompile.schedule import Parts, in_parts, stream_axis
+from gradcompile.schedule.costs import COSTS
 from gradcompile.threads import blas, chunks, number, pool
 from gradcompile.train.whole import Whole
 
@@ -465,6 +467,17 @@ def test_products_of_matrices_count_as_the_time_that_they_take():
     whole = int(chunks.CHUNK / few)
     assert divided.length({"N": whole, "D": 100}) == 0
     assert divided.length({"N": 6 * whole, "D": 100}) > 0
+
+
+def test_functions_count_as_the_time_that_they_take():
+    """A loggamma takes as long as seven exponentials: half as many samples are work enough for two threads."""
+    least = {}
+    for function in (exp, loggamma):
+        model = gc.compile(Sum(function(a * t[s]), (s, 0, N - 1)), wrt=[a])
+        divided = chunks.Chunks(in_parts(model.graph, stream_axis(model.graph)))
+        least[function] = next(n for n in range(10_000, 10**7, 10_000) if divided.length({"N": n}))
+    assert 4 * least[loggamma] < least[exp]
+    assert PRIMITIVES.keys() >= COSTS.keys() - {"accumulate"}
 
 
 def test_more_than_four_chunks_spend_little_time_on_adding_up():
