@@ -143,8 +143,14 @@ class Early:
         if name == "value":
             return self._array(found)
         if name == "derivatives":
-            return tuple(map(self._array, found))
+            return tuple(map(self._of_kind, self.graph.outputs.values(), found))
         return self._array(found[0]), tuple(map(self._array, found[1]))
+
+    def _of_kind(self, value: Value, found: Any) -> Any:
+        """Return what a part delivers: counts, as of equal maxima, are whole numbers and stay so."""
+        if value.kind == "real":
+            return self._array(found)
+        return np.asarray(found, np.int64) if np.ndim(found) else int(found)
 
     def _array(self, found: Any) -> Any:
         if type(found) is float:

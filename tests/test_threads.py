@@ -75,6 +75,7 @@ MODELS = {
     "rows and columns of one length": lambda: gc.compile(
         Sum(Sum(X[s, j] * S[j, i], (j, 0, D - 1)) ** 2, (i, 0, D - 1), (s, 0, N - 1)), wrt=S
     ),
+    "largest": lambda: gc.compile(gc.parse("t: data[N]\na: parameter\nb: parameter\nloss = Max(a*t[s] + b, s)**2")),
     "number of samples": lambda: gc.compile(
         Sum(t[s] * a, (s, 0, N - 1)) * (2 * N + D) + Sum(w[j], (j, 0, D - 1)) * N, wrt=[a, w]
     ),
@@ -137,6 +138,46 @@ ACROSS = {
         loss = Sum(where(s < r, d[s, r]**-6 - d[s, r]**-3, 0), s, r)
     """,
 }
+# Samples that are places of a longer series.
+SERIES = {
+    "autoregression": """
+        t: data[N]
+        u: parameter[M]
+        a: parameter
+        loss = Sum((t[s + M] - a - Sum(u[k]*t[s + k], k))**2, s)/N
+    """,
+    "steps": "t: data[N]\na: parameter\nb: parameter\nloss = Sum((t[s + 1] - t[s]*a)**2*exp(b) - b, s)/(N - 1)",
+    "pairs of labels": """
+        g: labels[N]
+        S: parameter[D, D]
+        loss = Sum(S[mod(g[s], D), mod(g[s + 1], D)] - log(Sum(exp(S[mod(g[s], D), j]), j)), s)
+    """,
+    "rows of windows": """
+        X: data[N, D]
+        t: data[N]
+        w: parameter[D]
+        u: parameter[M]
+        h[s] = tanh(Sum(X[s + k, j]*u[k]*w[j], k, j))
+        loss = Sum((h[s] - t[s + 2])**2, s)*Sum(w[j]**2, j) + Max(h[s], s)
+    """,
+    "windows in a mean": """
+        t: data[N]
+        u: parameter[M]
+        h[s] = exp(Sum(t[s + k]*u[k], k))
+        loss = Sum((h[s] - t[s + 1])**2, s) + log(Sum(h[s], s)/N)
+    """,
+    "what may be outside": """
+        t: data[N]
+        a: parameter
+        loss = Sum((t[s + 1] - where(s > 0, a*t[s - 1], a))**2, s)
+    """,
+    "windows of a parameter": """
+        t: data[N]
+        q: parameter[N]
+        loss = Sum((q[s + 1] - q[s])**2*exp(t[s]), s)
+    """,
+}
+ACROSS |= SERIES
 MODELS |= {name: lambda text=text: gc.compile(gc.parse(text)) for name, text in ACROSS.items()}
 
 
@@ -351,7 +392,7 @@ def test_gradient_of_a_parameter_of_which_pairs_are_summed_up(monkeypatch):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_an_array_longer_than_the_samples_does_not_tell_how_many_a_chunk_has(monkeypatch, turned):
+def test_an_array_longer_than_the_samples_is_taken_in_overlapping_rows(monkeypatch, turned):
     for name in ("CHUNK", "RETURNED", "SHARED", "SUMMED", "SPENT"):
         monkeypatch.setattr(chunks, name, 1)
     a, f = IndexedBase("a", shape=(N,)), IndexedBase("f", shape=(N + 2,))
@@ -361,7 +402,7 @@ def test_an_array_longer_than_the_samples_does_not_tell_how_many_a_chunk_has(mon
     numbers, others = np.cos(np.arange(302.0)), np.sin(np.arange(300.0)) if turned else np.ones(300)
     terms = np.exp(0.5 * numbers[:-2] + numbers[2:] * np.roll(others, -1))
     value, slope = model.value_and_grad(f=numbers, q=0.5, **({"a": others} if turned else {}))
-    assert ("their sums are added in order" in str(model.plan)) == turned
+    assert "their sums are added in order" in str(model.plan)
     np.testing.assert_allclose([value, slope[0]], [terms.sum(), terms @ numbers[:-2]], rtol=1e-12)
 
 
@@ -499,10 +540,10 @@ def test_sums_of_all_chunks_stay_small():
     assert divided.length({"N": 10**6, "M": table}) == 0
 
 
-COLUMNS = IndexedBase("Z", shape=(D, N))
+COLUMNS, TWENTY = IndexedBase("Z", shape=(D, N)), IndexedBase("t", shape=(20,))
 REFUSED = {
     "the samples are not the first axis": lambda: (Sum(COLUMNS[j, s] * w[j], (j, 0, D - 1), (s, 0, N - 1)), w),
-    "samples": lambda: (Sum((t[s + 1] - a * t[s]) ** 2, (s, 0, N - 2)), a),
+    "the number of samples is not a size": lambda: (Sum((TWENTY[s] - a) ** 2, (s, 0, 19)), a),
 }
 
 

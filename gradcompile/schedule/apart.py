@@ -2,7 +2,8 @@
 
 A sum over pairs of samples, a sample beside its neighbours, samples that are numbered: a part of the samples needs more
 than its own. The arrays of all samples have an axis whose size has a name of its own, and sample s of a part is sample
-``s + start`` of all: ``z[s, r] = Sum(a[s, k]*a_all[r, k], k)``.
+``s + start`` of all: ``z[s, r] = Sum(a[s, k]*a_all[r, k], k)``. So has the axis of the samples of a part, where their
+number is a difference of sizes, as that of the windows of a series.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from gradcompile.affine import affine, extremes
 from gradcompile.ir import REDUCTIONS, Axis, Graph, Input, Size, Value, free_name, moved
+from gradcompile.model.affine import never_negative
 from gradcompile.primitives import PRIMITIVES
 
 
@@ -22,18 +25,22 @@ class Apart:
     graph : Graph
         A program.
     sample : Axis
-        The axis of its samples; that of the samples of a part in what comes of it.
+        The axis of its samples.
 
     Attributes
     ----------
     graph : Graph
         The program, rewritten.
+    own : Axis
+        The axis of the samples of a part.
     whole : Size
         The number of all samples, where it is the length of an axis.
     start : str
         The input that is the number of the first sample of a part.
     position : Value
         The number of each sample of a part among all samples.
+    windows : dict of str to Size
+        The inputs that are rows of longer arrays, from the first sample of a part on; and how many more than samples.
     sources : dict of str to str
         The array of a call that an input is, where the input has another name.
     """
@@ -41,9 +48,12 @@ class Apart:
     def __init__(self, graph: Graph, sample: Axis) -> None:
         self.sample, self.builder, self._names = sample, graph.builder, {*graph.inputs, *graph.outputs}
         sizes = {name for value in graph.order() for axis in value.axes for name, _ in axis.size.terms}
-        self.whole = Size.of(free_name(f"{sample.size}_all", sizes))
+        size = sample.size if is_name(sample.size) else Size.of(free_name("windows", sizes))
+        self.own = replace(sample, size=size)
+        self.whole = Size.of(free_name(f"{size}_all", sizes))
         self.start = self.named("start")
-        self.position = self.builder.iota(sample) + self.builder.input(self.start, (), "int")
+        self.position = self.builder.iota(self.own) + self.builder.input(self.start, (), "int")
+        self.windows: dict[str, Size] = {}
         self.sources: dict[str, str] = {}
         self._inputs = dict(graph.inputs)
         self._versions: dict[tuple[str, bool], Input] = {}
@@ -52,8 +62,8 @@ class Apart:
 
     def counts(self, size: Size) -> bool:
         """Return whether a size depends on the number of samples: of a part, or of all."""
-        names = {name for each in (self.sample.size, self.whole) for name, _ in each.terms}
-        return any(name in names for name, _ in size.terms)
+        names = {name for each in (self.own.size, self.whole) for name, _ in each.terms}
+        return size == self.sample.size or any(name in names for name, _ in size.terms)
 
     def named(self, name: str) -> str:
         """Return a name that no input has, and keep it."""
@@ -68,7 +78,7 @@ class Apart:
         key = array.name, own
         if key not in self._versions:
             name = array.name if own else self.named(f"{array.name}_all")
-            first = self.sample.size if own else self._size(array.shape[0])
+            first = self.own.size if own else self._size(array.shape[0])
             self.sources[name] = array.name
             self._versions[key] = array._replace(name=name, shape=(first, *map(self._size, array.shape[1:])))
         return self._versions[key]
@@ -82,8 +92,15 @@ class Apart:
     def read(self, array: Input, places: tuple[Value, ...], *, own: bool) -> Value:
         """Return what stands at some places of an array, or with `own` of the samples of a part of it."""
         version = self.version(array, own=own)
-        first = (self.builder.iota(self.sample),) if own else places[:1]
+        first = (self.builder.iota(self.own),) if own else places[:1]
         return self.builder.read(self.builder.input(version.name, version.axes, version.kind), (*first, *places[1:]))
+
+    def window(self, array: Input) -> Input:
+        """Return an input that is the rows of a longer array that the samples of a part can read."""
+        found = next((each for each in self.windows if self.sources[each] == array.name), None)
+        name = found or self.named(f"{array.name}_part")
+        self.sources[name], self.windows[name] = array.name, array.shape[0] - self.sample.size
+        return array._replace(name=name, shape=(self.own.size + self.windows[name], *array.shape[1:]))
 
     # The rewriting
 
@@ -95,6 +112,7 @@ class Apart:
             if found.origin is None:
                 found.origin = value.origin
         inputs = {**self._inputs, **{each.name: each for each in self._versions.values()}}
+        inputs |= {name: self.window(self._inputs[self.sources[name]]) for name in self.windows}
         return replace(
             graph,
             inputs=inputs,
@@ -107,13 +125,15 @@ class Apart:
 
     def _size(self, size: Size) -> Size:
         """Return a size in which the number of samples is that of all."""
+        if not is_name(self.sample.size):
+            return self.whole if size == self.sample.size else size
         terms = {name: count for name, count in size.terms if name not in dict(self.sample.size.terms)}
         rest = Size(tuple(terms.items()), size.constant)
         return rest + self.whole * sum(count for name, count in size.terms if name not in terms)
 
     def _axis(self, axis: Axis) -> Axis:
         """Return an axis: that of the samples of the part, or one over all samples."""
-        return axis if axis == self.sample else replace(axis, size=self._size(axis.size))
+        return self.own if axis == self.sample else replace(axis, size=self._size(axis.size))
 
     def _same(self, value: Value, operands: tuple[Value, ...]) -> Value:
         return self.builder.rebuild(value, operands)
@@ -135,15 +155,33 @@ class Apart:
     def _read(self, value: Value, operands: tuple[Value, ...]) -> Value:
         array = value.operands[0]
         if array.op == "input":
+            if self._in_window(array, value.operands[1]):
+                window = self.window(self._inputs[array.attr])
+                rows = self.builder.input(window.name, window.axes, window.kind)
+                return self.builder.read(rows, (self._in_part(value.operands[1]), *operands[2:]))
             own = array.axes[0].size == self.sample.size and value.operands[1].is_index(self.sample)
             return self.read(self._inputs[array.attr], operands[1:], own=own)
         if array in self._everywhere:
             return self.builder.read(self._everywhere[array], operands[1:])
         return self.builder.read(operands[0], self._places(array.axes, operands[1:]))
 
+    def _in_window(self, array: Value, index: Value) -> bool:
+        """Return whether an index of a longer array goes on with the samples, and never leaves it: ``x[s + k]``."""
+        more, form = array.axes[0].size - self.sample.size, affine(index)
+        if more == Size() or not never_negative(more) or form is None or form[0].get(self.sample) != 1:
+            return False
+        lowest, highest = extremes(form)
+        return never_negative(lowest) is True and never_negative(array.axes[0].size - 1 - highest) is True
+
+    def _in_part(self, index: Value) -> Value:
+        """Return an index that is made of axes, with the samples counted from the first of a part."""
+        if index.op == "iota":
+            return self.builder.iota(self._axis(index.attr))
+        return self.builder.rebuild(index, tuple(map(self._in_part, index.operands)))
+
     def _accumulate(self, value: Value, operands: tuple[Value, ...]) -> Value:
         places = self._places(value.attr, operands[1:])
-        own = self.builder.iota(self.sample)
+        own = self.builder.iota(self.own)
         if all(axis != self.sample or place is own for axis, place in zip(value.attr, places, strict=True)):
             return self.builder.accumulate(operands[0], places, tuple(map(self._axis, value.attr)))
         every = tuple(replace(axis, size=self._size(axis.size)) for axis in value.attr)
@@ -153,11 +191,16 @@ class Apart:
 
     def _places(self, axes: tuple[Axis, ...], places: tuple[Value, ...]) -> tuple[Value, ...]:
         """Return the indices of an array that has what belongs to the samples of a part: those are numbered from 0."""
-        own = self.builder.iota(self.sample)
+        own = self.builder.iota(self.own)
         return tuple(
             own if axis == self.sample and place is self.position else place
             for axis, place in zip(axes, places, strict=True)
         )
+
+
+def is_name(size: Size) -> bool:
+    """Return whether a size is one of its own, and not a sum of others or a number."""
+    return not size.constant and [count for _, count in size.terms] == [1]
 
 
 def _read_at_samples(graph: Graph, sample: Axis) -> Graph:

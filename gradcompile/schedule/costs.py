@@ -13,7 +13,8 @@ COSTS = {
     "sinh": 30, "cosh": 30, "sigmoid": 35, "expm1": 35, "log": 40, "log1p": 40, "xlogx": 40, "xlogy": 40, "tanh": 40,
     "sech": 40, "hypot": 40, "sin": 50, "cos": 50, "atan": 50, "softplus": 60, "cbrt": 60, "tan": 70, "asin": 70,
     "acos": 70, "atan2": 70, "erf": 90, "erfc": 90, "atanh": 100, "asinh": 110, "polygamma": 120, "logcosh": 125,
-    "erfcx": 125, "digamma": 130, "pow": 140, "lgamma": 150, "log1mexp": 160, "gamma": 240, "lbeta": 600,
+    "erfcx": 125, "digamma": 130, "pow": 140, "lgamma": 150, "log1mexp": 160, "gamma": 240,
+    "digammagap": 250, "lgammagap": 300, "lbeta": 600,
 }  # fmt: skip
 SMALL_POWERS = (2, 3, 4)
 PLAIN = (

@@ -4,9 +4,9 @@ A program with sums over samples becomes *parts* and an *end*. A part computes t
 all parts is added up; the end makes the outputs of the totals. A program that uses a sum over samples inside of
 another one has a part for every pass over the samples, and a later one takes the totals of the earlier ones.
 
-The axis of the samples keeps its size's name in a part, where it is the number of the samples there; the number of
-all samples is a further argument, `count`. What a later pass reads of other samples, an earlier one keeps for all of
-them (apart.py).
+The axis of the samples keeps its size's name in a part, where it is the number of the samples there, and gets one if it
+has none, as of the windows of a series; the number of all samples is a further argument, `count`. What a later pass
+reads of other samples, an earlier one keeps for all of them (apart.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes, moved
+from gradcompile.model.affine import never_negative
 from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
-from gradcompile.schedule.apart import Apart
+from gradcompile.schedule.apart import Apart, is_name
 from gradcompile.schedule.samples import Samples
 
 COMBINED = {"sum": "add", "accumulate": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}  # NumPy's names
@@ -35,8 +36,8 @@ class Part(NamedTuple):
         The output that is a sum, and the NumPy function that combines it from two parts.
     streamed : tuple of str
         The outputs that have the sample axis, as their first: gradients of arrays that do, and what later passes read.
-    sliced : frozenset of str
-        The inputs of which a part takes the entries of its samples.
+    sliced : mapping of str to Size
+        The inputs of which a part takes the entries of its samples; and how many more, after the last of them.
     filled : tuple of str
         Of the streamed ones those that a compiled part fills in place, in arrays that it is given after its inputs:
         what there is for pairs of samples.
@@ -45,7 +46,7 @@ class Part(NamedTuple):
     graph: Graph
     sums: Mapping[str, str]
     streamed: tuple[str, ...]
-    sliced: frozenset[str]
+    sliced: Mapping[str, Size]
     filled: tuple[str, ...] = ()
 
     @property
@@ -72,6 +73,8 @@ class Parts(NamedTuple):
         The input that is the number of a part's first sample.
     sample : Axis
         The axis of the samples.
+    size : Size
+        The number of all samples.
     every : str
         The name of the number of all samples where it is the size of an axis.
     sources : mapping of str to str
@@ -84,12 +87,14 @@ class Parts(NamedTuple):
     number: str
     start: str
     sample: Axis
+    size: Size
     every: str
     sources: Mapping[str, str]
 
     def sizes(self, given: Mapping[str, int]) -> dict[str, int]:
         """Return the named sizes of a call together with those that only parts have."""
-        return {**given, self.every: self.sample.size.evaluate(given)}
+        number = self.size.evaluate(given)
+        return {**given, str(self.sample.size): number, self.every: number}
 
     def functions(self, name: str) -> dict[str, Graph]:
         """Return the program of each function that the function `name` is made of, by its name."""
@@ -122,13 +127,13 @@ def in_parts(graph: Graph, sample: Axis | None) -> Parts | str:
 
 def _refusal(graph: Graph, sample: Axis) -> str:
     """Return why a program cannot be cut, whatever it computes of its samples; "" if it can."""
-    size, names = sample.size, {name for name, _ in sample.size.terms}
+    size, names = sample.size, {name for name, _ in sample.size.terms if is_name(sample.size)}
 
     def counts(axes: Iterable[Axis]) -> bool:
-        return any(name in names for axis in axes for name, _ in axis.size.terms)
+        return any(axis.size == size or any(name in names for name, _ in axis.size.terms) for axis in axes)
 
-    if size.constant or [count for _, count in size.terms] != [1]:
-        return "the number of samples is not a size of its own"
+    if not size.terms:
+        return "the number of samples is not a size"
     if graph.picked:
         return "what is picked gets terms from all that picks it, which each part would add again"
     if any(counts(i.axes[1:]) and sample not in i.axes[:1] for i in graph.inputs.values()):
@@ -159,9 +164,9 @@ class _Cut:
 
     def __init__(self, graph: Graph, sample: Axis) -> None:
         self.apart = Apart(_along_samples(graph, sample), sample)
-        self.graph, self.sample = self.apart.graph, sample
+        self.graph, self.sample, self.size = self.apart.graph, self.apart.own, sample.size
         self.order = self.graph.order()
-        self.samples = Samples(sample, self.order)
+        self.samples = Samples(self.sample, self.order)
         self.crossing = [v for v in self.order if self.samples.crosses(v)]
         self.sums = [v for v in self.crossing if v.op in COMBINED]
         self.numbers = {self.apart.whole, *sample_sizes(self.graph)}  # as when nothing is cut: parts keep the same
@@ -173,6 +178,7 @@ class _Cut:
         self.arrays = self._arrays()
         self.laid = self._laid()
         self.whole = self._whole()
+        self.longer = self._longer()
         streamed = [n for n in self.graph.outputs if self._has_samples(self.graph.output_axes(n))]
         self.streamed = [n for n in streamed if n not in self.whole.values()]
 
@@ -181,7 +187,15 @@ class _Cut:
 
     def _is_own(self, array: Input) -> bool:
         """Return whether a part takes the entries of its samples: the length of such an array tells how many it has."""
-        return array.shape[:1] == (self.sample.size,)
+        return array.shape[:1] == (self.sample.size,) or array.name in self.apart.windows
+
+    def _longer(self) -> Input | None:
+        """Return what tells a part how many samples it has where no array has just these: rows of a longer one."""
+        if any(map(self._is_own, self.graph.inputs.values())):
+            return None
+        arrays = (i for i in self.graph.inputs.values() if i.shape and i.role != "parameter")
+        found = next((array for array in arrays if never_negative(array.shape[0] - self.size)), None)
+        return None if found is None else self.apart.window(found)
 
     def refusal(self) -> str:
         """Return why the program cannot be cut; "" if it can."""
@@ -189,8 +203,10 @@ class _Cut:
             return "there is no sum over samples"
         if "value" in self.streamed:
             return "there is a value for every sample"
-        if not any(map(self._is_own, self.graph.inputs.values())):
+        if not any(map(self._is_own, self.graph.inputs.values())) and self.longer is None:
             return "no array has the samples as its first axis"
+        if self.longer and any(axis.size == self.apart.whole for value in self.order for axis in value.axes):
+            return "samples are read across samples, and no array has them as its first axis"
         if any(self.graph.output_axes(name)[0] != self.sample for name in self.streamed):
             return "the samples are not the first axis of every gradient that has them"
         if any(v.op not in (*COMBINED, "read") for v in self.crossing):
@@ -213,7 +229,7 @@ class _Cut:
         rest = {n: v for n, v in graph.outputs.items() if n not in self.streamed and n not in self.whole.values()}
         end = self._program(rest, self.crossing, tuple(n for n in graph.wrt if f"d{n}" in rest))
         every, apart = str(self.apart.whole), self.apart
-        return Parts(passes, end, self.whole, self.count, apart.start, self.sample, every, apart.sources)
+        return Parts(passes, end, self.whole, self.count, apart.start, self.sample, self.size, every, apart.sources)
 
     def _arrays(self) -> dict[Value, Input]:
         """Return the array that each sum over samples becomes, and each value that is kept for all of them.
@@ -288,7 +304,7 @@ class _Cut:
         wrt = tuple(n for n in graph.wrt if f"d{n}" in streamed)
         program = self._program(sums | streamed, known, wrt)
         ways = {name: COMBINED[value.op] for name, value in sums.items()}
-        sliced = frozenset(n for n, i in program.inputs.items() if self._is_own(i))
+        sliced = {n: i.shape[0] - self.sample.size for n, i in program.inputs.items() if self._is_own(i)}
         pairs = tuple(n for n, v in streamed.items() if any(a.size in self.numbers for a in v.axes if a != self.sample))
         filled = pairs if len(pairs) < len(program.outputs) else ()  # a function returns something
         return Part(program, ways, tuple(streamed), sliced, filled)
@@ -318,6 +334,7 @@ class _Cut:
         declared = {name: Input(name, (), "int") for name in (self.count, self.apart.start)}
         own = dict(self.sample.size.terms)
         told = {n: i for n, i in graph.inputs.items() if self._is_own(i) or not own.keys() & _names_of(i)}
+        told |= {self.longer.name: self.longer} if self.longer else {}
         inputs = {**told, **self.apart.versions(arrays), **declared}
         return replace(program, inputs=_needed(program, inputs | self._telling()))
 
@@ -341,6 +358,8 @@ class _Cut:
 
     def _size(self, size: Size, count: Value) -> Value:
         """Return a size as a number in which the number of samples is an input."""
+        if size == self.size:
+            return count
         rest = Size(tuple(term for term in size.terms if not self.apart.counts(Size((term,)))), size.constant)
         factor = sum(c for term, c in size.terms if self.apart.counts(Size.of(term)))
         number = count if factor == 1 else factor * count

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from math import prod
 
 from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value
+from gradcompile.model.affine import never_negative
 from gradcompile.passes.share import sample_sizes
 from gradcompile.schedule.costs import ELEMENTARY, cost
 from gradcompile.schedule.nodes import NO_GUARDS, Guard, aligned, conditions_of, loop_axes
@@ -254,7 +255,7 @@ def _has_work(order: list[Value], axis: Axis) -> bool:
 def _is_shorter(size: Size, whole: Size) -> bool:
     """Return whether a length is another one less a few, or less the length of something else."""
     gone = whole - size
-    fewer = gone != Size() and gone.constant >= 0 and all(count > 0 for _, count in gone.terms)
+    fewer = gone != Size() and never_negative(gone) is True  # K - 1 of windows of K
     return fewer and any(count > 0 for _, count in size.terms)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments, is_laid_out, laid_out
+from gradcompile.ir import Size
 from gradcompile.schedule import Part, Parts
 from gradcompile.threads import blas, pool
 from gradcompile.threads.number import get_threads
@@ -60,7 +61,7 @@ class InParts:
         self.passes = [_Pass(parts, part, fills=fills) for part in parts.passes]
         self.ends = [parts.sources.get(n, n) for n in parts.end.inputs]
         # What is not taken in chunks alone, so that it is to be laid out before.
-        self.whole = {each.source for one in self.passes for each in one.inputs if not each.sliced}.union(self.ends)
+        self.whole = {each.source for one in self.passes for each in one.inputs if each.more is None}.union(self.ends)
         self.asked = 0  # how many calls there were
         self._last: tuple[Mapping[str, int], int] = ({}, 0)  # sizes and length, replaced as a whole
 
@@ -81,7 +82,7 @@ class InParts:
             return f"threads share the samples {letter} of a large call, in chunks; none has been made yet"
         if not length:
             return f"one thread: the last call was too small for chunks of samples {letter}"
-        samples = self.parts.sample.size.evaluate(sizes)
+        samples = self.parts.size.evaluate(sizes)
         count = -(-samples // length)
         return f"threads share {count} chunks of {length} samples {letter}; their sums are added in order"
 
@@ -94,7 +95,9 @@ class InParts:
         with blas.on_one_thread():
             for each, kernel in zip(self.passes, self.functions[:-1], strict=True):
                 streamed = each.arrays(sizes, self.arguments.dtype) if each.streamed else {}
-                work = _Work(each, self.function(kernel), given, streamed, self.arguments.dtype, (samples, length))
+                work = _Work(
+                    each, self.function(kernel), given, streamed, self.arguments.dtype, (sizes, samples, length)
+                )
                 totals = pool.total(work.chunk, -(-samples // length), each.combine, get_threads())
                 given |= zip(each.sums, totals, strict=True)
                 given |= streamed
@@ -116,7 +119,7 @@ class _Input(NamedTuple):
 
     name: str
     source: str  # what it is called among the arguments, the sums and the arrays of passes before
-    sliced: bool  # whether a chunk takes its rows
+    more: Size | None  # how many rows a chunk takes beside those of its samples; None if it takes all
     real: bool
     starts: bool  # whether it is where the chunk starts
 
@@ -139,7 +142,7 @@ class _Pass:
         self.filled = part.filled if fills else ()
         self.sums, self.ways = tuple(part.sums), [WAYS[way] for way in part.sums.values()]
         self.inputs = [
-            _Input(name, parts.sources.get(name, name), name in part.sliced, each.kind != "int", name == parts.start)
+            _Input(name, parts.sources.get(name, name), part.sliced.get(name), each.kind != "int", name == parts.start)
             for name, each in part.graph.inputs.items()
         ]
 
@@ -168,8 +171,8 @@ class _Work:
         Where to put what there is for each sample.
     dtype : dtype
         Of arrays of reals.
-    counts : (int, int)
-        How many samples there are, and how many of them a chunk has.
+    counts : (mapping of str to int, int, int)
+        The named sizes; how many samples there are, and how many of them a chunk has.
     """
 
     def __init__(
@@ -179,13 +182,19 @@ class _Work:
         given: Mapping[str, Any],
         streamed: Mapping[str, Any],
         dtype: Any,
-        counts: tuple[int, int],
+        counts: tuple[Mapping[str, int], int, int],
     ) -> None:
-        self.kernel, self.sums, (self.samples, self.length) = kernel, len(each.sums), counts
+        self.kernel, self.sums, (sizes, self.samples, self.length) = kernel, len(each.sums), counts
         values = [None if i.starts else given[i.source] for i in each.inputs]
-        # With each the dtype of a copy: one of some rows stays in the cache, where one of all would not.
-        self.arguments: list[tuple[_Input, Any, Any]] = [
-            (i, value, dtype if i.sliced and i.real and not is_laid_out(value, dtype) else None)
+        # With each the rows that a chunk takes beside its own, and the dtype of a copy: one of some rows stays in the
+        # cache, where one of all would not.
+        self.arguments: list[tuple[_Input, Any, int | None, Any]] = [
+            (
+                i,
+                value,
+                None if i.more is None else i.more.evaluate(sizes),
+                dtype if i.more is not None and i.real and not is_laid_out(value, dtype) else None,
+            )
             for i, value in zip(each.inputs, values, strict=True)
         ]
         self.filled = [streamed[name] for name in each.filled]
@@ -194,12 +203,13 @@ class _Work:
     def chunk(self, number: int) -> Total:
         """Return the sums of a chunk, and put what there is for each of its samples into its place."""
         start = number * self.length
-        rows = slice(start, min(start + self.length, self.samples))
+        end = min(start + self.length, self.samples)
+        rows = slice(start, end)
         given = [
-            (value[rows] if dtype is None else laid_out(i.name, value[rows], dtype))
-            if i.sliced
-            else (start if i.starts else value)
-            for i, value, dtype in self.arguments
+            (start if i.starts else value)
+            if more is None
+            else (value[start : end + more] if dtype is None else laid_out(i.name, value[start : end + more], dtype))
+            for i, value, more, dtype in self.arguments
         ]
         result = self.kernel(*given, *[array[rows] for array in self.filled])
         sums = list(result) if isinstance(result, tuple) else [result]

@@ -16,7 +16,9 @@ from gradcompile.threads.products import Products
 
 MULTIPLIED = 3  # pairs of numbers that BLAS multiplies and adds in the time of one operation of a loop
 CHUNK = 5_000_000  # operations of a pass, 0.1 to 0.6 ms: ten times what it costs to hand a chunk to a thread, or more
-FEWEST = 3  # times as much, below which a call is not divided: to wake a thread takes time, too
+FEWEST = 3  # times as much, below which there are no chunks
+LEAST = 6  # times as much, below which a call is not divided: all around its chunks takes 0.2 ms of a call of 0.6 ms
+LOADED = 16  # operations in the time of one number of the data: loops that do less with each wait for memory
 TURNS = 4  # chunks, of which there are a multiple: as many for each of two threads, or of four
 MOST = 64  # chunks: enough to keep many threads busy to the end
 SHARED = 16  # times the work that every chunk does again
@@ -113,6 +115,12 @@ class Work:
         bodies |= {body.operands[0] for body in bodies if body.op == "neg"}  # of what is taken away
         costs = {v: 1 / MULTIPLIED if v in self.products else 0 if v in bodies else cost(v) for v in graph.order()}
         self._parts = [(each, loop_axes(value)) for value, each in costs.items() if each]
+        self._data = [given.axes for given in graph.inputs.values() if sample in given.axes]
+
+    def time(self, sizes: Mapping[str, int]) -> float:
+        """Return the operations that one sample takes as long as, whether they are to be done or data to be loaded."""
+        loaded = (prod(a.size.evaluate(sizes) for a in axes if a != self.sample) for axes in self._data)
+        return max(self.count(sizes)[0], LOADED * sum(loaded))
 
     def count(self, sizes: Mapping[str, int]) -> tuple[float, float]:
         """Return the operations for each sample, and those that do not depend on samples."""

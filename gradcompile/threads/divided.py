@@ -79,7 +79,9 @@ class Divided:
         """Return whether there is work for several threads; only then is it worth while to cut the program."""
         last, large = self._last
         if sizes is not last:
-            large = self.operations(sizes) >= chunks.FEWEST * chunks.CHUNK
+            assert self.sample is not None
+            time = self._work.time(sizes) * self.sample.size.evaluate(sizes)
+            large = time >= chunks.LEAST * chunks.CHUNK
             self._last = sizes, large
         return large
 
