@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import NoReturn
 
 from gradcompile.errors import NonDifferentiableError, UnsupportedError
-from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis, moved, substitute
+from gradcompile.ir import Axis, Builder, Graph, Value, fresh_axis
 from gradcompile.primitives import NO_DERIVATIVE, PRIMITIVES
+from gradcompile.substitution import moved, substitute
 
 Masked = tuple[Value, Value | None]  # a cotangent, and where it counts (None: everywhere)
 Rule = Callable[[Value, Masked], Iterable[tuple[Value, Masked]]]

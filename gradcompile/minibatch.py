@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from gradcompile.errors import MinibatchError
-from gradcompile.ir import Axis, Graph, Input, Size, Value, free_name, reachable, substitute
+from gradcompile.ir import Axis, Graph, Input, Size, Value, free_name, reachable
 from gradcompile.lower import sample_sums, why_not_samples
+from gradcompile.substitution import substitute
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from gradcompile.errors import LabelError
 from gradcompile.interpret import Array, numbers
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable, substitute, union
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Value, reachable, union
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import substitute
 
 Index = tuple[Value, ...]
 Places = NDArray[np.int64]

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from gradcompile.ir import Axis, Graph, Value, reachable, substitute, union
+from gradcompile.ir import Axis, Graph, Value, reachable, union
 from gradcompile.passes.fold import fold
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import substitute
 
 ARITHMETIC = ("add", "sub", "mul", "neg")
 FUNCTIONS = PRIMITIVES.keys() - {*ARITHMETIC, "div", "select", "maximum", "minimum", "abs", "sign", "real", "pow"}

@@ -22,6 +22,7 @@ ORDER = (
     "processors",
     "primitives",
     "ir",
+    "substitution",
     "affine",
     "model",
     "language",

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from gradcompile.affine import affine, written
-from gradcompile.ir import REDUCTIONS, Axis, Graph, Value, substitute
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Value
+from gradcompile.substitution import substitute
 
 
 def forwards(graph: Graph) -> Graph:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
-from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, reachable, substitute
+from gradcompile.ir import MATRIX_FUNCTIONS, REDUCTIONS, Axis, Graph, Size, Value, fresh_axis, reachable
 from gradcompile.passes.factor import used_bare
 from gradcompile.passes.group import summed_up
 from gradcompile.passes.share import costly, is_renaming
@@ -25,6 +25,7 @@ from gradcompile.passes.stencils import stencils
 from gradcompile.passes.trusted import below
 from gradcompile.passes.whole import NO_SIZES, Tables, finite_values, worth_computing
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import substitute
 
 
 def gather(graph: Graph, *, trust: float | None = None, sizes: Mapping[str, int] = NO_SIZES) -> Graph:

@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from gradcompile.ir import REDUCTIONS, Axis, Graph, Size, Value, reachable, substitute
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Size, Value, reachable
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import substitute
 
 OPPOSITE = {"ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 FEW = 8  # groups of a known number that are as fast asked one by one, as vectors

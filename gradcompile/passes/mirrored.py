@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from gradcompile.ir import COMMUTATIVE, REDUCTIONS, Axis, Value, reachable, substitute
+from gradcompile.ir import COMMUTATIVE, REDUCTIONS, Axis, Value, reachable
 from gradcompile.passes.factor import factors_of
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import substitute
 
 EVEN = ("abs", "cos", "cosh", "sech", "logcosh")
 Class = tuple[int, int]  # its number, and the sign before it

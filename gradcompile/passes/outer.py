@@ -10,8 +10,9 @@ from __future__ import annotations
 from functools import reduce
 from operator import mul
 
-from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Graph, Value, moved
+from gradcompile.ir import LEAVES, MATRIX_FUNCTIONS, Graph, Value
 from gradcompile.passes.share import is_renaming
+from gradcompile.substitution import moved
 
 
 def outer(graph: Graph) -> Graph:

@@ -6,8 +6,9 @@ one loop over them computes.
 
 from __future__ import annotations
 
-from gradcompile.ir import REDUCTIONS, Graph, Value, fresh_axis, moved
+from gradcompile.ir import REDUCTIONS, Graph, Value, fresh_axis
 from gradcompile.passes.share import sample_sizes
+from gradcompile.substitution import moved
 
 
 def renumber(graph: Graph) -> Graph:

@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes, substitute
+from gradcompile.ir import Axis, Graph, Running, Size, Value, free_axes
 from gradcompile.passes.factor import parted
 from gradcompile.passes.group import masked
 from gradcompile.passes.share import sample_sizes
 from gradcompile.passes.thresholds import thresholds, up_to_labels
+from gradcompile.substitution import substitute
 
 RUNNING = {  # by the comparison of the index of a term with that of the sum
     "lt": (False, False),

@@ -12,11 +12,12 @@ from functools import reduce
 from operator import mul, truediv
 from typing import NamedTuple
 
-from gradcompile.ir import Axis, Graph, Value, fresh_axis, moved
+from gradcompile.ir import Axis, Graph, Value, fresh_axis
 from gradcompile.passes.factor import factors_of
 from gradcompile.passes.mirrored import is_symmetric
 from gradcompile.passes.share import is_renaming
 from gradcompile.passes.uses import Uses, rewrite_sums
+from gradcompile.substitution import moved
 
 Symmetric = dict[Value, bool]
 

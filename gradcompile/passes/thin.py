@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from functools import reduce
 from operator import mul
 
-from gradcompile.ir import Axis, Graph, Value, substitute
+from gradcompile.ir import Axis, Graph, Value
 from gradcompile.passes.exponentials import negated
 from gradcompile.passes.factor import factors_of
 from gradcompile.passes.share import is_renaming
 from gradcompile.passes.uses import Uses, rewrite_sums
+from gradcompile.substitution import substitute
 
 
 def thin(graph: Graph) -> Graph:

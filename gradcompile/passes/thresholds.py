@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from gradcompile.ir import Axis, Running, Value, reachable, substitute
+from gradcompile.ir import Axis, Running, Value, reachable
 from gradcompile.passes.factor import parted
 from gradcompile.passes.group import FEW, masked
+from gradcompile.substitution import substitute
 
 COMPARISONS = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}  # and the same ones from the other side
 

@@ -14,10 +14,11 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import combinations
 
-from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Size, Value, moved, reachable, substitute
+from gradcompile.ir import LEAVES, REDUCTIONS, Graph, Size, Value, reachable
 from gradcompile.passes.share import exchanges, is_of_pairs, is_renaming, sample_sizes
 from gradcompile.passes.uses import used_once
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import moved, substitute
 
 
 def turn(graph: Graph) -> Graph:

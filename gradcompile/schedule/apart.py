@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gradcompile.affine import affine, extremes
-from gradcompile.ir import REDUCTIONS, Axis, Graph, Input, Size, Value, free_name, moved
+from gradcompile.ir import REDUCTIONS, Axis, Graph, Input, Size, Value, free_name
 from gradcompile.model.affine import never_negative
 from gradcompile.primitives import PRIMITIVES
+from gradcompile.substitution import moved
 
 
 class Apart:

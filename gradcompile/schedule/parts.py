@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes, moved
+from gradcompile.ir import MATRIX_FUNCTIONS, Axis, Graph, Input, Size, Value, free_axes
 from gradcompile.model.affine import never_negative
 from gradcompile.passes.share import sample_sizes
 from gradcompile.primitives import PRIMITIVES
 from gradcompile.schedule.apart import Apart, is_name
 from gradcompile.schedule.samples import Samples
+from gradcompile.substitution import moved
 
 COMBINED = {"sum": "add", "accumulate": "add", "max": "maximum", "min": "minimum", "prod": "multiply"}  # NumPy's names
 
