@@ -194,7 +194,7 @@ def test_errors_of_the_compiler_reach_the_next_caller(monkeypatch):
     def broken(*_):
         raise EmissionError("the emitted function 'value' does not compile")
 
-    monkeypatch.setattr(pipeline, "kernel", broken)
+    monkeypatch.setattr("gradcompile.pipeline.functions.kernel", broken)
     model, given = softmax(), data()
     model.value(**given)
     deadline = time.monotonic() + 60

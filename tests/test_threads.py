@@ -718,7 +718,7 @@ def test_small_products_have_one_thread_of_blas(monkeypatch, width, told, alone)
 @pytest.mark.parametrize("likes", [True, False])
 def test_large_products_are_given_in_tiles_to_a_blas_that_likes_them(monkeypatch, likes):
     """On one thread of it, which the parts of a divided program have: what threads of BLAS share is given whole."""
-    monkeypatch.setattr("gradcompile.pipeline.likes_tiles", lambda: likes)
+    monkeypatch.setattr("gradcompile.pipeline.functions.likes_tiles", lambda: likes)
     A = IndexedBase("A", shape=(D, C))
     model = gc.compile(Sum(Sum(X[s, j] * A[j, r], (j, 0, D - 1)) ** 2, (r, 0, C - 1), (s, 0, N - 1)), wrt=A)
     for text, given in ((model.source_in_parts, likes), (model.source, False)):
