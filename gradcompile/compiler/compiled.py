@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradcompile.arguments import Argument, Arguments, no_numbers, numeric
-from gradcompile.compiler.calls import DerivativeCalls
-from gradcompile.compiler.flat import Flat, FlatFunction
+from gradcompile.compiler.calls import Gradients
+from gradcompile.compiler.differentiation import DerivativeCalls
+from gradcompile.compiler.minimisation import MinimisationCalls
 from gradcompile.compiler.numbers import quick
 from gradcompile.compiler.outputs import alone, without_outputs
 from gradcompile.compiler.specification import dtype_of, model_of
@@ -19,15 +20,12 @@ from gradcompile.emit import listing
 from gradcompile.errors import ArgumentError, UnknownNameError, no_attribute, within_depth
 from gradcompile.files import path_of
 from gradcompile.garbage import uncollected
-from gradcompile.ir import Graph
 from gradcompile.lower import lower, with_samples
 from gradcompile.model import Model
 from gradcompile.pipeline import (
     Decision,
     Program,
-    Suiting,
     Trusting,
-    differentiate,
     simplify,
     stable,
     suiting,
@@ -38,9 +36,7 @@ from gradcompile.verify import verify
 
 # What not every model needs is imported by the calls that need it: a program waits for all that stands here.
 if TYPE_CHECKING:
-    from gradcompile.compiler.derivatives import Derivatives
     from gradcompile.compiler.stability import Stabilised
-    from gradcompile.minibatch import Minibatch
     from gradcompile.saving import Saved
 
 MEANT = {
@@ -54,9 +50,6 @@ MEANT = {
     **dict.fromkeys(("hess", "hessp"), "call hessian; its products with directions are hvp"),
     "latex": "the command line has it: gradcompile latex",
 }
-
-Gradient = Any  # an array with the parameter's shape, or a float for a scalar parameter
-Gradients = Any  # one gradient, or a tuple of them: as `wrt` was given
 
 
 @within_depth()
@@ -117,7 +110,7 @@ def compile(
     return CompiledModel(model_of(expr, wrt, data, define, outputs), dtype_of(dtype), bool(strict))
 
 
-class CompiledModel(DerivativeCalls):
+class CompiledModel(DerivativeCalls, MinimisationCalls):
     """An objective, its gradient, and the code of both. Made by `compile`.
 
     Arguments of all calls are given by name, as ``model.arguments`` lists them: numbers, arrays, and whatever NumPy
@@ -139,6 +132,14 @@ class CompiledModel(DerivativeCalls):
         Whether arithmetic is done as written.
     is_array : bool
         Whether the objective is an array, which has a Jacobian and no gradient.
+
+    Examples
+    --------
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, t, w = symbols("x t w")
+    >>> gc.compile((w*x - t)**2, wrt=w, data=[x, t]).arguments
+    ('w', 'x', 't')
     """
 
     def __init__(self, model: Model | Saved, dtype: str = "float64", strict: bool = False) -> None:
@@ -293,53 +294,6 @@ class CompiledModel(DerivativeCalls):
 
         return self._signed(quick(self._program, value_and_grad, single=self.single))
 
-    def minibatch_grad(self, /, *positional: Any, rows: Any, **inputs: Any) -> Gradients:
-        """Return an unbiased estimate of the gradient of the objective per sample, from some of the samples.
-
-        The objective is Σ ℓ + R over N samples; the estimate from B of them is (1/B) Σ ∇ℓ + ∇R/N. An objective
-        that is a mean already is not divided by N again.
-
-        Parameters
-        ----------
-        rows : array of int
-            The numbers of the samples, from 0; one may occur twice.
-        **inputs : number or array-like
-            The arguments by name, with all samples.
-
-        Returns
-        -------
-        float, ndarray, or tuple of them
-            As `grad` returns it.
-
-        Raises
-        ------
-        MinibatchError
-            The objective is not a sum over samples; the message says why.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> import gradcompile as gc
-        >>> x, t, w = symbols("x t w")
-        >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t])
-        >>> line.minibatch_grad(rows=[1], w=2, x=[1, 2], t=[2, 2])
-        8.0
-        """
-        self._need_number("gradient")
-        if np.asarray(rows).dtype == bool:
-            raise ArgumentError(
-                "rows is a mask, not the numbers of samples",
-                expected="whole numbers from 0, each that of a sample",
-                found="True and False",
-                hint="give rows=numpy.flatnonzero(mask)",
-            )
-        program, given = self._minibatch, self.checked.bind(self._named(positional, inputs))
-        arguments = dict(zip(self.arguments, given[0], strict=True)) | {self._estimate.rows: rows}
-        if self._estimate.count:
-            assert self.lowered.sample is not None
-            arguments[self._estimate.count] = self.lowered.sample.size.evaluate(given[1])
-        return self._mirrored(program.run("value_and_grad", program.arguments.bind(arguments)[0])[1])
-
     def predict(self, output: str = "", /, *positional: Any, **inputs: Any) -> Any:
         """Return one of the outputs that were named in ``outputs={...}``.
 
@@ -385,98 +339,6 @@ class CompiledModel(DerivativeCalls):
         result = program.run("value", program.arguments.bind(needed)[0])
         return np.asarray(result, self.dtype) if program.graph.output_axes("value") else float(result)
 
-    def fit(self, /, *positional: Any, **settings: Any) -> Any:
-        """Minimise the objective; see `gradcompile.train.fit` for the settings and the result.
-
-        Parameters
-        ----------
-        **settings : array-like, number or setting
-            The data and constants by name, and the settings: optimizer, epochs, batch_size, seed, init, valid,
-            patience, min_improvement, progress.
-
-        Returns
-        -------
-        Result
-            ``params`` by name, the ``history`` of the objective, and the ``model`` with these parameters.
-
-        Raises
-        ------
-        MinibatchError
-            The objective is not a sum over samples, and a `batch_size` was asked for.
-        UnsupportedError
-            The objective is an array, which has no minimum.
-
-        Examples
-        --------
-        >>> from sympy import symbols
-        >>> import gradcompile as gc
-        >>> x, t, w = symbols("x t w")
-        >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t])
-        >>> result = line.fit(x=[1, 2, 3], t=[2, 4, 6], init={"w": 0.0}, epochs=50, progress=False)
-        >>> round(result.params["w"], 6)
-        2.0
-        """
-        self._need_number("minimum")
-        from gradcompile import train  # it brings a progress bar, which nothing else needs
-
-        said = [name for name in settings if name in train.OPTIONS and name not in self.arguments]
-        options = {name: settings.pop(name) for name in said}
-        given = self._named(positional, settings)
-        for name in given:
-            if name not in self.arguments:
-                raise train.unknown(name, self.checked.signature)
-        return train.fit(self, given, **options)
-
-    def ravel(self, start: Mapping[str, Any] | None = None, /, **inputs: Any) -> tuple[FlatFunction, Flat]:
-        """Return the model as a function of one flat array of all parameters, and the array to start from.
-
-        Parameters
-        ----------
-        start : mapping of str to array-like
-            A value for every parameter.
-        **inputs : number or array-like
-            All other arguments; they are checked once, here.
-
-        Returns
-        -------
-        fun : FlatFunction
-            ``fun(flat)`` is (value, flat gradient); ``fun.unravel(flat)`` gives the parameters by name.
-        x0 : ndarray of float64
-            The start, flat.
-
-        Raises
-        ------
-        ArgumentError, UnknownNameError
-            `start` has no names, or one that is not a parameter's; see `value` for the other errors.
-
-        Examples
-        --------
-        >>> from scipy.optimize import minimize
-        >>> from sympy import symbols
-        >>> import gradcompile as gc
-        >>> x, y = symbols("x y")
-        >>> fun, x0 = gc.compile((1 - x)**2 + 100*(y - x**2)**2, wrt=[x, y]).ravel({"x": -1, "y": 1})
-        >>> minimize(fun, x0, jac=True).x.round(3)
-        array([1., 1.])
-        """
-        self._need_number("gradient")
-        if not isinstance(start, Mapping):
-            found = "nothing" if start is None else f"an object of type {type(start).__name__}"
-            hint = f"write {{name: value}} for each parameter: {', '.join(self.graph.wrt)}"
-            raise ArgumentError("start has no names", expected="a dict of parameters", found=found, hint=hint)
-        for name in start:
-            if name not in self.graph.wrt:
-                expected = ", ".join(self.graph.wrt)
-                raise UnknownNameError(
-                    f"start has {name!r}, which is not a parameter",
-                    expected=expected,
-                    found=name,
-                    hint="start from parameters; give the rest as arguments of their own",
-                )
-        arguments, _ = self.checked.bind({**inputs, **start})
-        fun = FlatFunction(self._flat_call, arguments, self.graph.wrt, self.dtype)
-        return fun, fun.start()
-
     def save(self, path: str | PathLike[str], known: Mapping[str, Any] | None = None) -> None:
         """Write the model to a file, which `gradcompile.load_model` reads: operations, arrays and a digest, no pickle.
 
@@ -514,6 +376,11 @@ class CompiledModel(DerivativeCalls):
         ----------
         known : mapping of str to array-like, optional
             Parameters and constants to keep with the model.
+
+        Returns
+        -------
+        Saved
+            Operations, arrays and what `compile` was asked for.
         """
         from gradcompile.saving import Saved
 
@@ -546,7 +413,23 @@ class CompiledModel(DerivativeCalls):
 
     @cached_property
     def listing(self) -> str:
-        """The lecture's forward and backward steps, one operation a line."""
+        """The lecture's forward and backward steps, one operation a line.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, w = symbols("x w")
+        >>> print(gc.compile((w*x)**2, wrt=w).listing)
+        # forward
+        a = w*x
+        f = a**2
+        <BLANKLINE>
+        # backward
+        df = 1
+        da = 2*a*df
+        dw = x*da
+        """
         self._need_number("listing of its gradient")
         return listing.render(self.lowered)
 
@@ -557,7 +440,16 @@ class CompiledModel(DerivativeCalls):
 
     @property
     def source(self) -> str:
-        """The module that runs: once there was a call, that for its sizes, which `plan` tells."""
+        """The module that runs: once there was a call, that for its sizes, which `plan` tells.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, w = symbols("x w")
+        >>> "def value_and_grad(w, x):" in gc.compile(w*x, wrt=w).source
+        True
+        """
         return self._program.answering.source
 
     @property
@@ -567,17 +459,30 @@ class CompiledModel(DerivativeCalls):
 
     @property
     def plan(self) -> Decision:
-        """What answers at present, the schedule of the kernel, and the reasons; it prints."""
+        """What answers at present, the schedule of the kernel, and the reasons; it prints.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, w = symbols("x w")
+        >>> gc.compile(w*x, wrt=w).plan.runs
+        'python'
+        """
         return self._program.answering.decision
 
     @property
-    def checked(self) -> Arguments:
-        """The declared arguments, which check and cast those of a call."""
-        return self._program.arguments
-
-    @property
     def ready(self) -> bool:
-        """Whether calls that have been made before get compiled answers; few scalars need no compiler."""
+        """Whether calls that have been made before get compiled answers; few scalars need no compiler.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, w = symbols("x w")
+        >>> gc.compile(w*x, wrt=w).ready
+        True
+        """
         programs = [program for program in self._programs() if not program.idle]
         return bool(programs) and all(program.ready for program in programs)
 
@@ -586,10 +491,23 @@ class CompiledModel(DerivativeCalls):
 
         Without it, the first answers come from NumPy, while the kernel is compiled in the background.
 
+        Returns
+        -------
+        CompiledModel
+            This one.
+
         Raises
         ------
         EmissionError
             The kernel does not compile, which is a defect of gradcompile.
+
+        Examples
+        --------
+        >>> from sympy import symbols
+        >>> import gradcompile as gc
+        >>> x, w = symbols("x w")
+        >>> gc.compile(w*x, wrt=w).wait().ready
+        True
         """
         main = "value" if self.is_array else "value_and_grad"
         if not self._program.asked(main):
@@ -608,12 +526,6 @@ class CompiledModel(DerivativeCalls):
         call.__signature__ = self.__signature__  # type: ignore[attr-defined]  # a function may have attributes
         return call
 
-    def _new(self, graph: Graph, suited: Suiting | None = None) -> Program:
-        """Return the program of a graph that belongs to this model."""
-        program = Program(graph, self.dtype, self.strict, suited)
-        program.patient = self._patient or program.patient
-        return program
-
     def _programs(self) -> list[Program]:
         """Return the programs that there are so far: of the objective, of outputs, of other derivatives."""
         made = vars(self)  # those that are made when they are first asked for
@@ -621,43 +533,11 @@ class CompiledModel(DerivativeCalls):
         estimate = [made["_minibatch"]] if "_minibatch" in made else []
         return [*dict.fromkeys((self._program, self._exact)), *self._outputs.values(), *derivatives, *estimate]
 
-    def _named(self, positional: Sequence[Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        if positional:
-            raise self.checked.signature.positional(len(positional))
-        return inputs
-
     def _bound(self, positional: Sequence[Any], inputs: dict[str, Any]) -> list[Argument]:
         return self._program.arguments.bind(self._named(positional, inputs) if positional else inputs, whole=False)[0]
-
-    def _mirrored(self, gradients: tuple[Gradient, ...]) -> Gradients:
-        """Return gradients as `wrt` was given."""
-        return gradients[0] if self.single else gradients
-
-    def _flat_call(self, arguments: Sequence[Argument]) -> tuple[float, tuple[Gradient, ...]]:
-        value, gradients = self._program.run("value_and_grad", arguments)
-        return float(value), gradients
-
-    @cached_property
-    def _derivatives(self) -> Derivatives:
-        from gradcompile.compiler.derivatives import Derivatives
-
-        def gradient(arguments: Sequence[Argument]) -> tuple[Gradient, ...]:
-            return tuple(self._program.run("value_and_grad", arguments)[1])
-
-        return Derivatives(self.lowered, self.checked.bind, gradient, self._new, self.dtype)
 
     def _output(self, name: str) -> Program:
         """Return the program of one output, made when it is first asked for."""
         if name not in self._outputs:
             self._outputs[name] = self._new(simplify(alone(self._all, name)))
         return self._outputs[name]
-
-    @cached_property
-    def _estimate(self) -> Minibatch:
-        from gradcompile.minibatch import minibatch
-
-        return minibatch(self.lowered)
-
-    @cached_property
-    def _minibatch(self) -> Program:
-        return self._new(differentiate(self._estimate.graph))
