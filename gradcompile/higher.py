@@ -30,9 +30,9 @@ def sizes_named(graph: Graph) -> set[str]:
     return {*graph.inputs, *(name for size in sizes for name, _ in size.terms)}
 
 
-def seeds_of(lowered: Graph) -> dict[str, str]:
+def seeds_of(graph: Graph) -> dict[str, str]:
     """Return the name of the input that holds the direction of each parameter."""
-    return {name: free_name(f"v_{name}", lowered.inputs) for name in lowered.wrt}
+    return {name: free_name(f"v_{name}", graph.inputs) for name in graph.wrt}
 
 
 def numbering(lowered: Graph, letter: str = "directions") -> Axis:
@@ -120,9 +120,8 @@ def relabelled(value: Value, axes: Mapping[Axis, Axis]) -> Value:
 
 def _moved(graph: Graph, names: Mapping[str, str], along: Axis | None) -> Graph:
     """Return the tangents of some outputs, under other names."""
-    seeds = {name: free_name(f"v_{name}", graph.inputs) for name in graph.wrt}
     outputs = {name: graph.outputs[name] for name in names}
-    moving = tangent(replace(graph, outputs=outputs), seeds, along)
+    moving = tangent(replace(graph, outputs=outputs), seeds_of(graph), along)
     return _simplified(
         moving,
         {names[name]: value for name, value in moving.outputs.items()},

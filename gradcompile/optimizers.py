@@ -65,6 +65,12 @@ class Optimizer:
         The formulas.
     settings : mapping of str to SymPy expression
         The learning rate and the hyperparameters, each a number or a formula in the step number t.
+
+    Examples
+    --------
+    >>> import gradcompile as gc
+    >>> gc.SGD(0.1, momentum=0.9)
+    SGD(rate=0.1, momentum=0.9)
     """
 
     rule: Rule

@@ -81,6 +81,15 @@ class GradientReport:
         Of how many components these are.
     method : str
         What the gradient was compared with.
+
+    Examples
+    --------
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, w = symbols("x w")
+    >>> report = gc.check_grad(gc.compile(w**2*x, wrt=w), w=3.0, x=0.5)
+    >>> report.right, report.digits, report.total
+    (True, 16.0, 1)
     """
 
     value: float

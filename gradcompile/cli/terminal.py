@@ -14,9 +14,7 @@ QUIET = "no messages on stderr, errors excepted"
 WIDE = 10_000  # columns where there is no terminal: no line of a table is cut
 
 
-def arguments(
-    parser: argparse.ArgumentParser, *, json: str, quiet: str = "no messages on stderr, errors excepted"
-) -> None:
+def arguments(parser: argparse.ArgumentParser, *, json: str, quiet: str = QUIET) -> None:
     """Add the options that every command has: a result for machines, and silence.
 
     Parameters

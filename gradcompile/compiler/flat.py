@@ -30,6 +30,17 @@ class FlatFunction:
         The parameters.
     dtype : str
         Of the parameters that are arrays; the flat array and its gradient are float64.
+
+    Examples
+    --------
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, y = symbols("x y")
+    >>> fun, start = gc.compile(x**2*y, wrt=[x, y]).ravel({"x": 3, "y": 2})
+    >>> fun(start)
+    (18.0, array([12.,  9.]))
+    >>> fun.unravel(start)
+    {'x': 3.0, 'y': 2.0}
     """
 
     def __init__(
@@ -46,7 +57,13 @@ class FlatFunction:
         return value, _joined(gradients)
 
     def start(self) -> Flat:
-        """Return the parameters that the function was made with, as a flat array."""
+        """Return the parameters that the function was made with, as a flat array.
+
+        Returns
+        -------
+        ndarray of float64
+            One after another, in the order of `wrt`.
+        """
         return _joined(self._start)
 
     def unravel(self, flat: ArrayLike) -> Mapping[str, Any]:
@@ -56,6 +73,11 @@ class FlatFunction:
         ----------
         flat : array of float64
             As `scipy.optimize.minimize` returns it in ``result.x``.
+
+        Returns
+        -------
+        mapping of str to array or float
+            In the model's dtype.
         """
         return dict(zip(self._names, self._split(flat), strict=True))
 

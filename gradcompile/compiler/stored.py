@@ -34,6 +34,17 @@ def load_model(path: str | PathLike[str]) -> CompiledModel | Trained:
         The file is none of these, is broken, or was changed since it was saved.
     OSError
         It cannot be read.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, y = symbols("x y")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gc.compile(x**2*y, wrt=[x, y]).save(pathlib.Path(folder, "square.npz"), known={"y": 2})
+    ...     load_model(pathlib.Path(folder, "square.npz")).value(x=3)
+    18.0
     """
     from gradcompile.train import Trained  # it brings a progress bar, which nothing else needs
 
@@ -61,6 +72,18 @@ def load_params(path: str | PathLike[str], model: CompiledModel) -> dict[str, An
     ------
     DataError
         As in `load_model`; or they are of another model: the message names the fields that differ.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, y = symbols("x y")
+    >>> square = gc.compile(x**2*y, wrt=[x, y])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     square.save(pathlib.Path(folder, "square.npz"), known={"x": 3, "y": 2})
+    ...     square.value(**load_params(pathlib.Path(folder, "square.npz"), square))
+    18.0
     """
     path = path_of(path)
     found = parameters.read(path, model.saved())

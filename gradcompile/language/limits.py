@@ -58,7 +58,18 @@ class Limits:
                 raise ArgumentError(what, expected="a whole number from 1", found=found, hint=hint)
 
     def exceeded(self, limit: str) -> str:
-        """Return the hint for a text that exceeds the limit of that name."""
+        """Return the hint for a text that exceeds the limit of that name.
+
+        Parameters
+        ----------
+        limit : str
+            Its name.
+
+        Returns
+        -------
+        str
+            What it is, and how it is changed.
+        """
         change = f"limits=Limits({limit}=...) or, on the command line, --limits {limit}=... changes it"
         return f"the limit is {getattr(self, limit):,} (Limits.{limit}); {change}"
 

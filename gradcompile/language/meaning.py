@@ -107,6 +107,11 @@ def load(path: str | PathLike[str], *, loss: str = "loss", limits: Limits = LIMI
     limits : Limits
         What it may cost; no more than that is read.
 
+    Returns
+    -------
+    Model
+        What `compile` takes.
+
     Raises
     ------
     MissingFileError, FolderError, OSError

@@ -59,6 +59,11 @@ def max_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Ma
     *limits : (index, first, last)
         The ranges, both ends included, as in `sympy.Sum`.
 
+    Returns
+    -------
+    MaxOver
+        An expression, for a model.
+
     Examples
     --------
     >>> import sympy
@@ -80,6 +85,11 @@ def min_over(function: Symbolic, *limits: tuple[Symbolic, object, object]) -> Mi
         Any expression in the indices.
     *limits : (index, first, last)
         The ranges, both ends included, as in `sympy.Sum`.
+
+    Returns
+    -------
+    MinOver
+        An expression, for a model.
 
     Examples
     --------

@@ -50,7 +50,18 @@ def set_threads(number: int | None) -> None:
 
 
 def get_threads() -> int:
-    """Return how many threads the kernels of this process use at most."""
+    """Return how many threads the kernels of this process use at most.
+
+    Returns
+    -------
+    int
+        What `set_threads` or the environment says, or the number of processors for this process.
+
+    Examples
+    --------
+    >>> get_threads() >= 1
+    True
+    """
     return _chosen or _default()
 
 

@@ -33,6 +33,18 @@ class Trained:
         The model that was trained.
     known : mapping of str to array or float
         The learned parameters, and the constants of the training.
+
+    Examples
+    --------
+    >>> from sympy import symbols
+    >>> import gradcompile as gc
+    >>> x, t, w = symbols("x t w")
+    >>> line = gc.compile((w*x - t)**2, wrt=w, data=[x, t], outputs={"y": w*x})
+    >>> trained = line.fit(x=[1, 2, 3], t=[2, 4, 6], init={"w": 0.0}, epochs=50, progress=False).model
+    >>> trained.predict("y", x=[5]).round(6)
+    array([10.])
+    >>> round(trained.value(x=[5], t=[10]), 6)
+    0.0
     """
 
     def __init__(self, model: Any, known: Mapping[str, Any]) -> None:
@@ -49,23 +61,75 @@ class Trained:
             raise no_attribute("a trained model", name, dir(type(self)), MEANT, "its .model has all other calls")
 
     def predict(self, output: str = "", /, *positional: Any, **inputs: Any) -> Any:
-        """Return an output of the model with the learned parameters, for new data; see `CompiledModel.predict`."""
+        """Return an output of the model with the learned parameters, for new data; see `CompiledModel.predict`.
+
+        Parameters
+        ----------
+        output : str
+            Its name.
+        **inputs : number or array-like
+            The data that the output needs, by name.
+
+        Returns
+        -------
+        float or ndarray
+            The axes are the variables of the output's Lambda, in their order.
+        """
         return self.model.predict(output, *positional, **self._with(inputs))
 
     def value(self, **inputs: Any) -> Any:
-        """Return the objective with the learned parameters; see `CompiledModel.value`."""
+        """Return the objective with the learned parameters; see `CompiledModel.value`.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The data by name.
+
+        Returns
+        -------
+        float or ndarray
+            As `CompiledModel.value` does.
+        """
         return self.model.value(**self._with(inputs))
 
     def grad(self, **inputs: Any) -> Any:
-        """Return the gradient at the learned parameters; see `CompiledModel.grad`."""
+        """Return the gradient at the learned parameters; see `CompiledModel.grad`.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The data by name.
+
+        Returns
+        -------
+        float, ndarray, or tuple of them
+            As `CompiledModel.grad` does.
+        """
         return self.model.grad(**self._with(inputs))
 
     def value_and_grad(self, **inputs: Any) -> Any:
-        """Return objective and gradient at the learned parameters; see `CompiledModel.value_and_grad`."""
+        """Return objective and gradient at the learned parameters; see `CompiledModel.value_and_grad`.
+
+        Parameters
+        ----------
+        **inputs : number or array-like
+            The data by name.
+
+        Returns
+        -------
+        tuple of float and gradient
+            As `CompiledModel.value_and_grad` does.
+        """
         return self.model.value_and_grad(**self._with(inputs))
 
     def save(self, path: Any) -> None:
-        """Write the model and what it knows to a file; see `CompiledModel.save`, and `gradcompile.load_model`."""
+        """Write the model and what it knows to a file; see `CompiledModel.save`, and `gradcompile.load_model`.
+
+        Parameters
+        ----------
+        path : path
+            Of an NPZ file, which is replaced if it is there.
+        """
         self.model.save(path, self.known)
 
     def _with(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
