@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import re
 import tomllib
 from pathlib import Path
 
@@ -175,6 +176,15 @@ def test_every_silenced_check_gives_its_reason(path):
                     else after.lstrip(": ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,")
                 )
                 assert any(c.isalpha() for c in reason), f"line {number}: {line.strip()}"
+
+
+def test_the_layout_is_as_it_is_written_for_contributors():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w./]+/|[\w./]+\.(?:py|md|json))`", text))
+    folders = (ROOT, PACKAGE, PACKAGE / "passes", PACKAGE / "schedule", PACKAGE / "jit" / "direct")
+    assert not [path for path in named if not any((folder / path).exists() for folder in folders)]
+    table = text[text.index("| what is in `gradcompile/` |") : text.index("| what happens to emitted text |")]
+    assert not [name for name in ORDER if f"`{name}/`" not in table and f"`{name}.py`" not in table]
 
 
 def test_version_is_the_same_everywhere():
