@@ -85,6 +85,14 @@ def test_a_loop_of_calls_becomes_vectors_where_functions_may_be_approximate(call
     assert symbol not in optimised(own + STRICT + loop, dtype)
 
 
+def test_what_vectors_take_the_place_of_keeps_an_argument_that_is_the_same_in_every_call():
+    own = f"{STRICT}def hypot(x, y):\n    e = math.exp(-abs(x)*y)\n    return (1/(y + e) if x > 0 else e)*x/x\n\n\n"
+    symbol = Vectors("hypot", F64, objects.singles() // 2).symbol
+    made = optimised(own + FAST + LOOP.format(call="hypot(x[k], 2.0)"), "float64")
+    assert re.search(rf"call [^\n]*@{re.escape(symbol)}\(", made)
+    assert re.search(r"define [^\n]*double @hypot\.1\(double [^,\n]*, double [^,\n]*\)", made)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("row", ["sin", "lgamma", "tanh"])
 def test_what_is_called_is_linked(row, dtype):

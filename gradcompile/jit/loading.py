@@ -24,7 +24,7 @@ from gradcompile.jit.directory import PrivateDirectory, cache_directory
 from gradcompile.jit.linking import PRODUCT, find_products
 from gradcompile.jit.memory import keep_freed
 
-FORMAT = 42  # of the cache; a new number leaves all old entries alone
+FORMAT = 43  # of the cache; a new number leaves all old entries alone
 
 
 class Given(NamedTuple):

@@ -35,6 +35,8 @@ COMPARED = {
 POWERS = 64  # whole exponents up to which a power is written as products
 SUFFIX = {F64: "f64", F32: "f32"}
 CALLED = re.compile(r"@([\w.]+)\(")
+DEFINED = re.compile(r"^define internal .*?@([\w.]+)\(", re.MULTILINE)
+ONE_OF = re.compile(r"_ZGV_LLVM_N\d+v+_([\w.]+)\(")  # the function of numbers that one of vectors stands for
 LOOP = re.compile(r"!llvm\.loop !(\d+)")
 PURE = "attributes #0 = { nounwind willreturn memory(none) }"
 ROLLED = '!{!"llvm.loop.unroll.runtime.disable"}'  # written out, a loop of unknown length grows, and is seldom faster
@@ -78,12 +80,26 @@ class Surroundings:
         named = self.several | {each.symbol: line for each, line in self.vectors.items()}
         told = "\n".join([*declared, text])
         vectors = {symbol: line for symbol, line in named.items() if f"({symbol})" in told}
-        if vectors:  # nothing calls them yet: they would be gone before a loop becomes vectors
-            kept = ", ".join(f"ptr @{each}" for each in vectors)
-            used = f'@llvm.compiler.used = appending global [{len(vectors)} x ptr] [{kept}], section "llvm.metadata"'
-            declared += [*vectors.values(), used]
+        if kept := [*vectors, *_stood_for(told)]:  # nothing calls the first yet: they would be gone too early
+            declared += [*vectors.values(), _used(kept)]
         wanted = [f"!{k} = distinct !{{!{k}, {self._loops[int(loop) - 1]}}}" for k, loop in enumerate(loops, start=1)]
         return "\n".join([*declared, text, PURE, *wanted, ""])
+
+
+def _stood_for(text: str) -> list[str]:
+    """Return the functions defined in a module in whose place LLVM may call others, of vectors.
+
+    They keep all of their arguments: LLVM would drop one that is the same number in every call, and what is said of the
+    others would not fit any more.
+    """
+    defined = set(DEFINED.findall(text))
+    return [name for name in dict.fromkeys(ONE_OF.findall(text)) if name in defined]
+
+
+def _used(names: Iterable[str]) -> str:
+    """Return what has LLVM leave functions as they are until loops have become vectors."""
+    each = [f"ptr @{name}" for name in names]
+    return f'@llvm.compiler.used = appending global [{len(each)} x ptr] [{", ".join(each)}], section "llvm.metadata"'
 
 
 class Writer:
