@@ -353,6 +353,8 @@ class Builder:
             return self.accumulate(operands[0], operands[1:], value.attr)
         if value.op == "running":
             return self.running(value.attr, *operands)
+        if value.op == "custom":  # one number for each of its operands', as a primitive
+            return self.make(value.op, operands, union(o.axes for o in operands), value.kind, value.attr)
         return self.make(value.op, operands, value.axes, value.kind, value.attr)
 
 

@@ -126,6 +126,27 @@ def test_the_per_sample_form_in_a_kernel() -> None:
     assert_averages(problem, 4, compiled(problem))
 
 
+class Own(sympy.Function):
+    """A function of a user, with a derivative of his own."""
+
+    def _eval_rewrite_as_exp(self, u: sympy.Expr, **_: object) -> sympy.Expr:
+        return u * sympy.exp(-u)
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return (1 - self.args[0]) * sympy.exp(-self.args[0])
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_a_function_of_a_user_is_one_of_the_batch(one: bool) -> None:
+    x, w, n = IndexedBase("x", shape=(N,)), sympy.Symbol("w"), sympy.Symbol("n", integer=True)
+    estimate = minibatch(gc.compile(sympy.Sum(Own(w * x[n]), (n, 0, N - 1)), wrt=w).lowered, one=one)
+    rows, at = np.asarray(2 if one else [2, 0]), np.array([0.3, -1.0, 2.0])
+    found = evaluate(adjoint(prepare(estimate.graph)), {"x": at, "w": np.asarray(0.5), estimate.rows: rows})
+    z = 0.5 * at[rows]
+    np.testing.assert_allclose(found["value"], np.mean(z * np.exp(-z)), rtol=1e-14)
+    np.testing.assert_allclose(found["dw"], np.mean((1 - z) * np.exp(-z) * at[rows]), rtol=1e-14)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 6, 100])
 def test_every_batch_size(size: int) -> None:
     problem = BY_NAME["linear"].forms["indexed"]
