@@ -84,6 +84,7 @@ MEANS = {
     "two sums": Sum(RESIDUAL**2, (s, 0, N - 1)) / N + Sum(exp(-t[s] * b), (s, 0, N - 1)) / N,
     "factored": (LOSS + Sum(exp(b * t[s]), (s, 0, N - 1))) / N + RIDGE,
     "unbiased variance": LOSS / (N - 1),
+    "counted from 1": Sum(RESIDUAL.subs(s, s - 1) ** 2, (s, 1, N)) / N,
 }
 SUMS = {
     "plain": LOSS,
@@ -94,6 +95,7 @@ SUMS = {
     "regulariser per sample": LOSS + RIDGE / N,
     "two sums": LOSS + Sum(exp(-t[s] * b), (s, 0, N - 1)),
     "log of N": LOSS + b * log(N),
+    "counted from 1 and from 0": LOSS + Sum(exp(-t[s - 1] * b), (s, 1, N)),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import sympy
 
+from gradcompile.affine import written
 from gradcompile.errors import IndexRangeError, UnsupportedError
 from gradcompile.ir import Axis, Size, Value
 from gradcompile.model.affine import Affine, never_negative
@@ -162,6 +163,7 @@ def index_value(state: State, index: Any, length: Size, scope: Scope, use: Any, 
     number = state.affine(index, scope)
     if number is None:
         return _clamped(state, value, length, (True, True)) if scope.guarded else value
+    value = written(value)  # y[i - 1] is that of its own sample where i counts from 1
     outside = _outside(state, number, length, scope, use, index)
     return _clamped(state, value, length, outside)
 
