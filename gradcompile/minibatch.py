@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from gradcompile.errors import MinibatchError
 from gradcompile.ir import Axis, Graph, Input, Size, Value, free_name, reachable
-from gradcompile.lower import sample_sums, why_not_samples
+from gradcompile.lower import opened, sample_sums, why_not_samples
 from gradcompile.substitution import substitute
 
 
@@ -55,7 +55,7 @@ def minibatch(graph: Graph, *, one: bool = False) -> Minibatch:
     """
     if graph.sample is None:
         raise refusal(graph, why_not(graph))
-    return _Estimate(graph, graph.sample, one).minibatch()
+    return _Estimate(opened(graph), graph.sample, one).minibatch()
 
 
 def refusal(graph: Graph, reason: str) -> MinibatchError:
@@ -95,7 +95,7 @@ def why_not(graph: Graph) -> str:
 
 def is_mean(graph: Graph) -> bool:
     """Return whether the sums over samples in the objective are divided by the number of samples."""
-    axis = graph.sample
+    axis, graph = graph.sample, opened(graph)
     return axis is not None and all(_degree(factors, axis.size) <= -1 for factors in _factors(graph, axis))
 
 

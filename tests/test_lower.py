@@ -397,6 +397,8 @@ def test_the_sum_over_samples_is_found_and_the_regulariser_left():
     [
         (sqrt(Sum(z_s**2, (s, 0, N - 1))), "takes sqrt of the sum over s"),
         (log(Sum(exp(z_s), (s, 0, N - 1))), "takes log of the sum over s"),
+        (sqrt(Product(exp(z_s), (s, 0, N - 1))), "takes sqrt of the product over s"),
+        (Product(exp(z_s), (s, 0, N - 1)), "takes the product over s"),
         (Sum(z_s, (s, 0, N - 1)) * Sum(z_s**2, (s, 0, N - 1)), "multiplies sums over s"),
         (Sum(z_s, (s, 0, N - 1)) ** 2, "takes pow of the sum over s"),
         (Sum(z_s, (s, 0, N - 1)) / Sum(gt[s] * a, (s, 0, N - 1)), "divides by a sum over s"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, Rational, Sum, Symbol, exp, log, sqrt, symbols
+from sympy import IndexedBase, Product, Rational, Sum, Symbol, exp, log, sqrt, symbols
 
 import gradcompile
 from gradcompile.adjoint import adjoint
@@ -31,6 +31,7 @@ SAMPLES, FEATURES = 7, 3
 RESIDUAL = Sum(x[s, j] * w[j], (j, 0, D - 1)) + b - t[s]
 LOSS = Sum(RESIDUAL**2, (s, 0, N - 1))
 RIDGE = lam * Sum(w[j] ** 2, (j, 0, D - 1))
+LIKELIHOOD = Product(exp(-(RESIDUAL**2) / 2) / (1 + b**2), (s, 0, N - 1))
 
 MODELS = sorted((Path(gradcompile.__file__).parent / "models").glob("*.model"))
 
@@ -84,6 +85,7 @@ MEANS = {
     "two sums": Sum(RESIDUAL**2, (s, 0, N - 1)) / N + Sum(exp(-t[s] * b), (s, 0, N - 1)) / N,
     "factored": (LOSS + Sum(exp(b * t[s]), (s, 0, N - 1))) / N + RIDGE,
     "unbiased variance": LOSS / (N - 1),
+    "mean of a log-likelihood": -log(LIKELIHOOD) / N + RIDGE,
     "counted from 1": Sum(RESIDUAL.subs(s, s - 1) ** 2, (s, 1, N)) / N,
 }
 SUMS = {
@@ -95,6 +97,8 @@ SUMS = {
     "regulariser per sample": LOSS + RIDGE / N,
     "two sums": LOSS + Sum(exp(-t[s] * b), (s, 0, N - 1)),
     "log of N": LOSS + b * log(N),
+    "log-likelihood": -log(LIKELIHOOD),
+    "log of a posterior": 3 - log(LIKELIHOOD * exp(-RIDGE) / Product(1 + t[s] ** 2, (s, 0, N - 1))),
     "counted from 1 and from 0": LOSS + Sum(exp(-t[s - 1] * b), (s, 1, N)),
 }
 

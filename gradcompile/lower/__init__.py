@@ -6,6 +6,6 @@ The rules are split by idea: `arithmetic` (numbers, sums, powers, choices), `fun
 """
 
 from .model import lower
-from .samples import detect_samples, sample_sums, why_not_samples, with_samples
+from .samples import detect_samples, opened, sample_sums, why_not_samples, with_samples
 
-__all__ = ["detect_samples", "lower", "sample_sums", "why_not_samples", "with_samples"]
+__all__ = ["detect_samples", "lower", "opened", "sample_sums", "why_not_samples", "with_samples"]

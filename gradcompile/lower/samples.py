@@ -22,6 +22,7 @@ def detect_samples(graph: Graph) -> Axis | None:
     """
     if graph.output_axes("value"):
         return None
+    graph = opened(graph)
     return next((axis for axis in _candidates(graph) if not _reason(graph, axis)), None)
 
 
@@ -36,12 +37,66 @@ def why_not_samples(graph: Graph) -> str:
         return ""
     if graph.output_axes("value"):
         return "the objective is not a scalar"
+    graph = opened(graph)
     reasons = [_reason(graph, axis) for axis in _candidates(graph)]
     return reasons[0] if reasons else "no array has an axis of its own for samples"
 
 
+def opened(graph: Graph) -> Graph:
+    """Return a graph whose objective has sums of logarithms for the logarithms of products, as of a likelihood.
+
+    These are the same where each factor is positive. Where two factors are negative, and their product is not, the sum
+    is nan: an estimate from some of the samples could not tell.
+    """
+    root, new = graph.outputs["value"], dict[Value, Value]()
+    found = {value for value in _linear_in(root) if value.op == "log" and _factors(value.operands[0])}
+    for value in reachable([root]) if found else ():
+        operands = tuple(new[o] for o in value.operands)
+        new[value] = _opened(operands[0]) if value in found else value.builder.rebuild(value, operands)
+    return replace(graph, outputs=graph.outputs | {"value": new[root]}) if found else graph
+
+
+def _linear_in(root: Value) -> Iterator[Value]:
+    """Yield what an objective is a sum of multiples of, and what lies between."""
+    stack, seen = [root], set[Value]()
+    while stack:
+        value = stack.pop()
+        if value not in seen:
+            seen.add(value)
+            yield value
+            stack.extend(value.operands if value.op in (*LINEAR, "mul", "div", "sum") else ())
+
+
+def _factors(product: Value) -> list[tuple[Value, int]]:
+    """Return the products over indices in a product or a quotient, 1 or -1 by where; the rest of it last."""
+    stack, found, rest = [(product, 1)], list[tuple[Value, int]](), list[tuple[Value, int]]()
+    while stack:
+        value, sign = stack.pop()
+        if value.op in ("mul", "div"):
+            first, second = value.operands
+            stack += [(second, sign if value.op == "mul" else -sign), (first, sign)]
+        else:
+            (found if value.op == "prod" else rest).append((value, sign))
+    return [*found, *rest] if found else []
+
+
+def _opened(product: Value) -> Value:
+    """Return the logarithm of a product as a sum over the indices of products in it."""
+    builder, total, rest = product.builder, product.builder.const(0), product.builder.const(1)
+    for value, sign in _factors(product):
+        if value.op == "prod":
+            logarithms = builder.reduce("sum", builder.apply("log", value.operands[0]), value.attr)
+            total = total + logarithms if sign > 0 else total - logarithms
+        else:
+            rest = rest * value if sign > 0 else rest / value
+    return total if rest.is_const(1) else total + builder.apply("log", rest)
+
+
 def sample_sums(graph: Graph, axis: Axis) -> tuple[Value, ...]:
-    """Return the sums over samples that the objective is linear in; scaled by N/B they make a minibatch estimate."""
+    """Return the sums over samples that the objective is linear in; scaled by N/B they make a minibatch estimate.
+
+    The graph is one that `opened` returns.
+    """
     return tuple(_Walk(graph, axis).sums())
 
 
@@ -129,13 +184,20 @@ class _Walk:
             return self._no_sum()
         for value in self.walk():
             if not self.is_sum(value) and self.linear(value) is None:
-                return NOT_LINEAR.get(value.op, "the objective takes {op} of the sum over {s}").format(
-                    op=value.op, s=self.letter
-                )
+                return self._not_linear(value)
             if not self.is_sum(value) and not value.operands:
                 return f"the objective reads {value.attr} outside of the sum over {self.letter}"
         bodies = [v.operands[0] for v in self.sums()]
         return next((why for v in reachable(bodies) if v in self.sampled and (why := self._sees_others(v))), "")
+
+    def _not_linear(self, value: Value) -> str:
+        """Return the reason where the objective is not linear in what runs over the samples."""
+        over = dict.fromkeys(v.op for v in reachable([value]) if v.op in REDUCTIONS and self.axis in v.attr)
+        what = REDUCED[next(iter(over), "sum")]
+        if value.op in REDUCED:
+            return f"the objective takes the {what} over {self.letter}"
+        form = NOT_LINEAR.get(value.op, "the objective takes {op} of the {what} over {s}")
+        return form.format(op=value.op, what=what, s=self.letter)
 
     def _no_sum(self) -> str:
         """Return the reason where nothing runs over the samples, so that they have no letter that the user knows."""
@@ -165,9 +227,10 @@ class _Walk:
         return all(i.is_index(self.axis) for i in along)
 
 
+REDUCED = {"sum": "sum", "prod": "product", "max": "maximum", "min": "minimum"}
 NOT_LINEAR = {
-    "mul": "the objective multiplies sums over {s} with one another",
-    "div": "the objective divides by a sum over {s}",
-    "read": "the objective reads samples outside of the sum over {s}",
-    "select": "the objective chooses by a sum over {s}",
+    "mul": "the objective multiplies {what}s over {s} with one another",
+    "div": "the objective divides by a {what} over {s}",
+    "read": "the objective reads samples outside of the {what} over {s}",
+    "select": "the objective chooses by a {what} over {s}",
 }
