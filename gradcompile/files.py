@@ -25,7 +25,7 @@ def path_of(given: str | PathLike[str]) -> Path:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Say what is missing, or is a folder, where the operating system only says that something is."""
+    """Say what is missing, is a folder or cannot be used, where the operating system only says that something is."""
     try:
         yield
     except FileNotFoundError as error:
@@ -34,6 +34,9 @@ def naming(path: Path) -> Iterator[None]:
         raise missing(path) from None
     except IsADirectoryError:
         raise is_folder(path) from None
+    except OSError as error:
+        error.filename = str(path)  # of a disk that is full there is no name, of a temporary file a strange one
+        raise
 
 
 def is_folder(name: str | Path) -> FolderError:

@@ -349,7 +349,7 @@ def test_standard_output_by_its_names():
 def test_full_device_is_a_message():
     done = command("emit", "x**2", "-o", "/dev/full")
     assert done.returncode == 2
-    assert done.stderr == "gradcompile: No space left on device\n"
+    assert done.stderr == "gradcompile: /dev/full: No space left on device\n"
     script = f'"{sys.executable}" -m gradcompile emit "x**2" > /dev/full'
     done = subprocess.run(
         ["sh", "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False

@@ -379,6 +379,15 @@ def test_full_disk_leaves_nothing_behind_and_warns_once(cache, monkeypatch):
     assert not list(cache.iterdir())
 
 
+def test_folder_where_a_file_should_be_is_one_warning(cache):
+    kernel()
+    for path in list(cache.iterdir()):
+        path.unlink()
+        path.mkdir()
+    with pytest.warns(jit.CacheWarning, match="cannot be written to"):
+        check(fresh())
+
+
 def test_disk_that_fills_up_during_compilation(cache, monkeypatch):
     module = jit.load(KERNEL, compiled=True)
     monkeypatch.setattr(os, "replace", lambda *names: (_ for _ in ()).throw(OSError(28, "No space left on device")))

@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 import pickle
 import random
 import re
@@ -137,6 +138,20 @@ def test_existing_file_is_replaced_whole_and_a_link_is_not_followed(line, tmp_pa
     assert line.read_bytes() == before
     assert not link.is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["line.npz", "link.npz"]
+
+
+def test_full_disk_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    path.write_text("old")
+
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*model\.npz"):
+        gc.compile(Symbol("x") ** 2, wrt=Symbol("x")).save(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.npz"]
+    assert path.read_text() == "old"
 
 
 def test_array_that_the_model_does_not_have_is_not_saved(tmp_path):

@@ -615,6 +615,12 @@ def test_validation_data_give_nothing_that_is_learned(model):
         model.fit(**given, valid={"x": given["x"], "t": given["t"], "w": np.ones(FEATURES)}, epochs=1, progress=False)
 
 
+def test_validation_data_are_whole_samples(model):
+    """As many as there are to train on: the targets of those would fit in number."""
+    with pytest.raises(ArgumentError, match="lack 't'"):
+        model.fit(**data(), valid={"x": data(seed=9)["x"]}, epochs=1, progress=False)
+
+
 def test_early_stopping_returns_the_best_parameters(model):
     """Validation data that pull the other way: the objective on them rises after a few epochs."""
     inputs, other = data(), data(11, seed=3)

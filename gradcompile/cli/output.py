@@ -17,6 +17,7 @@ from typing import Any
 
 from gradcompile.cli import terminal
 from gradcompile.errors import DataError
+from gradcompile.files import naming
 from gradcompile.saving import replacing
 
 STANDARD = {
@@ -51,9 +52,10 @@ def write(path: str, content: str | bytes, *, force: bool = False, inputs: Itera
     """
     packed = content.encode() if isinstance(content, str) else content
     if path in STANDARD:
-        _stream(STANDARD[path], packed)
+        with naming(Path(STANDARD[path])):
+            _stream(STANDARD[path], packed)
     elif _is_device(path):
-        with open(path, "wb", buffering=0) as device:
+        with naming(Path(path)), open(path, "wb", buffering=0) as device:
             device.write(packed)
     else:
         check_writable(path, force=force, inputs=inputs)

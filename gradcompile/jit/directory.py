@@ -52,10 +52,12 @@ class PrivateDirectory:
             handle = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return None
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode) or not _private(facts):  # a folder cannot even be opened as a file
+            os.close(handle)
+            return None
         with open(handle, "rb") as file:
-            facts = os.fstat(file.fileno())
-            private = stat.S_ISREG(facts.st_mode) and _private(facts)
-            return file.read() if private else None
+            return file.read()
 
     def write(self, name: str, content: bytes) -> bool:
         """Write a file at once or not at all; return whether it was written, with a warning if not."""

@@ -37,7 +37,11 @@ def replace(target: Path, packed: bytes, *, force: bool = True) -> None:
         what, hint = f"{target} is a folder", f"name a file in it: {target / 'model.npz'}"
         raise DataError(what, expected="the name of a file", found="the name of a folder", hint=hint)
     with naming(target):
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
+        _replace(target, packed, force)
+
+
+def _replace(target: Path, packed: bytes, force: bool) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
     try:
         with open(descriptor, "wb") as file:
             file.write(packed)

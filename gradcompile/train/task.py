@@ -135,7 +135,7 @@ def _check_valid(graph: Graph, valid: Any) -> None:
 
 
 def _check_names(graph: Graph, valid: Mapping[Any, Any]) -> None:
-    """Raise if the validation data have values of what is learned, which would be replaced."""
+    """Raise if validation data have values of what is learned, which would be replaced, or lack some of a sample."""
     for name in map(str, valid):
         if name in graph.wrt:
             raise ArgumentError(
@@ -144,6 +144,22 @@ def _check_names(graph: Graph, valid: Mapping[Any, Any]) -> None:
                 found=f"valid={{{name!r}: ...}}",
                 hint=f"leave {name!r} out of valid; to start from it, give it in init",
             )
+    lacking = _lacking(graph, valid)
+    if lacking:
+        raise ArgumentError(
+            f"the validation data lack {lacking[0]!r}, of which each sample has its own",
+            expected=f"all data of a sample, {', '.join(lacking)} among them",
+            found=f"valid={{{', '.join(f'{name!r}: ...' for name in valid)}}}",
+            hint=f"add {lacking[0]!r} to valid",
+        )
+
+
+def _lacking(graph: Graph, valid: Mapping[Any, Any]) -> list[str]:
+    """Return the data of samples that are not given beside others: those to train on are of other samples."""
+    if graph.sample is None:
+        return []
+    sampled = [name for name, i in graph.inputs.items() if graph.sample.size in i.shape and i.role != "parameter"]
+    return [name for name in sampled if name not in valid] if any(name in valid for name in sampled) else []
 
 
 def _split(seed: int, samples: int, fraction: float) -> tuple[shuffle.Rows, shuffle.Rows]:
