@@ -268,6 +268,16 @@ def test_nothing_is_trained_when_the_output_exists(line, capsys):
     assert not Path("line.npz").exists()
 
 
+def test_a_folder_that_is_missing_or_closed_is_found_before_training(line, capsys, monkeypatch):
+    assert main([*TRAIN[:-1], "models/line.npz"]) == 2
+    printed = capsys.readouterr().err
+    assert "no folder models" in printed
+    assert "rows read" not in printed
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # the superuser may write everywhere
+    assert main(TRAIN) == 2
+    assert capsys.readouterr().err == "gradcompile: line.npz: Permission denied\n"
+
+
 def test_parameters_of_another_model_are_refused_with_the_difference(line, capsys):
     np.savez("other.npz", w=np.zeros(2), U=np.zeros(3))
     assert main(["predict", "line.model", "--params", "other.npz", "--data", "points.csv"]) == 2

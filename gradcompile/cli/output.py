@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 from gradcompile.cli import terminal
 from gradcompile.errors import DataError
-from gradcompile.files import naming
+from gradcompile.files import missing, naming
 from gradcompile.saving import replacing
 
 STANDARD = {
@@ -94,6 +95,10 @@ def check_writable(path: str, *, force: bool = False, inputs: Iterable[Path] = (
     if target.is_dir() and not target.is_symlink():
         raise DataError(f"{path} is a folder", hint="give the name of a file")
     _check_folders(target)
+    if not target.parent.is_dir():
+        raise missing(target)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     found = _status(target)
     for source in inputs:
         if found is not None and _same(target, source):
