@@ -305,6 +305,8 @@ class Body(Numbers):
     def _for(self, node: ast.For) -> bool:
         if not isinstance(node.target, ast.Name) or node.orelse:
             raise UntranslatableError("a loop over something else than a range")
+        if isinstance(node.iter, ast.Tuple):
+            return self._for_each(node.target.id, node.iter.elts, node.body)
         start, stop, step = self._range(node.iter)
         writer, place = self.writer, self.writer.place("i64")
         test, loop, after = (writer.label() for _ in range(3))
@@ -323,6 +325,14 @@ class Body(Numbers):
         self.depth -= 1
         self.innermost = False
         writer.begin(after)
+        return False
+
+    def _for_each(self, name: str, values: Sequence[ast.expr], body: Sequence[ast.stmt]) -> bool:
+        """Translate a loop over values that are written down: its body, for one after the other."""
+        for each in values:
+            self.assign(name, self.expression(each))
+            if self.statements(body):
+                return True
         return False
 
     def is_arithmetic(self, node: ast.expr) -> bool:
