@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sympy import IndexedBase, MatrixSymbol, Max, Piecewise, Sum, Symbol, Trace, exp, log, symbols
+from sympy import Heaviside, IndexedBase, Integer, MatrixSymbol, Max, Piecewise, Sum, Symbol, Trace, exp, log, symbols
 
 import gradcompile as gc
 from gradcompile.adjoint import adjoint
@@ -28,7 +28,7 @@ n_, d_, c_, k_ = symbols("N D C K", integer=True, positive=True)
 s, j, i, k, a, t = symbols("s j i k a t", integer=True)
 x, gt = IndexedBase("x", shape=(n_, d_)), IndexedBase("gt", shape=(n_,))
 W, b, w = IndexedBase("W", shape=(d_, c_)), IndexedBase("b", shape=(c_,)), IndexedBase("w", shape=(d_,))
-A = IndexedBase("A", shape=(d_, d_))
+A, r = IndexedBase("A", shape=(d_, d_)), Symbol("r")
 u, v = IndexedBase("u", shape=(n_,)), IndexedBase("v", shape=(n_,))
 SAMPLES, FEATURES, CLASSES = (s, 0, n_ - 1), (j, 0, d_ - 1), (i, 0, c_ - 1)
 
@@ -271,6 +271,18 @@ def test_no_warning_from_a_branch_that_is_not_taken(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         (dw,) = emitted.grad(np.array([2.0, -1.0, 0.0]))
     assert dw.tolist() == [0.5, -2.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "objective",
+    [Piecewise((r**2, r > 0), (2 * r, True)), Piecewise((1, r > 0), (2, True)), Integer(3), Heaviside(r), r],
+    ids=str,
+)
+def test_a_result_that_is_a_number_is_no_array_and_no_int(objective: Any, dtype: str, tmp_path: Path) -> None:
+    emitted = load(gc.emit(objective, wrt=r, target="numpy", dtype=dtype), tmp_path / "module.py")
+    for found in (emitted.value(2.0), *emitted.value_and_grad(2.0)):
+        assert isinstance(found, float | np.float32)
 
 
 def test_numbers_divide_as_ieee_says(tmp_path: Path) -> None:

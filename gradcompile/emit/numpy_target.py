@@ -156,7 +156,15 @@ class WholeArrays:
             yield f"{self._target(value)} = {self._zeros(axes)}", comment
             yield self._scattered(value, value, "+"), ""
         else:
-            yield f"{self._target(value)} = {self.array.text(value, axes, whole=True)[0]}", comment
+            yield f"{self._target(value)} = {self._line(value, axes)}", comment
+
+    def _line(self, value: Value, axes: Axes) -> str:
+        """Return the text of a value; ``np.where`` makes arrays of numbers, too, and a result is to be a number."""
+        text = self.array.text(value, axes, whole=True)[0]
+        if value.axes or value not in self.graph.outputs.values():
+            return text
+        source = value.operands[0] if value.op == "real" else value
+        return f"np.{self.dtype}({text})" if source.op == "select" else as_number(source, text)
 
     def _chain(self, value: Value) -> tuple[Value, list[tuple[Value, str]]]:
         """Return what a sum starts from, and the accumulations that are added to it in place."""
