@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import sympy
 from sympy import (
+    Determinant,
+    Identity,
     IndexedBase,
     Lambda,
     MatrixSymbol,
@@ -381,6 +383,7 @@ def test_a_size_named_n_is_not_the_number_of_samples():
 # Samples ------------------------------------------------------------------------------------------------------------
 
 z_s = Sum(x[s, j] * w[j], (j, 0, D - 1))
+KERNEL = MatrixSymbol("G", N, N) + a * Identity(N)
 RISK = Sum(Piecewise((exp(x[t, 0] * a), gt[0] >= 0), (0, True)), (t, 0, N - 1))
 
 
@@ -399,6 +402,7 @@ def test_the_sum_over_samples_is_found_and_the_regulariser_left():
         (log(Sum(exp(z_s), (s, 0, N - 1))), "takes log of the sum over s"),
         (sqrt(Product(exp(z_s), (s, 0, N - 1))), "takes sqrt of the product over s"),
         (Product(exp(z_s), (s, 0, N - 1)), "takes the product over s"),
+        (log(Determinant(KERNEL)) + Sum(z_s, (s, 0, N - 1)), "takes logdet of a matrix with rows of all samples"),
         (Sum(z_s, (s, 0, N - 1)) * Sum(z_s**2, (s, 0, N - 1)), "multiplies sums over s"),
         (Sum(z_s, (s, 0, N - 1)) ** 2, "takes pow of the sum over s"),
         (Sum(z_s, (s, 0, N - 1)) / Sum(gt[s] * a, (s, 0, N - 1)), "divides by a sum over s"),

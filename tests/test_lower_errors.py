@@ -38,6 +38,13 @@ def test_names_that_one_identifier_would_be():
     assert "empty name" in refused(errors.ModelError, Symbol("") + a, a)
 
 
+def test_a_symbol_that_does_not_commute_is_no_number():
+    """Of two matrices, the difference of products would be 0."""
+    p, q = symbols("p q", commutative=False)
+    message = refused(errors.UnsupportedError, a * (p * q - q * p), a, place="p")
+    assert "MatrixSymbol('p', n, m)" in message
+
+
 def test_an_array_with_two_shapes():
     message = refused(errors.DuplicateNameError, w[0] + IndexedBase("w", shape=(C,))[0], w)
     assert "(D,)" in message

@@ -249,6 +249,13 @@ def scalar(state: State, ask: Ask) -> Value | Steps:
     binding = ask.scope.bound.get(symbol)
     if binding is not None:
         return binding.value
+    if not symbol.is_commutative:
+        raise UnsupportedError(
+            f"{name} is declared not to commute, and numbers do",
+            **shown(ask.scope.root, symbol),
+            expected="symbols of real numbers",
+            hint=f"make it a MatrixSymbol({name!r}, n, m), or leave commutative=False out",
+        )
     if symbol in state.survey.sizes:
         return state.builder.size(Size.of(state.survey.sizes[symbol]))
     if symbol in state.survey.free.bound and name not in state.survey.declared:

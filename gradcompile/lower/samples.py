@@ -196,6 +196,8 @@ class _Walk:
         what = REDUCED[next(iter(over), "sum")]
         if value.op in REDUCED:
             return f"the objective takes the {what} over {self.letter}"
+        if value.op in MATRIX_FUNCTIONS:
+            return f"the objective takes {value.op} of a matrix with rows of all samples"
         form = NOT_LINEAR.get(value.op, "the objective takes {op} of the {what} over {s}")
         return form.format(op=value.op, what=what, s=self.letter)
 
