@@ -380,6 +380,8 @@ def _as_numbers(declared: Input, value: object, found: str) -> str:
         return "give one number"
     if declared.kind == "int" and ("array of text" in found or "] is '" in found):
         return f"number the classes: numpy.unique({name}, return_inverse=True)[1]"
+    if "] is None" in found or "type NAType" in found:  # the second is of pandas
+        return f"fill what is missing in {name}, or leave out its samples"
     if "complex" in found:
         return f"give {name}.real, if that is what is meant"
     if hasattr(value, "toarray"):  # of SciPy
