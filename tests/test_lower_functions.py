@@ -185,6 +185,23 @@ def test_probabilities_of_sympy_are_models(drawn):
     assert slope == pytest.approx(float(sum(e.diff(p).subs(p, Rational(3, 10)) for e in exact) / 2), rel=1e-13)
 
 
+INTERVALS = [
+    sympy.Interval(0, 1),
+    sympy.Interval.open(0, 1),
+    sympy.Interval(-sympy.oo, 1),
+    sympy.Interval.Lopen(0, sympy.oo),
+    sympy.FiniteSet(0, 3),
+    sympy.Union(sympy.Interval(0, 1), sympy.Interval.open(2, 3)),
+]
+
+
+@pytest.mark.parametrize("those", INTERVALS, ids=str)
+def test_members_of_intervals(those):
+    points = [-1.0, 0.0, 0.5, 1.0, 2.0, 2.5, 3.0]
+    model = compile(sympy.Piecewise((x, sympy.Contains(x, those)), (9, True)), wrt=x)
+    assert [model.value(x=at) for at in points] == [at if those.contains(at) is sympy.true else 9.0 for at in points]
+
+
 @pytest.mark.parametrize(("those", "inside"), [("Integers", [-1, 0, 1]), ("Naturals", [1]), ("Naturals0", [0, 1])])
 def test_whole_numbers_are_asked_for(those, inside):
     formula = sympy.Piecewise((x, sympy.Contains(x, getattr(sympy.S, those), evaluate=False)), (9, True))

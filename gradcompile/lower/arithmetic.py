@@ -219,11 +219,14 @@ def negation(state: State, ask: Ask) -> Steps:
 
 
 def relation(name: str) -> Rule:
-    """Return the rule for a comparison; one of numbers is decided here."""
+    """Return the rule for a comparison; one of numbers is decided here. An interval may end at infinity."""
 
     def rule(state: State, ask: Ask) -> Steps:
-        left = yield Ask(ask.expr.args[0], ask.scope)
-        right = yield Ask(ask.expr.args[1], ask.scope)
+        sides = []
+        for side in ask.expr.args:
+            infinite = side in (sympy.oo, -sympy.oo)
+            sides.append(state.builder.const(float(side)) if infinite else (yield Ask(side, ask.scope)))
+        left, right = sides
         if left.op == right.op == "const" and not isinstance(left.attr, str) and not isinstance(right.attr, str):
             return state.builder.const(bool(COMPARE[name](left.attr, right.attr)))
         return state.builder.apply(name, left, right)

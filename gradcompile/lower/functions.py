@@ -233,12 +233,17 @@ def delta(state: State, ask: Ask) -> Steps:
     return (yield Ask(found, ask.scope))
 
 
+BY_RELATION = (sympy.Interval, sympy.FiniteSet, sympy.Union)  # sets whose members SymPy tells by comparisons
 LOWEST = {sympy.S.Integers: -sympy.oo, sympy.S.Naturals: 1, sympy.S.Naturals0: 0}  # of sets of whole numbers
 
 
 def member(state: State, ask: Ask) -> Steps:
-    """Ask whether a number is whole, as probabilities of `sympy.stats` do, and is not too small."""
+    """Ask whether a number is in an interval, or is whole and not too small, as probabilities of `sympy.stats` do."""
     number, those = ask.expr.args
+    if isinstance(those, BY_RELATION):
+        asked = those.as_relational(number)
+        state.survey.free.learn([asked])
+        return (yield Ask(asked, ask.scope))
     if those not in LOWEST:
         raise unsupported_error(ask)
     whole = sympy.Eq(sympy.floor(number), number, evaluate=False)
