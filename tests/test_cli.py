@@ -359,6 +359,25 @@ def test_full_device_is_a_message():
     assert "Exception" not in done.stderr
 
 
+CLOSED = {
+    "stdout": ('emit "x**2" --target listing >&-', 2, "gradcompile: stdout: Bad file descriptor\n"),
+    "stderr": ('emit "x**2" --target listing -o /dev/stdout 2>&-', 0, ""),
+    "stdin": ("emit - <&- >&-", 2, "gradcompile: stdin is empty\n"),
+}
+
+
+@pytest.mark.parametrize("stream", CLOSED)
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
+def test_streams_that_the_shell_has_closed(stream):
+    words, status, said = CLOSED[stream]
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m gradcompile {words}'],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.partition("  expected")[0]) == (status, said)
+    assert ("# backward" in done.stdout) == (stream == "stderr")
+
+
 def test_reader_that_goes_away_is_no_error_message():
     script = f'"{sys.executable}" -m gradcompile emit softmax | true'
     done = subprocess.run(

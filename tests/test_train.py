@@ -741,6 +741,11 @@ def test_nothing_is_printed_where_there_is_no_terminal(model, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_no_bar_where_stderr_is_closed(monkeypatch, model):
+    monkeypatch.setattr("sys.stderr", None)
+    assert model.fit(**data(), init=START, epochs=1, progress=True).history
+
+
 def test_a_bar_is_shown_on_a_terminal(model, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     model.fit(**data(), init=START, epochs=2, batch_size=5)

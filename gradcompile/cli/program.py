@@ -9,13 +9,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from gradcompile import __version__
 from gradcompile.cli import mistakes
 from gradcompile.errors import GradcompileError, GradientCheckError
-from gradcompile.files import is_folder, missing
+from gradcompile.files import is_folder, missing, naming
 from gradcompile.garbage import rarely_collected
 
 OK, FAILED, USAGE, DEFECT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 70, 130, 141
@@ -84,11 +85,13 @@ def main(words: Sequence[str] | None = None) -> int:
     0
     """
     given = list(sys.argv[1:] if words is None else words)
+    _replace_closed()
     _prefer_utf8()
     try:
         with rarely_collected():
             status = _run(given)
-        sys.stdout.flush()
+        with naming(Path("stdout")):
+            sys.stdout.flush()
     except BrokenPipeError:
         _abandon_stdout()
         return CLOSED_PIPE
@@ -149,6 +152,18 @@ def _run(words: Sequence[str]) -> int:
 def _protected(word: str) -> str:
     """Keep argparse from reading an expression such as ``-x**2`` as an option: a space before it means nothing."""
     return f" {word}" if word.startswith("-") and not OPTION.fullmatch(word) else word
+
+
+def _replace_closed() -> None:
+    """Put streams in the place of those that the shell has closed.
+
+    There is nothing to read then, results cannot be written, and messages are lost; `print` would take stdout for a
+    stderr that is none.
+    """
+    for name, how in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # each gets the number that is free
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, open(descriptor, how, encoding="utf-8"))  # noqa: SIM115  # it is used until Python ends
 
 
 def _prefer_utf8() -> None:

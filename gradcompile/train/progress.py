@@ -38,7 +38,7 @@ def progress_bar(total: int, wanted: bool) -> Iterator[Show]:
     >>> with progress_bar(10, wanted=False) as show:
     ...     show(5, "halfway")
     """
-    if not wanted or not sys.stderr.isatty():
+    if not wanted or sys.stderr is None or not sys.stderr.isatty():  # there is none where it was closed
         yield _silent
         return
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
