@@ -11,6 +11,7 @@ from gradcompile.passes.cases import cases
 from gradcompile.passes.choices import choices
 from gradcompile.passes.coefficients import coefficients
 from gradcompile.passes.common_factors import common_factors
+from gradcompile.passes.complements import complements
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.entropies import entropies
@@ -95,6 +96,7 @@ BEFORE: tuple[Pass, ...] = (
 AFTER: tuple[Pass, ...] = (
     settle,  # marks for differentiation go
     fold,  # as above
+    complements,  # 1 - sigmoid(x) is sigmoid(-x)
     cancel,  # 2*(x/2), c*(h/c)
     entropies,  # slopes of x*log(x) at 0
     pairs,  # exp(a - max(a, b)) or exp(b - max(a, b)) is 1
