@@ -344,7 +344,9 @@ MISTAKES = {
     "labels from 1": ({"gt": np.arange(10) % 3 + 1}, LabelError, ["gt[2] = 3, and 2 more", "give gt - 1"]),
     "label fraction": ({"gt": np.full(10, 0.5)}, LabelError, ["not whole numbers", "gt[0] = 0.5"]),
     "label nan": ({"gt": [0.0, np.nan] * 5}, LabelError, ["not whole numbers", "gt[1] = nan"]),
-    "label huge": ({"gt": np.full(10, 2**64 - 1, np.uint64)}, LabelError, ["gt[0] = 18446744073709551615"]),
+    "label huge": ({"gt": np.full(10, 2**64 - 1, np.uint64)}, LabelError, ["too large", "= 18446744073709551615"]),
+    "label huge float": ({"gt": np.full(10, -1e30)}, LabelError, ["too large", "gt[0] = -1e+30"]),
+    "label infinite": ({"gt": np.full(10, np.inf)}, LabelError, ["not whole numbers", "gt[0] = inf"]),
     "unknown": ({"lamb": 1.0}, UnknownNameError, ["no argument 'lamb'", "did you mean 'lam'?"]),
 }  # fmt: skip
 

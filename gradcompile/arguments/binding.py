@@ -294,7 +294,9 @@ class Arguments:
             wrong = array > np.iinfo(np.int64).max
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
-            what = f"{declared.name} is used as an index, and has entries that are not whole numbers"
+            entry = array.flat[at]
+            are = "too large for one" if np.isfinite(entry) and entry == np.rint(entry) else "not whole numbers"
+            what = f"{declared.name} is used as an index, and has entries that are {are}"
             details = {"expected": wanted(declared), "found": _entry(declared.name, array, at)}
             hint = "give labels counted from 0; rows without a label are left out"
             raise self.signature.fail(LabelError, declared.name, what, **details, hint=hint)
