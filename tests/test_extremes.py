@@ -46,6 +46,11 @@ FORMULAS: dict[str, Formula] = {  # in its variables, with mpmath, and where
     "log of 1 and a hyperbolic sine": (
         "log(1 + sinh(x))", lambda x: mp.log(1 + mp.sinh(x)), [(1e-9,), (-0.5,), (1000.0,)],
     ),
+    "power of Bose and Einstein's distribution": (
+        "exp(3*x)/(y*(exp(x) - 1)**3)",
+        lambda x, y: 1 / (y * (1 - mp.exp(-x)) ** 3),
+        [(0.5, 2.0), (90.0, 2.0), (700.0, 2.0), (900.0, 2.0), (-200.0, 2.0)],
+    ),
     "Clayton's copula": (
         "(x**(-z) + y**(-z) - 1)**(-1/z)",
         lambda x, y, z: (x ** (-z) + y ** (-z) - 1) ** (-1 / z),

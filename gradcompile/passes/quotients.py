@@ -137,19 +137,28 @@ def hazard(a: Value, b: Value) -> Value | None:
     return None
 
 
-def over_square_of_expm1(a: Value, b: Value) -> Value | None:
-    """Return exp(u)/expm1(u)**2, which is even in u, with -|u|; other factors stay."""
-    for square in factors(b):
-        if square.op != "pow" or not square.operands[1].is_const(2) or square.operands[0].op != "expm1":
+def over_power_of_expm1(a: Value, b: Value) -> Value | None:
+    """Return exp(n*u)/expm1(u)**n as 1/(-expm1(-u))**n, and exp(u)/expm1(u)**2, which is even in u, with -|u|."""
+    for power in factors(b):
+        number = exact(power.operands[1]) if power.op == "pow" and power.operands[0].op == "expm1" else None
+        if number is None or number < 2 or number % 1:
             continue
-        (u,) = square.operands[0].operands
-        for growing in factors(a):
-            if growing.op == "exp" and growing.operands[0] is u:
-                apply = a.builder.apply
+        apply, (u,) = a.builder.apply, power.operands[0].operands
+        for growing in (factor for factor in factors(a) if factor.op == "exp"):
+            if number == 2 and growing.operands[0] is u:
                 below = -apply("abs", u)
-                top, bottom = apply("exp", below), apply("expm1", below) ** 2
-                return replaced(a, growing, top) / replaced(b, square, bottom)
+                return replaced(a, growing, apply("exp", below)) / replaced(b, power, apply("expm1", below) ** 2)
+            if _is_multiple(growing.operands[0], u, number):
+                left = apply("expm1", negated(u)) ** power.operands[1]
+                whole = replaced(a, growing, a.builder.const(1)) / replaced(b, power, left)
+                return whole if number % 2 == 0 else -whole
     return None
+
+
+def _is_multiple(v: Value, u: Value, number: int | Fraction) -> bool:
+    """Return whether v is number*u."""
+    (size, inner), (own, base) = factored(v), factored(u)
+    return inner is base is not None and size == number * own
 
 
 def factors(x: Value, depth: int = DEEPEST) -> Iterator[Value]:
