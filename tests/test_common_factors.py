@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from operator import mul
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -66,6 +68,22 @@ def test_what_is_divided_by_0_and_multiplied_with_it_is_a_number() -> None:
     model = gc.compile(gc.parse("x: parameter\nc: constant\nloss = exp(c*x)/c"))
     assert model.grad(x=0.7, c=0.0) == (1,)
     assert model.grad(x=0.7, c=0.5)[0] == pytest.approx(np.exp(0.35), rel=1e-15)
+
+
+@pytest.mark.parametrize("distance", [1e-12, 1e-9, 0.3, 40.0])
+@pytest.mark.parametrize(
+    ("kernel", "slope"),
+    [
+        ("(1 + r)*exp(-r)", lambda r: -r * mpmath.exp(-r)),
+        ("exp(-r)*(1 + r + r**2/3)", lambda r: -r * (1 + r) / 3 * mpmath.exp(-r)),
+    ],
+)
+def test_slopes_of_kernels_have_their_digits_near_0(
+    kernel: str, slope: Callable[[mpmath.mpf], mpmath.mpf], distance: float
+) -> None:
+    model = gc.compile(gc.parse(f"x: parameter\nr = 3*abs(x)\nloss = {kernel}"))
+    right = 3 * slope(3 * mpmath.mpf(distance))
+    assert abs(model.grad(x=distance)[0] - right) < 1e-14 * abs(right)
 
 
 def test_nothing_is_added_for_more_elements() -> None:

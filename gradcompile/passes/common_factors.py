@@ -4,6 +4,9 @@ Slopes are sums of products: what one use of a value passes back has the same fa
 out, each is multiplied with once, and the difference of what is left rounds no worse. Only products that have no other
 use are taken apart, and nothing is added for more elements than before. ``(b + 1)*h - h`` is ``b*h``. What the
 objective is made of stays as it is written.
+
+``e - (1 + c)*e``, the slope of ``(1 + c)*exp(-c)``, is ``-c*e``, whatever else that product is used for: near 0, the
+difference would be mostly rounding.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from gradcompile.ir import Graph, Value
 from gradcompile.passes.fold import RULES
 from gradcompile.passes.terms import ONE, Term, both, taken_apart
 from gradcompile.passes.uses import Uses, as_written, rewrite_used
+
+DEEPEST = 4  # sums inside one another that are looked through
 
 
 def common_factors(graph: Graph) -> Graph:
@@ -28,9 +33,30 @@ def common_factors(graph: Graph) -> Graph:
 
     def rule(value: Value, uses: Uses) -> Value:
         adds = value.op in ("add", "sub") and value.kind == "real"
-        return _together(value, uses) if adds and value not in written else value
+        if not adds or value in written:
+            return value
+        return (_without_itself(*value.operands) if value.op == "sub" else None) or _together(value, uses)
 
     return rewrite_used(graph, rule)
+
+
+def _without_itself(a: Value, b: Value) -> Value | None:
+    """Return a difference of e and ``(1 + c)*e`` as ``c*e``."""
+    for product, single, sign in ((a, b, 1), (b, a, -1)):
+        for factor, other in (product.operands, product.operands[::-1]) if product.op == "mul" else ():
+            if factor is single and (rest := _less_one(other, DEEPEST)) is not None:
+                return rest * single if sign > 0 else -(rest * single)
+    return None
+
+
+def _less_one(x: Value, depth: int) -> Value | None:
+    """Return a sum without the 1 that it has as a term; None if it has none."""
+    for one, other in (x.operands, x.operands[::-1]) if depth and x.op == "add" else ():
+        if one.is_const(1):
+            return other
+        if (rest := _less_one(one, depth - 1)) is not None:
+            return rest + other
+    return None
 
 
 def _together(value: Value, uses: Uses) -> Value:
