@@ -79,3 +79,15 @@ def test_zero_over_a_positive_sum() -> None:
 
 def test_the_whole_of_a_sum_is_one() -> None:
     assert gc.compile(S / (K + S), wrt=[K, S]).value_and_grad(k=0.0, s=3.0) == (1, (-1 / 3, 0))
+
+
+@pytest.mark.parametrize(("k", "s"), [(1e-3, 1e-3), (20.0, 20.5), (1e-3, 2e-3), (30.0, 7.0)])
+def test_two_powers_that_both_overflow_or_vanish(k: float, s: float) -> None:
+    model = gc.compile(CURVES["Hill with any power"], wrt=(V, K, S, N))
+    with mpmath.workdps(50):
+        p = (mpmath.mpf(s) / mpmath.mpf(k)) ** 300
+        slope = 1.5 * p / (1 + p) ** 2
+        expected = [p / (1 + p), -slope * 300 / k, slope * 300 / s, slope * mpmath.log(mpmath.mpf(s) / mpmath.mpf(k))]
+    value, slopes = model.value_and_grad(v=1.5, k=k, s=s, n=300.0)
+    assert value == pytest.approx(float(1.5 * p / (1 + p)), rel=1e-12)
+    np.testing.assert_allclose(slopes, np.array(expected, float), rtol=1e-12)
