@@ -50,3 +50,10 @@ def test_a_layer_keeps_what_it_has() -> None:
         "loss = Sum(sigmoid(Sum(x[s, j]*W[j, k], j) + b[k])**2, s, k)"
     )
     assert "sigmoid(-" not in gc.emit(model, target="numpy")
+
+
+@pytest.mark.parametrize("z", [1e-18, 1e-9, 0.3])
+def test_the_slope_of_a_power_near_1_in_its_exponent(z: float) -> None:
+    model = gc.compile(gc.parse("k: parameter\nz: constant\nloss = (1 + z)**k"))
+    right = (1 + mpmath.mpf(z)) ** 2.5 * mpmath.log1p(z)
+    assert abs(model.grad(k=2.5, z=z)[0] - right) < 1e-14 * right

@@ -28,12 +28,25 @@ FORMULAS: dict[str, Formula] = {  # in x, y and z, with mpmath
     "dose and response": ("3 - 2/(1 + (x/y)**z)", lambda x, y, z: 3 - 2 / (1 + (x / y) ** z)),
     "the other way round": ("1/(1 + (x/y)**(-z))", lambda x, y, z: 1 / (1 + (x / y) ** (-z))),
     "share of a power": ("x**z/(y + x**z)", lambda x, y, z: x**z / (y + x**z)),
+    "Hill": ("x**z/(y**z + x**z)", lambda x, y, z: 1 / (1 + (y / x) ** z)),
     "density of Gompertz": (
         "y*exp(x*z)*exp(-y*exp(x*z))", lambda x, y, z: y * mp.exp(x * z) * mp.exp(-y * mp.exp(x * z)),
     ),
     "the same as one exponential": (
         "y*exp(x*z - y*exp(x*z))", lambda x, y, z: y * mp.exp(x * z - y * mp.exp(x * z)),
     ),
+}  # fmt: skip
+LARGE: dict[str, Formula] = {  # where a power is all of a sum of which there is a power, or a logarithm
+    "Dagum": ("(1 + (x/y)**(-z))**(-y)", lambda x, y, z: (1 + (x / y) ** (-z)) ** (-y)),
+    "Burr": ("1 - (1 + x**z)**(-1/y)", lambda x, y, z: 1 - (1 + x**z) ** (-1 / y)),
+    "a root": ("sqrt(3 + y*x**z)", lambda x, y, z: mp.sqrt(3 + y * x**z)),
+    "density of the logarithm of a logistic number": (
+        "z/y*(x/y)**(z - 1)/(1 + (x/y)**z)**2", lambda x, y, z: z / y * (x / y) ** (z - 1) / (1 + (x / y) ** z) ** 2,
+    ),
+    "density of Burr": (
+        "z*x**(z - 1)*(1 + x**z)**(-1/y - 1)/y", lambda x, y, z: z * x ** (z - 1) * (1 + x**z) ** (-1 / y - 1) / y,
+    ),
+    "growth of Richards": ("(1 + y*exp(x*z))**(-1/y)", lambda x, y, z: (1 + y * mp.exp(x * z)) ** (-1 / y)),
 }  # fmt: skip
 PLACES = [(2.5, 2.0, 1.5), (25.0, 2.0, 306.0), (40.0, 2.0, 300.0), (0.5, 20.0, 250.0), (900.0, 30.0, 2.0)]
 POINTS = [pytest.param(name, at, id=f"{name} at {at}") for name in FORMULAS for at in PLACES]
@@ -53,6 +66,16 @@ def test_value_gradient_and_hessian(name: str, point: tuple[float, ...]) -> None
     assert found == pytest.approx(value, rel=1e-12, abs=1e-300)
     np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-300)
     np.testing.assert_allclose(np.array(model.hessian(**given), float), second, rtol=1e-9, atol=1e-290)
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("point", [(2.5, 2.0, 1.5), (1e4, 50.0, 30.0), (3.0, 900.0, 350.0), (9.0, 200.0, 700.0)])
+def test_a_power_that_is_all_of_a_sum(name: str, point: tuple[float, ...]) -> None:
+    text, function = LARGE[name]
+    value, slopes, _ = derivatives(lambda at: function(*at), list(point))
+    found, gradient = model_of(text, "xyz").value_and_grad(**dict(zip("xyz", point, strict=True)))
+    assert found == pytest.approx(value, rel=1e-12, abs=1e-300)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-11, atol=1e-300)
 
 
 @pytest.mark.parametrize(("text", "limit"), [("x**2/(1 + x**2)", 1.0), ("3*x**4/(x**4 + 2)", 3.0)])

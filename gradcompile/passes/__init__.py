@@ -14,6 +14,7 @@ from gradcompile.passes.common_factors import common_factors
 from gradcompile.passes.complements import complements
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
+from gradcompile.passes.dominant import dominant
 from gradcompile.passes.entropies import entropies
 from gradcompile.passes.exponents import exponents
 from gradcompile.passes.factor import factor
@@ -87,6 +88,7 @@ BEFORE: tuple[Pass, ...] = (
     contract,  # Σ_jk a[j]*b[j, k]*c[k] in the cheapest order
     separate,  # Σ_k (a*b + c*d) of matrices is two products
     choices,  # log(a) if c else log(b) is log(a if c else b)
+    dominant,  # (1 + x**a)**(-k) is x**(-a*k) where the power is infinite
     steep,  # exp(-(x/l)**k) is 0 with slope 0 where the power is infinite
     share,  # of what these have made
     turn,  # arrays are computed in the order in which they are read

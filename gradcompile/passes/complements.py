@@ -4,12 +4,15 @@ Where s is near 1 that is mostly rounding, and 0 beyond x = 37, while it is ``s*
 same exponential; and ``y + 1`` is exp(x). In a layer, whose x are sums over an axis, s and y are kept, and x is not:
 there to compute an exponential again would cost more than what is rounded away in a slope is worth. So it would for
 tanh, whose slope is one of another function.
+
+The slope of ``(1 + z)**k`` in k is that power times ``log1p(z)``.
 """
 
 from __future__ import annotations
 
 from gradcompile.ir import Graph, Value
 from gradcompile.passes.exponentials import negated
+from gradcompile.passes.uses import as_written
 
 DEEPEST = 6  # operations inside of one another that are looked through
 ARITHMETIC = ("add", "sub", "neg", "mul", "div", "select", "read", "real")
@@ -23,9 +26,15 @@ def complements(graph: Graph) -> Graph:
     graph : Graph
         With its backward half.
     """
-    if not any(value.op in ("sigmoid", "expm1") for value in graph.order()):
+    if not any(value.op in ("sigmoid", "expm1", "pow") for value in graph.order()):
         return graph
-    return graph.rewrite(lambda value, operands: LEFT[value.op](*operands) if value.op in LEFT else None)
+    written = as_written(graph)
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        made = LEFT[value.op](*operands) if value.op in LEFT else None
+        return _log(*operands) if value.op == "log" and value not in written else made
+
+    return graph.rewrite(rule)
 
 
 def _less(one: Value, other: Value) -> Value | None:
@@ -40,6 +49,14 @@ def _plus(a: Value, b: Value) -> Value | None:
     for one, other in ((a, b), (b, a)):
         if one.is_const(1) and other.op == "expm1" and not _is_sum(x := other.operands[0]):
             return x.builder.apply("exp", x)
+    return None
+
+
+def _log(x: Value) -> Value | None:
+    """Return ``log(1 + z)`` as ``log1p(z)``."""
+    for one, other in (x.operands, x.operands[::-1]) if x.op == "add" else ():
+        if one.is_const(1):
+            return x.builder.apply("log1p", other)
     return None
 
 
