@@ -97,6 +97,22 @@ def test_digits_of_a_quotient_by_one_factor(form: Expr, x: float) -> None:
     np.testing.assert_allclose([value, *slopes], expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("at", [(1e-9, 0.1), (1e-3, 2.0), (0.1, 0.4), (2.0, 1.5)])
+def test_digits_of_powers_of_a_product_that_are_apart(power: int, at: tuple[float, float]) -> None:
+    """The form factor of a sphere is ``(3*sin(x*y) - 3*x*y*cos(x*y))**2/(x**6*y**6)``."""
+
+    def shape(x: mpmath.mpf, y: mpmath.mpf) -> mpmath.mpf:
+        return (3 * (mpmath.sin(x * y) - x * y * mpmath.cos(x * y)) / (x * y) ** 3) ** power
+
+    model = gc.compile((3 * (sin(X * Y) - X * Y * cos(X * Y)) / (X * Y) ** 3) ** power, wrt=(X, Y))
+    right, slopes, second = derivatives(lambda point: shape(*point), list(at))
+    value, gradient = model.value_and_grad(x=at[0], y=at[1])
+    assert value == pytest.approx(right, rel=1e-14)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-13)
+    np.testing.assert_allclose(model.hessian(x=at[0], y=at[1]), second, rtol=1e-12)
+
+
 ANGLE = sqrt(X**2 + Y**2 + Z**2)
 ROTATIONS: dict[str, Expr] = {  # of exponentials and logarithms of rotations, and of quaternions
     "sine": X * sin(ANGLE) / ANGLE,

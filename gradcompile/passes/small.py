@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import reduce
 from typing import NamedTuple
@@ -112,10 +112,47 @@ def small_logs(graph: Graph) -> Graph:
 
 def small(graph: Graph) -> Graph:
     """Return the graph with formulas that cancel for a small number made of polynomials there."""
-    return _replaced(graph, lambda value: value.op in CANCELLING)
+    return _replaced(_with_products(graph), lambda value: value.op in CANCELLING)
 
 
 CANCELLING = ("add", "sub", "mul", "div", "log1p")
+
+
+def _with_products(graph: Graph) -> Graph:
+    """Return the graph with products that a function is taken of as they are: ``3*a*b`` and ``a**n*b**n`` have a*b."""
+    order = graph.order()
+    inside = (o for value in order if value.op in PROBES and value.op not in ARITHMETIC for o in value.operands)
+    products = {frozenset(value.operands) for value in inside if value.op == "mul"}
+    if not products:
+        return graph
+    divisors = {product for value in order if value.op == "div" for product in _products(value.operands[1])}
+
+    def rule(value: Value, operands: tuple[Value, ...]) -> Value | None:
+        if value in divisors and _bases(value) in products:
+            (a, number), (b, _) = (operand.operands for operand in operands)
+            return (a * b) ** number
+        if value.op == "mul" and value.operands[0].op == "mul":
+            number, first = value.operands[0].operands
+            if number.op == "const" and frozenset((first, value.operands[1])) in products:
+                return operands[0].operands[0] * (operands[0].operands[1] * operands[1])
+        return None
+
+    return graph.rewrite(rule)
+
+
+def _products(x: Value) -> Iterator[Value]:
+    """Yield a product, and those that are its first factors."""
+    while x.op == "mul":
+        yield x
+        x = x.operands[0]
+
+
+def _bases(product: Value) -> frozenset[Value]:
+    """Return what two powers with one number are taken of, if a product is one of such."""
+    one, other = product.operands
+    if one.op == other.op == "pow" and one.operands[1] is other.operands[1] and exact(one.operands[1]) is not None:
+        return frozenset((one.operands[0], other.operands[0]))
+    return frozenset()
 
 
 def _replaced(graph: Graph, counts: Callable[[Value], bool]) -> Graph:
