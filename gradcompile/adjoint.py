@@ -189,6 +189,7 @@ def _share(value: Value, total: Masked, place: int) -> Masked | None:
 
 
 RAISED = {"div": 1, "pow": 0, "sqrt": 0}  # the operand that is taken to a power: -1, c, 1/2
+MOST = 8  # factors of what a power is taken of that are told apart
 VANISHING = ("expm1", "sinh")  # their relative slope is infinite where they are 0, and so are quotients by them
 
 
@@ -216,19 +217,63 @@ def _relative(function: Value) -> tuple[Value, Value] | None:
 
 def _power_like(value: Value, total: Masked) -> Iterable[tuple[Value, Masked]]:
     """Send the cotangent of a quotient, a power or a root through the function that it is taken of."""
-    through = looked_through(value)
+    through, parts = looked_through(value), _parts_of_base(value)
     for place, operand in enumerate(value.operands):
         if through is not None and place == RAISED[value.op]:
             yield through[0], (times(total[0], through[1]), total[1])
+        elif parts is not None and place == 0:
+            yield from _of_product(value, total, *parts)
         elif (part := _share(value, total, place)) is not None:
             yield operand, part
+
+
+def _parts_of_base(value: Value) -> tuple[list[Value], list[Value]] | None:
+    """Return the factors and divisors of what a root is taken of, or a power whose slope may be infinite where it is 0.
+
+    There ``(x/c)**k`` is 0 for any c, and so is its slope in c; sent through the quotient, it would be inf*0.
+    """
+    if value.op not in ("pow", "sqrt") or value.operands[0].op not in ("mul", "div"):
+        return None
+    number = value.operands[1].attr if value.op == "pow" and value.operands[1].op == "const" else 0
+    if value.operands[-1].kind == "int" or isinstance(number, str) or not 0 <= number < 1:
+        return None
+    found: tuple[list[Value], list[Value]] = ([], [])
+    stack = [(value.operands[0], 0)]
+    while stack:
+        part, side = stack.pop()
+        if part.op in ("mul", "div") and len(stack) + len(found[0]) + len(found[1]) < MOST:
+            stack += [(part.operands[1], side if part.op == "mul" else 1 - side), (part.operands[0], side)]
+        else:
+            found[side].append(part)
+    return found
+
+
+def _of_product(value: Value, total: Masked, above: list[Value], below: list[Value]) -> Iterable[tuple[Value, Masked]]:
+    """Send the cotangent of a power of a product to its factors, 0 where another one is 0, and to its divisors."""
+    if (part := _share(value, total, 0)) is None:
+        return
+    cotangent, mask = part
+    for divisor in below:
+        cotangent = cotangent / divisor
+    for place, factor in enumerate(above):
+        each, where = cotangent, mask
+        for other in (*above[:place], *above[place + 1 :]):
+            each = each * other
+            where = where if other.op == "const" else _both(where, value.builder.apply("ne", other, 0))
+        if factor.op != "const":
+            yield factor, (each, where)
+    for divisor in below:
+        if divisor.op != "const":
+            power = value / 2 if value.op == "sqrt" else value.operands[1] * value
+            yield divisor, (-times(total[0], power / divisor), total[1])
 
 
 def receivers(value: Value) -> list[Value]:
     """Return what a pointwise rule sends a cotangent to: the operands, or what stands inside of one of them."""
     inside: tuple[Value, ...] = ()
     if value.op in RAISED:
-        inside = (looked_through(value) or ())[:1]
+        found = _parts_of_base(value)
+        inside = (looked_through(value) or ())[:1] or (() if found is None else (*found[0], *found[1]))
     elif value.op == "log" and value.operands[0].op == "div":
         inside = value.operands[0].operands
     return list(dict.fromkeys([*value.operands, *inside]))

@@ -142,3 +142,37 @@ def test_a_power_of_a_third_of_what_may_be_negative_stays_one() -> None:
     compiled = model("x**(1/3)")
     assert "cbrt" not in [v.op for v in compiled.graph.order()]
     assert math.isnan(compiled.value(x=-8.0))
+
+
+AT_0 = {  # a formula that is 0 where x is, whatever c is, and its slope in c elsewhere
+    "power law": ("(X/c)**b", lambda x, c, b: -b / c * (x / c) ** b),
+    "root of a quotient": ("b*sqrt(X/c)", lambda x, c, b: -b / 2 / c * mpmath.sqrt(x / c)),
+    "root of a product": ("b*sqrt(2*c*X)", lambda x, c, b: b * mpmath.sqrt(2 * c * x) / 2 / c),
+    "stretched exponential": (
+        "-exp(-(3*c*X/b)**b)", lambda x, c, b: b / c * (3 * c * x / b) ** b * mpmath.exp(-((3 * c * x / b) ** b)),
+    ),
+    "dose and response": ("1 - 1/(1 + (X/c)**b)", lambda x, c, b: -b / c * (x / c) ** b / (1 + (x / c) ** b) ** 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AT_0)
+@pytest.mark.parametrize("of_x", [False, True])
+def test_slopes_of_other_factors_where_a_power_is_0(name: str, of_x: bool) -> None:
+    """The slope in x itself is infinite there, and that in c is 0."""
+    text, slope = AT_0[name]
+    kind = "parameter" if of_x else "data"
+    text = f"x: {kind}[N]\nc: parameter\nb: constant\nloss = Sum({text}, n)"
+    model = gc.compile(gc.parse(text.replace("X", "x[n]")))
+    for x in (0.0, 1e-9, 0.3, 7.0):
+        found = model.grad(x=np.array([x]), c=0.7, b=0.6)
+        right = slope(mpmath.mpf(x), mpmath.mpf(0.7), mpmath.mpf(0.6)) if x else 0
+        assert abs(found[-1] - right) < 1e-13 * abs(right) or found[-1] == right == 0
+        if of_x and x == 0:
+            assert np.isinf(found[0][0])
+
+
+def test_slope_of_a_power_of_a_product_in_a_factor_that_is_0() -> None:
+    model = gc.compile(gc.parse("c: parameter\nx: constant\nb: constant\nloss = (c*x)**b"))
+    assert model.grad(c=0.0, x=2.0, b=2.5) == (0.0,)
+    assert model.grad(c=0.0, x=2.0, b=1.0) == (2.0,)
+    assert model.grad(c=0.0, x=2.0, b=0.5) == (np.inf,)
