@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -128,3 +129,40 @@ def test_a_condition_is_asked_for_after_those_that_guard_it() -> None:
     first = (1 + mp.exp(x / w)) / mp.cosh(2 * y)
     value = mp.log(first + mp.exp(z) * mp.gamma(z + 1) * x**z / (1 + (y * w) ** y) / mp.sinh(z * y))
     assert model.value(x=1.5, y=2.0, z=3.0, w=0.25) == pytest.approx(float(value), rel=1e-14)
+
+
+PRODUCTS = {  # densities in x, a and b whose factors overflow, or underflow, long before the whole does
+    "Poisson": ("a**x*exp(-a)/gamma(x + 1) + 0*b", lambda x, a, b: a**x * mp.exp(-a) / mp.gamma(x + 1) + 0 * b),
+    "gamma": (
+        "b**a*x**(a - 1)*exp(-b*x)/gamma(a)", lambda x, a, b: b**a * x ** (a - 1) * mp.exp(-b * x) / mp.gamma(a),
+    ),
+    "Nakagami": (
+        "2*a**a*x**(2*a - 1)*exp(-a*x**2/b)/(gamma(a)*b**a)",
+        lambda x, a, b: 2 * a**a * x ** (2 * a - 1) * mp.exp(-a * x**2 / b) / (mp.gamma(a) * b**a),
+    ),
+    "Student": (
+        "gamma((a + 1)/2)/(sqrt(a*pi)*gamma(a/2))*(1 + x**2/a)**(-(a + 1)/2)/b",
+        lambda x, a, b: (
+            mp.gamma((a + 1) / 2) / (mp.sqrt(a * mp.pi) * mp.gamma(a / 2)) * (1 + x**2 / a) ** (-(a + 1) / 2) / b
+        ),
+    ),
+}  # fmt: skip
+OVERFLOWING = [(30.0, 700.0, 2.0), (150.0, 700.0, 2.0), (20.0, 50.0, 2.25), (0.5, 20.0, 0.3), (3.0, 300.0, 8.0)]
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_factors_that_overflow_beside_a_gamma_function(name: str) -> None:
+    text, function = PRODUCTS[name]
+    numbers = gc.compile(gc.parse(f"x: parameter\na: parameter\nb: parameter\nloss = {text}"))
+    for index in "xab":
+        text = re.sub(rf"\b{index}\b", f"{index}[n]", text)
+    arrays = gc.compile(
+        gc.parse(f"x: parameter[N]\na: parameter[N]\nb: parameter[N]\nloss = Sum({text}, n)"), dtype="float32"
+    )
+    found = np.array(arrays.grad(**dict(zip("xab", np.array(OVERFLOWING, np.float32).T, strict=True))))
+    for place, point in enumerate(OVERFLOWING):
+        value, slopes, _ = derivatives(lambda at: function(*at), list(point))
+        given, gradient = numbers.value_and_grad(**dict(zip("xab", point, strict=True)))
+        assert given == pytest.approx(value, rel=1e-11, abs=1e-300)
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-10, atol=1e-60 * abs(value))
+        np.testing.assert_allclose(found[:, place], slopes, rtol=3e-3, atol=1e-37)

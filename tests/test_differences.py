@@ -81,3 +81,15 @@ def test_what_is_left_of_two_chances_is_their_product(left: str) -> None:
     with mp.workdps(50):
         assert value == pytest.approx(float(mp.log(1 - mpf(0.2)) - mp.log1p(mp.exp(400))), rel=1e-15)
     assert slope == pytest.approx(-1.0, rel=1e-15)
+
+
+def test_what_is_left_of_a_power_of_what_is_near_1() -> None:
+    """The distribution of Kumaraswamy, ``1 - (1 - x**a)**b``, is ``b*x**a`` where x**a is small."""
+    model = gc.compile(gc.parse("x: constant\na: constant\nb: parameter\nloss = 1 - (1 - x**a)**b"))
+    for x, a, b in ((1e-10, 1.0, 150.0), (0.1, 200.0, 3.0), (0.3, 0.5, 2.0)):
+        value, (slope,) = model.value_and_grad(x=x, a=a, b=b)
+        with mp.workdps(400):
+            log = mp.log1p(-(mpf(x) ** a))
+            right, right_slope = -mp.expm1(b * log), -log * mp.exp(b * log)
+        assert abs(value - right) < 1e-13 * right
+        assert abs(slope - right_slope) < 1e-13 * right_slope

@@ -285,14 +285,29 @@ def _power_minus_one(power: Value) -> Value | None:
     return None
 
 
-def _logarithm(base: Value) -> Value:
-    """Return log(base), which is log1p(z) for 1 + z, and for 1 - z."""
+def logarithm(base: Value) -> Value:
+    """Return log(base), which is log1p(z) for 1 + z, and for 1 - z; -log1p(b/a) for a/(a + b)."""
+    apply = base.builder.apply
     for one, rest in (base.operands, base.operands[::-1]) if base.op == "add" else ():
         if one.is_const(1):
-            return base.builder.apply("log1p", rest)
+            return apply("log1p", rest)
     if base.op == "sub" and base.operands[0].is_const(1):
-        return base.builder.apply("log1p", negated(base.operands[1]))
-    return base.builder.apply("log", base)
+        return apply("log1p", negated(base.operands[1]))
+    part, whole = base.operands if base.op == "div" else (base, base)
+    for one, rest in (whole.operands, whole.operands[::-1]) if whole.op == "add" else ():
+        if one is part:
+            return -apply("log1p", rest / part)
+    if base.op == "neg" and base.operands[0].op == "expm1":
+        return apply("log1mexp", base.operands[0].operands[0])
+    if base.op == "neg" and (power := _less_one(base.operands[0])) is not None:
+        return apply("log1p", -power)
+    return apply("log", base)
+
+
+def _less_one(x: Value) -> Value | None:
+    """Return the power that is in a choice which `_variable_power_minus_one` has made."""
+    written = x.operands[2] if x.op == "select" else x
+    return written.operands[0] if written.op == "sub" and written.operands[1].is_const(1) else None
 
 
 def _variable_power_minus_one(power: Value) -> Value | None:
@@ -301,7 +316,7 @@ def _variable_power_minus_one(power: Value) -> Value | None:
     if not_negative(base) and not positive(base):
         return None  # a distance, whose logarithm has no slope at 0
     apply = power.builder.apply
-    made = apply("expm1", exponent * _logarithm(base))
+    made = apply("expm1", exponent * logarithm(base))
     return made if positive(base) else apply("select", apply("gt", base, 0), made, power - 1)
 
 

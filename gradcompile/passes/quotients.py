@@ -7,14 +7,15 @@ from fractions import Fraction
 from functools import partial, reduce
 
 from gradcompile.ir import Value
-from gradcompile.passes.differences import added_back, gap, share_terms
+from gradcompile.passes.differences import added_back, gap, logarithm, share_terms
 from gradcompile.passes.exponentials import negated, one_plus_exp, opposite, two_exps
 from gradcompile.passes.fold import exact, factored
 from gradcompile.passes.logarithms import POSITIVE, positive
 from gradcompile.passes.polynomials import minus, plus
 
 DEEPEST = 4  # products inside one another that are looked through
-LARGEST = 170  # beyond it, gamma(x) is infinite
+LARGEST, STEEPEST = 170, 300  # beyond, gamma(x) is infinite, and a product of two exponentials exp(x) may be
+IN_ARRAYS = 30, 40  # the same of arrays, which may be in float32
 
 
 def exponents_cancel(a: Value, b: Value) -> Value | None:
@@ -230,8 +231,8 @@ def power_minus_one(a: Value, b: Value) -> Value | None:
 def over_gammas(a: Value, b: Value) -> Value | None:
     """Return a quotient of gamma functions by their logarithms where one would be infinite: beta(x, y), binomial(n, k).
 
-    Powers and exponentials beside them overflow or underflow there, too, as ``m**k*exp(-m)/gamma(k + 1)``: of positive
-    bases, all are one exponential. Where no gamma function is infinite, the quotient itself is more exact.
+    Powers and exponentials beside them overflow or underflow as well, as in ``m**k*exp(-m)/gamma(k + 1)``: of positive
+    bases, all are one exponential. Where none of them does, the quotient itself is more exact.
     """
     above, below = ([f for f in factors(x) if _is_large(f)] for x in (a, b))
     functions = [factor for factor in (*above, *below) if factor.op == "gamma"]
@@ -248,7 +249,7 @@ def _is_large(x: Value) -> bool:
 
 
 def _where_infinite(a: Value, b: Value, above: list[Value], below: list[Value], other: Value) -> Value:
-    """Return a/b by the logarithms of some factors, where these have one and a gamma function is infinite."""
+    """Return a/b by the logarithms of some factors, where these have one and may be infinite, or 0."""
     apply, one = a.builder.apply, a.builder.const(1)
     u = [function.operands[0] for function in (*above, *below) if function.op == "gamma"]
     bases = [f.operands[0] for f in (*above, *below) if f.op == "pow" and not positive(f.operands[0])]
@@ -257,7 +258,11 @@ def _where_infinite(a: Value, b: Value, above: list[Value], below: list[Value], 
         exponent = plus(exponent, _log_of_large(factor)) if sign > 0 else minus(exponent, _log_of_large(factor))
     whole = apply("exp", exponent)
     rest, under = (reduce(lambda x, f: replaced(x, f, one), fs, x) for x, fs in ((a, above), (b, below)))
-    beyond = apply("maximum", *u) - LARGEST if len(u) > 1 else u[0] - LARGEST
+    largest, steepest = IN_ARRAYS if other.axes else (LARGEST, STEEPEST)
+    beyond = apply("maximum", *u) - largest if len(u) > 1 else u[0] - largest
+    for factor in (*above, *below):
+        if factor.op != "gamma":
+            beyond = apply("maximum", beyond, apply("abs", _log_of_large(factor)) - steepest)
     taken = apply("gt", reduce(partial(apply, "minimum"), [*u, *bases] if len(u) > 1 else bases, beyond), 0)
     whole = whole if rest.is_const(1) else rest * whole
     return apply("select", taken, whole if under.is_const(1) else whole / under, other)
@@ -266,7 +271,7 @@ def _where_infinite(a: Value, b: Value, above: list[Value], below: list[Value], 
 def _log_of_large(x: Value) -> Value:
     apply = x.builder.apply
     if x.op == "pow":
-        return x.operands[1] * apply("log", x.operands[0])
+        return x.operands[1] * logarithm(x.operands[0])
     return x.operands[0] if x.op == "exp" else apply("lgamma", x.operands[0])
 
 
