@@ -26,6 +26,7 @@ from gradcompile.passes.group import group, one_by_one
 from gradcompile.passes.hyperbolic import hyperbolic
 from gradcompile.passes.inward import inward
 from gradcompile.passes.means import means
+from gradcompile.passes.orders import orders
 from gradcompile.passes.outer import outer
 from gradcompile.passes.pairs import pairs
 from gradcompile.passes.radial import radial
@@ -88,6 +89,7 @@ BEFORE: tuple[Pass, ...] = (
     contract,  # Σ_jk a[j]*b[j, k]*c[k] in the cheapest order
     separate,  # Σ_k (a*b + c*d) of matrices is two products
     choices,  # log(a) if c else log(b) is log(a if c else b)
+    orders,  # (x**r + y**r)**(1/r) is x*(1 + (y/x)**r)**(1/r), x being the larger one
     dominant,  # (1 + x**a)**(-k) is x**(-a*k) where the power is infinite
     steep,  # exp(-(x/l)**k) is 0 with slope 0 where the power is infinite
     share,  # of what these have made
