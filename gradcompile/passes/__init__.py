@@ -12,6 +12,7 @@ from gradcompile.passes.choices import choices
 from gradcompile.passes.coefficients import coefficients
 from gradcompile.passes.common_factors import common_factors
 from gradcompile.passes.complements import complements
+from gradcompile.passes.compound import compound
 from gradcompile.passes.contract import contract
 from gradcompile.passes.divide import divide_once
 from gradcompile.passes.dominant import dominant
@@ -82,6 +83,7 @@ BEFORE: tuple[Pass, ...] = (
     ratios,  # log(a/b), expm1(a)/expm1(b)
     gammas,  # lgamma(x + y) - lgamma(x)
     small,  # 1 - cos(x) near 0
+    compound,  # (1 + u/n)**(n*t) with a large n
     group,  # Σ_n (v[n] if g[n] == c else 0) is added at g[n]
     gather,  # y[s, gt[s]] is read of y, or computed at gt[s] alone
     together,  # Σ a*b - Σ a*c is Σ a*(b - c)
