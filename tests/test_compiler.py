@@ -16,7 +16,7 @@ from sympy import IndexedBase, Lambda, MatrixSymbol, Sum, Symbol, exp, log, symb
 
 import gradcompile as gc
 from gradcompile import jit
-from gradcompile.errors import ArgumentError
+from gradcompile.errors import ArgumentError, ModelError
 from gradcompile.interpret import evaluate
 from tests.oracle import exact
 from tests.zoo import BY_NAME, arguments, call
@@ -517,3 +517,16 @@ def test_what_comes_first_and_is_missing_is_told(call, words):
 def test_minimisers_of_flat_arrays_are_told_of_ravel():
     with pytest.raises(ArgumentError, match=r"model\.ravel"):
         gc.compile(Symbol("z") ** 2, wrt=Symbol("z")).value_and_grad(np.ones(1))
+
+
+def test_elements_of_arrays_of_sympy_are_taken_by_indices_and_labels():
+    row, table = sympy.Array([w1, w0, w1 * w0]), sympy.Array([[w1, w0], [w1 * w0, 1]])
+    loss = Sum(row[i] ** 2, (i, 0, 2)) + Sum(table[i, j] * (i + 2 * j), (i, 0, 1), (j, 0, 1))
+    model = gc.compile(loss + Sum(row[gt[s]] * (s + 1), (s, 0, N - 1)), wrt=[w1, w0])
+    value, slopes = model.value_and_grad(w1=1.5, w0=2.0, gt=[0, 2, 2])
+    unrolled = w1**2 + w0**2 + (w1 * w0) ** 2 + w1 * w0 + 2 * w0 + 3 + w1 + 5 * w1 * w0
+    at = {w1: 1.5, w0: 2.0}
+    assert value == pytest.approx(float(unrolled.subs(at)), rel=1e-14)
+    assert slopes == pytest.approx([float(unrolled.diff(w).subs(at)) for w in (w1, w0)], rel=1e-14)
+    with pytest.raises(ModelError, match="more than two axes"):
+        gc.compile(Sum(sympy.Array([[[w1, w0]]])[0, 0, i], (i, 0, 1)), wrt=w1)

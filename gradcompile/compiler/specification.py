@@ -13,6 +13,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from gradcompile.errors import ArgumentError, DuplicateNameError, ModelError, UnsupportedError
 from gradcompile.model import Model
+from gradcompile.model.parts import walk
 
 DTYPES = ("float64", "float32")
 VARIABLES = (sympy.Symbol, sympy.IndexedBase, sympy.MatrixSymbol)
@@ -110,7 +111,23 @@ def _expression(expr: Any, name: str = "the objective") -> Any:
         )
         what = f"{name} is not mathematics"
         raise ArgumentError(what, expected="a SymPy expression or a Model", found=found, hint=hint)
+    return _with_matrices(expr)
+
+
+def _with_matrices(expr: Any) -> Any:
+    """Return an expression with elements of matrices for those of SymPy's arrays, ``Array([a, b])[i]``."""
+    while found := [e for e in walk([expr]) if isinstance(e, sympy.Indexed) and isinstance(e.base, sympy.NDimArray)]:
+        expr = expr.xreplace({element: _of_an_array(element) for element in found})
     return expr
+
+
+def _of_an_array(element: Any) -> Any:
+    array, indices = element.base, element.indices
+    if array.rank() > 2:
+        what, hint = "an index takes an element of an Array with more than two axes", "write it as several matrices"
+        raise UnsupportedError(what, text=str(element), expected="one axis, or two", hint=hint)
+    rows = [[each] for each in array.tolist()] if array.rank() == 1 else array.tolist()
+    return sympy.ImmutableDenseMatrix(rows)[(*indices, 0)[:2]]
 
 
 def _components(expr: Any) -> Any:
