@@ -134,3 +134,14 @@ def test_errors_are_the_builtins_that_one_would_guess():
         (errors.UnsupportedError, NotImplementedError),
     ]:
         assert issubclass(kind, builtin)
+
+
+def test_no_shape_with_an_element_0_that_is_never_read_is_guessed():
+    """Who counts from 1 would lose the first sample, and not be told."""
+    z = IndexedBase("z")
+    message = refused(errors.IndexRangeError, Sum(a * z[i], (i, 1, N)), a, place="z[i]")
+    assert "the element 0 of z is never read" in message
+    assert "from 1 on" in message
+    for read in (a * z[i - 1], a * z[i] * z[i - 1], Piecewise((a * z[i - 1], z[i - 1] > 0), (0, True)), a * z[N - i]):
+        lower(Model(Sum(read, (i, 1, N)), (a,)))
+    lower(Model(Sum(a * IndexedBase("z", shape=(N + 1,))[i], (i, 1, N)), (a,)))

@@ -28,6 +28,7 @@ def used_shapes(state: State, arrays: list[Any]) -> dict[str, tuple[Size, ...]]:
         return {}
     names = {a.name for a in arrays}
     lengths: dict[str, list[Size | None]] = {}
+    begins: dict[tuple[str, int], list[tuple[Size | None, Any, Scope]]] = {}  # the first element that a use reads
     for use, scope in _uses(state, names):
         found = lengths.setdefault(use.base.name, [None] * len(use.indices))
         if len(found) != len(use.indices):
@@ -38,6 +39,9 @@ def used_shapes(state: State, arrays: list[Any]) -> dict[str, tuple[Size, ...]]:
             )
         for k, index in enumerate(use.indices):
             found[k] = _larger(found[k], _reach(state, index, scope))
+            begins.setdefault((use.base.name, k), []).append((_first(state, index, scope), use, scope))
+    for uses in begins.values():
+        _check_beginning(uses)
     for a in arrays:
         if a.name not in lengths:
             raise IndexRangeError(f"{a.name} has no shape", hint=f"IndexedBase('{a.name}', shape=(...))")
@@ -50,6 +54,26 @@ def _own_length(state: State, array: str, position: int) -> Size:
     while name in state.survey.sizes.values():
         name += "_"
     return Size.of(name)
+
+
+def _first(state: State, index: Any, scope: Scope) -> Size | None:
+    """Return the smallest place that an index takes; None if it is not known."""
+    number = state.affine(index, scope)
+    return number.extreme(largest=False) if number else None
+
+
+def _check_beginning(uses: list[tuple[Size | None, Any, Scope]]) -> None:
+    """Refuse to guess a shape with an element 0 that is never read: who counts from 1 would lose a sample."""
+    if not all(first is not None and first != Size() and never_negative(first) for first, _, _ in uses):
+        return
+    first, use, scope = uses[0]
+    raise IndexRangeError(
+        f"the element 0 of {use.base} is never read, and it has no shape",
+        **shown(scope.root, use),
+        expected="indices that count from 0",
+        found=f"from {first} on",
+        hint=f"subtract what they begin with, or declare IndexedBase('{use.base}', shape=(...)) with an element 0",
+    )
 
 
 def _reach(state: State, index: Any, scope: Scope) -> Size | None:
