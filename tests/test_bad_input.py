@@ -144,6 +144,7 @@ def test_what_to_do_instead(objective, words):
         ("g: column\nw: parameter[K]\nloss = w[g]", ["declare g: labels, not column"]),
         ("g: labels[N]\nw: parameter[K]\nloss = Sum(w[min(g[s], K - 1)], s)", ["where(g[s] < K, w[g[s]], 0)"]),
         ("w: parameter[K]\nloss = w[k]", ["did you mean 'K'?", "Sum(f, k)"]),
+        ("w: parameter\rloss = w**2", ["U+000D", "end lines with a line feed"]),
     ],
 )
 def test_what_to_write_instead(text, words):

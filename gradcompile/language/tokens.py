@@ -58,6 +58,7 @@ WRITTEN_INSTEAD = {
     ";": "each definition stands on a line of its own",
     "#": "comments belong to model files",
     "\\": "a formula may go on in the next line inside brackets",
+    "\r": "end lines with a line feed, alone or after it",
     "−": "a minus is written -",
     "×": "a product is written a*b",
     "·": "a product is written a*b",
