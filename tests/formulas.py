@@ -210,4 +210,5 @@ def mistakes(name: str, kind: str) -> Iterator[str]:
 if __name__ == "__main__":
     for each in sys.argv[1:] or FORMULAS:
         for of in KINDS:
-            print(*mistakes(each, of), sep="\n")
+            for wrong in mistakes(each, of):
+                print(wrong)

@@ -32,6 +32,10 @@ FORMULAS: dict[str, Formula] = {  # in x, y and z, with mpmath
     "density of Gompertz": (
         "y*exp(x*z)*exp(-y*exp(x*z))", lambda x, y, z: y * mp.exp(x * z) * mp.exp(-y * mp.exp(x * z)),
     ),
+    "survival of Gompertz": (
+        "exp(-y/z*(exp(x*z) - 1))", lambda x, y, z: mp.exp(-y / z * mp.expm1(x * z)),
+    ),
+    "a number of deaths": ("exp(-y*(exp(x*z) - 1))", lambda x, y, z: mp.exp(-y * mp.expm1(x * z))),
     "the same as one exponential": (
         "y*exp(x*z - y*exp(x*z))", lambda x, y, z: y * mp.exp(x * z - y * mp.exp(x * z)),
     ),

@@ -15,6 +15,7 @@ from gradcompile.passes.quotients import factors, is_variable, replaced
 from gradcompile.passes.tails import may_be_large
 
 VANISHING = {"exp": 0, "expm1": -1, "log1mexp": 0}  # functions, and their limits at -infinity
+GROWING = ("exp", "expm1", "expm1over")  # functions that grow as the exponential of their last operand
 MANY = 8  # terms of a sum that are looked at
 FAR = 80  # exp(-exp(80)) is 0, whatever it is multiplied by, and exp(80) is finite in float32
 LOWEST = -800  # where `stabilise` lets exponents end
@@ -105,8 +106,10 @@ def _choice(condition: Value, x: Value, limit: int) -> Value:
 
 def _is_steep(x: Value) -> bool:
     """Return whether a factor may be infinite with a slope that is: of squares, the slopes are finite for longer."""
-    if x.op == "exp":
-        return x.operands[0].op != "minimum" and may_be_large(x.operands[0])
+    if x.op == "expm1div":
+        return may_be_large(x.operands[0] * x.operands[1])
+    if x.op in GROWING:
+        return x.operands[-1].op != "minimum" and may_be_large(x.operands[-1])
     return is_variable(x)
 
 
