@@ -46,7 +46,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 # The files that take longest come first, so that at the end no worker waits for another.
-FIRST = ("test_vecmath.py", "test_stability.py", "test_emitted_modules.py", "test_random_models.py")
+FIRST = {
+    f"test_{name}.py"
+    for name in "direct emitted_modules jit schedule sizes stability train threads vecmath zoo".split()
+}
 
 
 @pytest.hookimpl(tryfirst=True)
