@@ -338,18 +338,19 @@ def test_place_that_cannot_be_written_is_a_message(name, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_standard_output_by_its_names():
-    for name in ("-", "/dev/stdout"):
-        done = command("emit", "x**2", "-o", name, "--target", "listing")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "# backward" in done.stdout
+def test_standard_output_by_its_names(capsys):
+    options = ("emit", "x**2", "--target", "listing", "-o")
+    done = command(*options, "/dev/stdout")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "# backward" in done.stdout
+    assert main([*options, "-"]) == 0
+    assert capsys.readouterr() == (done.stdout, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
-def test_full_device_is_a_message():
-    done = command("emit", "x**2", "-o", "/dev/full")
-    assert done.returncode == 2
-    assert done.stderr == "gradcompile: /dev/full: No space left on device\n"
+def test_full_device_is_a_message(capsys):
+    assert main(["emit", "x**2", "-o", "/dev/full"]) == 2
+    assert capsys.readouterr().err == "gradcompile: /dev/full: No space left on device\n"
     script = f'"{sys.executable}" -m gradcompile emit "x**2" > /dev/full'
     done = subprocess.run(
         ["sh", "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False

@@ -133,7 +133,8 @@ def test_the_size_of_a_matrix_for_all_samples_is_none_of_samples():
     assert small_sizes(gc.compile(gc.parse(text)).graph, {"N": 4, "D": 3}) == {"D": 3}
 
 
-@pytest.mark.parametrize("matrices", [False, True])
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("matrices", [True, False])
 def test_lengths_of_rows_are_known_unless_numba_compiles(matrices, monkeypatch):
     """It would write rows of 30 out, which takes twice as long as vectors."""
     N, D, K, n, i, k = sympy.symbols("N D K n i k", integer=True)
@@ -255,7 +256,7 @@ def test_training_again_gives_the_same_bits_after_other_sizes(compiled_at_once):
 # Modules ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["python", "numpy", "numba"])
+@pytest.mark.parametrize("target", ["python", "numpy", pytest.param("numba", marks=pytest.mark.slow)])
 def test_a_module_for_given_sizes_checks_itself(target, tmp_path):
     text = gc.emit(gc.parse(MAP), target=target, sizes={"K": 2, "D": 3})
     assert "Planned for D = 3, K = 2, and wrong for any other sizes." in text
