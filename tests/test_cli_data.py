@@ -55,6 +55,16 @@ def test_wanted_columns_alone_are_read():
     assert found.numbers.tolist() == [[2, 1], [4, 3]]
 
 
+def test_very_many_columns(monkeypatch):
+    """Their names are not compared each with each, nor all with what is missing."""
+    names, compared = [f"c{k}" for k in range(200_000)], []
+    reader = comma_separated.Reader(io.BytesIO(",".join(names).encode() + b"\n"), "t.csv", ",")
+    assert reader.names == names
+    monkeypatch.setattr(columns, "get_close_matches", lambda word, those, count: compared.append(len(those)) or [])
+    assert "200000 columns" in str(columns.missing(Need("x", 1), names, "t.csv"))
+    assert max(compared) <= columns.MANY
+
+
 def test_quotes_commas_and_lines_inside_of_quotes():
     text = 'name,a,"b ""x"""\n"one, two",1,"2"\n"a ""quoted""\nline",3,4\n'
     assert read(text, "a", 'b "x"').numbers.tolist() == [[1, 2], [3, 4]]

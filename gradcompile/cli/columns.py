@@ -12,6 +12,7 @@ from itertools import pairwise
 from gradcompile.errors import ArgumentError, DataError
 
 SHOWN = 12  # columns that a message lists
+MANY = 1000  # names among which the nearest is looked for
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def choose(
 
 def missing(need: Need, names: Sequence[str], file: str) -> DataError:
     """Return the error for an input that the table, or the file of arrays, does not have."""
-    close = get_close_matches(need.name, names, 1) or get_close_matches(need.name.swapcase(), names, 1)
+    close = _near(need.name, names) or _near(need.name.swapcase(), names)
     if file.lower().endswith((".npy", ".npz")):
         expected, hint = f"an array {need.name}", f"say which array: --map {need.name}={close[0] if close else 'NAME'}"
         if file.lower().endswith(".npy"):
@@ -116,6 +117,11 @@ def missing(need: Need, names: Sequence[str], file: str) -> DataError:
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         hint = "separate the columns by commas; in a file .tsv, by tabs"
     return DataError(f"{file} has no data for {need.name}", expected=expected, found=_listed(names), hint=hint)
+
+
+def _near(word: str, names: Sequence[str]) -> list[str]:
+    """Return the nearest name, if any is near: of very many names, one of the first."""
+    return get_close_matches(word, names[:MANY], 1)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -131,7 +137,7 @@ def _mapped(need: Need, patterns: Sequence[str], names: Sequence[str], file: str
             k for k, name in enumerate(names) if fnmatchcase(name, pattern)
         ]
         if not here:
-            close = get_close_matches(pattern, names, 1)
+            close = _near(pattern, names)
             hint = f"did you mean {close[0]}?" if close else f"write --map {need.name}=COLUMN with one of these"
             raise ArgumentError(
                 f"{file} has no column {pattern!r} for {need.name}", expected=_listed(names), found=pattern, hint=hint

@@ -143,11 +143,13 @@ class Reader:
         if all(NUMBER.fullmatch(name) for name in names):
             hint = "put the names of the columns on the first line"
             raise self._error(1, 1, "the first line holds numbers", expected="names", hint=hint)
-        for k, name in enumerate(names):
-            if name and name in names[:k]:
+        known = set[str]()
+        for name in names:
+            if name and name in known:
                 raise self._error(
                     1, text.rfind(name) + 1, f"two columns are called {name!r}", hint="give each a name of its own"
                 )
+            known.add(name)
         self.lines = 1
         return names
 
