@@ -133,3 +133,10 @@ def test_compiled_loops(dtype: str) -> None:
         assert found == pytest.approx(value, rel=1e-13 if dtype == "float64" else 1e-5)
         np.testing.assert_allclose(gradient, slopes, rtol=1e-12 if dtype == "float64" else 1e-4)
         model.wait()
+
+
+def test_float32_where_the_slope_inside_overflows_before_the_value_does() -> None:
+    text = "x: parameter[N]\na: parameter\nloss = Sum(exp(-(exp(a*x[n]) - 1)/(100*a)), n)"
+    (dx, da) = gc.compile(gc.parse(text), dtype="float32").grad(x=np.array([43.9, 44.2, 44.5]), a=2.0)
+    np.testing.assert_array_equal(dx, 0)
+    assert da == 0

@@ -42,7 +42,7 @@ def _vanishing(x: Value) -> Value | None:
     (u,) = x.operands
     if not any(_is_steep(factor) for term in _terms(u) for factor in _factors(term)):
         return None
-    return _choice(x.builder.apply("ne", u, -math.inf), x, VANISHING[x.op])
+    return x.builder.apply("select", x.builder.apply("lt", u, LOWEST), VANISHING[x.op], x)
 
 
 def _product(x: Value) -> Value | None:
@@ -58,8 +58,8 @@ def _product(x: Value) -> Value | None:
 def _where(x: Value) -> tuple[Value, Value] | None:
     """Return where an exponential may not be 0 yet, and what it is there; None if it does not vanish steeply."""
     apply = x.builder.apply
-    if x.op == "select" and x.operands[0].op == "ne" and x.operands[0].operands[1].is_const(-math.inf):
-        return x.operands[0], x.operands[1]
+    if x.op == "select" and x.operands[0].op == "lt" and x.operands[0].operands[1].is_const(LOWEST):
+        return apply("not", x.operands[0]), x.operands[2]
     if x.op != "exp":
         return None
     (u,) = x.operands
