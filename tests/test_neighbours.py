@@ -58,9 +58,28 @@ DILATED = """
     g[n, t, f] = tanh(Sum(h[n, t + 2*k, c]*B[k, c, f], k, c))
     loss       = Sum(Sum(g[n, t + 4*k, c]*v[k, c], k, c)**2, n, t)
 """
-MODELS = {"attention": ATTENTION, "convolution": CONVOLUTION, "ranking": RANKING, "dilated": DILATED}
-FEW = {"N": 2, "D": 2, "H": 2, "K": 2, "L": 2, "T": 11}
-MANY = {"N": 300, "D": 4, "H": 5, "K": 3, "L": 6, "T": 17}
+MESSAGES = """
+    e: labels[M]
+    f: labels[M]
+    x: data[N, D]
+    t: data[N]
+    A: parameter[D, H]
+    W: parameter[H, H]
+    o: parameter[H]
+    h[n, k] = max(0, Sum(x[n, j]*A[j, k], j))
+    m[n, k] = h[n, k] + Sum(where(e[q] == n, h[f[q], k], 0), q)
+    y[n]    = Sum(o[l]*tanh(Sum(m[n, k]*W[k, l], k)), l)
+    loss    = Sum((y[n] - t[n])**2, n)
+"""
+MODELS = {
+    "attention": ATTENTION,
+    "convolution": CONVOLUTION,
+    "ranking": RANKING,
+    "dilated": DILATED,
+    "messages": MESSAGES,
+}
+FEW = {"N": 2, "D": 2, "H": 2, "K": 2, "L": 2, "T": 11, "M": 3}
+MANY = {"N": 300, "D": 4, "H": 5, "K": 3, "L": 6, "T": 17, "M": 900}
 
 
 def drawn(text: str, sizes: dict[str, int]) -> tuple[Any, dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -111,6 +130,11 @@ def test_what_neighbours_read_is_computed_once() -> None:
 def test_what_is_added_to_neighbours_is_added_where_it_is_computed() -> None:
     """A pass of its own would compute it again: the layer, the objective, and what comes back to the layer."""
     assert gradient_of(ATTENTION).count("for first in range(0, N, T)") == 3
+
+
+def test_rows_that_edges_pick_are_in_one_place_each() -> None:
+    """Slopes come feature by feature: laid so, a message would touch a line of the cache for each number."""
+    assert re.search(r"dh\[minimum\(.*\), k\] \+= \w+\[\w+\[q\], k\] if", gradient_of(MESSAGES))
 
 
 def test_what_is_not_samples_adds_to_samples(tmp_path: Path) -> None:

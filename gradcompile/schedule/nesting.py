@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
 from gradcompile.ir import Axis, Value
-from gradcompile.schedule.nodes import Define, Loop, Product, Result, Statement, Update
+from gradcompile.schedule.nodes import Define, Loop, Product, Result, Statement, Update, right_side
 from gradcompile.schedule.rows import Rows
 
 
@@ -45,6 +45,31 @@ class Nesting:
     ) -> None:
         self.rows, self.made, self.sample, self.blocks = rows, made, sample, blocks
         self.orders = dict(fixed)
+        self._picked = self._picked_axes()
+
+    def _picked_axes(self) -> dict[Value, set[Axis]]:
+        """Return, for arrays without samples of their own, the axes at which data say the places of whole rows."""
+        found: dict[Value, set[Axis]] = {}
+        for statement in self.rows.statements.passing():
+            stack = right_side(statement)
+            places = [(v, read.operands[1:]) for v, read in self.rows.statements.reads(stack) if read is not None]
+            if isinstance(statement, Update) and statement.term.op == "accumulate":
+                places.append((statement.target, statement.term.operands[1:]))
+            for value, indices in places:
+                if self.sample not in value.axes and any(i.op == "iota" for i in indices):
+                    axes = zip(value.axes, indices, strict=True)
+                    found.setdefault(value, set()).update(axis for axis, i in axes if self._is_said_by_data(i))
+        return found
+
+    def _is_said_by_data(self, index: Value) -> bool:
+        """Return whether an index is looked up, however it is kept inside of an array."""
+        stack = [index]
+        while stack:
+            value = stack.pop()
+            if value in self.made or (value.op in ("input", "read") and value.axes):
+                return True
+            stack.extend(value.operands)
+        return False
 
     def loops(self, statement: Statement, axes: tuple[Axis, ...]) -> list[Axis]:
         """Return the loops from the outermost in: samples first, the axis that most arrays have contiguous last."""
@@ -148,6 +173,8 @@ class Nesting:
             order.sort(key=lambda axis: (axis == self.sample) != along_rows)
         elif self.blocks is not None and self.rows.turns(value):
             order.sort(key=lambda axis: axis == self.sample)
+        picked = self._picked.get(value, set())
+        order.sort(key=lambda axis: axis not in picked)  # rows that data pick are in one place each
         return tuple(order)
 
 
