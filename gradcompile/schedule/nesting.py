@@ -174,7 +174,8 @@ class Nesting:
         elif self.blocks is not None and self.rows.turns(value):
             order.sort(key=lambda axis: axis == self.sample)
         picked = self._picked.get(value, set())
-        order.sort(key=lambda axis: axis not in picked)  # rows that data pick are in one place each
+        if order and order[-1] in picked:
+            order.sort(key=lambda axis: axis not in picked)  # rows that data pick are in one place each
         return tuple(order)
 
 
