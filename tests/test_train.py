@@ -530,7 +530,7 @@ def test_labels_below_zero_are_refused_where_they_tell_the_size():
         ({"momentum": 0.9}, UnknownNameError, r"gc\.SGD\(0\.1, momentum=0\.9\)"),
         ({"validation_split": 0.2}, UnknownNameError, "valid="),
         ({"sample_weight": np.ones(SAMPLES)}, UnknownNameError, "multiply the terms"),
-        ({"valid": {"x": np.zeros((2, FEATURES))}}, ShapeError, "N"),
+        ({"valid": {"x": np.zeros((2, FEATURES))}}, ArgumentError, "lack 't', of which each sample has its own"),
         ({"valid": {"x": np.full((2, FEATURES), np.inf), "t": np.zeros(2)}}, DataError, "inf"),
     ],
 )
