@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from gradcompile.affine import Affine, affine
+from gradcompile.affine import Affine, affine, extremes
 from gradcompile.emit.expression import POW, as_factor
 from gradcompile.emit.names import Names
 from gradcompile.ir import Axis, Size, Value
@@ -132,9 +132,7 @@ def _spelled(dimension: Axis, index: Value, form: Affine | None, points: Axes, n
     text = spell(index, points)
     if form is None:
         return text
-    low = high = form[1]
-    for axis, factor in form[0].items():
-        low, high = (low + (axis.size - 1) * factor, high) if factor < 0 else (low, high + (axis.size - 1) * factor)
+    low, high = extremes(form)
     left = dimension.size - 1 - high
     required = any(requirement.size == left for requirement in names.graph.requirements)
     reaches = at_least(low, 0) or at_least(low + dimension.size, 0)  # NumPy counts below 0 from the end
